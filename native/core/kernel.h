@@ -8,6 +8,7 @@ namespace aludel {
 // One instruction with its tensors. During check() the data pointers are null; during run() they are valid and do not overlap,
 // except where docs/decisions/0001-program-contract.md says so (map, accumulate).
 struct KernelArgs {
+  int opcode;  // native/core/opcodes.inc; only kernels that serve several opcodes (elementwise) need it
   const TensorRef* in;
   int nin;
   const TensorRef* out;
@@ -19,8 +20,8 @@ struct KernelArgs {
 // How a kernel gets work done by several threads. Inside a loop region everything runs on the calling worker.
 // Results must not depend on the number of workers: split by shape only, never by worker.
 struct Exec {
-  // Calls body(context, task, worker, scratch) for task 0..tasks-1, in any order, on any worker; returns when all are done.
-  // scratch: scratch_bytes() of the kernel, 64-byte aligned, this worker's own, contents undefined.
+  // Calls body(context, task, scratch) for task 0..tasks-1, in any order, on any worker; returns when all are done. Not reentrant:
+  // a body must not call parallel. scratch: scratch_bytes() of the kernel, 64-byte aligned, this worker's own, contents undefined.
   void (*parallel)(Exec* self, int64_t tasks, void (*body)(void* context, int64_t task, void* scratch), void* context);
   bool first_slice;  // accumulate: this is the lane's first slice
 };
