@@ -1,0 +1,143 @@
+/** @file What passes between the distillation loop, the evaluators and the shell (CLI, report, embedding program). Types only. */
+import type { Dataset } from '../data/dataset.js'
+
+/** The part of a device that the shell handles; the engine's Device satisfies it. */
+export interface DeviceHandle {
+  /** 'cpu' or 'cuda'. */
+  readonly kind: string
+  close(): void | Promise<void>
+}
+
+/** Settings of a distillation run. Everything but method and ipc has a default that depends on the method. */
+export interface DistillSettings {
+  /** Registry name of the method, for example 'dm'. */
+  readonly method: string
+  /** Synthetic images per class, >= 1. */
+  readonly ipc: number
+  /** Outer steps. */
+  readonly iterations?: number
+  /** Real images drawn per class and step; classes with fewer images use all they have. */
+  readonly realBatch?: number
+  /** Learning rate of the synthetic pixels. */
+  readonly imageLr?: number
+  /** Start from real images or from normal noise. */
+  readonly init?: 'real' | 'noise'
+  /** Augmentation applied to real and synthetic images alike: 'none', 'dsa', or a list such as 'color_crop_flip'. */
+  readonly augment?: string
+  /** Registry name of the network, for example 'convnet'. */
+  readonly network?: string
+  /** Seed of every random draw of the run. */
+  readonly seed?: number
+}
+
+export interface DistillOptions<D extends DeviceHandle = DeviceHandle> extends DistillSettings {
+  readonly device: D
+  /** Aborts at the next step boundary: iteration and `result` reject with AbortError. */
+  readonly signal?: AbortSignal
+}
+
+export interface StartEvent {
+  readonly type: 'start'
+  readonly iterations: number
+  readonly classes: number
+  /** Every setting, resolved: what a repetition of the run needs. */
+  readonly config: RunConfig
+  /** Arena bytes of the planned step, when known. */
+  readonly plannedBytes?: number
+}
+
+export interface StepEvent {
+  readonly type: 'step'
+  /** Steps completed so far, 1-based. */
+  readonly step: number
+  readonly iterations: number
+  readonly loss: number
+  /** Wall-clock seconds since the start of the run. */
+  readonly seconds: number
+  /** Real and synthetic images through the network per second, since the last event. */
+  readonly imagesPerSecond: number
+}
+
+export interface DoneEvent {
+  readonly type: 'done'
+  /** Steps completed. */
+  readonly step: number
+  readonly iterations: number
+  readonly seconds: number
+  /** True when `stop()` ended the run before its last iteration. */
+  readonly stopped: boolean
+}
+
+export type RunEvent = StartEvent | StepEvent | DoneEvent
+
+/** A running distillation: iterate it for events, await `result` for the images. */
+export interface DistillRun extends AsyncIterable<RunEvent> {
+  /** The set after the last step; after `stop()`, the set reached. Rejects with the error that ended the run. */
+  readonly result: Promise<SyntheticSet>
+  /** Finishes the step at hand, then ends the run as if it had been its last. Does nothing on an ended run. */
+  stop(): void
+}
+
+/** Resolved settings: JSON values only, so that they can be stored and compared. */
+export type RunConfig = Readonly<Record<string, string | number | boolean | null | readonly number[] | readonly string[]>>
+
+export interface SyntheticSetFields {
+  /** Normalised pixels in NHWC order: (value/255 - mean) / std. */
+  readonly images: Float32Array
+  /** [M, H, W, C]; images of one class stand together, classes in order. */
+  readonly shape: readonly [number, number, number, number]
+  /** One class index per image. */
+  readonly labels: Int32Array
+  readonly classes: readonly string[]
+  /** Per channel, of pixels in [0, 1]. */
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
+  /** Whether a mirrored image keeps its class. */
+  readonly flip: boolean
+  /** Name and content hash of the data the set was made from. */
+  readonly source: { readonly name: string; readonly split: string; readonly sha256: string }
+  readonly config: RunConfig
+  /** Row of the source data set each image started from, -1 where there is none. */
+  readonly sourceIds?: Int32Array
+}
+
+export interface SyntheticSet extends SyntheticSetFields {
+  /** Writes data.safetensors, manifest.json and preview.png into `dir` (created if absent), each one atomically. */
+  save(dir: string): Promise<void>
+}
+
+export interface EvaluationSettings {
+  /** Registry names of the networks to train on the set. */
+  readonly networks: readonly string[]
+  /** Networks trained from scratch per entry (default 5). */
+  readonly repeats?: number
+  readonly epochs?: number
+  /** As in DistillSettings. */
+  readonly augment?: string
+  readonly seed?: number
+}
+
+export interface EvaluateOptions<D extends DeviceHandle = DeviceHandle> extends EvaluationSettings {
+  readonly test: Dataset
+  readonly device: D
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: EvaluationProgress) => void
+}
+
+export interface EvaluationProgress {
+  readonly network: string
+  /** Epochs completed of this entry's networks, which train together. */
+  readonly epoch: number
+  readonly epochs: number
+  readonly loss?: number
+}
+
+/** Test accuracies of one network, in per cent. */
+export interface EvaluationResult {
+  readonly network: string
+  readonly mean: number
+  /** Standard deviation over the networks (population form, as the field reports it). */
+  readonly std: number
+  readonly n: number
+  readonly values: readonly number[]
+}
