@@ -1,0 +1,144 @@
+/** @file Who may import whom, in TypeScript and in C++, and no import cycles. The table below is the architecture's shortest form. */
+import { dirname, posix } from 'node:path'
+import { exists, filesUnder, isMain, read, report } from './lib/files.mjs'
+
+const engineCore = ['errors', 'engine/tensor', 'engine/graph', 'engine/ops']
+const upper = ['errors', 'engine/index', 'engine/tensor']
+
+/**
+ * Longest matching prefix wins. `may` lists prefixes a module may import besides its own folder; `types` those from which it may import
+ * types only; `node` says whether node: modules (files, sockets, processes) are allowed.
+ */
+const layers = {
+  errors: { may: [] },
+  index: { may: ['*'], node: false },
+  'engine/tensor': { may: ['errors'] },
+  'engine/graph': { may: ['errors', 'engine/tensor'], types: ['engine/ops/opcodes'] },
+  'engine/ops': { may: ['errors', 'engine/tensor', 'engine/graph'] },
+  'engine/trace': { may: engineCore },
+  'engine/autodiff': { may: [...engineCore, 'engine/trace'] },
+  'engine/reference': { may: engineCore, types: ['engine/trace'] },
+  'engine/compile': { may: [...engineCore, 'engine/reference'], types: ['engine/trace'] },
+  'engine/runtime': { may: ['errors', 'engine/tensor', 'engine/ops/opcodes'], types: ['engine/compile'], node: true },
+  'engine/index': { may: ['engine', 'errors'] },
+  nn: { may: upper },
+  optim: { may: upper },
+  augment: { may: upper },
+  data: { may: ['errors', 'engine/tensor'], node: true },
+  scores: { may: [...upper, 'nn', 'optim', 'augment', 'data'] },
+  distill: { may: [...upper, 'nn', 'optim', 'augment', 'data'], types: ['experiment', 'evaluate'] },
+  evaluate: { may: [...upper, 'nn', 'optim', 'augment', 'data'], types: ['experiment', 'distill'] },
+  export: { may: [...upper, 'nn'], node: true },
+  experiment: { may: ['errors', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'], node: true },
+  golden: { may: ['errors', 'engine', 'nn', 'optim', 'augment', 'distill'], node: true },
+  report: { may: ['errors', 'experiment', 'data/png'], node: true },
+  cli: { may: ['*'], node: true },
+}
+
+const nativeLayers = [
+  { folder: 'native/core', never: /napi|cuda|native\/(cpu|cuda|no_cuda|addon)\//, why: 'core knows the C++ standard library only' },
+  {
+    folder: 'native/cpu/kernels',
+    never: /napi|cuda|native\/(cuda|no_cuda|addon)\/|^(vector|string|algorithm|memory|thread|mutex|map|functional|atomic|iostream)$/,
+    why: 'kernel units are compiled once per instruction set and may not emit weak symbols',
+  },
+  { folder: 'native/cpu', never: /napi|cuda|native\/(cuda|no_cuda|addon)\//, why: 'a backend imports core only' },
+  { folder: 'native/no_cuda', never: /napi|native\/(cpu|addon)\//, why: 'a backend imports core only' },
+  { folder: 'native/addon', never: /native\/(cpu|cuda)\/kernels\//, why: 'the addon reaches kernels through the backends' },
+]
+
+const importLine = /^\s*(?:import|export)\s+(type\s+)?(?:[\w*{}\s,$]+?\s+from\s+)?['"]([^'"]+)['"]/gm
+
+/** Imports of one TypeScript source: `{ target, typeOnly }`, with relative targets resolved to a path under the root. */
+export function importsOf(path, source) {
+  const found = []
+  for (const [, type, specifier] of source.matchAll(importLine)) {
+    const relative = specifier.startsWith('.')
+    const target = relative ? posix.join(dirname(path), specifier).replace(/\.js$/, '.ts') : specifier
+    found.push({ target, relative, typeOnly: type !== undefined })
+  }
+  return found
+}
+
+const moduleOf = (path) => path.replace(/^src\//, '').replace(/\.ts$/, '')
+const within = (module, prefix) => prefix === '*' || module === prefix || module.startsWith(`${prefix}/`)
+
+function layerOf(module) {
+  const names = Object.keys(layers).filter((name) => within(module, name))
+  return names.sort((a, b) => b.length - a.length)[0]
+}
+
+function checkImport(path, name, { target, relative, typeOnly }) {
+  const { may, types = [], node = false } = layers[name]
+  if (!relative) {
+    return target.startsWith('node:') && !node ? [`${path}: ${name} may not import ${target} (no files, processes or clocks here)`] : []
+  }
+  if (!exists(target)) return [`${path}: imports ${target}, which does not exist`]
+  const module = moduleOf(target)
+  const allowed =
+    within(module, name) || may.some((prefix) => within(module, prefix)) || (typeOnly && types.some((prefix) => within(module, prefix)))
+  return allowed
+    ? []
+    : [`${path}: ${name} may not import ${module}${types.some((prefix) => within(module, prefix)) ? ' except for types' : ''}`]
+}
+
+/** Strongly connected components of more than one file (Tarjan), each printed as a path list. */
+export function findCycles(edges) {
+  const state = new Map()
+  const stack = []
+  const cycles = []
+  let next = 0
+  const visit = (file) => {
+    const mine = { index: next, low: next++, onStack: true }
+    state.set(file, mine)
+    stack.push(file)
+    for (const target of edges.get(file) ?? []) {
+      const other = state.get(target)
+      if (!other) mine.low = Math.min(mine.low, visit(target).low)
+      else if (other.onStack) mine.low = Math.min(mine.low, other.index)
+    }
+    if (mine.low === mine.index) {
+      const component = stack.splice(stack.indexOf(file))
+      for (const member of component) state.get(member).onStack = false
+      if (component.length > 1 || edges.get(file)?.includes(file)) cycles.push(component)
+    }
+    return mine
+  }
+  for (const file of edges.keys()) if (!state.has(file)) visit(file)
+  return cycles
+}
+
+function checkTypeScript() {
+  const problems = []
+  const edges = new Map()
+  for (const path of filesUnder(['src'], ['.ts'])) {
+    const imports = importsOf(path, read(path))
+    const name = layerOf(moduleOf(path))
+    // Type-only imports are erased and cannot make a run-time cycle.
+    edges.set(
+      path,
+      imports.filter((i) => i.relative && !i.typeOnly && exists(i.target)).map((i) => i.target),
+    )
+    if (!name) problems.push(`${path}: belongs to no layer; add its folder to scripts/check-layers.mjs`)
+    else for (const one of imports) problems.push(...checkImport(path, name, one))
+  }
+  for (const cycle of findCycles(edges)) problems.push(`import cycle: ${cycle.join(' -> ')}`)
+  return problems
+}
+
+function checkNative() {
+  const problems = []
+  for (const path of filesUnder(['native'], ['.h', '.cc', '.cu', '.cuh'])) {
+    const rule = nativeLayers.find(({ folder }) => path.startsWith(`${folder}/`))
+    for (const [, header] of read(path).matchAll(/^\s*#\s*include\s*[<"]([^>"]+)[>"]/gm)) {
+      if (header.endsWith('napi.h') && path !== 'native/addon/napi_config.h')
+        problems.push(`${path}: includes ${header}; only native/addon/napi_config.h may`)
+      else if (rule?.never.test(header)) problems.push(`${path}: includes ${header}; ${rule.why}`)
+    }
+  }
+  return problems
+}
+
+export const checkLayers = () => [...checkTypeScript(), ...checkNative()]
+
+if (isMain(import.meta)) report('layers', checkLayers())

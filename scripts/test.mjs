@@ -1,0 +1,120 @@
+/**
+ * @file `npm test`: builds what is missing, then the checks, the C++ tests under sanitizers and all vitest projects.
+ * The last line is `N passed, N failed, N skipped` over all of them. `--fast` leaves the C++ tests out.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { exists, root } from './lib/files.mjs'
+
+const totals = { passed: 0, failed: 0, skipped: 0 }
+
+function run(command, args) {
+  return spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] }).status ?? 1
+}
+
+function section(name) {
+  console.log(`\n== ${name}`)
+}
+
+function add(name, { passed, failed, skipped }) {
+  totals.passed += passed
+  totals.failed += failed
+  totals.skipped += skipped
+  console.log(`${name}: ${passed} passed, ${failed} failed, ${skipped} skipped`)
+}
+
+const failure = (reason) => {
+  console.log(reason)
+  return { passed: 0, failed: 1, skipped: 0 }
+}
+
+/** Dependencies, addon and dist. Compilers and tsc rebuild only what changed, so this runs every time. */
+function setup() {
+  section('setup')
+  if (run(process.execPath, ['scripts/setup.mjs']) !== 0)
+    add('setup', failure('scripts/setup.mjs failed: the tests that need the addon or dist will fail too'))
+}
+
+async function check() {
+  section('checks')
+  const { runChecks } = await import('./check.mjs')
+  add('checks', await runChecks())
+}
+
+/** Counts from ctest's JUnit file. */
+function readJunit(path) {
+  const suite = /<testsuite\b[^>]*>/.exec(readFileSync(path, 'utf8'))?.[0] ?? ''
+  const count = (name) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(suite)?.[1] ?? 0)
+  const failed = count('failures')
+  const skipped = count('skipped') + count('disabled')
+  return { passed: count('tests') - failed - skipped, failed, skipped }
+}
+
+function runNativeTests() {
+  const folder = 'build/tests'
+  const junit = join(root, folder, 'junit.xml')
+  const generator = spawnSync('ninja', ['--version']).status === 0 ? ['-G', 'Ninja'] : []
+  const jobs = String(availableParallelism())
+  const configured = exists(`${folder}/CMakeCache.txt`) ? [] : generator
+  const configure = [
+    '-S',
+    '.',
+    '-B',
+    folder,
+    ...configured,
+    '-DALUDEL_TESTS=ON',
+    '-DALUDEL_SANITIZE=address',
+    '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
+  ]
+  if (run('cmake', configure) !== 0) return failure('cmake could not configure the C++ tests')
+  if (run('cmake', ['--build', folder, '--parallel', jobs]) !== 0) return failure('the C++ tests do not compile')
+  rmSync(junit, { force: true })
+  run('ctest', ['--test-dir', folder, '--output-on-failure', '--parallel', jobs, '--timeout', '300', '--output-junit', junit])
+  return existsSync(junit) ? readJunit(junit) : failure('ctest wrote no result')
+}
+
+/** Counts from vitest's JSON report; a file that fails to load has no assertions and counts as one failure. */
+function readVitest(path) {
+  const report = JSON.parse(readFileSync(path, 'utf8'))
+  const broken = report.testResults.filter(
+    (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
+  )
+  for (const file of broken) console.log(`FAIL ${file.name}: ${file.message}`)
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + broken.length,
+    skipped: report.numPendingTests + (report.numTodoTests ?? 0),
+  }
+}
+
+function runVitest() {
+  const path = join(root, 'build/vitest.json')
+  mkdirSync(join(root, 'build'), { recursive: true })
+  rmSync(path, { force: true })
+  const code = run(process.execPath, [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${path}`,
+  ])
+  if (!existsSync(path)) return failure('vitest wrote no result')
+  const counts = readVitest(path)
+  // Unhandled errors fail the run without failing a test.
+  if (code !== 0 && counts.failed === 0) counts.failed = 1
+  return counts
+}
+
+setup()
+await check()
+if (!process.argv.includes('--fast')) {
+  section('C++ tests')
+  add('C++ tests', runNativeTests())
+}
+section('vitest')
+add('vitest', runVitest())
+
+console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
+process.exitCode = totals.failed > 0 ? 1 : 0
