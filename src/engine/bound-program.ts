@@ -1,0 +1,85 @@
+/** @file A compiled step with named inputs and outputs: traces, compiles and loads once, then binds arrays by name at each run. */
+import { AludelError } from '../errors.js'
+import { type CompileOptions, compile } from './compile/pipeline.js'
+import type { Plan } from './compile/program.js'
+import type { Value } from './graph/node.js'
+import type { DeviceArray } from './runtime/array.js'
+import type { Device } from './runtime/device.js'
+import type { Executable, RunOptions } from './runtime/executable.js'
+import type { DType } from './tensor/dtype.js'
+import type { Shape } from './tensor/shape.js'
+import { trace } from './trace/trace.js'
+
+export interface NamedInput {
+  readonly shape: Shape
+  /** Default 'f32'. */
+  readonly dtype?: DType
+  /** The bound array has shape [slots, ...shape] and replay `step` reads row (step * mul + add) mod slots. */
+  readonly slots?: { readonly count: number; readonly mul?: number; readonly add?: number }
+}
+
+export interface NamedOutput {
+  /** Written into the buffer of this input. */
+  readonly donate?: string
+  readonly slots?: { readonly count: number; readonly mul?: number; readonly add?: number }
+}
+
+export interface BoundProgramSpec {
+  readonly inputs: Readonly<Record<string, NamedInput>>
+  readonly outputs: Readonly<Record<string, NamedOutput>>
+  /** Name under which `build` receives the replay index, u32 [1]. */
+  readonly step?: string
+  readonly build: (inputs: Readonly<Record<string, Value>>) => Readonly<Record<string, Value>>
+  readonly options?: Pick<CompileOptions, 'winograd' | 'slicing' | 'memoryBudget'>
+}
+
+export interface BoundProgram {
+  readonly plan: Plan
+  /** Replays once, or `n` times from `startStep`; `arrays` holds every input and every output that is not donated, by name. */
+  run(arrays: Readonly<Record<string, DeviceArray>>, options?: RunOptions & { n?: number; startStep?: number }): Promise<void>
+  dispose(): void
+}
+
+export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgram {
+  const inputNames = Object.keys(spec.inputs)
+  const outputNames = Object.keys(spec.outputs)
+  const specs = inputNames.map((name) => ({ shape: spec.inputs[name].shape, dtype: spec.inputs[name].dtype ?? ('f32' as DType) }))
+  if (spec.step !== undefined) specs.push({ shape: [1], dtype: 'u32' })
+  const traced = trace(
+    (...values: Value[]) => {
+      const results = spec.build(Object.fromEntries(values.map((value, i) => [inputNames[i] ?? spec.step, value])))
+      return outputNames.map((name) => {
+        if (results[name] === undefined) throw new AludelError('internal', `program output '${name}' was not built`)
+        return results[name]
+      })
+    },
+    specs,
+  )
+  const slotsOf = (entries: readonly (NamedInput | NamedOutput)[]) =>
+    Object.fromEntries(entries.flatMap(({ slots }, i) => (slots ? [[i, { count: slots.count, mul: slots.mul ?? 1, add: slots.add ?? 0 }]] : [])))
+  const donate = Object.fromEntries(
+    outputNames.flatMap((name, i) => (spec.outputs[name].donate === undefined ? [] : [[i, inputNames.indexOf(spec.outputs[name].donate)]])),
+  )
+  const program = compile(traced, {
+    ...spec.options,
+    isa: device.isa,
+    donate,
+    slots: { inputs: slotsOf(inputNames.map((n) => spec.inputs[n])), outputs: slotsOf(outputNames.map((n) => spec.outputs[n])) },
+    ...(spec.step === undefined ? {} : { stepInput: inputNames.length }),
+    names: [...inputNames, ...outputNames.filter((n) => spec.outputs[n].donate === undefined)],
+  })
+  const executable: Executable = device.load(program)
+  const order = program.arguments.map((argument) => argument.name)
+  return {
+    plan: program.plan,
+    run(arrays, options = {}) {
+      const args = order.map((name) => {
+        if (arrays[name] === undefined) throw new AludelError('invalid_option', `program run: expected an array for '${name}' but received none`)
+        return arrays[name]
+      })
+      const { n = 1, startStep = 0, ...rest } = options
+      return executable.repeat(n, args, { ...rest, startStep })
+    },
+    dispose: () => executable.dispose(),
+  }
+}
