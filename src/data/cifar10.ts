@@ -1,0 +1,93 @@
+/** @file CIFAR-10, binary version: records of one label byte and 3072 pixel bytes in CHW order. The Python version is refused unread. */
+import { join } from 'node:path'
+import { AludelError } from '../errors.js'
+import { createDataset, type Dataset, type Split } from './dataset.js'
+import { exists, invalidFile, maxFileBytes, readWhole } from './file-bytes.js'
+
+const classNames = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
+const side = 32
+const channels = 3
+const pixels = side * side
+const recordBytes = 1 + channels * pixels
+
+const binaryHint = 'the binary version is needed (cifar-10-binary.tar.gz, files data_batch_1.bin to data_batch_5.bin and test_batch.bin)'
+
+/**
+ * Reads CIFAR-10 from the directory of the binary version (or its parent). Images [N, 32, 32, 3] uint8.
+ * @throws AludelError `not_found` when a file is missing, `invalid_data` when one is truncated, corrupt, or a Python pickle.
+ */
+export async function cifar10(dir: string, split: Split = 'train'): Promise<Dataset> {
+  const nested = join(dir, 'cifar-10-batches-bin')
+  const root = (await exists(nested)) ? nested : dir
+  const names = split === 'train' ? [1, 2, 3, 4, 5].map((i) => `data_batch_${i}`) : ['test_batch']
+  const classes = await readClassNames(join(root, 'batches.meta.txt'))
+  const batches: Uint8Array[] = []
+  for (const name of names) batches.push(await readBatch(root, name))
+  const n = batches.reduce((count, batch) => count + batch.length / recordBytes, 0)
+  const images = new Uint8Array(n * pixels * channels)
+  const labels = new Int32Array(n)
+  let row = 0
+  batches.forEach((batch, i) => {
+    decodeBatch(join(root, `${names[i]}.bin`), batch, classes.length, images, labels, row)
+    row += batch.length / recordBytes
+  })
+  return createDataset({
+    name: 'cifar10',
+    split,
+    classes,
+    images,
+    shape: [n, side, side, channels],
+    labels,
+    mean: [0.4914, 0.4822, 0.4465],
+    std: [0.2023, 0.1994, 0.201],
+    flip: true,
+  })
+}
+
+async function readBatch(dir: string, name: string): Promise<Uint8Array> {
+  const path = join(dir, `${name}.bin`)
+  if (!(await exists(path))) {
+    const pickled = (await exists(join(dir, name))) || (await exists(join(dir, 'cifar-10-batches-py')))
+    if (pickled)
+      throw new AludelError('invalid_data', `${join(dir, name)}: Python pickles are never read, they can run code; ${binaryHint}`)
+    throw new AludelError('not_found', `${path}: no such file; ${binaryHint}`)
+  }
+  const bytes = await readWhole(path, maxFileBytes)
+  // protocol marker of a pickle: PROTO opcode 0x80 and version 2..5; as a record it would be class 128
+  if (bytes.length > 2 && bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5) {
+    throw invalidFile(path, `this is a Python pickle, which is never read, as it can run code; ${binaryHint}`)
+  }
+  if (bytes.length < recordBytes || bytes.length % recordBytes !== 0) {
+    throw invalidFile(
+      path,
+      `expected a multiple of ${recordBytes} bytes (whole records; 30730000 in the original) but received ${bytes.length}`,
+    )
+  }
+  return bytes
+}
+
+function decodeBatch(path: string, batch: Uint8Array, classes: number, images: Uint8Array, labels: Int32Array, firstRow: number): void {
+  for (let r = 0; r * recordBytes < batch.length; r++) {
+    const record = r * recordBytes
+    const label = batch[record]
+    if (label >= classes) throw invalidFile(path, `record ${r}: expected a class in [0, ${classes}) but received ${label}`)
+    labels[firstRow + r] = label
+    const base = (firstRow + r) * pixels * channels
+    for (let c = 0; c < channels; c++) {
+      const plane = record + 1 + c * pixels
+      for (let p = 0; p < pixels; p++) images[base + p * channels + c] = batch[plane + p]
+    }
+  }
+}
+
+/** Names from batches.meta.txt, one a line; the file is optional. */
+async function readClassNames(path: string): Promise<readonly string[]> {
+  if (!(await exists(path))) return classNames
+  const text = new TextDecoder().decode(await readWhole(path, 4096))
+  const names = text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+  if (names.length !== classNames.length) throw invalidFile(path, `expected ${classNames.length} class names but received ${names.length}`)
+  return names
+}
