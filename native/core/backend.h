@@ -1,0 +1,54 @@
+// What the addon asks of a backend. All data calls and run() come from the device's one run thread; load() and allocate() from any.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "native/core/program.h"
+
+namespace aludel {
+
+// Storage of one array on the device. Freed with its last owner, on any thread.
+class DeviceMemory {
+ public:
+  virtual ~DeviceMemory() = default;
+  virtual Status upload(int64_t offset, const void* source, int64_t bytes) = 0;
+  virtual Status download(int64_t offset, void* target, int64_t bytes) = 0;
+  virtual Status copy_from(const DeviceMemory& source, int64_t bytes) = 0;
+  virtual void* data() const = 0;
+  int64_t bytes = 0;
+};
+
+struct MemoryNeed {
+  int64_t arena_bytes = 0;
+  int64_t scratch_bytes = 0;   // all workers
+  int64_t local_bytes = 0;     // all workers
+  int64_t constant_bytes = 0;
+};
+
+struct RunRequest {
+  std::vector<std::shared_ptr<DeviceMemory>> arguments;
+  int64_t steps = 1;
+  uint32_t start_step = 0;
+  const std::atomic<bool>* cancel = nullptr;  // may be null
+  const std::atomic<bool>* stop = nullptr;    // the device is being torn down; may be null
+};
+
+class LoadedProgram {
+ public:
+  virtual ~LoadedProgram() = default;
+  // Replays the program. `completed` counts the steps whose effects are there; a cancelled or refused step has changed nothing.
+  virtual Status run(const RunRequest& request, int64_t* completed) = 0;
+  virtual MemoryNeed memory() const = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual Status allocate(int64_t bytes, std::shared_ptr<DeviceMemory>* memory) = 0;
+  virtual Status load(const uint8_t* bytes, size_t size, std::shared_ptr<LoadedProgram>* program) = 0;
+  virtual const char* isa() const = 0;
+  virtual int threads() const = 0;
+};
+
+}  // namespace aludel

@@ -1,0 +1,289 @@
+// The inner loop of everything: resolve addresses, call kernels, spread lanes over workers, honour cancel up to the commit point.
+#include "native/core/executor.h"
+
+#include <algorithm>
+#include <new>
+
+namespace aludel {
+namespace {
+
+constexpr int64_t round_up(int64_t bytes) { return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment; }
+
+Status at_instruction(Status status, uint32_t index, Opcode opcode) {
+  Status named = fail(status.code, "instruction %u (%s): %s", index, opcode_name(static_cast<uint32_t>(opcode)), status.message);
+  named.instruction = static_cast<int32_t>(index);
+  return named;
+}
+
+// Ops whose kernels read element i of an input before they write element i of an output.
+bool allows_in_place(Opcode opcode) {
+  switch (opcode) {
+#define ALUDEL_CASE(name, number) case Opcode::name:
+    ALUDEL_ELEMENTWISE_OPCODES(ALUDEL_CASE)
+#undef ALUDEL_CASE
+    case Opcode::map:
+    case Opcode::accumulate:
+    case Opcode::copy:
+    case Opcode::reshape:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Kernels rely on outputs not overlapping anything: an index checked and then overwritten would leave the buffer. Two arguments bound
+// to one array make this possible for any program, so it is looked at when the addresses are known.
+bool overlaps_forbidden(Opcode opcode, const TensorRef* operands, int nin, int nout) {
+  for (int o = nin; o < nin + nout; ++o) {
+    const char* begin = operands[o].as<char>();
+    const char* end = begin + operands[o].bytes();
+    for (int i = 0; i < o; ++i) {
+      const char* other = operands[i].as<char>();
+      const char* other_end = other + operands[i].bytes();
+      if (begin >= other_end || other >= end) continue;
+      if (i < nin && other == begin && other_end == end && allows_in_place(opcode)) continue;
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+struct Executor::Worker final : Exec {
+  Executor* executor;
+  int index;
+  bool in_loop = false;
+  char* scratch = nullptr;
+  char* locals = nullptr;
+  uint32_t step_scalar = 0;
+  std::vector<TensorRef> operands;  // inputs then outputs of the instruction at hand
+
+  Worker(Executor* owner, int number, size_t operand_count) : executor(owner), index(number), operands(operand_count) {
+    parallel = [](Exec* self, int64_t tasks, void (*body)(void*, int64_t, void*), void* context) {
+      auto* worker = static_cast<Worker*>(self);
+      if (worker->in_loop) {
+        for (int64_t task = 0; task < tasks; ++task) body(context, task, worker->scratch);
+        return;
+      }
+      struct Call {
+        Executor* executor;
+        void (*body)(void*, int64_t, void*);
+        void* context;
+      } call{worker->executor, body, context};
+      worker->executor->workers_.parallel(
+          tasks,
+          [](void* argument, int64_t task, int on) {
+            auto* c = static_cast<Call*>(argument);
+            c->body(c->context, task, c->executor->worker_state_[static_cast<size_t>(on)]->scratch);
+          },
+          &call);
+    };
+    first_slice = true;
+  }
+};
+
+struct Executor::LoopState {
+  Executor* executor;
+  const Loop* loop;
+  bool cancellable;
+  std::mutex mutex;
+  int64_t failed_lane = INT64_MAX;  // the lowest one reports, whatever the order was
+  Status status;
+};
+
+Executor::Executor(Program program, KernelTable table, Workers& workers, Workspace& workspace)
+    : program_(std::move(program)), table_(table), workers_(workers), workspace_(workspace) {}
+
+Executor::~Executor() {
+  if (reserved_ >= 0) workspace_.release(reserved_);
+}
+
+Status Executor::create(Program program, KernelTable table, Workers& workers, Workspace& workspace, std::shared_ptr<LoadedProgram>* executor) {
+  std::shared_ptr<Executor> made(new Executor(std::move(program), table, workers, workspace));
+  ALUDEL_RETURN_IF_ERROR(made->check_kernels());
+  ALUDEL_RETURN_IF_ERROR(made->reserve());
+  *executor = std::move(made);
+  return {};
+}
+
+Status Executor::check_kernels() {
+  size_t most_operands = 0;
+  int64_t scratch = 0;
+  std::vector<TensorRef> operands;
+  for (uint32_t i = 0; i < program_.instructions.size(); ++i) {
+    const Instruction& instruction = program_.instructions[i];
+    if (instruction.opcode == Opcode::loop) continue;
+    const Kernel* kernel = table_[static_cast<size_t>(instruction.opcode)];
+    if (kernel == nullptr) return at_instruction(fail(Code::invalid_program, "this backend has no such kernel"), i, instruction.opcode);
+    operands.clear();
+    for (int k = 0; k < instruction.nin + instruction.nout; ++k) operands.push_back(program_.values[program_.inputs(instruction)[k]].ref(nullptr));
+    most_operands = std::max(most_operands, operands.size());
+    const KernelArgs args{static_cast<int>(instruction.opcode), operands.data(), instruction.nin, operands.data() + instruction.nin,
+                          instruction.nout, program_.attrs.data() + instruction.attrs, static_cast<int>(instruction.nattrs)};
+    const Status status = kernel->check(args);
+    if (!status.ok()) return at_instruction(status, i, instruction.opcode);
+    if (kernel->scratch_bytes == nullptr) continue;
+    const int64_t bytes = kernel->scratch_bytes(args);
+    if (bytes < 0 || bytes > (int64_t{1} << 40)) return at_instruction(fail(Code::invalid_program, "its scratch would pass 2^40 bytes"), i, instruction.opcode);
+    scratch = std::max(scratch, bytes);
+  }
+  need_.scratch_bytes = round_up(scratch);
+  for (int w = 0; w < workers_.count(); ++w) worker_state_.push_back(std::make_unique<Worker>(this, w, most_operands));
+  return {};
+}
+
+Status Executor::reserve() {
+  const int64_t workers = workers_.count();
+  need_.arena_bytes = round_up(program_.arena_bytes);
+  need_.local_bytes = round_up(program_.local_bytes) * workers;
+  need_.scratch_bytes *= workers;
+  need_.constant_bytes = program_.constant_bytes;
+  const int64_t total = need_.arena_bytes + need_.local_bytes + need_.scratch_bytes;
+  ALUDEL_RETURN_IF_ERROR(workspace_.reserve(total));
+  reserved_ = total;
+  return {};
+}
+
+MemoryNeed Executor::memory() const { return need_; }
+
+bool Executor::cancelled() const {
+  const bool cancel = request_->cancel != nullptr && request_->cancel->load(std::memory_order_relaxed);
+  return cancel || (request_->stop != nullptr && request_->stop->load(std::memory_order_relaxed));
+}
+
+Status Executor::check_arguments(const RunRequest& request) const {
+  if (request.arguments.size() != program_.argument_bytes.size()) {
+    return fail(Code::invalid_argument, "run: expected %zu arguments but received %zu", program_.argument_bytes.size(), request.arguments.size());
+  }
+  for (size_t a = 0; a < request.arguments.size(); ++a) {
+    if (request.arguments[a]->bytes < program_.argument_bytes[a]) {
+      return fail(Code::invalid_argument, "run: argument %zu needs %lld bytes but the array has %lld", a,
+                  static_cast<long long>(program_.argument_bytes[a]), static_cast<long long>(request.arguments[a]->bytes));
+    }
+  }
+  return {};
+}
+
+Status Executor::run(const RunRequest& request, int64_t* completed) {
+  *completed = 0;
+  ALUDEL_RETURN_IF_ERROR(check_arguments(request));
+  request_ = &request;
+  block_ = workspace_.block();
+  const int64_t workers = workers_.count();
+  char* base = static_cast<char*>(block_.get());
+  for (int64_t w = 0; w < workers; ++w) {
+    Worker& worker = *worker_state_[static_cast<size_t>(w)];
+    worker.locals = base + need_.arena_bytes + w * (need_.local_bytes / workers);
+    worker.scratch = base + need_.arena_bytes + need_.local_bytes + w * (need_.scratch_bytes / workers);
+  }
+  Status status;
+  for (int64_t k = 0; k < request.steps && status.ok(); ++k) {
+    status = run_step(request.start_step + static_cast<uint32_t>(k));
+    if (status.ok()) ++*completed;
+  }
+  request_ = nullptr;
+  block_.reset();
+  return status;
+}
+
+Status Executor::run_step(uint32_t step) {
+  step_ = step;
+  for (auto& worker : worker_state_) worker->step_scalar = step;
+  size_t next_loop = 0;
+  bool cancellable = true;
+  for (uint32_t i = 0; i < program_.instructions.size();) {
+    if (cancellable && cancelled()) return fail(Code::cancelled, "the run was cancelled");
+    if (i >= program_.commit) cancellable = false;
+    if (next_loop < program_.loops.size() && program_.loops[next_loop].instruction == i) {
+      const Loop& loop = program_.loops[next_loop++];
+      ALUDEL_RETURN_IF_ERROR(run_loop(loop, cancellable));
+      i = loop.end;
+    } else {
+      ALUDEL_RETURN_IF_ERROR(run_instruction(i, *worker_state_[0], Place{}));
+      ++i;
+    }
+  }
+  return {};
+}
+
+Status Executor::run_loop(const Loop& loop, bool cancellable) {
+  LoopState state{this, &loop, cancellable, {}, INT64_MAX, {}};
+  workers_.parallel(
+      loop.lanes,
+      [](void* context, int64_t lane, int on) {
+        auto& s = *static_cast<LoopState*>(context);
+        s.executor->run_lane(s, lane, *s.executor->worker_state_[static_cast<size_t>(on)]);
+      },
+      &state);
+  return state.status;
+}
+
+void Executor::run_lane(LoopState& state, int64_t lane, Worker& worker) {
+  const Loop& loop = *state.loop;
+  const int64_t first = loop.first_slice(lane);
+  const int64_t end = loop.first_slice(lane + 1);
+  worker.in_loop = true;
+  Status status;
+  for (int64_t slice = first; slice < end && status.ok(); ++slice) {
+    if (state.cancellable && cancelled()) status = fail(Code::cancelled, "the run was cancelled");
+    const Place place{slice, lane, slice == first};
+    for (uint32_t i = loop.instruction + 1; i < loop.end && status.ok(); ++i) status = run_instruction(i, worker, place);
+  }
+  worker.in_loop = false;
+  if (status.ok()) return;
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  if (lane < state.failed_lane) {
+    state.failed_lane = lane;
+    state.status = status;
+  }
+}
+
+void* Executor::address(const Value& value, const Worker& worker, const Place& place) const {
+  char* base = nullptr;
+  switch (value.storage) {
+    case Storage::arena:
+      base = static_cast<char*>(block_.get());
+      break;
+    case Storage::constant:
+      base = static_cast<char*>(program_.constants.get());
+      break;
+    case Storage::local:
+      base = worker.locals;
+      break;
+    case Storage::argument:
+      if (value.step_scalar) return const_cast<uint32_t*>(&worker.step_scalar);
+      base = static_cast<char*>(request_->arguments[value.argument]->data());
+      break;
+  }
+  uint64_t offset = value.offset + static_cast<uint64_t>(place.slice) * value.slice_stride + static_cast<uint64_t>(place.lane) * value.lane_stride;
+  if (value.slots > 0) {
+    // |step * mul + add| < 2^32 * 2^31 + 2^31 fits in 64 bits; the remainder is made non-negative.
+    const int64_t slots = value.slots;
+    const int64_t slot = ((static_cast<int64_t>(step_) * value.slot_mul + value.slot_add) % slots + slots) % slots;
+    offset += static_cast<uint64_t>(slot * value.bytes);
+  }
+  return base + offset;
+}
+
+Status Executor::run_instruction(uint32_t index, Worker& worker, const Place& place) {
+  const Instruction& instruction = program_.instructions[index];
+  const uint32_t* names = program_.inputs(instruction);
+  const int operands = instruction.nin + instruction.nout;
+  for (int k = 0; k < operands; ++k) {
+    const Value& value = program_.values[names[k]];
+    worker.operands[static_cast<size_t>(k)] = value.ref(address(value, worker, place));
+  }
+  TensorRef* refs = worker.operands.data();
+  if (overlaps_forbidden(instruction.opcode, refs, instruction.nin, instruction.nout)) {
+    const char* message = "an output overlaps another operand; bind different arrays to different arguments";
+    return at_instruction(fail(Code::invalid_argument, "%s", message), index, instruction.opcode);
+  }
+  worker.first_slice = place.first_slice;
+  const KernelArgs args{static_cast<int>(instruction.opcode), refs, instruction.nin, refs + instruction.nin,
+                        instruction.nout, program_.attrs.data() + instruction.attrs, static_cast<int>(instruction.nattrs)};
+  const Status status = table_[static_cast<size_t>(instruction.opcode)]->run(args, worker);
+  return status.ok() ? status : at_instruction(status, index, instruction.opcode);
+}
+
+}  // namespace aludel
