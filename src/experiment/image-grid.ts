@@ -1,0 +1,51 @@
+/** @file A contact sheet of a labelled image set: one row a class, enlarged by whole factors so that pixels stay pixels. */
+import { expected } from '../errors.js'
+import type { Raster } from './png.js'
+
+export interface ImageRows {
+  /** N*H*W*C bytes, C 1 or 3. */
+  readonly images: Uint8Array
+  readonly shape: readonly [number, number, number, number]
+  /** Image numbers of each row of the sheet. */
+  readonly rows: readonly (readonly number[])[]
+}
+
+/** Longest side of a sheet in pixels; larger sets are shown by their first images. */
+const maxSide = 8192
+const gap = 1
+
+/** Image numbers of each class, in order. */
+export function rowsByClass(labels: Int32Array, classes: number): number[][] {
+  const rows = Array.from({ length: classes }, () => [] as number[])
+  labels.forEach((label, i) => {
+    rows[label].push(i)
+  })
+  return rows
+}
+
+/** Factor that makes an image at least about 64 pixels wide. */
+export const defaultUpscale = (height: number, width: number): number => Math.max(1, Math.floor(64 / Math.max(height, width)))
+
+export function imageGrid({ images, shape, rows }: ImageRows, upscale: number = defaultUpscale(shape[1], shape[2])): Raster {
+  const [, h, w, c] = shape
+  if (c !== 1 && c !== 3) throw expected('invalid_shape', 'image grid', '1 or 3 channels', c)
+  const cell = { height: h * upscale + gap, width: w * upscale + gap }
+  const columns = Math.min(Math.max(1, ...rows.map((row) => row.length)), Math.max(1, Math.floor(maxSide / cell.width)))
+  const lines = Math.min(rows.length, Math.max(1, Math.floor(maxSide / cell.height)))
+  const width = columns * cell.width - gap
+  const height = lines * cell.height - gap
+  const pixels = new Uint8Array(width * height * c).fill(255)
+  for (let line = 0; line < lines; line++) {
+    for (const [column, image] of rows[line].slice(0, columns).entries()) {
+      const source = images.subarray(image * h * w * c, (image + 1) * h * w * c)
+      const origin = line * cell.height * width + column * cell.width
+      for (let y = 0; y < h * upscale; y++) {
+        for (let x = 0; x < w * upscale; x++) {
+          const from = (Math.floor(y / upscale) * w + Math.floor(x / upscale)) * c
+          pixels.set(source.subarray(from, from + c), (origin + y * width + x) * c)
+        }
+      }
+    }
+  }
+  return { width, height, channels: c, pixels }
+}

@@ -1,0 +1,15 @@
+/** @file Run directories, artifacts, and the types that the shell and the library share. */
+export { type Manifest, manifestFormat, manifestVersion } from './manifest.js'
+export {
+  createRunDir,
+  type EvaluationRecord,
+  type LoggedEvent,
+  type RunDir,
+  type RunRecord,
+  readEvents,
+  readRunRecord,
+  reopenRunDir,
+} from './run-dir.js'
+export { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
+export { createSyntheticSet, loadSyntheticSet, readManifest } from './synthetic-set.js'
+export type * from './types.js'

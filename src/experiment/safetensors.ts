@@ -1,0 +1,120 @@
+/** @file safetensors: u64 header length, JSON header, tensors without gaps. Reading trusts nothing the header says before checking it. */
+import { AludelError } from '../errors.js'
+
+const elementBytes = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 } as const
+
+export type SafetensorsDType = keyof typeof elementBytes
+
+export interface SafeTensor {
+  readonly dtype: SafetensorsDType
+  readonly shape: readonly number[]
+  /** Little-endian elements. */
+  readonly data: Uint8Array
+}
+
+export interface SafetensorsFile {
+  readonly tensors: ReadonlyMap<string, SafeTensor>
+  /** The optional text map of the header. */
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/** The format's own limit on the header. */
+export const maxHeaderBytes = 100_000_000
+const prefixBytes = 8
+
+/** The file's bytes: tensors in the given order, header padded so that data starts at a multiple of 8. Equal input, equal bytes. */
+export function encodeSafetensors(tensors: ReadonlyMap<string, SafeTensor>, metadata?: Readonly<Record<string, string>>): Uint8Array {
+  const header: [string, unknown][] = metadata ? [['__metadata__', metadata]] : []
+  let end = 0
+  for (const [name, { dtype, shape, data }] of tensors) {
+    const begin = end
+    end += data.length
+    const bytes = byteSize(dtype, shape)
+    if (bytes !== data.length)
+      throw new AludelError('invalid_data', `tensor '${name}': expected ${bytes} bytes but received ${data.length}`)
+    header.push([name, { dtype, shape, data_offsets: [begin, end] }])
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)))
+  const headerBytes = Math.ceil(json.length / 8) * 8
+  const file = new Uint8Array(prefixBytes + headerBytes + end).fill(0x20, prefixBytes, prefixBytes + headerBytes)
+  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true)
+  file.set(json, prefixBytes)
+  let offset = prefixBytes + headerBytes
+  for (const { data } of tensors.values()) {
+    file.set(data, offset)
+    offset += data.length
+  }
+  return file
+}
+
+/** Tensors as views of `file`. Throws `invalid_data` naming `path` for any header that does not fit the bytes exactly. */
+export function decodeSafetensors(path: string, file: Uint8Array): SafetensorsFile {
+  const bad = (what: string): AludelError => new AludelError('invalid_data', `${path}: not a valid safetensors file: ${what}`)
+  if (file.length < prefixBytes) throw bad(`expected at least ${prefixBytes} bytes but the file has ${file.length}`)
+  const headerBytes = new DataView(file.buffer, file.byteOffset, file.byteLength).getBigUint64(0, true)
+  if (headerBytes > BigInt(maxHeaderBytes)) throw bad(`the header announces ${headerBytes} bytes, more than the limit of ${maxHeaderBytes}`)
+  const dataStart = prefixBytes + Number(headerBytes)
+  if (dataStart > file.length) throw bad(`the header announces ${headerBytes} bytes but the file has ${file.length} in all`)
+  const body = file.subarray(dataStart)
+  const tensors = new Map<string, SafeTensor>()
+  let metadata: Record<string, string> = {}
+  const ranges: { name: string; begin: number; end: number }[] = []
+  for (const [name, entry] of Object.entries(parseHeader(file.subarray(prefixBytes, dataStart), bad))) {
+    if (name === '__metadata__') {
+      metadata = checkMetadata(entry, bad)
+      continue
+    }
+    const { dtype, shape, begin, end } = checkEntry(name, entry, body.length, bad)
+    tensors.set(name, { dtype, shape, data: body.subarray(begin, end) })
+    ranges.push({ name, begin, end })
+  }
+  checkCoverage(ranges, body.length, bad)
+  return { tensors, metadata }
+}
+
+type Bad = (what: string) => AludelError
+
+function parseHeader(bytes: Uint8Array, bad: Bad): Record<string, unknown> {
+  let header: unknown
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    throw bad(`the header is not JSON (${(cause as Error).message})`)
+  }
+  if (typeof header !== 'object' || header === null || Array.isArray(header)) throw bad('the header is not an object')
+  return header as Record<string, unknown>
+}
+
+function checkMetadata(entry: unknown, bad: Bad): Record<string, string> {
+  const isMap = typeof entry === 'object' && entry !== null && Object.values(entry).every((value) => typeof value === 'string')
+  if (!isMap) throw bad('__metadata__ is not a map of text')
+  return entry as Record<string, string>
+}
+
+const isWholeNumbers = (value: unknown): value is number[] => Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0)
+
+function checkEntry(name: string, entry: unknown, dataBytes: number, bad: Bad) {
+  const { dtype, shape, data_offsets: offsets } = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>
+  if (typeof dtype !== 'string' || !Object.hasOwn(elementBytes, dtype))
+    throw bad(`tensor '${name}' has unknown dtype ${JSON.stringify(dtype)}`)
+  if (!isWholeNumbers(shape)) throw bad(`tensor '${name}' has shape ${JSON.stringify(shape)}`)
+  if (!isWholeNumbers(offsets) || offsets.length !== 2) throw bad(`tensor '${name}' has data_offsets ${JSON.stringify(offsets)}`)
+  const [begin, end] = offsets
+  if (begin > end || end > dataBytes) throw bad(`tensor '${name}' claims bytes ${begin} to ${end} of ${dataBytes}`)
+  const bytes = byteSize(dtype as SafetensorsDType, shape)
+  if (bytes !== end - begin) throw bad(`tensor '${name}' needs ${bytes} bytes for ${dtype} [${shape.join(', ')}] but claims ${end - begin}`)
+  return { dtype: dtype as SafetensorsDType, shape, begin, end }
+}
+
+/** Tensors must lie one after the other without gap or overlap, and fill the file. */
+function checkCoverage(ranges: { name: string; begin: number; end: number }[], dataBytes: number, bad: Bad): void {
+  ranges.sort((a, b) => a.begin - b.begin || a.end - b.end)
+  let position = 0
+  for (const { name, begin, end } of ranges) {
+    if (begin !== position) throw bad(`tensor '${name}' starts at byte ${begin} but the one before it ends at ${position}`)
+    position = end
+  }
+  if (position !== dataBytes) throw bad(`tensors end at byte ${position} but the data has ${dataBytes}`)
+}
+
+const byteSize = (dtype: SafetensorsDType, shape: readonly number[]): number => shape.reduce((n, d) => n * d, elementBytes[dtype])

@@ -1,0 +1,145 @@
+/** @file A synthetic set and its directory: data.safetensors (images F32 NCHW, labels I64), preview.png, and manifest.json written last. */
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { asBytes } from '../data/file-bytes.js'
+import { denormalizeImages } from '../data/normalize.js'
+import { AludelError, expected } from '../errors.js'
+import { prepareDirectory, writeAtomic } from './atomic-file.js'
+import { imageGrid, rowsByClass } from './image-grid.js'
+import { nchwToNhwc, nhwcToNchw } from './layout.js'
+import { decodeManifest, encodeManifest, fileEntry, type Manifest, manifestFormat, manifestVersion } from './manifest.js'
+import { encodePng } from './png.js'
+import { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
+import type { SyntheticSet, SyntheticSetFields } from './types.js'
+
+export const dataFile = 'data.safetensors'
+export const manifestFile = 'manifest.json'
+export const previewFile = 'preview.png'
+
+/** What Node reads in one piece. */
+const maxDataBytes = 2 ** 31 - 2
+
+/** Checks the fields against each other and adds `save`. Throws `invalid_data`, or `not_finite` when a pixel is NaN or infinite. */
+export function createSyntheticSet(fields: SyntheticSetFields): SyntheticSet {
+  const { images, shape, labels, classes, mean, std, sourceIds } = fields
+  const bad = (what: string, wanted: string, received: unknown) => expected('invalid_data', `synthetic set: ${what}`, wanted, received)
+  const [m, h, w, c] = shape
+  if (images.length !== m * h * w * c) throw bad('images', `${m * h * w * c} values for [${shape.join(', ')}]`, images.length)
+  if (labels.length !== m) throw bad('labels', `${m} labels`, labels.length)
+  if (mean.length !== c || std.length !== c) throw bad('mean and std', `${c} channels`, `${mean.length} and ${std.length}`)
+  if (sourceIds && sourceIds.length !== m) throw bad('sourceIds', `${m} rows`, sourceIds.length)
+  const wrong = labels.findIndex((label) => label < 0 || label >= classes.length)
+  if (wrong >= 0) throw bad(`label of image ${wrong}`, `a class in [0, ${classes.length})`, labels[wrong])
+  const broken = images.findIndex((value) => !Number.isFinite(value))
+  if (broken >= 0) {
+    throw expected(
+      'not_finite',
+      `synthetic image ${Math.floor(broken / (h * w * c))}`,
+      'finite pixels',
+      images[broken],
+      'lower the image learning rate',
+    )
+  }
+  return Object.freeze({ ...fields, save: (dir: string) => saveSet(fields, dir) })
+}
+
+const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+
+async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
+  const { images, shape, labels, classes, sourceIds, config } = fields
+  const [m, h, w, c] = shape
+  const tensors = new Map<string, SafeTensor>([
+    ['images', { dtype: 'F32', shape: [m, c, h, w], data: bytesOf(nhwcToNchw(images, shape)) }],
+    ['labels', { dtype: 'I64', shape: [m], data: bytesOf(BigInt64Array.from(labels, BigInt)) }],
+  ])
+  const data = encodeSafetensors(tensors, { format: manifestFormat, layout: 'NCHW' })
+  const pixels = { images: denormalizeImages(images, fields), shape, rows: rowsByClass(labels, classes.length) }
+  const preview = encodePng(imageGrid(pixels))
+  const manifest: Manifest = {
+    format: manifestFormat,
+    version: manifestVersion,
+    classes,
+    images: { dtype: 'F32', layout: 'NCHW', shape: [m, c, h, w], normalised: true },
+    mean: fields.mean,
+    std: fields.std,
+    flip: fields.flip,
+    source: fields.source,
+    config,
+    seeds: { run: typeof config.seed === 'number' ? config.seed : null },
+    sourceIds: sourceIds?.some((id) => id >= 0) ? Array.from(sourceIds) : null,
+    files: { [dataFile]: fileEntry(data), [previewFile]: fileEntry(preview) },
+  }
+  await prepareDirectory(dir)
+  await writeAtomic(join(dir, dataFile), data)
+  await writeAtomic(join(dir, previewFile), preview)
+  await writeAtomic(join(dir, manifestFile), encodeManifest(manifest))
+}
+
+async function readBounded(path: string, limit: number): Promise<Uint8Array> {
+  const info = await stat(path).catch((cause) => {
+    throw new AludelError('not_found', `${path}: no readable file (${cause.code ?? cause.message}); give the directory of a saved set`, {
+      cause,
+    })
+  })
+  if (info.size > limit) throw new AludelError('invalid_data', `${path}: expected at most ${limit} bytes but it has ${info.size}`)
+  return asBytes(await readFile(path))
+}
+
+/** Reads and checks manifest.json of a saved set. */
+export async function readManifest(dir: string): Promise<Manifest> {
+  const path = join(dir, manifestFile)
+  return decodeManifest(path, new TextDecoder().decode(await readBounded(path, 64 << 20)))
+}
+
+/**
+ * Loads what `save` wrote; images come back NHWC.
+ * @throws AludelError `not_found` when a file is missing, `invalid_data` when a file is not what the manifest says.
+ */
+export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
+  const manifest = await readManifest(dir)
+  const path = join(dir, dataFile)
+  const bytes = await readBounded(path, maxDataBytes)
+  const { sha256 } = fileEntry(bytes)
+  const recorded = manifest.files[dataFile]
+  if (recorded?.sha256 !== sha256) throw expected('invalid_data', path, `sha256 ${recorded?.sha256 ?? 'in the manifest'}`, sha256)
+  const { tensors } = decodeSafetensors(path, bytes)
+  const [m, c, h, w] = manifest.images.shape
+  const shape = [m, h, w, c] as const
+  const nchw = tensorValues(path, tensors, 'images', 'F32', [m, c, h, w])
+  const wide = tensorValues(path, tensors, 'labels', 'I64', [m])
+  const { classes, mean, std, flip, source, config, sourceIds } = manifest
+  return createSyntheticSet({
+    images: nchwToNhwc(new Float32Array(nchw), shape),
+    shape,
+    labels: checkedLabels(path, new BigInt64Array(wide), classes.length),
+    classes,
+    mean,
+    std,
+    flip,
+    source,
+    config,
+    ...(sourceIds && { sourceIds: Int32Array.from(sourceIds) }),
+  })
+}
+
+/** An aligned copy of a tensor's bytes, after its type was found to be the one the manifest announces. */
+function tensorValues(
+  path: string,
+  tensors: ReadonlyMap<string, SafeTensor>,
+  name: string,
+  dtype: string,
+  shape: readonly number[],
+): ArrayBuffer {
+  const tensor = tensors.get(name)
+  const wanted = `${dtype} [${shape.join(', ')}]`
+  const received = tensor ? `${tensor.dtype} [${tensor.shape.join(', ')}]` : 'no such tensor'
+  if (!tensor || received !== wanted) throw expected('invalid_data', `${path}: tensor '${name}'`, wanted, received)
+  return tensor.data.slice().buffer as ArrayBuffer
+}
+
+/** Narrows labels to 32 bits, after checking them: a wrapped label would pass for another class. */
+function checkedLabels(path: string, wide: BigInt64Array, classes: number): Int32Array {
+  const wrong = wide.findIndex((label) => label < 0n || label >= BigInt(classes))
+  if (wrong >= 0) throw expected('invalid_data', `${path}: label ${wrong}`, `a class in [0, ${classes})`, wide[wrong])
+  return Int32Array.from(wide, Number)
+}
