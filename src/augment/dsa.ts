@@ -1,6 +1,6 @@
 /** @file Differentiable siamese augmentation: draws rows of theta for the `augment` op (DSA, 2102.08259; parameters of the released code). */
 import { AludelError } from '../errors.js'
-import { philox4x32 } from '../engine/tensor/philox.js'
+import { type Key, philoxBlock } from '../engine/tensor/philox.js'
 
 /** Numbers in one theta row: kind, then seven parameters (see the augment op). */
 export const thetaSize = 8
@@ -35,22 +35,19 @@ export function parseAugment(text: string, flipKeepsClass: boolean): AugmentPoli
 
 /** Where a draw comes from: every (seed key, purpose, step, index) has its own Philox block. */
 export interface DrawAddress {
-  readonly key: readonly [number, number]
+  readonly key: Key
   readonly purpose: number
   readonly step: number
 }
 
 /** Four uniforms in [0, 1) of one block. */
-function uniforms(address: DrawAddress, index: number): number[] {
-  return Array.from(philox4x32([index, address.step, address.purpose, 0], [address.key[0], address.key[1]]), (word) => (word >>> 8) * 2 ** -24)
+function uniforms({ key, step, purpose }: DrawAddress, index: number): number[] {
+  const words = new Uint32Array(4)
+  philoxBlock(key, index, step, purpose, 0, words)
+  return Array.from(words, (word) => (word >>> 8) * 2 ** -24)
 }
 
-/** Fills theta rows `rows` of `theta` with one operation and one parameter for all of them (siamese matching: a class's real or synthetic rows). */
-export function fillRows(theta: Float32Array, firstRow: number, rows: number, row: ArrayLike<number>): void {
-  for (let r = firstRow; r < firstRow + rows; r++) theta.set(row, r * thetaSize)
-}
-
-/** One siamese draw: the theta row of class `index` at this step, for images of height x width. */
+/** One siamese draw: the theta row that all images of class `index`, real and synthetic, share at this step. */
 export function drawRow(policy: AugmentPolicy, address: DrawAddress, index: number, height: number, width: number): Float32Array {
   if (policy.operations.length === 0) return new Float32Array(thetaSize)
   const [pick, ...u] = uniforms(address, index)

@@ -1,0 +1,24 @@
+/** @file Where synthetic images start: random real images of their class, or standard normal noise in normalised space. */
+import type { Dataset } from '../data/dataset.js'
+import { normalizeImages } from '../data/normalize.js'
+import { createSampler } from '../data/sampler.js'
+import { fold, keyOf, purpose } from '../engine/tensor/key.js'
+import { normal } from '../engine/tensor/philox.js'
+
+export interface InitialImages {
+  /** Normalised NHWC, class-major: rows c*ipc .. (c+1)*ipc-1 belong to class c. */
+  readonly images: Float32Array
+  /** Row of the data set behind each image, -1 for noise. */
+  readonly sourceIds: Int32Array
+}
+
+export function initialImages(dataset: Dataset, { ipc, init, seed }: { ipc: number; init: 'real' | 'noise'; seed: number }): InitialImages {
+  const count = dataset.classes.length * ipc
+  const [, height, width, channels] = dataset.shape
+  if (init === 'noise') {
+    const pixels = normal(fold(keyOf(seed), 'initial-images'), 0, purpose.syntheticInit, count * height * width * channels)
+    return { images: Float32Array.from(pixels), sourceIds: new Int32Array(count).fill(-1) }
+  }
+  const sourceIds = createSampler({ dataset, perClass: ipc, seed, purpose: purpose.syntheticInit }).draw(0)
+  return { images: normalizeImages(dataset.subset(sourceIds).images, dataset), sourceIds }
+}

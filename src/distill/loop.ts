@@ -1,0 +1,169 @@
+/** @file The only outer loop: owns the state arrays, uploads each chunk's draws, replays the step, reports, and ends cleanly whatever happens. */
+import { drawRow, thetaSize } from '../augment/dsa.js'
+import type { Dataset } from '../data/dataset.js'
+import { scaleShift } from '../data/normalize.js'
+import { createSampler, type Sampler } from '../data/sampler.js'
+import type { Device } from '../engine/runtime/device.js'
+import type { DeviceArray } from '../engine/runtime/array.js'
+import { fold, keyOf, purpose } from '../engine/tensor/key.js'
+import { AbortError, AludelError } from '../errors.js'
+import { createSyntheticSet } from '../experiment/synthetic-set.js'
+import type { DistillOptions, DistillRun, SyntheticSet } from '../experiment/types.js'
+import { EventStream } from './events.js'
+import { initialImages } from './initial-images.js'
+import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
+import { type ResolvedSettings, resolveSettings } from './settings.js'
+
+/** A chunk is replayed in one crossing; it grows until it lasts about this long, so that events and aborts stay prompt. */
+const chunkSeconds = 0.25
+
+/**
+ * Distils `dataset` into `ipc` synthetic images per class.
+ * Settings are checked at once (throws `invalid_option`, `not_found`); everything later rejects `result` and ends the iteration with the same error.
+ */
+export function distill(dataset: Dataset, options: DistillOptions<Device>): DistillRun {
+  const settings = resolveSettings(dataset, options)
+  const stream = new EventStream()
+  const control = { stopped: false }
+  const result = runLoop(dataset, settings, options, stream, control)
+  // A caller that only iterates sees the error there; the promise must not count as unhandled.
+  result.catch((error) => stream.end({ error }))
+  return {
+    result,
+    stop() {
+      control.stopped = true
+    },
+    [Symbol.asyncIterator]: () => stream[Symbol.asyncIterator](),
+  }
+}
+
+async function runLoop(
+  dataset: Dataset,
+  settings: ResolvedSettings,
+  { device, signal }: DistillOptions<Device>,
+  stream: EventStream,
+  control: { stopped: boolean },
+): Promise<SyntheticSet> {
+  throwIfAborted(signal)
+  await undefined // options errors throw from distill itself; everything below rejects
+  const classes = dataset.classes.length
+  const { iterations, realBatch } = settings
+  const image = dataset.shape.slice(1) as [number, number, number]
+  const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
+  const shape: StepShape = {
+    rows: dataset.shape[0],
+    image,
+    classes,
+    realRows: classes * realBatch,
+    padded: sampler.counts.some((count) => count < realBatch),
+  }
+  const step = buildMatchingStep(device, settings, shape)
+  const start = initialImages(dataset, settings)
+  const arrays = uploadState(device, dataset, settings, shape, sampler, start.images)
+  try {
+    stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes: step.plan.arenaBytes })
+    const startTime = performance.now()
+    const seconds = () => (performance.now() - startTime) / 1000
+    let done = 0
+    let chunk = 1
+    while (done < iterations && !control.stopped) {
+      throwIfAborted(signal)
+      const n = Math.min(chunk, iterations - done)
+      const before = seconds()
+      const losses = await replay(step, arrays, sampler, settings, done, n)
+      const bad = losses.findIndex((loss) => !Number.isFinite(loss))
+      if (bad >= 0) {
+        throw new AludelError('not_finite', `the loss of step ${done + bad + 1} is ${losses[bad]}; the images of step ${done + bad} are unharmed: lower imageLr`)
+      }
+      const elapsed = seconds() - before
+      for (const [i, loss] of losses.entries()) {
+        const imagesPerSecond = (n * (shape.realRows + classes * settings.ipc)) / elapsed
+        stream.push({ type: 'step', step: done + i + 1, iterations, loss, seconds: before + (elapsed * (i + 1)) / n, imagesPerSecond })
+      }
+      done += n
+      if (elapsed < chunkSeconds / 2 && chunk < chunkSlots) chunk *= 2
+      if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
+    }
+    const images = (await arrays.images.read()) as Float32Array
+    const set = createSyntheticSet({
+      images,
+      shape: [classes * settings.ipc, ...image],
+      labels: Int32Array.from({ length: classes * settings.ipc }, (_, i) => Math.floor(i / settings.ipc)),
+      classes: dataset.classes,
+      mean: dataset.mean,
+      std: dataset.std,
+      flip: dataset.flip,
+      source: { name: dataset.name, split: dataset.split, sha256: dataset.sha256 },
+      config: { ...settings.config, steps: done },
+      sourceIds: start.sourceIds,
+    })
+    stream.end({ last: { type: 'done', step: done, iterations, seconds: seconds(), stopped: done < iterations } })
+    return set
+  } finally {
+    for (const array of Object.values(arrays)) array.dispose()
+    step.dispose()
+  }
+}
+
+/** Uploads the draws of steps [first, first + n) into their slots, replays them in one crossing and returns their losses. */
+async function replay(
+  step: ReturnType<typeof buildMatchingStep>,
+  arrays: Readonly<Record<string, DeviceArray>>,
+  sampler: Sampler,
+  settings: ResolvedSettings,
+  first: number,
+  n: number,
+): Promise<number[]> {
+  const { realIndex, theta } = arrays
+  const batches = new Int32Array(realIndex.shape[0] * realIndex.shape[1])
+  const rows = theta ? new Float32Array(theta.shape[0] * theta.shape[1] * thetaSize) : undefined
+  const augmentKey = fold(keyOf(settings.seed), 'augment')
+  const [, height, width] = arrays.data.shape
+  const classes = sampler.counts.length
+  for (let s = first; s < first + n; s++) {
+    const slot = s % chunkSlots
+    batches.set(sampler.draw(s), slot * realIndex.shape[1])
+    for (let c = 0; rows && c < classes; c++) {
+      const row = drawRow(settings.augment, { key: augmentKey, purpose: purpose.augment, step: s }, c, height, width)
+      rows.set(row, (slot * classes + c) * thetaSize)
+    }
+  }
+  realIndex.write(batches)
+  if (theta && rows) theta.write(rows)
+  await step.run(arrays, { n, startStep: first })
+  const losses = (await arrays.loss.read()) as Float32Array
+  return Array.from({ length: n }, (_, i) => losses[(first + i) % chunkSlots])
+}
+
+function uploadState(
+  device: Device,
+  dataset: Dataset,
+  { ipc, augment, realBatch, seed }: ResolvedSettings,
+  { rows, image, classes, realRows, padded }: StepShape,
+  sampler: Sampler,
+  images: Float32Array,
+): Record<string, DeviceArray> {
+  const syntheticRows = classes * ipc
+  const { scale, shift } = scaleShift(dataset)
+  const classOf = (perClass: number) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
+  return {
+    images: device.array('f32', [syntheticRows, ...image], images),
+    velocity: device.array('f32', [syntheticRows, ...image], new Float32Array(images.length)),
+    data: device.array('u8', [rows, ...image], dataset.images),
+    scale: device.array('f32', [scale.length], scale),
+    shift: device.array('f32', [shift.length], shift),
+    key: device.array('u32', [2], Uint32Array.from(fold(keyOf(seed), 'network'))),
+    realIndex: device.array('i32', [chunkSlots, realRows]),
+    realClass: device.array('i32', [realRows], classOf(realBatch)),
+    syntheticClass: device.array('i32', [syntheticRows], classOf(ipc)),
+    realCounts: device.array('f32', [classes, 1], Float32Array.from(sampler.counts)),
+    syntheticCounts: device.array('f32', [classes, 1], new Float32Array(classes).fill(ipc)),
+    ...(padded ? { realWeights: device.array('f32', [realRows, 1], sampler.weights) } : {}),
+    ...(augment.operations.length > 0 ? { theta: device.array('f32', [chunkSlots, classes, thetaSize]) } : {}),
+    loss: device.array('f32', [chunkSlots]),
+  }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AbortError(signal.reason)
+}

@@ -1,0 +1,68 @@
+/** @file Settings of a run: checked, completed with the method's defaults, and refused with the reason when they do not fit the data. */
+import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
+import type { Dataset } from '../data/dataset.js'
+import { keyOf } from '../engine/tensor/key.js'
+import { expected } from '../errors.js'
+import type { DistillSettings, RunConfig } from '../experiment/types.js'
+import type { Network } from '../nn/module.js'
+import { networkByName } from '../nn/networks/registry.js'
+import type { Method } from './method.js'
+import { methodByName } from './registry.js'
+
+export interface ResolvedSettings {
+  readonly method: Method
+  readonly network: Network
+  readonly ipc: number
+  readonly iterations: number
+  readonly realBatch: number
+  readonly imageLr: number
+  readonly imageMomentum: number
+  readonly init: 'real' | 'noise'
+  readonly augment: AugmentPolicy
+  readonly seed: number
+  /** The same as JSON values, for run.json and the manifest. */
+  readonly config: RunConfig
+}
+
+export function resolveSettings(dataset: Dataset, settings: DistillSettings): ResolvedSettings {
+  const method = methodByName(settings.method)
+  const ipc = wholeNumber('ipc', settings.ipc)
+  const defaults = method.defaults(ipc)
+  const [, height, width, channels] = dataset.shape
+  const networkName = settings.network ?? 'convnet'
+  const network = networkByName(networkName, [height, width, channels], dataset.classes.length)
+  const iterations = wholeNumber('iterations', settings.iterations ?? defaults.iterations)
+  const realBatch = wholeNumber('realBatch', settings.realBatch ?? defaults.realBatch)
+  const imageLr = settings.imageLr ?? defaults.imageLr
+  if (!(Number.isFinite(imageLr) && imageLr > 0)) throw expected('invalid_option', 'imageLr', 'a number > 0', imageLr)
+  const init = settings.init ?? defaults.init
+  if (init !== 'real' && init !== 'noise') throw expected('invalid_option', 'init', "'real' or 'noise'", init)
+  const augmentText = settings.augment ?? defaults.augment
+  const augment = parseAugment(augmentText, dataset.flip)
+  const seed = settings.seed ?? 0
+  keyOf(seed)
+  checkClasses(dataset, ipc, init)
+  const { imageMomentum } = defaults
+  const config: RunConfig = {
+    method: method.name, ipc, iterations, realBatch, imageLr, imageMomentum, init, augment: augmentText, network: networkName, seed,
+    data: dataset.name, dataSha256: dataset.sha256,
+  }
+  return { method, network, ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, config }
+}
+
+function wholeNumber(name: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 1) throw expected('invalid_option', name, 'a whole number >= 1', value)
+  return value
+}
+
+/** Every class needs real images to match, and as many as IPC when the images start from real ones. */
+function checkClasses(dataset: Dataset, ipc: number, init: 'real' | 'noise'): void {
+  for (const [c, name] of dataset.classes.entries()) {
+    const available = dataset.classIndices(c).length
+    const needed = init === 'real' ? ipc : 1
+    if (available < needed) {
+      const todo = available === 0 ? 'give every class at least one image' : "lower ipc or use init 'noise'"
+      throw expected('invalid_option', `class '${name}'`, `at least ${needed} images for ipc ${ipc}`, available, todo)
+    }
+  }
+}

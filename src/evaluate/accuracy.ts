@@ -1,0 +1,91 @@
+/** @file Test accuracy of G networks in one pass over a data set, without augmentation. */
+import type { Dataset } from '../data/dataset.js'
+import { scaleShift } from '../data/normalize.js'
+import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
+import { argmax, broadcastTo, cast, equal, imageGather, mul, reshape, sum } from '../engine/index.js'
+import type { DeviceArray } from '../engine/runtime/array.js'
+import type { Device } from '../engine/runtime/device.js'
+import type { Network } from '../nn/module.js'
+
+/** Rows of one forward pass over all networks together. */
+const rowsPerPass = 160
+
+export interface Normalization {
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
+}
+
+/** Holds the test images on the device; `measure` may be called for any parameters of the same network and group count. */
+export class AccuracyMeter {
+  readonly #arrays: Record<string, DeviceArray>
+  readonly #program: BoundProgram
+  readonly #groups: number
+  readonly #batches: number
+  readonly #rows: number
+
+  /** Pixels are normalised as the training images were: with the statistics of the set that the networks were trained on. */
+  constructor(device: Device, network: Network, test: Dataset, groups: number, normalization: Normalization) {
+    const [rows] = test.shape
+    const batch = Math.max(1, Math.min(rows, Math.floor(rowsPerPass / groups)))
+    this.#groups = groups
+    this.#rows = rows
+    this.#batches = Math.ceil(rows / batch)
+    const padded = this.#batches * batch
+    this.#program = forwardProgram(device, network, test, groups, batch, this.#batches)
+    const { scale, shift } = scaleShift(normalization)
+    this.#arrays = {
+      data: device.array('u8', test.shape, test.images),
+      scale: device.array('f32', [scale.length], scale),
+      shift: device.array('f32', [shift.length], shift),
+      index: device.array('i32', [this.#batches, batch], Int32Array.from({ length: padded }, (_, i) => Math.min(i, rows - 1))),
+      labels: device.array('i32', [this.#batches, batch], Int32Array.from({ length: padded }, (_, i) => test.labels[Math.min(i, rows - 1)])),
+      valid: device.array('f32', [this.#batches, batch], Float32Array.from({ length: padded }, (_, i) => (i < rows ? 1 : 0))),
+      correct: device.array('f32', [this.#batches, groups]),
+    }
+  }
+
+  /** Accuracy of each network in per cent. */
+  async measure(parameters: Readonly<Record<string, DeviceArray>>): Promise<number[]> {
+    // Replays are split so that other work of the device's queue, and an abort, never wait for the whole pass.
+    const passes = 8
+    for (let first = 0; first < this.#batches; first += passes) {
+      await this.#program.run({ ...this.#arrays, ...parameters }, { n: Math.min(passes, this.#batches - first), startStep: first })
+    }
+    const correct = (await this.#arrays.correct.read()) as Float32Array
+    return Array.from({ length: this.#groups }, (_, g) => {
+      let hits = 0
+      for (let b = 0; b < this.#batches; b++) hits += correct[b * this.#groups + g]
+      return (100 * hits) / this.#rows
+    })
+  }
+
+  dispose(): void {
+    for (const array of Object.values(this.#arrays)) array.dispose()
+    this.#program.dispose()
+  }
+}
+
+function forwardProgram(device: Device, network: Network, test: Dataset, groups: number, batch: number, batches: number): BoundProgram {
+  const [, ...image] = test.shape
+  const slots = { count: batches }
+  return bindProgram(device, {
+    inputs: {
+      ...Object.fromEntries(network.parameters.map(({ name, shape }) => [name, { shape: [groups, ...shape] }])),
+      data: { shape: test.shape, dtype: 'u8' },
+      scale: { shape: [image[2]] },
+      shift: { shape: [image[2]] },
+      index: { shape: [batch], dtype: 'i32', slots },
+      labels: { shape: [batch], dtype: 'i32', slots },
+      valid: { shape: [batch], slots },
+    },
+    outputs: { correct: { slots } },
+    build(v) {
+      const x = reshape(imageGather(v.data, v.index, v.scale, v.shift), [1, batch, ...image])
+      const parameters = Object.fromEntries(network.parameters.map(({ name }) => [name, v[name]]))
+      const { logits } = network.apply(parameters, groups === 1 ? x : broadcastTo(x, [groups, batch, ...image]))
+      const predicted = cast(argmax(logits), 'f32')
+      const hits = equal(predicted, cast(v.labels, 'f32'))
+      return { correct: sum(mul(hits, v.valid), { axes: [1] }) }
+    },
+  })
+}

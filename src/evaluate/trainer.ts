@@ -1,0 +1,205 @@
+/** @file Trains G networks at once on one synthetic set: their weights carry the group axis, each sees its own batches and augmentation. */
+import { type AugmentPolicy, drawBatch, thetaSize } from '../augment/dsa.js'
+import { type BoundProgram, bindProgram, type NamedInput, type NamedOutput } from '../engine/bound-program.js'
+import { augment, gather, grad, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
+import type { DeviceArray } from '../engine/runtime/array.js'
+import type { Device } from '../engine/runtime/device.js'
+import { fold, type Key, purpose } from '../engine/tensor/key.js'
+import { sizeOf } from '../engine/tensor/shape.js'
+import { initialize, type Network } from '../nn/module.js'
+import { sgdUpdate } from '../optim/sgd.js'
+import { epochBatches, protocol } from './schedule.js'
+
+/** Training steps whose batches are uploaded together. */
+const chunkSlots = 32
+
+export interface TrainingSet {
+  /** Normalised NHWC pixels. */
+  readonly images: Float32Array
+  readonly shape: readonly [number, number, number, number]
+  readonly labels: Int32Array
+}
+
+export interface TrainerOptions {
+  readonly network: Network
+  readonly set: TrainingSet
+  /** Networks trained together. */
+  readonly groups: number
+  readonly augment: AugmentPolicy
+  readonly key: Key
+  /** Number of the first network within the evaluation: network i of any grouping draws the same bits. */
+  readonly firstNetwork: number
+}
+
+/** Owns the parameters, velocities and programs; `dispose` frees them. */
+export class Trainer {
+  readonly parameters: Readonly<Record<string, DeviceArray>>
+  readonly #options: TrainerOptions
+  readonly #batch: number
+  readonly #arrays: Record<string, DeviceArray>
+  readonly #step: BoundProgram
+  #steps = 0
+
+  constructor(device: Device, options: TrainerOptions) {
+    const { network, set, groups } = options
+    this.#options = options
+    this.#batch = Math.min(protocol.batch, set.shape[0])
+    this.#step = trainingStep(device, options, this.#batch)
+    const rows = groups * this.#batch
+    const parameters: Record<string, DeviceArray> = {}
+    const velocities: Record<string, DeviceArray> = {}
+    for (const { name, shape } of network.parameters) {
+      parameters[name] = device.array('f32', [groups, ...shape])
+      velocities[`velocity:${name}`] = device.array('f32', [groups, ...shape])
+    }
+    this.parameters = parameters
+    this.#arrays = {
+      ...parameters,
+      ...velocities,
+      images: device.array('f32', set.shape, set.images),
+      lr: device.array('f32', [], Float32Array.of(protocol.lr)),
+      index: device.array('i32', [chunkSlots, rows]),
+      labels: device.array('i32', [chunkSlots, groups, this.#batch]),
+      weights: device.array('f32', [chunkSlots, groups, this.#batch]),
+      ...(options.augment.operations.length > 0 ? { theta: device.array('f32', [chunkSlots, rows, thetaSize]) } : {}),
+      loss: device.array('f32', [chunkSlots, groups]),
+    }
+  }
+
+  /** Draws fresh parameters and clears the momentum. */
+  async initialize(device: Device): Promise<void> {
+    const { network, groups, key, firstNetwork } = this.#options
+    await drawParameters(device, network, { groups, key: fold(key, 'parameters', firstNetwork), into: this.parameters })
+    this.resetMomentum()
+  }
+
+  resetMomentum(): void {
+    for (const [name, array] of Object.entries(this.#arrays)) {
+      if (name.startsWith('velocity:')) array.write(new Float32Array(sizeOf(array.shape)))
+    }
+  }
+
+  setLearningRate(lr: number): void {
+    this.#arrays.lr.write(Float32Array.of(lr))
+  }
+
+  /** Trains epochs [first, first + epochs) and returns the last step's losses, one per network. */
+  async train(first: number, epochs: number): Promise<Float32Array> {
+    const { groups, set, augment: policy, key, firstNetwork } = this.#options
+    const [rows, height, width] = set.shape
+    const perEpoch = Math.ceil(rows / this.#batch)
+    let losses = new Float32Array(groups)
+    const total = epochs * perEpoch
+    for (let begin = 0; begin < total; begin += chunkSlots) {
+      const n = Math.min(chunkSlots, total - begin)
+      const chunk = this.#emptyChunk()
+      for (let s = 0; s < n; s++) {
+        const epoch = first + Math.floor((begin + s) / perEpoch)
+        const slot = (this.#steps + s) % chunkSlots
+        for (let g = 0; g < groups; g++) {
+          const batch = epochBatches(key, firstNetwork + g, epoch, rows, this.#batch)[(begin + s) % perEpoch]
+          const address = { key: fold(key, 'augment', firstNetwork + g), purpose: purpose.augment, step: epoch * perEpoch + ((begin + s) % perEpoch) }
+          const theta = policy.operations.length > 0 ? drawBatch(policy, address, batch.length, height, width) : undefined
+          this.#fill(chunk, slot, g, batch, theta)
+        }
+      }
+      for (const [name, data] of Object.entries(chunk)) this.#arrays[name].write(data)
+      await this.#step.run(this.#arrays, { n, startStep: this.#steps })
+      const all = (await this.#arrays.loss.read()) as Float32Array
+      const last = (this.#steps + n - 1) % chunkSlots
+      losses = all.slice(last * groups, (last + 1) * groups)
+      this.#steps += n
+    }
+    return losses
+  }
+
+  #emptyChunk() {
+    const rows = chunkSlots * this.#options.groups * this.#batch
+    return {
+      index: new Int32Array(rows),
+      labels: new Int32Array(rows),
+      weights: new Float32Array(rows),
+      ...(this.#arrays.theta ? { theta: new Float32Array(rows * thetaSize) } : {}),
+    }
+  }
+
+  /** Writes one network's batch into its slot; places beyond a short batch keep weight 0. */
+  #fill(chunk: ReturnType<Trainer['#emptyChunk']>, slot: number, group: number, batch: Int32Array, theta: Float32Array | undefined): void {
+    const at = (slot * this.#options.groups + group) * this.#batch
+    chunk.index.set(batch, at)
+    for (const [i, row] of batch.entries()) chunk.labels[at + i] = this.#options.set.labels[row]
+    chunk.weights.fill(1 / batch.length, at, at + batch.length)
+    if (theta) chunk.theta?.set(theta, at * thetaSize)
+  }
+
+  dispose(): void {
+    for (const array of Object.values(this.#arrays)) array.dispose()
+    this.#step.dispose()
+  }
+}
+
+/** One SGD step of G networks. The cross-entropy of each network is a mean over its true rows: weights hold 1/count or 0. */
+function trainingStep(device: Device, { network, set, groups, augment: policy }: TrainerOptions, batch: number): BoundProgram {
+  const slots = { count: chunkSlots }
+  const [, ...image] = set.shape
+  const names = network.parameters.map(({ name }) => name)
+  const parameterInputs = Object.fromEntries(
+    network.parameters.flatMap(({ name, shape }) => [name, `velocity:${name}`].map((key): [string, NamedInput] => [key, { shape: [groups, ...shape] }])),
+  )
+  const donated = Object.fromEntries(Object.keys(parameterInputs).map((name): [string, NamedOutput] => [name, { donate: name }]))
+  const augmented = policy.operations.length > 0
+  return bindProgram(device, {
+    inputs: {
+      ...parameterInputs,
+      images: { shape: set.shape },
+      lr: { shape: [] },
+      index: { shape: [groups * batch], dtype: 'i32', slots },
+      labels: { shape: [groups, batch], dtype: 'i32', slots },
+      weights: { shape: [groups, batch], slots },
+      ...(augmented ? { theta: { shape: [groups * batch, thetaSize], slots } } : {}),
+    },
+    outputs: { ...donated, loss: { slots } },
+    build(v) {
+      const drawn = gather(v.images, v.index)
+      const x = reshape(augmented ? augment(drawn, v.theta) : drawn, [groups, batch, ...image])
+      const parameters = Object.fromEntries(names.map((name) => [name, v[name]]))
+      // Rows of weight 0 are padding: batch statistics leave them out too.
+      const { logits } = network.apply(parameters, x, set.shape[0] % batch === 0 ? {} : { rowWeights: validity(v.weights) })
+      const loss = sum(mul(softmaxCe(logits, v.labels).loss, v.weights), { axes: [1] })
+      const gradients = grad(sum(loss), names.map((name) => v[name]))
+      const next: Record<string, Value> = { loss }
+      for (const [i, name] of names.entries()) {
+        const update = sgdUpdate(v[name], v[`velocity:${name}`], gradients[i], {
+          lr: v.lr,
+          momentum: protocol.momentum,
+          weightDecay: protocol.weightDecay,
+        })
+        next[name] = update.parameter
+        next[`velocity:${name}`] = update.velocity
+      }
+      return next
+    },
+  })
+}
+
+/** Writes freshly drawn parameters of `groups` networks into device arrays. */
+export async function drawParameters(
+  device: Device,
+  network: Network,
+  { groups, key, into }: { groups: number; key: Key; into: Readonly<Record<string, DeviceArray>> },
+): Promise<void> {
+  const program = bindProgram(device, {
+    inputs: { key: { shape: [2], dtype: 'u32' }, counter: { shape: [1], dtype: 'u32' } },
+    outputs: Object.fromEntries(network.parameters.map(({ name }) => [name, {}])),
+    build: (v) => initialize(network, { key: v.key, counter: v.counter, groups }),
+  })
+  const keyArray = device.array('u32', [2], Uint32Array.from(key))
+  const counter = device.array('u32', [1], Uint32Array.of(0))
+  try {
+    await program.run({ key: keyArray, counter, ...into })
+  } finally {
+    keyArray.dispose()
+    counter.dispose()
+    program.dispose()
+  }
+}

@@ -1,0 +1,10 @@
+/** @file Public API. */
+export { cifar10, createDataset, type Dataset, fashionMnist, mnist, openDataset } from './data/index.js'
+export { distill, methodNames } from './distill/index.js'
+export * as engine from './engine/index.js'
+export { Device, type DeviceOptions } from './engine/runtime/device.js'
+export { AbortError, AludelError, type ErrorCode } from './errors.js'
+export { evaluate, randomRealSet } from './evaluate/index.js'
+export * from './experiment/index.js'
+export { type ConvNetOptions, convNet } from './nn/networks/conv-net.js'
+export type { Applied, Network, Parameters } from './nn/module.js'
