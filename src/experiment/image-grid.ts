@@ -1,6 +1,7 @@
 /** @file A contact sheet of a labelled image set: one row a class, enlarged by whole factors so that pixels stay pixels. */
+
+import type { Raster } from '../data/png.js'
 import { expected } from '../errors.js'
-import type { Raster } from './png.js'
 
 export interface ImageRows {
   /** N*H*W*C bytes, C 1 or 3. */

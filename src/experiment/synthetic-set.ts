@@ -3,12 +3,12 @@ import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asBytes } from '../data/file-bytes.js'
 import { denormalizeImages } from '../data/normalize.js'
+import { encodePng } from '../data/png.js'
 import { AludelError, expected } from '../errors.js'
 import { prepareDirectory, writeAtomic } from './atomic-file.js'
 import { imageGrid, rowsByClass } from './image-grid.js'
 import { nchwToNhwc, nhwcToNchw } from './layout.js'
 import { decodeManifest, encodeManifest, fileEntry, type Manifest, manifestFormat, manifestVersion } from './manifest.js'
-import { encodePng } from './png.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
 import type { SyntheticSet, SyntheticSetFields } from './types.js'
 
@@ -53,7 +53,7 @@ async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
     ['labels', { dtype: 'I64', shape: [m], data: bytesOf(BigInt64Array.from(labels, BigInt)) }],
   ])
   const data = encodeSafetensors(tensors, { format: manifestFormat, layout: 'NCHW' })
-  const pixels = { images: denormalizeImages(images, fields), shape, rows: rowsByClass(labels, classes.length) }
+  const pixels = { images: displayPixels(fields), shape, rows: rowsByClass(labels, classes.length) }
   const preview = encodePng(imageGrid(pixels))
   const manifest: Manifest = {
     format: manifestFormat,
@@ -143,3 +143,6 @@ function checkedLabels(path: string, wide: BigInt64Array, classes: number): Int3
   if (wrong >= 0) throw expected('invalid_data', `${path}: label ${wrong}`, `a class in [0, ${classes})`, wide[wrong])
   return Int32Array.from(wide, Number)
 }
+
+/** What the eye sees of a set: uint8 NHWC pixels, clipped to [0, 255]. */
+export const displayPixels = (set: Pick<SyntheticSetFields, 'images' | 'mean' | 'std'>): Uint8Array => denormalizeImages(set.images, set)

@@ -1,7 +1,7 @@
 /** @file PNG, writing only: 8-bit gray or RGB, one deflate stream, no ancillary chunks. Equal pixels, equal bytes (for one zlib). */
 import { deflateSync } from 'node:zlib'
-import { asBytes } from '../data/file-bytes.js'
 import { expected } from '../errors.js'
+import { asBytes } from './file-bytes.js'
 
 export interface Raster {
   readonly width: number

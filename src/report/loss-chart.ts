@@ -1,0 +1,77 @@
+/** @file The loss curve as inline SVG. */
+import { formatNumber } from './html.js'
+
+export interface Point {
+  readonly step: number
+  readonly loss: number
+}
+
+const width = 720
+const height = 260
+const margin = { left: 64, right: 16, top: 12, bottom: 36 }
+/** More points than this cannot be told apart at the chart's width. */
+const maxPoints = 360
+
+/** Means of equal stretches of steps, so that long runs stay small and noise does not hide the trend. */
+export function thin(points: readonly Point[], limit: number = maxPoints): Point[] {
+  if (points.length <= limit) return [...points]
+  return Array.from({ length: limit }, (_, i) => {
+    const bin = points.slice(Math.floor((i * points.length) / limit), Math.floor(((i + 1) * points.length) / limit))
+    return { step: bin[bin.length - 1].step, loss: bin.reduce((sum, { loss }) => sum + loss, 0) / bin.length }
+  })
+}
+
+/** About `count` round numbers that cover [low, high]. */
+export function ticks(low: number, high: number, count = 5): number[] {
+  const span = high - low
+  if (!(span > 0)) return [low]
+  const power = 10 ** Math.floor(Math.log10(span / count))
+  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= span / count) ?? 10)
+  const first = Math.ceil(low / step - 1e-9)
+  const last = Math.floor(high / step + 1e-9)
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)))
+}
+
+/** Powers of ten inside [low, high], or the ends when there are fewer than two. */
+function logTicks(low: number, high: number): number[] {
+  const first = Math.ceil(Math.log10(low))
+  const powers = Array.from({ length: Math.max(0, Math.floor(Math.log10(high)) - first + 1) }, (_, i) => 10 ** (first + i))
+  return powers.length >= 2 ? powers : [low, high]
+}
+
+/** The chart, or a sentence when there is nothing to draw. */
+export function lossChart(steps: readonly Point[]): string {
+  if (steps.length < 2) return '<p>No loss curve: fewer than two steps were recorded.</p>'
+  const points = thin(steps)
+  const losses = points.map(({ loss }) => loss)
+  const [low, high] = [Math.min(...losses), Math.max(...losses)]
+  // a loss that falls over orders of magnitude shows nothing on a linear scale
+  const logarithmic = low > 0 && high / low > 30
+  const scale = logarithmic ? Math.log10 : (value: number) => value
+  const [firstStep, lastStep] = [points[0].step, points[points.length - 1].step]
+  const x = (step: number) => margin.left + ((step - firstStep) / (lastStep - firstStep || 1)) * (width - margin.left - margin.right)
+  const y = (loss: number) => {
+    const share = (scale(loss) - scale(low)) / (scale(high) - scale(low) || 1)
+    return height - margin.bottom - share * (height - margin.top - margin.bottom)
+  }
+  const path = points.map(({ step, loss }, i) => `${i === 0 ? 'M' : 'L'}${x(step).toFixed(1)} ${y(loss).toFixed(1)}`).join('')
+  const horizontal = (logarithmic ? logTicks(low, high) : ticks(low, high)).map((value) => yTick(value, y(value)))
+  const vertical = ticks(firstStep, lastStep, 6)
+    .filter(Number.isInteger)
+    .map((value) => xTick(value, x(value)))
+  const [first, last] = [steps[0].loss, steps[steps.length - 1].loss]
+  return `<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="loss-title loss-text">
+<title id="loss-title">Loss by step</title>
+<desc id="loss-text">The loss goes from ${formatNumber(first)} at step ${steps[0].step} to ${formatNumber(last)} at step ${lastStep}.</desc>
+${horizontal.join('')}${vertical.join('')}
+<path class="line" d="${path}"/>
+<text x="${width - margin.right}" y="${height - 4}" text-anchor="end">step${logarithmic ? ', loss on a logarithmic scale' : ''}</text>
+</svg>`
+}
+
+const yTick = (value: number, y: number): string =>
+  `<line class="grid" x1="${margin.left}" x2="${width - margin.right}" y1="${y.toFixed(1)}" y2="${y.toFixed(1)}"/>` +
+  `<text x="${margin.left - 8}" y="${(y + 4).toFixed(1)}" text-anchor="end">${formatNumber(value)}</text>`
+
+const xTick = (value: number, x: number): string =>
+  `<text x="${x.toFixed(1)}" y="${height - margin.bottom + 16}" text-anchor="middle">${value}</text>`

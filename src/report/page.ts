@@ -1,0 +1,68 @@
+/** @file The report page: one HTML document without a single outside resource. */
+import { accuracyTable } from './accuracy-table.js'
+import type { ReportData } from './collect.js'
+import { definitionTable, escapeHtml, formatDuration, formatNumber } from './html.js'
+import { imageRows } from './image-rows.js'
+import { lossChart } from './loss-chart.js'
+import { style } from './style.js'
+
+const loading = `from safetensors.torch import load_file
+from torch.utils.data import TensorDataset
+
+data = load_file('data.safetensors')
+train = TensorDataset(data['images'], data['labels'])`
+
+const states = { running: 'still running', done: 'complete', stopped: 'stopped before its last step', failed: 'failed' } as const
+
+/** Headline numbers: what was reached, from how much, in what time. */
+function figures({ record, steps, done, set }: ReportData): string {
+  const entries: [string, string][] = record.evaluations.flatMap(({ label, results }) =>
+    results.slice(0, 1).map(({ mean, std }): [string, string] => [`accuracy, ${label}`, `${mean.toFixed(1)} ± ${std.toFixed(1)} %`]),
+  )
+  if (set) entries.push(['images', `${set.labels.length} of ${record.data.images}`])
+  if (done) entries.push(['distillation', `${done.step} steps, ${formatDuration(done.seconds)}`])
+  if (steps.length > 1) entries.push(['loss', `${formatNumber(steps[0].loss, 3)} → ${formatNumber(steps[steps.length - 1].loss, 3)}`])
+  const items = entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`)
+  return `<dl class="figures">${items.join('')}</dl>`
+}
+
+export function reportPage(data: ReportData): string {
+  const { record, steps, set } = data
+  const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} images per class`
+  const { specification, name, sha256, images } = record.data
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeHtml(title)}</title>
+<style>${style}</style>
+</head>
+<body>
+<header>
+<h1>${escapeHtml(title)}</h1>
+<p class="lead">Dataset distillation, ${states[record.status] ?? escapeHtml(String(record.status))}. Started ${escapeHtml(record.started)}.</p>
+${record.error ? `<p role="alert">${escapeHtml(record.error)}</p>` : ''}
+${figures(data)}
+</header>
+<main>
+<section><h2>Accuracy</h2>
+${accuracyTable(record.evaluations)}</section>
+<section><h2>Images</h2>
+${set ? imageRows(set) : '<p>No images were saved.</p>'}</section>
+<section><h2>Loss</h2>
+${lossChart(steps)}</section>
+<section><h2>Settings</h2>
+${definitionTable('Run', record.config)}
+${definitionTable('Data', { specification, name, images, sha256 })}
+${definitionTable('Versions', record.versions)}
+${definitionTable('Machine', record.host)}</section>
+<section><h2>Use the images in PyTorch</h2>
+<pre><code>${escapeHtml(loading)}</code></pre>
+<p>Images are float32, NCHW, already normalised with the mean and standard deviation in <code>manifest.json</code>.</p></section>
+</main>
+<footer>Made by aludel ${escapeHtml(record.versions.aludel ?? '')}</footer>
+</body>
+</html>
+`
+}

@@ -1,0 +1,36 @@
+/** @file The report's style sheet: system fonts, light and dark, readable in print. */
+
+export const style = `
+:root { color-scheme: light dark; --text: #1c2024; --soft: #5b6470; --paper: #ffffff; --panel: #f4f6f8; --rule: #d8dde3; --accent: #0b6bcb }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e9ec; --soft: #9aa5b1; --paper: #14171a; --panel: #1d2226; --rule: #333b43; --accent: #5cadff } }
+* { box-sizing: border-box }
+body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 60rem; background: var(--paper); color: var(--text); font: 16px/1.5 system-ui, sans-serif }
+h1 { font-size: 1.6rem; margin: 0 }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .75rem }
+.lead, caption, footer { color: var(--soft) }
+.lead { margin: .25rem 0 1.5rem }
+.figures { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0 }
+.figures div { background: var(--panel); border-radius: .5rem; padding: .75rem 1rem; min-width: 10rem }
+.figures dt { color: var(--soft); font-size: .85rem }
+.figures dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums }
+table { border-collapse: collapse; width: 100% }
+caption { text-align: left; padding-bottom: .4rem; font-size: .9rem }
+th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--rule); vertical-align: middle; overflow-wrap: anywhere }
+th[scope=row] { font-weight: 500 }
+.settings th { width: 14rem; color: var(--soft) }
+.settings + .settings { margin-top: 1.25rem }
+.number { font-variant-numeric: tabular-nums; white-space: nowrap }
+.images { width: auto }
+.images th { white-space: nowrap }
+.images img { display: block; image-rendering: pixelated; max-width: none }
+.scroll { overflow-x: auto }
+.bar { display: block; width: 10rem; height: .6rem; border-radius: .3rem; background: var(--panel); overflow: hidden }
+.bar span { display: block; height: 100%; background: var(--accent) }
+.chart { width: 100%; height: auto; font-size: 12px }
+.chart text { fill: var(--soft) }
+.chart .grid { stroke: var(--rule) }
+.chart .line { fill: none; stroke: var(--accent); stroke-width: 1.75; stroke-linejoin: round }
+pre { background: var(--panel); padding: .75rem 1rem; border-radius: .5rem; overflow-x: auto }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
+footer { margin-top: 3rem; font-size: .85rem }
+`
