@@ -11,6 +11,7 @@ const upper = ['errors', 'engine/index', 'engine/tensor']
  */
 const layers = {
   errors: { may: [] },
+  crc32: { may: [] },
   index: { may: ['*'], node: false },
   'engine/tensor': { may: ['errors'] },
   'engine/graph': { may: ['errors', 'engine/tensor'], types: ['engine/ops/opcodes'] },
@@ -20,17 +21,21 @@ const layers = {
   'engine/reference': { may: engineCore, types: ['engine/trace'] },
   'engine/compile': { may: [...engineCore, 'engine/reference'], types: ['engine/trace'] },
   'engine/runtime': { may: ['errors', 'engine/tensor', 'engine/ops/opcodes'], types: ['engine/compile'], node: true },
+  'engine/bound-program': { may: ['engine', 'errors'] },
   'engine/index': { may: ['engine', 'errors'] },
   nn: { may: upper },
   optim: { may: upper },
   augment: { may: upper },
-  data: { may: ['errors', 'engine/tensor'], node: true },
+  data: { may: ['errors', 'crc32', 'engine/tensor'], node: true },
   scores: { may: [...upper, 'nn', 'optim', 'augment', 'data'] },
   distill: { may: [...upper, 'nn', 'optim', 'augment', 'data'], types: ['experiment', 'evaluate'] },
   evaluate: { may: [...upper, 'nn', 'optim', 'augment', 'data'], types: ['experiment', 'distill'] },
   export: { may: [...upper, 'nn'], node: true },
-  experiment: { may: ['errors', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'], node: true },
-  golden: { may: ['errors', 'engine', 'nn', 'optim', 'augment', 'distill'], node: true },
+  experiment: {
+    may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'],
+    node: true,
+  },
+  golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'distill'], node: true },
   report: { may: ['errors', 'experiment', 'data/png'], node: true },
   cli: { may: ['*'], node: true },
 }

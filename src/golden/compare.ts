@@ -1,0 +1,52 @@
+/** @file The error measure of the golden vectors and their tolerances. */
+import type { GoldenTensor } from './tensor.js'
+
+export interface Check {
+  readonly tensor: string
+  /** max |actual - expected| / max |expected|; NaN when anything is not finite, Infinity when the sizes differ. */
+  readonly error: number
+  readonly tolerance: number
+}
+
+export type EngineName = 'f64' | 'f32'
+export type Quantity = 'loss' | 'gradient' | 'trajectory'
+
+/** As published beside the vectors: float64 interpreter, float32 product. */
+export const tolerances: Readonly<Record<EngineName, Readonly<Record<Quantity, number>>>> = {
+  f64: { loss: 1e-9, gradient: 1e-8, trajectory: 1e-10 },
+  f32: { loss: 1e-5, gradient: 1e-4, trajectory: 5e-5 },
+}
+
+export const passes = ({ error, tolerance }: Check): boolean => error <= tolerance
+
+/** Relative to the largest expected value; absolute when all of them are zero. */
+export function scaledError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY
+  let difference = 0
+  let scale = 0
+  for (let i = 0; i < expected.length; i++) {
+    const d = Math.abs(actual[i] - expected[i])
+    // Written so that NaN sticks: max() would do, a comparison would lose it.
+    difference = Math.max(difference, d)
+    scale = Math.max(scale, Math.abs(expected[i]))
+  }
+  return scale === 0 ? difference : difference / scale
+}
+
+/** Collects the checks of one case under one engine. */
+export class CheckList {
+  readonly checks: Check[] = []
+  readonly engine: EngineName
+
+  constructor(engine: EngineName) {
+    this.engine = engine
+  }
+
+  add(tensor: string, quantity: Quantity, actual: GoldenTensor, expected: GoldenTensor): void {
+    this.checks.push({
+      tensor: `${tensor}[${this.engine}]`,
+      error: scaledError(actual.data, expected.data),
+      tolerance: tolerances[this.engine][quantity],
+    })
+  }
+}

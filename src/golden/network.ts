@@ -1,0 +1,59 @@
+/** @file The ConvNet of a golden case: its description, and its weights between PyTorch's order and the engine's. */
+
+import type { Value } from '../engine/index.js'
+import { AludelError } from '../errors.js'
+import { type FeatureMap, hwioToOihw, linearToEngine, linearToTorch, oihwToHwio } from '../nn/layout.js'
+import type { Network, ParameterSpec } from '../nn/module.js'
+import { convNet, type Norm } from '../nn/networks/conv-net.js'
+import type { GoldenTensor } from './tensor.js'
+
+export interface NetDescription {
+  readonly depth: number
+  readonly width: number
+  readonly height: number
+  readonly widthPixels: number
+  readonly channels: number
+  readonly classes: number
+  readonly norm: Norm
+  readonly eps: number
+}
+
+export interface GoldenNetwork {
+  readonly network: Network
+  readonly map: FeatureMap
+}
+
+export function buildNetwork(net: NetDescription): GoldenNetwork {
+  if (net.eps !== 1e-5) throw new AludelError('invalid_data', `golden network: expected a norm epsilon of 1e-5 but received ${net.eps}`)
+  const { depth, width, height, widthPixels, channels, classes, norm } = net
+  const network = convNet({ input: [height, widthPixels, channels], classes, depth, width, norm })
+  return { network, map: { height: height >> depth, width: widthPixels >> depth, channels: width } }
+}
+
+type Shape4 = readonly [number, number, number, number]
+
+/** One parameter from PyTorch's order, with the group axis G = 1 in front. */
+export function toEngine({ layout, shape, name }: ParameterSpec, { map }: GoldenNetwork, { data }: GoldenTensor): GoldenTensor {
+  const size = shape.reduce((a, b) => a * b, 1)
+  if (data.length !== size)
+    throw new AludelError('invalid_data', `golden weights: expected ${size} numbers for ${name} but received ${data.length}`)
+  const [kh, kw, c, k] = shape
+  const converted = layout === 'conv' ? oihwToHwio(data, [k, c, kh, kw]) : layout === 'linear' ? linearToEngine(data, shape[1], map) : data
+  return { shape: [1, ...shape], data: converted }
+}
+
+/** The inverse of `toEngine`: PyTorch's order, flat. */
+export function toTorch({ layout, shape }: ParameterSpec, { map }: GoldenNetwork, { data }: GoldenTensor): Float64Array {
+  if (layout === 'conv') return hwioToOihw(data, shape as unknown as Shape4)
+  return layout === 'linear' ? linearToTorch(data, shape[1], map) : data
+}
+
+/** All parameters as inputs of a trace, under their own names. */
+export function weightInputs(golden: GoldenNetwork, weight: (parameter: ParameterSpec) => GoldenTensor): Record<string, GoldenTensor> {
+  return Object.fromEntries(golden.network.parameters.map((parameter) => [parameter.name, toEngine(parameter, golden, weight(parameter))]))
+}
+
+/** The parameters among a trace's values. */
+export function parametersOf({ network }: GoldenNetwork, values: Readonly<Record<string, Value>>): Record<string, Value> {
+  return Object.fromEntries(network.parameters.map(({ name }) => [name, values[name]]))
+}

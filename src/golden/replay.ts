@@ -1,0 +1,58 @@
+/** @file Replays golden cases: finds what a case is by its content, runs it through every engine, and reports tensor by tensor. */
+import { isAugmentation, replayAugmentation } from './augmentation.js'
+import { findCases, type GoldenCase, type UnreadableCase } from './case-file.js'
+import { type Check, passes } from './compare.js'
+import type { GoldenEngine } from './engines.js'
+import { isDistributionMatching, isForward, replayDistributionMatching, replayForward } from './matching.js'
+import { isHessianVector, replayHessianVector } from './trajectory.js'
+
+interface Kind {
+  readonly matches: (golden: GoldenCase) => boolean
+  readonly replay: (golden: GoldenCase, engine: GoldenEngine) => Promise<Check[]>
+}
+
+const kinds: readonly Kind[] = [
+  { matches: isForward, replay: replayForward },
+  { matches: isAugmentation, replay: replayAugmentation },
+  { matches: isDistributionMatching, replay: replayDistributionMatching },
+  { matches: isHessianVector, replay: replayHessianVector },
+]
+
+export interface CaseResult {
+  readonly name: string
+  /** A case fails when one of its tensors does, or when it cannot be read or run. */
+  readonly outcome: 'passed' | 'failed' | 'skipped'
+  readonly checks: readonly Check[]
+  /** Why it was skipped, or the error that ended it. */
+  readonly reason?: string
+}
+
+export async function replayCase(golden: GoldenCase | UnreadableCase, engines: readonly GoldenEngine[]): Promise<CaseResult> {
+  const { name } = golden
+  if ('error' in golden) return { name, outcome: 'failed', checks: [], reason: golden.error.message }
+  const kind = kinds.find(({ matches }) => matches(golden))
+  if (!kind) return { name, outcome: 'skipped', checks: [], reason: 'no method here computes this kind of case yet' }
+  const checks: Check[] = []
+  try {
+    for (const engine of engines) checks.push(...(await kind.replay(golden, engine)))
+  } catch (error) {
+    return { name, outcome: 'failed', checks, reason: (error as Error).message }
+  }
+  if (checks.length === 0) return { name, outcome: 'failed', checks, reason: 'the case holds nothing to compare' }
+  return { name, outcome: checks.every(passes) ? 'passed' : 'failed', checks }
+}
+
+/** All cases under `folder`, one by one. Throws `not_found` when there is no such folder. */
+export async function* replayFolder(folder: string, engines: readonly GoldenEngine[]): AsyncGenerator<CaseResult> {
+  for (const golden of findCases(folder)) yield await replayCase(golden, engines)
+}
+
+/** The lines printed for one case: one for each tensor, and one more when it was skipped or broke off. */
+export function describeResult({ name, outcome, checks, reason }: CaseResult): string[] {
+  const lines = checks.map(
+    (check) => `${passes(check) ? 'ok' : 'FAIL'} ${name} ${check.tensor} err=${check.error.toExponential(2)} tol=${check.tolerance}`,
+  )
+  if (outcome === 'skipped') lines.push(`skip ${name}: ${reason}`)
+  else if (reason !== undefined) lines.push(`FAIL ${name}: ${reason}`)
+  return lines
+}
