@@ -1,0 +1,243 @@
+// norm_act_pool_grad_grad: gradients of <ux, dx> + <ugamma, dgamma> + <ubeta, dbeta> with respect to x, gamma and gy.
+// With gz, t, A = mean t, B = mean(t xh), P as in norm_grad.cc, and U = mean ux, C = mean(ux xh), D = mean(ux t):
+//   q = gamma P(ux) + ugamma xh + ubeta, ggy = pool([z>0] q), ggamma = sum gz P(ux)
+//   h = -rstd (ux B + t C) + ugamma gz,  gx = P(h) - rstd^2 xh (D - U A - C B)
+// The means of h and h xh follow from the same sums, so two passes over x, gy and ux are enough. d = x - mean = xh / rstd.
+#include "native/cpu/kernels/norm.h"
+
+namespace aludel::cpu::ALUDEL_ISA {
+
+namespace {
+
+constexpr NormOperand kInputs[] = {NormOperand::x,         NormOperand::channel,    NormOperand::channel, NormOperand::statistic,
+                                   NormOperand::statistic, NormOperand::y,          NormOperand::x,       NormOperand::channel,
+                                   NormOperand::channel,   NormOperand::row_weights};
+constexpr NormOperand kOutputs[] = {NormOperand::x, NormOperand::channel, NormOperand::y};
+constexpr int kSums = 5, kCoefficients = 8;
+
+// Per-channel rows of a block.
+struct Scratch {
+  double *gz, *gz_d, *ux, *ux_d, *gz_ux;  // sums over a segment
+  double* ggamma;                         // running over segments
+  float *mean, *scale, *shift;            // z = d scale + shift; scale = gamma rstd
+  float* gate;                            // rstd (ugamma - scale C): d's coefficient in q, gz's in gx
+  float* q0;                              // q = ux scale + d gate + q0
+  float *x_ux, *x_d, *x0;                 // gx = ux x_ux + gz gate + d x_d + x0
+
+  Scratch(void* memory, int64_t lanes) {
+    double* d = static_cast<double*>(memory);
+    gz = d, gz_d = d + lanes, ux = d + 2 * lanes, ux_d = d + 3 * lanes, gz_ux = d + 4 * lanes, ggamma = d + kSums * lanes;
+    float* f = reinterpret_cast<float*>(d + (kSums + 1) * lanes);
+    mean = f, scale = f + lanes, shift = f + 2 * lanes, gate = f + 3 * lanes;
+    q0 = f + 4 * lanes, x_ux = f + 5 * lanes, x_d = f + 6 * lanes, x0 = f + 7 * lanes;
+  }
+  static int64_t bytes(int64_t lanes) { return lanes * (int64_t)((kSums + 1) * sizeof(double) + kCoefficients * sizeof(float)); }
+};
+
+// The inputs and outputs of one image.
+struct Image {
+  const float *x, *gy, *ux;
+  float *gx, *ggy;
+};
+
+Image image_of(const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
+  const int64_t at = s.image(g, n), out = s.out_image(g, n);
+  return {args.in[0].as<const float>() + at, args.in[5].as<const float>() + out, args.in[6].as<const float>() + at,
+          args.out[0].as<float>() + at, args.out[2].as<float>() + out};
+}
+
+void load_coefficients(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin,
+                       int64_t end) {
+  const float *gamma = args.in[1].as<const float>() + g * s.C, *beta = args.in[2].as<const float>() + g * s.C;
+  const float *mean = args.in[3].as<const float>(), *rstd = args.in[4].as<const float>();
+  for (int64_t c = begin; c < end; ++c) {
+    const int64_t at = s.statistic(g, segment, c);
+    t.mean[c - begin] = mean[at];
+    t.scale[c - begin] = gamma[c] * rstd[at];
+    t.shift[c - begin] = beta[c];
+  }
+}
+
+template <int P, bool RELU, typename S>
+ALUDEL_INLINE void sum_strip(const S& strip, const Scratch& t, const Image& image, const NormShape& s, int64_t at) {
+  constexpr int U = S::kVectors;
+  const vf share = splat(1.0f / (P * P));
+  vf mean[U], scale[U], shift[U], gz[U] = {}, gz_d[U] = {}, ux[U] = {}, ux_d[U] = {}, gz_ux[U] = {};
+  for (int u = 0; u < U; ++u) {
+    mean[u] = load(t.mean + at + u * VW), scale[u] = load(t.scale + at + u * VW), shift[u] = load(t.shift + at + u * VW);
+  }
+  const auto window = [&](int64_t oh, int64_t ow) {
+    const int64_t first = (oh * P * s.W + ow * P) * s.C + strip.begin;
+    const float* g = image.gy + (oh * s.OW + ow) * s.C + strip.begin;
+    for (int u = 0; u < U; ++u) {
+      const vf q = P == 1 ? load(g + u * VW, strip.lanes) : load(g + u * VW, strip.lanes) * share;
+      for (int i = 0; i < P; ++i)
+        for (int j = 0; j < P; ++j) {
+          const int64_t pixel = first + (i * s.W + j) * s.C + u * VW;
+          const vf d = load(image.x + pixel, strip.lanes) - mean[u], v = load(image.ux + pixel, strip.lanes);
+          const vf part = RELU ? where_positive(d * scale[u] + shift[u], q) : q;
+          gz[u] += part;
+          gz_d[u] += part * d;
+          ux[u] += v;
+          ux_d[u] += v * d;
+          gz_ux[u] += part * v;
+        }
+    }
+  };
+  for_windows<P>(s.OH, s.OW, window, [&] {
+    for (int u = 0; u < U; ++u) {
+      const int64_t to = at + u * VW;
+      add_to(t.gz + to, gz[u]), add_to(t.gz_d + to, gz_d[u]), add_to(t.gz_ux + to, gz_ux[u]);
+      add_to(t.ux + to, ux[u]), add_to(t.ux_d + to, ux_d[u]);
+      gz[u] = gz_d[u] = ux[u] = ux_d[u] = gz_ux[u] = vf{};
+    }
+  });
+  for_rim<P>(s.H, s.W, [&](int64_t p) {
+    for (int u = 0; u < U; ++u) {
+      const int64_t pixel = p * s.C + strip.begin + u * VW;
+      const vf d = load(image.x + pixel, strip.lanes) - mean[u], v = load(image.ux + pixel, strip.lanes);
+      add_to(t.ux + at + u * VW, v), add_to(t.ux_d + at + u * VW, v * d);
+    }
+  });
+}
+
+// The means over a set that all channels of it share.
+struct SetMeans {
+  double a, b;            // t, t xh
+  double u, c, d;         // ux, ux xh, ux t
+  double gated, gated_x;  // ugamma gz, ugamma gz xh
+};
+
+SetMeans set_means(const Scratch& t, const float* gamma, const float* ugamma, int64_t c0, int64_t c1, int64_t begin, double rstd,
+                   double n) {
+  SetMeans m{};
+  for (int64_t c = c0; c < c1; ++c) {
+    const int64_t k = c - begin;
+    m.a += gamma[c] * t.gz[k];
+    m.b += gamma[c] * t.gz_d[k];
+    m.u += t.ux[k];
+    m.c += t.ux_d[k];
+    m.d += gamma[c] * t.gz_ux[k];
+    m.gated += ugamma[c] * t.gz[k];
+    m.gated_x += ugamma[c] * t.gz_d[k];
+  }
+  m.a /= n, m.u /= n, m.d /= n, m.gated /= n;
+  m.b *= rstd / n, m.c *= rstd / n, m.gated_x *= rstd / n;
+  return m;
+}
+
+// From the segment's sums: this segment's share of ggamma and the coefficients of q and gx. count: elements per channel.
+void finish_sums(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin, int64_t end,
+                 double count) {
+  const float *gamma = args.in[1].as<const float>() + g * s.C, *ugamma = args.in[7].as<const float>() + g * s.C;
+  const float* ubeta = args.in[8].as<const float>() + g * s.C;
+  const double n = (count > 0 ? count : 1) * (double)s.set_channels;
+  for (int64_t c0 = begin; c0 < end; c0 += s.set_channels) {
+    const int64_t c1 = c0 + s.set_channels;
+    const double rstd = args.in[4].as<const float>()[s.statistic(g, segment, c0)];
+    const SetMeans m = set_means(t, gamma, ugamma, c0, c1, begin, rstd, n);
+    const double mean_h = m.gated - rstd * (m.u * m.b + m.a * m.c);
+    const double mean_h_xh = m.gated_x - 2 * rstd * m.b * m.c;
+    const double along = m.d - m.u * m.a - m.c * m.b;
+    for (int64_t c = c0; c < c1; ++c) {
+      const int64_t k = c - begin;
+      t.ggamma[k] += rstd * (t.gz_ux[k] - m.u * t.gz[k] - m.c * rstd * t.gz_d[k]);
+      t.gate[k] = (float)(rstd * (ugamma[c] - gamma[c] * rstd * m.c));
+      t.q0[k] = (float)(ubeta[c] - gamma[c] * rstd * m.u);
+      t.x_ux[k] = (float)(-rstd * rstd * m.b);
+      t.x_d[k] = (float)(-rstd * rstd * (mean_h_xh + rstd * along));
+      t.x0[k] = (float)(-rstd * mean_h);
+    }
+  }
+}
+
+template <int P, bool RELU, typename S>
+ALUDEL_INLINE void write_strip(const S& strip, const Scratch& t, const Image& image, const NormShape& s, int64_t at) {
+  constexpr int U = S::kVectors;
+  const vf share = splat(1.0f / (P * P));
+  vf mean[U], scale[U], shift[U], gate[U], q0[U], x_ux[U], x_d[U], x0[U];
+  for (int u = 0; u < U; ++u) {
+    const int64_t k = at + u * VW;
+    mean[u] = load(t.mean + k), scale[u] = load(t.scale + k), shift[u] = load(t.shift + k), gate[u] = load(t.gate + k);
+    q0[u] = load(t.q0 + k), x_ux[u] = load(t.x_ux + k), x_d[u] = load(t.x_d + k), x0[u] = load(t.x0 + k);
+  }
+  for (int64_t oh = 0; oh < s.OH; ++oh)
+    for (int64_t ow = 0; ow < s.OW; ++ow) {
+      const int64_t first = (oh * P * s.W + ow * P) * s.C + strip.begin, out = (oh * s.OW + ow) * s.C + strip.begin;
+      for (int u = 0; u < U; ++u) {
+        const vf g = load(image.gy + out + u * VW, strip.lanes);
+        const vf g_gated = (P == 1 ? g : g * share) * gate[u];
+        vf sum{};
+        for (int i = 0; i < P; ++i)
+          for (int j = 0; j < P; ++j) {
+            const int64_t pixel = first + (i * s.W + j) * s.C + u * VW;
+            const vf d = load(image.x + pixel, strip.lanes) - mean[u], v = load(image.ux + pixel, strip.lanes);
+            const vf z = d * scale[u] + shift[u], q = v * scale[u] + (d * gate[u] + q0[u]);
+            sum += RELU ? where_positive(z, q) : q;
+            const vf part = RELU ? where_positive(z, g_gated) : g_gated;
+            store(image.gx + pixel, part + (v * x_ux[u] + (d * x_d[u] + x0[u])), strip.lanes);
+          }
+        store(image.ggy + out + u * VW, P == 1 ? sum : sum * share, strip.lanes);
+      }
+    }
+  for_rim<P>(s.H, s.W, [&](int64_t p) {
+    for (int u = 0; u < U; ++u) {
+      const int64_t pixel = p * s.C + strip.begin + u * VW;
+      const vf d = load(image.x + pixel, strip.lanes) - mean[u];
+      store(image.gx + pixel, load(image.ux + pixel, strip.lanes) * x_ux[u] + (d * x_d[u] + x0[u]), strip.lanes);
+    }
+  });
+}
+
+template <int P, bool RELU>
+void segment_grad(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin, int64_t end) {
+  const int64_t n0 = segment * s.segment_images, n1 = n0 + s.segment_images;
+  load_coefficients(t, args, s, g, segment, begin, end);
+  for (int64_t c = 0; c < s.block_lanes; ++c) t.gz[c] = t.gz_d[c] = t.ux[c] = t.ux_d[c] = t.gz_ux[c] = 0;
+  double count = 0;
+  for (int64_t n = n0; n < n1; ++n) {
+    if (!s.takes_part(g, n)) continue;
+    count += (double)s.pixels();
+    const Image image = image_of(args, s, g, n);
+    for_strips(begin, end, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, image, s, strip.begin - begin); });
+  }
+  finish_sums(t, args, s, g, segment, begin, end, count);
+  for (int64_t n = n0; n < n1; ++n) {
+    const Image image = image_of(args, s, g, n);
+    if (!s.takes_part(g, n)) {
+      zero_channels(image.gx, s.pixels(), s.C, begin, end);
+      zero_channels(image.ggy, s.out_pixels(), s.C, begin, end);
+      continue;
+    }
+    for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, image, s, strip.begin - begin); });
+  }
+}
+
+template <int P, bool RELU>
+void grad_grad_block(const KernelArgs& args, const NormShape& s, int64_t g, int64_t block, void* scratch) {
+  const Scratch t(scratch, s.block_lanes);
+  const int64_t begin = block * s.block_channels, end = smaller(begin + s.block_channels, s.C);
+  for (int64_t c = 0; c < s.block_lanes; ++c) t.ggamma[c] = 0;
+  for (int64_t c = 0; c < kCoefficients * s.block_lanes; ++c) t.mean[c] = 0;  // every coefficient row
+  for (int64_t segment = 0; segment < s.segments; ++segment) segment_grad<P, RELU>(t, args, s, g, segment, begin, end);
+  for (int64_t c = begin; c < end; ++c) args.out[1].as<float>()[g * s.C + c] = (float)t.ggamma[c - begin];
+}
+
+Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool_grad_grad", kInputs, 10, kOutputs, 3); }
+
+int64_t scratch_bytes(const KernelArgs& args) { return Scratch::bytes(norm_shape(args, 9).block_lanes); }
+
+Status run(const KernelArgs& args, Exec& exec) {
+  const NormShape s = norm_shape(args, 9);
+  const auto body = s.pool == 2 ? (s.relu ? grad_grad_block<2, true> : grad_grad_block<2, false>)
+                                : (s.relu ? grad_grad_block<1, true> : grad_grad_block<1, false>);
+  parallel_for(exec, s.G * s.blocks, [&](int64_t task, void* scratch) { body(args, s, task / s.blocks, task % s.blocks, scratch); });
+  return {};
+}
+
+}  // namespace
+
+extern const Kernel kernel_norm_act_pool_grad_grad;
+const Kernel kernel_norm_act_pool_grad_grad = {check, scratch_bytes, run};
+
+}  // namespace aludel::cpu::ALUDEL_ISA
