@@ -1,5 +1,6 @@
 /** @file PNG, writing only: 8-bit gray or RGB, one deflate stream, no ancillary chunks. Equal pixels, equal bytes (for one zlib). */
 import { deflateSync } from 'node:zlib'
+import { crc32 } from '../crc32.js'
 import { expected } from '../errors.js'
 import { asBytes } from './file-bytes.js'
 
@@ -13,18 +14,6 @@ export interface Raster {
 }
 
 const signature = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
-
-const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
-  let c = n
-  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1
-  return c
-})
-
-function crc32(bytes: Uint8Array): number {
-  let c = 0xffffffff
-  for (const byte of bytes) c = crcTable[(c ^ byte) & 0xff] ^ (c >>> 8)
-  return (c ^ 0xffffffff) >>> 0
-}
 
 function chunk(type: string, data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(12 + data.length)

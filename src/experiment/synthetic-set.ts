@@ -5,9 +5,9 @@ import { asBytes } from '../data/file-bytes.js'
 import { denormalizeImages } from '../data/normalize.js'
 import { encodePng } from '../data/png.js'
 import { AludelError, expected } from '../errors.js'
+import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
 import { prepareDirectory, writeAtomic } from './atomic-file.js'
 import { imageGrid, rowsByClass } from './image-grid.js'
-import { nchwToNhwc, nhwcToNchw } from './layout.js'
 import { decodeManifest, encodeManifest, fileEntry, type Manifest, manifestFormat, manifestVersion } from './manifest.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
 import type { SyntheticSet, SyntheticSetFields } from './types.js'
@@ -109,7 +109,7 @@ export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
   const wide = tensorValues(path, tensors, 'labels', 'I64', [m])
   const { classes, mean, std, flip, source, config, sourceIds } = manifest
   return createSyntheticSet({
-    images: nchwToNhwc(new Float32Array(nchw), shape),
+    images: nchwToNhwc(new Float32Array(nchw), [m, c, h, w]),
     shape,
     labels: checkedLabels(path, new BigInt64Array(wide), classes.length),
     classes,

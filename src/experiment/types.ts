@@ -3,8 +3,9 @@ import type { Dataset } from '../data/dataset.js'
 
 /** The part of a device that the shell handles; the engine's Device satisfies it. */
 export interface DeviceHandle {
-  /** 'cpu' or 'cuda'. */
-  readonly kind: string
+  /** Instruction set or architecture in use. */
+  readonly isa?: string
+  readonly threads?: number
   close(): void | Promise<void>
 }
 

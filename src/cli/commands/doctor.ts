@@ -1,0 +1,29 @@
+/** @file `aludel doctor`: what this installation can compute with, and why something is absent. Exit code 1 when nothing can. */
+import type { Command } from 'commander'
+import { type CliContext, outputOf } from '../context.js'
+import { exitCode } from '../exit-codes.js'
+import { coreCount, cpuModel, memoryGiB, versions } from '../host.js'
+
+export function addDoctor(program: Command, context: CliContext): void {
+  const command = program.command('doctor').description('show processor, instruction set, memory and backends of this installation')
+  command.action(() => doctorCommand(command, context))
+}
+
+async function doctorCommand(command: Command, context: CliContext): Promise<void> {
+  const output = outputOf(context, command)
+  const backends = await context.library.backends()
+  const memory = memoryGiB()
+  output.line(
+    `versions   ${Object.entries(versions())
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', ')}`,
+  )
+  output.line(`processor  ${cpuModel()}, ${coreCount()} threads at hand`)
+  output.line(`memory     ${memory.free} GiB free of ${memory.total} GiB`)
+  output.line(
+    `cpu        ${backends.cpu.available ? `ready, ${backends.cpu.isa} in use (built: ${backends.cpu.isas.join(', ')})` : backends.cpu.reason}`,
+  )
+  output.line(`cuda       ${backends.cuda.available ? 'ready' : backends.cuda.reason}`)
+  output.value({ versions: versions(), processor: cpuModel(), threads: coreCount(), memoryGiB: memory, backends })
+  if (!backends.cpu.available) context.setExitCode(exitCode.failure)
+}

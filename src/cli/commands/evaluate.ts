@@ -1,0 +1,71 @@
+/** @file `aludel evaluate RUN`: trains fresh networks on a distilled set and measures them on real test images. */
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { exists } from '../../data/file-bytes.js'
+import { AludelError } from '../../errors.js'
+import { readRunRecord, reopenRunDir, runFile } from '../../experiment/run-dir.js'
+import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
+import type { EvaluationResult } from '../../experiment/types.js'
+import { writeReport } from '../../report/index.js'
+import { type CliContext, outputOf } from '../context.js'
+import { given, nameList, wholeNumber } from '../options.js'
+import { formatAccuracy, runEvaluation } from '../run-evaluation.js'
+import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
+
+interface Options extends DeviceOptions {
+  readonly data?: string
+  readonly networks: string[]
+  readonly repeats: number
+  readonly epochs?: number
+  readonly augment?: string
+  readonly seed: number
+}
+
+export function addEvaluate(program: Command, context: CliContext): void {
+  const command = program
+    .command('evaluate')
+    .description('train networks on a distilled set and report their test accuracy')
+    .argument('<run>', 'run directory, or the directory of a saved set')
+    .option('--data <name[:dir]>', 'data set whose test images are used (default: that of the run)')
+    .option('--networks <names>', 'networks to train, separated by commas', nameList, ['convnet'])
+    .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)
+    .option('--epochs <n>', "training epochs (default: the protocol's 1000)", wholeNumber(1))
+    .option('--augment <policy>', 'augmentation while training (default: dsa)')
+    .addOption(seedOption())
+  addDeviceOptions(command).action((run: string, options: Options) => evaluateCommand(run, options, command, context))
+}
+
+async function evaluateCommand(run: string, options: Options, command: Command, context: CliContext): Promise<void> {
+  const { library } = context
+  const output = outputOf(context, command)
+  const { networks, repeats, epochs, augment, seed, threads, device: kind } = options
+  const set = await loadSyntheticSet(run)
+  const isRun = await exists(join(run, runFile))
+  const data = options.data ?? (isRun ? (await readRunRecord(run)).data.specification : undefined)
+  if (data === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
+  const test = await library.openDataset(data, 'test')
+  const device = await library.openDevice(given({ threads, device: kind }))
+  try {
+    const settings = { networks, repeats, seed, ...given({ epochs, augment }) } as const
+    const results = await runEvaluation({ library, output, device, set, test, settings, label: run })
+    if (isRun) await record(run, epochs ?? null, results)
+    for (const result of results) output.line(`${result.network}: ${formatAccuracy(result)} (n=${result.n} networks)`)
+    const accuracies = results.map(({ network, ...accuracy }) => [network, accuracy] as const)
+    output.value({ accuracy: accuracies[0][1], networks: Object.fromEntries(accuracies), run, data, epochs: epochs ?? null, seed })
+  } finally {
+    await device.close()
+  }
+}
+
+/** Adds the accuracies to the run and its report. */
+async function record(run: string, epochs: number | null, results: readonly EvaluationResult[]): Promise<void> {
+  const runDir = await reopenRunDir(run)
+  try {
+    const entry = { label: 'distilled', epochs, results }
+    await runDir.append({ type: 'evaluation', ...entry })
+    await runDir.update({ evaluations: [...runDir.record.evaluations, entry] })
+  } finally {
+    await runDir.close()
+  }
+  await writeReport(run)
+}

@@ -1,0 +1,100 @@
+/** @file `aludel quickstart`: the whole way on bundled data in a few minutes, from images to distilled images to accuracies to a report. */
+import type { Command } from 'commander'
+import type { Dataset } from '../../data/dataset.js'
+import type { DeviceHandle, EvaluationResult, SyntheticSet } from '../../experiment/types.js'
+import { writeReport } from '../../report/index.js'
+import { type CliContext, outputOf } from '../context.js'
+import { exitCode } from '../exit-codes.js'
+import { given, wholeNumber } from '../options.js'
+import type { Output } from '../output.js'
+import { type Distillation, runDistillation } from '../run-distillation.js'
+import { formatAccuracy, runEvaluation } from '../run-evaluation.js'
+import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
+
+const specification = 'fashion-mnist'
+const network = 'convnet'
+const realBatch = 64
+const ipc = 1
+
+interface Options extends DeviceOptions {
+  readonly iterations: number
+  readonly repeats: number
+  readonly epochs: number
+  readonly seed: number
+  readonly out: string
+}
+
+export function addQuickstart(program: Command, context: CliContext): void {
+  const command = program
+    .command('quickstart')
+    .description('distil the bundled Fashion-MNIST subset to one image per class and compare with random real images')
+    .option('--iterations <n>', 'distillation steps', wholeNumber(1), 150)
+    .option('--repeats <n>', 'networks trained per set', wholeNumber(1), 5)
+    .option('--epochs <n>', 'training epochs per network', wholeNumber(1), 300)
+    .addOption(seedOption())
+    .option('--out <dir>', 'run directory; an earlier run in it is replaced', 'runs/quickstart')
+  addDeviceOptions(command).action((options: Options) => quickstartCommand(options, command, context))
+}
+
+async function quickstartCommand(options: Options, command: Command, context: CliContext): Promise<void> {
+  const { library } = context
+  const output = outputOf(context, command)
+  const { threads, device: kind, iterations, seed, out } = options
+  const train = await library.openDataset(specification, 'train')
+  const device = await library.openDevice(given({ threads, device: kind }))
+  try {
+    const settings = { method: 'dm', ipc, iterations, realBatch, network, seed }
+    const distillation = await runDistillation({
+      library,
+      output,
+      device,
+      dataset: train,
+      specification,
+      settings,
+      dir: out,
+      overwrite: true,
+    })
+    try {
+      if (distillation.interrupted) context.setExitCode(exitCode.interrupted)
+      else await compare(distillation, train, device, options, context, output)
+    } finally {
+      await distillation.runDir.close()
+    }
+  } finally {
+    await device.close()
+  }
+}
+
+/** Trains on the distilled and on random real images, writes both down, and prints the line that sums the run up. */
+async function compare(
+  { runDir, set, done, loss }: Distillation,
+  train: Dataset,
+  device: DeviceHandle,
+  { seed, epochs, repeats, out }: Options,
+  context: CliContext,
+  output: Output,
+): Promise<void> {
+  const { library } = context
+  const test = await library.openDataset(specification, 'test')
+  const entries: [string, SyntheticSet][] = [
+    ['distilled', set],
+    ['random real images', await library.randomRealSet(train, ipc, seed)],
+  ]
+  const results: EvaluationResult[] = []
+  for (const [label, entry] of entries) {
+    const settings = { networks: [network], repeats, epochs, seed }
+    const evaluation = await runEvaluation({ library, output, device, set: entry, test, settings, label })
+    results.push(evaluation[0])
+    const evaluated = { label, epochs, results: evaluation }
+    await runDir.append({ type: 'evaluation', ...evaluated })
+    await runDir.update({ evaluations: [...runDir.record.evaluations, evaluated] })
+  }
+  const report = await writeReport(out)
+  const [distilled, randomReal] = results
+  output.line(`images in ${out}, report in ${report}`)
+  output.line(summaryLine(distilled, randomReal))
+  output.value({ run: out, steps: done.step, seconds: done.seconds, loss, report, distilled, randomReal })
+}
+
+export const summaryLine = (distilled: EvaluationResult, randomReal: EvaluationResult): string =>
+  `accuracy: distilled ${formatAccuracy(distilled)}, random real images ${formatAccuracy(randomReal)} (ConvNet-3, IPC ${ipc}, n=${distilled.n} networks)`

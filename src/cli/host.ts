@@ -1,0 +1,30 @@
+/** @file What this machine and this build are, for run.json and doctor. */
+import { readFileSync } from 'node:fs'
+import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
+import type { DeviceHandle } from '../experiment/types.js'
+
+/** Version of this package, from its package.json. */
+export const packageVersion: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+
+export const versions = (): Record<string, string> => ({ aludel: packageVersion, node: process.versions.node, zlib: process.versions.zlib })
+
+export const memoryGiB = (): { total: number; free: number } => ({
+  total: Number((totalmem() / 2 ** 30).toFixed(1)),
+  free: Number((freemem() / 2 ** 30).toFixed(1)),
+})
+
+export const cpuModel = (): string => cpus()[0]?.model.trim() ?? 'unknown'
+
+export const coreCount = (): number => availableParallelism()
+
+/** Machine and device as names and values. */
+export function hostDescription({ isa, threads }: DeviceHandle): Record<string, string | number> {
+  return {
+    platform: `${process.platform} ${process.arch}`,
+    cpu: cpuModel(),
+    cores: coreCount(),
+    memoryGiB: memoryGiB().total,
+    ...(isa !== undefined && { isa }),
+    ...(threads !== undefined && { threads }),
+  }
+}

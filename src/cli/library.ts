@@ -1,0 +1,56 @@
+/** @file The part of the library that commands use, loaded when a command needs it: help and usage errors work without the addon. */
+import type { Dataset, Split } from '../data/dataset.js'
+import { openDataset } from '../data/open.js'
+import type { Device } from '../engine/runtime/device.js'
+import { AludelError } from '../errors.js'
+import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, EvaluationResult, SyntheticSet } from '../experiment/types.js'
+
+export type BackendState =
+  | { readonly available: true; readonly isa: string; readonly isas: readonly string[] }
+  | { readonly available: false; readonly reason: string }
+
+export interface Library {
+  openDataset(specification: string, split: Split): Promise<Dataset>
+  openDevice(options: { readonly threads?: number; readonly device?: string }): Promise<DeviceHandle>
+  distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
+  evaluate(set: SyntheticSet, options: EvaluateOptions): Promise<EvaluationResult[]>
+  randomRealSet(train: Dataset, ipc: number, seed: number): Promise<SyntheticSet>
+  backends(): Promise<{ readonly cpu: BackendState; readonly cuda: BackendState }>
+}
+
+/** A device handle of this module is always the engine's Device: openDevice below is the only place that makes one. */
+type EngineOptions<T> = Omit<T, 'device'> & { readonly device: Device }
+
+export const library: Library = {
+  openDataset,
+  async openDevice({ device, threads }) {
+    const { cpu, cuda } = await library.backends()
+    if (device === 'cuda' && !cuda.available) throw new AludelError('unavailable', `--device cuda: ${cuda.reason}`)
+    if (!cpu.available) throw new AludelError('unavailable', cpu.reason)
+    const { Device } = await import('../engine/runtime/device.js')
+    return Device.open(threads === undefined ? {} : { threads })
+  },
+  async distill(dataset, options) {
+    const { distill } = await import('../distill/index.js')
+    return distill(dataset, options as EngineOptions<DistillOptions>)
+  },
+  async evaluate(set, options) {
+    const { evaluate } = await import('../evaluate/index.js')
+    return evaluate(set, options as EngineOptions<EvaluateOptions>)
+  },
+  async randomRealSet(train, ipc, seed) {
+    const { randomRealSet } = await import('../evaluate/index.js')
+    return randomRealSet(train, ipc, seed)
+  },
+  async backends() {
+    try {
+      const { info } = await import('../engine/runtime/binding.js')
+      const { isa, isas, cuda } = info()
+      return { cpu: { available: true, isa, isas }, cuda: { available: false, reason: cuda.reason } }
+    } catch (error) {
+      if (!(error instanceof AludelError)) throw error
+      const reason = error.message
+      return { cpu: { available: false, reason }, cuda: { available: false, reason } }
+    }
+  },
+}
