@@ -49,6 +49,8 @@ class Backend {
   virtual Status load(const uint8_t* bytes, size_t size, std::shared_ptr<LoadedProgram>* program) = 0;
   virtual const char* isa() const = 0;
   virtual int threads() const = 0;
+  // Working memory shared by the loaded programs, as it stands.
+  virtual int64_t workspace_bytes() const = 0;
 };
 
 }  // namespace aludel

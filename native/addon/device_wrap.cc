@@ -1,0 +1,62 @@
+// Construction of a device and its children.
+#include "native/addon/device_wrap.h"
+
+#include "native/addon/args.h"
+#include "native/addon/buffer_wrap.h"
+#include "native/addon/environment.h"
+#include "native/addon/program_wrap.h"
+#include "native/cpu/cpu_backend.h"
+
+namespace aludel::addon {
+
+DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : TaggedWrap(info), core_(constructor_state<std::shared_ptr<DeviceCore>>(info)) {}
+
+Napi::Function DeviceWrap::define(Napi::Env env) {
+  return DefineClass(env, kName,
+                     {InstanceMethod<&DeviceWrap::buffer>("buffer"), InstanceMethod<&DeviceWrap::load>("load"),
+                      InstanceMethod<&DeviceWrap::close>("close"), InstanceAccessor<&DeviceWrap::isa>("isa"),
+                      InstanceAccessor<&DeviceWrap::threads>("threads"), InstanceAccessor<&DeviceWrap::workspace_bytes>("workspaceBytes")});
+}
+
+Napi::Value DeviceWrap::create(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Napi::Object options = object_argument(info, 0, "createDevice");
+  const auto threads = static_cast<int>(whole_property(options, "threads", 1, cpu::kMaxThreads, cpu::available_cores()));
+  const Napi::Value isa = options.Get("isa");
+  if (!isa.IsUndefined() && !isa.IsString()) throw_status(env, fail(Code::invalid_argument, "isa: expected a string"));
+  std::unique_ptr<Backend> backend;
+  throw_if_error(env, cpu::create_backend(threads, isa.IsString() ? isa.As<Napi::String>().Utf8Value() : "", &backend));
+  std::shared_ptr<DeviceCore> core = DeviceCore::open(env, std::move(backend));
+  return Environment::of(env).device.New({Napi::External<std::shared_ptr<DeviceCore>>::New(env, &core)});
+}
+
+void DeviceWrap::check_open(Napi::Env env) const {
+  if (!core_->closing()) return;
+  Napi::Error error = Napi::Error::New(env, "the device is closed");
+  error.Set("code", Napi::String::New(env, "disposed"));
+  throw error;
+}
+
+Napi::Value DeviceWrap::buffer(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  check_open(env);
+  const int64_t bytes = whole_number(info[0], "bytes", 0, int64_t{1} << 46);
+  BufferWrap::State state{core_, nullptr};
+  throw_if_error(env, core_->backend().allocate(bytes, &state.memory));
+  return Environment::of(env).buffer.New({Napi::External<BufferWrap::State>::New(env, &state)});
+}
+
+Napi::Value DeviceWrap::load(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  check_open(env);
+  const Bytes bytes = bytes_argument(info, 0, "program");
+  ProgramWrap::State state{core_, nullptr};
+  throw_if_error(env, core_->backend().load(bytes.data, bytes.size, &state.program));
+  return Environment::of(env).program.New({Napi::External<ProgramWrap::State>::New(env, &state)});
+}
+
+Napi::Value DeviceWrap::workspace_bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(core_->backend().workspace_bytes()));
+}
+
+}  // namespace aludel::addon

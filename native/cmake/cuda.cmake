@@ -1,0 +1,26 @@
+# Decides whether the CUDA backend is built and defines target `cuda`: the backend, or the stub that says what is missing.
+set(ALUDEL_HAVE_CUDA OFF)
+if(NOT ALUDEL_CUDA STREQUAL "OFF" AND EXISTS ${CMAKE_SOURCE_DIR}/native/cuda/cuda_backend.cc)
+  # nvcc is offered through the environment, never by CMAKE_CUDA_COMPILER: presetting that switches check_language off, and a broken
+  # toolkit would then end the whole configuration.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+  endif()
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    set(ALUDEL_HAVE_CUDA ON)
+  endif()
+endif()
+if(ALUDEL_CUDA STREQUAL "ON" AND NOT ALUDEL_HAVE_CUDA)
+  message(FATAL_ERROR "ALUDEL_CUDA=ON: no working nvcc found; set CUDACXX to its path, or use ALUDEL_CUDA=AUTO")
+endif()
+
+if(ALUDEL_HAVE_CUDA)
+  include(${CMAKE_SOURCE_DIR}/native/cuda/cuda_target.cmake)
+else()
+  add_library(cuda STATIC native/no_cuda/no_cuda_backend.cc)
+  target_include_directories(cuda PUBLIC ${CMAKE_SOURCE_DIR})
+  aludel_warnings(cuda)
+endif()

@@ -1,0 +1,29 @@
+# Every file of native/cpu/kernels is compiled once per instruction set, into its own namespace. Nothing of these objects may be weak:
+# the linker would keep one copy, perhaps the AVX-512 one, for everybody.
+file(GLOB ALUDEL_KERNEL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/native/cpu/kernels/*.cc)
+
+# Contraction into fma is wanted and the same on every machine of an instruction set; -ffast-math is not: it changes NaN and infinity.
+set(ALUDEL_KERNEL_FLAGS -fno-exceptions -fno-rtti -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+
+function(aludel_add_isa name width)
+  add_library(kernels_${name} OBJECT ${ALUDEL_KERNEL_SOURCES})
+  target_include_directories(kernels_${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_definitions(kernels_${name} PRIVATE ALUDEL_ISA=${name} ALUDEL_VW=${width})
+  # -Wpsabi: vectors wider than the baseline never cross a file.
+  target_compile_options(kernels_${name} PRIVATE -O3 ${ARGN} ${ALUDEL_KERNEL_FLAGS} -Wno-psabi)
+  aludel_warnings(kernels_${name})
+  string(TOUPPER ${name} upper)
+  set(ALUDEL_ISA_TARGETS ${ALUDEL_ISA_TARGETS} kernels_${name} PARENT_SCOPE)
+  set(ALUDEL_ISA_DEFINITIONS ${ALUDEL_ISA_DEFINITIONS} ALUDEL_HAVE_${upper} PARENT_SCOPE)
+endfunction()
+
+macro(aludel_add_isa_kernels)
+  aludel_add_isa(portable 4)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    aludel_add_isa(avx2 8 -mavx2 -mfma)
+    aludel_add_isa(avx512 16 -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512)
+    if(ALUDEL_WIDE)
+      aludel_add_isa(wide16 16 -mavx2 -mfma)
+    endif()
+  endif()
+endmacro()

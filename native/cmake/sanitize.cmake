@@ -1,0 +1,10 @@
+# ALUDEL_SANITIZE=address also brings the undefined-behaviour sanitizer; every finding ends the process.
+if(ALUDEL_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=address,undefined)
+elseif(ALUDEL_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=thread)
+elseif(NOT ALUDEL_SANITIZE STREQUAL "")
+  message(FATAL_ERROR "ALUDEL_SANITIZE: expected address or thread but received '${ALUDEL_SANITIZE}'")
+endif()
