@@ -1,6 +1,7 @@
 /** @file Differentiable siamese augmentation: draws rows of theta for the `augment` op (DSA, 2102.08259; parameters of the released code). */
-import { AludelError } from '../errors.js'
+
 import { type Key, philoxBlock } from '../engine/tensor/philox.js'
+import { AludelError } from '../errors.js'
 
 /** Numbers in one theta row: kind, then seven parameters (see the augment op). */
 export const thetaSize = 8
@@ -28,7 +29,10 @@ export function parseAugment(text: string, flipKeepsClass: boolean): AugmentPoli
   const operations = text.split('_')
   const unknown = operations.find((op) => !(dsaOperations as readonly string[]).includes(op))
   if (unknown !== undefined) {
-    throw new AludelError('invalid_option', `augment: expected 'none', 'dsa' or names of ${dsaOperations.join(', ')} joined by '_' but received '${text}'`)
+    throw new AludelError(
+      'invalid_option',
+      `augment: expected 'none', 'dsa' or names of ${dsaOperations.join(', ')} joined by '_' but received '${text}'`,
+    )
   }
   return { operations: operations as DsaOperation[] }
 }

@@ -3,8 +3,8 @@ import { drawRow, thetaSize } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { createSampler, type Sampler } from '../data/sampler.js'
-import type { Device } from '../engine/runtime/device.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
+import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
 import { AbortError, AludelError } from '../errors.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
@@ -73,7 +73,10 @@ async function runLoop(
       const losses = await replay(step, arrays, sampler, settings, done, n)
       const bad = losses.findIndex((loss) => !Number.isFinite(loss))
       if (bad >= 0) {
-        throw new AludelError('not_finite', `the loss of step ${done + bad + 1} is ${losses[bad]}; the images of step ${done + bad} are unharmed: lower imageLr`)
+        throw new AludelError(
+          'not_finite',
+          `the loss of step ${done + bad + 1} is ${losses[bad]}; the images of step ${done + bad} are unharmed: lower imageLr`,
+        )
       }
       const elapsed = seconds() - before
       for (const [i, loss] of losses.entries()) {

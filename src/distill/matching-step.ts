@@ -58,7 +58,11 @@ export function buildMatchingStep(device: Device, settings: ResolvedSettings, sh
         counts: v.realCounts,
         ...(padded ? { rowWeights: v.realWeights } : {}),
       }
-      const synthetic: ClassBatch = { images: grouped(view(v.images, v.syntheticClass)), classIndex: v.syntheticClass, counts: v.syntheticCounts }
+      const synthetic: ClassBatch = {
+        images: grouped(view(v.images, v.syntheticClass)),
+        classIndex: v.syntheticClass,
+        counts: v.syntheticCounts,
+      }
       const loss = method.loss({ network, key: v.key, step: v.step, classes, real, synthetic })
       const [gradient] = grad(loss, [v.images])
       const next = sgdUpdate(v.images, v.velocity, gradient, { lr: imageLr, momentum: imageMomentum })

@@ -44,8 +44,18 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   checkClasses(dataset, ipc, init)
   const { imageMomentum } = defaults
   const config: RunConfig = {
-    method: method.name, ipc, iterations, realBatch, imageLr, imageMomentum, init, augment: augmentText, network: networkName, seed,
-    data: dataset.name, dataSha256: dataset.sha256,
+    method: method.name,
+    ipc,
+    iterations,
+    realBatch,
+    imageLr,
+    imageMomentum,
+    init,
+    augment: augmentText,
+    network: networkName,
+    seed,
+    data: dataset.name,
+    dataSha256: dataset.sha256,
   }
   return { method, network, ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, config }
 }

@@ -45,18 +45,17 @@ export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgra
   const outputNames = Object.keys(spec.outputs)
   const specs = inputNames.map((name) => ({ shape: spec.inputs[name].shape, dtype: spec.inputs[name].dtype ?? ('f32' as DType) }))
   if (spec.step !== undefined) specs.push({ shape: [1], dtype: 'u32' })
-  const traced = trace(
-    (...values: Value[]) => {
-      const results = spec.build(Object.fromEntries(values.map((value, i) => [inputNames[i] ?? spec.step, value])))
-      return outputNames.map((name) => {
-        if (results[name] === undefined) throw new AludelError('internal', `program output '${name}' was not built`)
-        return results[name]
-      })
-    },
-    specs,
-  )
+  const traced = trace((...values: Value[]) => {
+    const results = spec.build(Object.fromEntries(values.map((value, i) => [inputNames[i] ?? spec.step, value])))
+    return outputNames.map((name) => {
+      if (results[name] === undefined) throw new AludelError('internal', `program output '${name}' was not built`)
+      return results[name]
+    })
+  }, specs)
   const slotsOf = (entries: readonly (NamedInput | NamedOutput)[]) =>
-    Object.fromEntries(entries.flatMap(({ slots }, i) => (slots ? [[i, { count: slots.count, mul: slots.mul ?? 1, add: slots.add ?? 0 }]] : [])))
+    Object.fromEntries(
+      entries.flatMap(({ slots }, i) => (slots ? [[i, { count: slots.count, mul: slots.mul ?? 1, add: slots.add ?? 0 }]] : [])),
+    )
   const donate = Object.fromEntries(
     outputNames.flatMap((name, i) => (spec.outputs[name].donate === undefined ? [] : [[i, inputNames.indexOf(spec.outputs[name].donate)]])),
   )
@@ -74,7 +73,8 @@ export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgra
     plan: program.plan,
     run(arrays, options = {}) {
       const args = order.map((name) => {
-        if (arrays[name] === undefined) throw new AludelError('invalid_option', `program run: expected an array for '${name}' but received none`)
+        if (arrays[name] === undefined)
+          throw new AludelError('invalid_option', `program run: expected an array for '${name}' but received none`)
         return arrays[name]
       })
       const { n = 1, startStep = 0, ...rest } = options

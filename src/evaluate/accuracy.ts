@@ -37,9 +37,21 @@ export class AccuracyMeter {
       data: device.array('u8', test.shape, test.images),
       scale: device.array('f32', [scale.length], scale),
       shift: device.array('f32', [shift.length], shift),
-      index: device.array('i32', [this.#batches, batch], Int32Array.from({ length: padded }, (_, i) => Math.min(i, rows - 1))),
-      labels: device.array('i32', [this.#batches, batch], Int32Array.from({ length: padded }, (_, i) => test.labels[Math.min(i, rows - 1)])),
-      valid: device.array('f32', [this.#batches, batch], Float32Array.from({ length: padded }, (_, i) => (i < rows ? 1 : 0))),
+      index: device.array(
+        'i32',
+        [this.#batches, batch],
+        Int32Array.from({ length: padded }, (_, i) => Math.min(i, rows - 1)),
+      ),
+      labels: device.array(
+        'i32',
+        [this.#batches, batch],
+        Int32Array.from({ length: padded }, (_, i) => test.labels[Math.min(i, rows - 1)]),
+      ),
+      valid: device.array(
+        'f32',
+        [this.#batches, batch],
+        Float32Array.from({ length: padded }, (_, i) => (i < rows ? 1 : 0)),
+      ),
       correct: device.array('f32', [this.#batches, groups]),
     }
   }

@@ -24,7 +24,12 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
   }
   if (!Array.isArray(networks) || networks.length === 0) throw expected('invalid_option', 'networks', 'at least one network name', networks)
   if (test.shape.slice(1).join() !== set.shape.slice(1).join()) {
-    throw expected('invalid_data', 'test images', `[H, W, C] = [${set.shape.slice(1).join(', ')}] as in the synthetic set`, `[${test.shape.slice(1).join(', ')}]`)
+    throw expected(
+      'invalid_data',
+      'test images',
+      `[H, W, C] = [${set.shape.slice(1).join(', ')}] as in the synthetic set`,
+      `[${test.shape.slice(1).join(', ')}]`,
+    )
   }
   if (test.classes.length !== set.classes.length) {
     throw expected('invalid_data', 'test classes', `${set.classes.length} as in the synthetic set`, test.classes.length)
@@ -50,7 +55,12 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
 }
 
 /** Epochs 0..epochs; after epoch floor(epochs/2)+1 the learning rate drops and the optimiser starts afresh. */
-async function trainAll(trainer: Trainer, epochs: number, signal: AbortSignal | undefined, report: (epoch: number, loss: number) => void): Promise<void> {
+async function trainAll(
+  trainer: Trainer,
+  epochs: number,
+  signal: AbortSignal | undefined,
+  report: (epoch: number, loss: number) => void,
+): Promise<void> {
   const drop = dropEpoch(epochs)
   for (let epoch = 0; epoch <= epochs; ) {
     if (signal?.aborted) throw new AbortError(signal.reason)
@@ -61,7 +71,11 @@ async function trainAll(trainer: Trainer, epochs: number, signal: AbortSignal | 
     const until = Math.min(epoch + epochsPerReport, epochs + 1, epoch < drop ? drop : epochs + 1)
     const losses = await trainer.train(epoch, until - epoch)
     const bad = losses.findIndex((loss) => !Number.isFinite(loss))
-    if (bad >= 0) throw new AludelError('not_finite', `the training loss of network ${bad} is ${losses[bad]} by epoch ${until}: the synthetic images do not train`)
+    if (bad >= 0)
+      throw new AludelError(
+        'not_finite',
+        `the training loss of network ${bad} is ${losses[bad]} by epoch ${until}: the synthetic images do not train`,
+      )
     epoch = until
     report(epoch, losses.reduce((a, b) => a + b, 0) / losses.length)
   }

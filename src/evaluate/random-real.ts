@@ -9,7 +9,12 @@ import type { SyntheticSet } from '../experiment/types.js'
 /** `ipc` random real images of each class as a set, drawn by `seed` alone. */
 export function randomRealSet(train: Dataset, ipc: number, seed: number): SyntheticSet {
   const [low, high] = fold(keyOf(seed), 'random-real')
-  const sourceIds = createSampler({ dataset: train, perClass: ipc, seed: (BigInt(high) << 32n) | BigInt(low), purpose: purpose.realBatch }).draw(0)
+  const sourceIds = createSampler({
+    dataset: train,
+    perClass: ipc,
+    seed: (BigInt(high) << 32n) | BigInt(low),
+    purpose: purpose.realBatch,
+  }).draw(0)
   const [, height, width, channels] = train.shape
   return createSyntheticSet({
     images: normalizeImages(train.subset(sourceIds).images, train),

@@ -98,7 +98,11 @@ export class Trainer {
         const slot = (this.#steps + s) % chunkSlots
         for (let g = 0; g < groups; g++) {
           const batch = epochBatches(key, firstNetwork + g, epoch, rows, this.#batch)[(begin + s) % perEpoch]
-          const address = { key: fold(key, 'augment', firstNetwork + g), purpose: purpose.augment, step: epoch * perEpoch + ((begin + s) % perEpoch) }
+          const address = {
+            key: fold(key, 'augment', firstNetwork + g),
+            purpose: purpose.augment,
+            step: epoch * perEpoch + ((begin + s) % perEpoch),
+          }
           const theta = policy.operations.length > 0 ? drawBatch(policy, address, batch.length, height, width) : undefined
           this.#fill(chunk, slot, g, batch, theta)
         }
@@ -144,7 +148,9 @@ function trainingStep(device: Device, { network, set, groups, augment: policy }:
   const [, ...image] = set.shape
   const names = network.parameters.map(({ name }) => name)
   const parameterInputs = Object.fromEntries(
-    network.parameters.flatMap(({ name, shape }) => [name, `velocity:${name}`].map((key): [string, NamedInput] => [key, { shape: [groups, ...shape] }])),
+    network.parameters.flatMap(({ name, shape }) =>
+      [name, `velocity:${name}`].map((key): [string, NamedInput] => [key, { shape: [groups, ...shape] }]),
+    ),
   )
   const donated = Object.fromEntries(Object.keys(parameterInputs).map((name): [string, NamedOutput] => [name, { donate: name }]))
   const augmented = policy.operations.length > 0
@@ -166,7 +172,10 @@ function trainingStep(device: Device, { network, set, groups, augment: policy }:
       // Rows of weight 0 are padding: batch statistics leave them out too.
       const { logits } = network.apply(parameters, x, set.shape[0] % batch === 0 ? {} : { rowWeights: validity(v.weights) })
       const loss = sum(mul(softmaxCe(logits, v.labels).loss, v.weights), { axes: [1] })
-      const gradients = grad(sum(loss), names.map((name) => v[name]))
+      const gradients = grad(
+        sum(loss),
+        names.map((name) => v[name]),
+      )
       const next: Record<string, Value> = { loss }
       for (const [i, name] of names.entries()) {
         const update = sgdUpdate(v[name], v[`velocity:${name}`], gradients[i], {

@@ -1,6 +1,7 @@
 /** @file ConvNet, the field's standard: depth x [conv 3x3 -> norm -> ReLU -> average pool 2], then one linear layer (DC, DM, MTT). */
-import { expected } from '../../errors.js'
+
 import { add, avgPool2d, conv2d, matmul, normActPool, relu, reshape, type Value } from '../../engine/index.js'
+import { expected } from '../../errors.js'
 import type { Applied, ApplyOptions, Network, ParameterSpec, Parameters } from '../module.js'
 
 export type Norm = 'instance' | 'batch' | 'none'
