@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** @file `npm run -s golden -- DIR`: replays golden vectors. Exit codes: 0 all passed, 1 a case failed, 2 wrong usage. */
 import { Command } from 'commander'
-import { Device } from '../engine/index.js'
+import { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
 import { float32Engine, float64Engine, type GoldenEngine } from '../golden/engines.js'
 import { describeResult, replayFolder } from '../golden/replay.js'

@@ -1,6 +1,8 @@
 /** @file The two engines that replay a case: the float64 interpreter (the mathematics) and the compiled float32 program (the product). */
-import { bindProgram, type Device, type DType, interpret, spec, trace, type Value } from '../engine/index.js'
-import { convert } from '../engine/tensor/dtype.js'
+import { bindProgram } from '../engine/bound-program.js'
+import { interpret, spec, trace, type Value } from '../engine/index.js'
+import type { Device } from '../engine/runtime/device.js'
+import { convert, type DType } from '../engine/tensor/dtype.js'
 import type { EngineName } from './compare.js'
 import type { GoldenTensor } from './tensor.js'
 

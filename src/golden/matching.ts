@@ -64,9 +64,9 @@ export async function replayForward(golden: GoldenCase, engine: GoldenEngine): P
       const maps = taps.flatMap((map, i) => [
         [`relu${i}`, map],
         // f >= 0 behind a ReLU, so |f|^p is a plain power; p = 4 as a square of squares is exact at 0.
-        [`spatial_att_p1.${i}`, sum(map, [-1])],
-        [`spatial_att_p4.${i}`, sum(square(square(map)), [-1])],
-        [`channel_att_p4.${i}`, sum(square(square(map)), [-3, -2])],
+        [`spatial_att_p1.${i}`, sum(map, { axes: [-1] })],
+        [`spatial_att_p4.${i}`, sum(square(square(map)), { axes: [-1] })],
+        [`channel_att_p4.${i}`, sum(square(square(map)), { axes: [-3, -2] })],
       ])
       return { logits: fused.logits, embedding: fused.embedding, loss, ...Object.fromEntries(maps) }
     },

@@ -65,9 +65,12 @@ function readDirectory(path: string, bytes: Buffer): Map<string, Entry> {
   return entries
 }
 
+/** The same bytes without Buffer's own methods, which the types of node:zlib and crc32 do not know. */
+const asBytes = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
+
 function inflate(path: string, name: string, packed: Buffer, bytes: number): Buffer {
   try {
-    return inflateRawSync(new Uint8Array(packed.buffer, packed.byteOffset, packed.length), { maxOutputLength: Math.max(1, bytes) })
+    return inflateRawSync(asBytes(packed), { maxOutputLength: Math.max(1, bytes) })
   } catch (cause) {
     throw new AludelError('invalid_data', `${path}: ${name}: cannot decompress to the declared ${bytes} bytes`, { cause })
   }
@@ -85,7 +88,7 @@ function extract(path: string, name: string, bytes: Buffer, entry: Entry): Buffe
   const packed = bytes.subarray(start, start + packedBytes)
   const content = method === 0 ? packed : inflate(path, name, packed, size)
   if (content.length !== size) throw invalid(path, `${name}: expected ${size} bytes but received ${content.length}`)
-  if (crc32(content) !== crc) throw invalid(path, `${name}: checksum does not match; the file is damaged`)
+  if (crc32(asBytes(content)) !== crc) throw invalid(path, `${name}: checksum does not match; the file is damaged`)
   return content
 }
 
