@@ -6,6 +6,8 @@ const engineCore = ['errors', 'engine/tensor', 'engine/graph', 'engine/ops']
 const upper = ['errors', 'engine/index', 'engine/tensor']
 // Loops bind compiled steps; devices and arrays reach them as arguments, so they know the types only.
 const programs = ['engine/bound-program']
+// What a run ends with and an evaluation starts from.
+const artifact = ['experiment/synthetic-set']
 
 /**
  * Longest matching prefix wins. `may` lists prefixes a module may import besides its own folder; `types` those from which it may import
@@ -30,8 +32,8 @@ const layers = {
   augment: { may: upper },
   data: { may: ['errors', 'crc32', 'engine/tensor'], node: true },
   scores: { may: [...upper, 'nn', 'optim', 'augment', 'data'] },
-  distill: { may: [...upper, ...programs, 'nn', 'optim', 'augment', 'data'], types: ['engine/runtime', 'experiment', 'evaluate'] },
-  evaluate: { may: [...upper, ...programs, 'nn', 'optim', 'augment', 'data'], types: ['engine/runtime', 'experiment', 'distill'] },
+  distill: { may: [...upper, ...programs, ...artifact, 'nn', 'optim', 'augment', 'data'], types: ['engine/runtime', 'experiment', 'evaluate'] },
+  evaluate: { may: [...upper, ...programs, ...artifact, 'nn', 'optim', 'augment', 'data'], types: ['engine/runtime', 'experiment', 'distill'] },
   export: { may: [...upper, 'nn'], node: true },
   experiment: {
     may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'],

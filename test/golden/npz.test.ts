@@ -12,39 +12,44 @@ const scratch = mkdtempSync(join(tmpdir(), 'npz-'))
 afterAll(() => rmSync(scratch, { recursive: true }))
 let files = 0
 
-function npy(header: string, data: Uint8Array): Buffer {
-  const padded = header.padEnd(Math.ceil((header.length + 11) / 64) * 64 - 11) + '\n'
-  const start = Buffer.from('\x93NUMPY\x01\x00\x00\x00', 'latin1')
-  start.writeUInt16LE(padded.length, 8)
-  return Buffer.concat([start, Buffer.from(padded, 'latin1'), data])
+const latin1 = (text: string) => Uint8Array.from(text, (c) => c.charCodeAt(0))
+const concatenate = (parts: readonly Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]))
+
+/** A record of little-endian fields: [offset, bytes, value]. */
+function fields(length: number, ...entries: [offset: number, bytes: 2 | 4, value: number][]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(length))
+  for (const [offset, bytes, value] of entries) bytes === 2 ? view.setUint16(offset, value, true) : view.setUint32(offset, value, true)
+  return new Uint8Array(view.buffer)
+}
+
+function npy(header: string, data: Uint8Array): Uint8Array {
+  const padded = `${header.padEnd(Math.ceil((header.length + 11) / 64) * 64 - 11)}\n`
+  return concatenate([latin1('\x93NUMPY\x01\x00'), fields(2, [0, 2, padded.length]), latin1(padded), data])
 }
 
 const header = (descr: string, shape: string, fortran = 'False') => `{'descr': '${descr}', 'fortran_order': ${fortran}, 'shape': ${shape}, }`
 const float64 = (...values: number[]) => new Uint8Array(Float64Array.from(values).buffer)
 
 /** A zip archive of one entry, with every field that the tests want to bend. */
-function zip(name: string, content: Buffer, bend: { deflate?: boolean; crc?: number; bytes?: number; offset?: number; method?: number } = {}): string {
-  const packed = bend.deflate ? deflateRawSync(new Uint8Array(content)) : content
-  const method = bend.method ?? (bend.deflate ? 8 : 0)
-  const entry = Buffer.from(name)
-  const local = Buffer.alloc(30)
-  local.writeUInt32LE(0x04034b50, 0)
-  local.writeUInt16LE(entry.length, 26)
-  const central = Buffer.alloc(46)
-  central.writeUInt32LE(0x02014b50, 0)
-  central.writeUInt16LE(method, 10)
-  central.writeUInt32LE(bend.crc ?? crc32(new Uint8Array(content)), 16)
-  central.writeUInt32LE(packed.length, 20)
-  central.writeUInt32LE(bend.bytes ?? content.length, 24)
-  central.writeUInt16LE(entry.length, 28)
-  central.writeUInt32LE(bend.offset ?? 0, 42)
-  const end = Buffer.alloc(22)
-  end.writeUInt32LE(0x06054b50, 0)
-  end.writeUInt16LE(1, 10)
-  end.writeUInt32LE(central.length + entry.length, 12)
-  end.writeUInt32LE(local.length + entry.length + packed.length, 16)
+function zip(name: string, content: Uint8Array, bend: { deflate?: boolean; crc?: number; bytes?: number; offset?: number; method?: number } = {}): string {
+  const deflated = bend.deflate ? deflateRawSync(content) : undefined
+  const packed = deflated ? Uint8Array.from(deflated) : content
+  const entry = latin1(name)
+  const local = fields(30, [0, 4, 0x04034b50], [26, 2, entry.length])
+  const central = fields(
+    46,
+    [0, 4, 0x02014b50],
+    [10, 2, bend.method ?? (bend.deflate ? 8 : 0)],
+    [16, 4, bend.crc ?? crc32(content)],
+    [20, 4, packed.length],
+    [24, 4, bend.bytes ?? content.length],
+    [28, 2, entry.length],
+    [42, 4, bend.offset ?? 0],
+  )
+  const start = local.length + entry.length + packed.length
+  const end = fields(22, [0, 4, 0x06054b50], [10, 2, 1], [12, 4, central.length + entry.length], [16, 4, start])
   const path = join(scratch, `${files++}.npz`)
-  writeFileSync(path, Buffer.concat([local, entry, packed, central, entry, end]))
+  writeFileSync(path, concatenate([local, entry, packed, central, entry, end]))
   return path
 }
 
@@ -73,11 +78,11 @@ describe('refuses', () => {
     ['an absurd size', good, { bytes: 0xfffffff0 }, /at most/],
     ['an offset outside the file', good, { offset: 0x7fffffff }, /no local header/],
     ['an unknown compression', good, { method: 12 }, /method 12/],
-    ['another magic', Buffer.from('not an npy array at all'), {}, /magic/],
+    ['another magic', latin1('not an npy array at all'), {}, /magic/],
     ['an object array', npy(header('|O', '(1,)'), float64(0)), {}, /dtype/],
     ['a header with code in it', npy("{'descr': __import__('os'), 'fortran_order': False, 'shape': (1,), }", float64(0)), {}, /header/],
     ['a shape that does not fit the data', npy(header('<f8', '(3,)'), float64(1)), {}, /24 bytes/],
-    ['a header longer than the array', Buffer.from('\x93NUMPY\x01\x00\xff\xff{}', 'latin1'), {}, /runs past/],
+    ['a header longer than the array', latin1('\x93NUMPY\x01\x00\xff\xff{}'), {}, /runs past/],
   ])('%s', (_, content, bend, message) => {
     const read = () => openNpz(zip('a.npy', content, bend)).read('a')
     expect(read).toThrow(message)
@@ -89,7 +94,7 @@ describe('refuses', () => {
   })
 
   it('every truncation of a real archive, with a typed error', () => {
-    const whole = readFileSync(fileURLToPath(new URL('data/trajectory/hvp.npz', import.meta.url)))
+    const whole = Uint8Array.from(readFileSync(fileURLToPath(new URL('data/trajectory/hvp.npz', import.meta.url))))
     const path = join(scratch, 'cut.npz')
     for (let bytes = 0; bytes < whole.length; bytes += 997) {
       writeFileSync(path, whole.subarray(0, bytes))
@@ -99,9 +104,9 @@ describe('refuses', () => {
 
   it('flipped bytes in the directory, with a typed error or the right numbers', () => {
     const path = join(scratch, 'flipped.npz')
-    const whole = readFileSync(zip('a.npy', good))
+    const whole = Uint8Array.from(readFileSync(zip('a.npy', good)))
     for (let at = 0; at < whole.length; at++) {
-      const damaged = Buffer.from(whole)
+      const damaged = whole.slice()
       damaged[at] ^= 0xff
       writeFileSync(path, damaged)
       try {
