@@ -24,7 +24,13 @@ export interface OpDef {
    * Cotangents of the inputs, built from other ops, given those of the outputs (null: no gradient flows into that output).
    * Null for an input = no gradient. Absent: the op is not differentiable, and asking is an error.
    */
-  readonly vjp?: (context: { node: Node; inputs: readonly Value[]; outputs: readonly Value[]; cotangents: readonly (Value | null)[]; needs: readonly boolean[] }) => readonly (Value | null)[]
+  readonly vjp?: (context: {
+    node: Node
+    inputs: readonly Value[]
+    outputs: readonly Value[]
+    cotangents: readonly (Value | null)[]
+    needs: readonly boolean[]
+  }) => readonly (Value | null)[]
   /** Inputs that can carry a gradient (default: every f32/f64 input). */
   readonly differentiable?: readonly number[]
   /** float64 oracle, plain and slow. */

@@ -1,0 +1,48 @@
+/** @file All functions that build ops. */
+
+export { augmentKind } from './augment-reference.js'
+export { constant, constantValue, full, type Operand, onesLike, scalar, zerosLike } from './build.js'
+export * from './composite.js'
+export { type ConvOptions, conv2d, conv2dInputGrad, conv2dWeightGrad, type PerAxis } from './conv.js'
+export {
+  abs,
+  add,
+  cast,
+  cos,
+  div,
+  equal,
+  exp,
+  floor,
+  greater,
+  greaterEqual,
+  isFiniteMask,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  pow,
+  reciprocal,
+  relu,
+  rsqrt,
+  select,
+  sigmoid,
+  sign,
+  sin,
+  sqrt,
+  square,
+  sub,
+  tanh,
+} from './elementwise.js'
+export { gather, scatterAdd } from './gather.js'
+export { type AugmentOptions, augment, imageGather } from './image.js'
+export { type MatmulOptions, matmul } from './matmul.js'
+export * from './movement.js'
+export { type NormOptions, normActPool } from './norm.js'
+export type { NormKind } from './norm-reference.js'
+export { type Opcode, opcodes } from './opcodes.js'
+export { avgPool2d, maxPool2d, type PoolOptions } from './pool.js'
+export { randomNormal, randomPermutation, randomUniform } from './random.js'
+export { argmax, max, type ReduceOptions, sum } from './reduce.js'
+export { logSoftmax, oneHot, softmaxCe } from './softmax.js'
+export { iota } from './structure.js'

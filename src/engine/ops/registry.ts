@@ -1,0 +1,34 @@
+/** @file Every opcode's record. The type is total: an opcode without a record does not compile. */
+import type { TypeRule } from '../graph/graph.js'
+import { convOps } from './conv.js'
+import type { OpDef } from './define.js'
+import { elementwiseOps } from './elementwise.js'
+import { gatherOps } from './gather.js'
+import { imageOps } from './image.js'
+import { matmulOps } from './matmul.js'
+import { movementOps } from './movement-ops.js'
+import { normOps } from './norm.js'
+import type { Opcode } from './opcodes.js'
+import { poolOps } from './pool.js'
+import { randomOps } from './random.js'
+import { reduceOps } from './reduce.js'
+import { softmaxOps } from './softmax.js'
+import { structureOps } from './structure.js'
+
+export const registry: Readonly<Record<Opcode, OpDef>> = {
+  ...structureOps,
+  ...elementwiseOps,
+  ...reduceOps,
+  ...movementOps,
+  ...matmulOps,
+  ...convOps,
+  ...poolOps,
+  ...normOps,
+  ...softmaxOps,
+  ...gatherOps,
+  ...imageOps,
+  ...randomOps,
+}
+
+/** The type rule that graphs are built with. */
+export const typeRule: TypeRule = (op, inputs, attrs) => registry[op].type(inputs, attrs)
