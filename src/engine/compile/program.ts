@@ -1,0 +1,81 @@
+/** @file What the compiler hands to the runtime: encoded bytes, the arguments to bind, and the resolved plan (JSON-able). */
+import type { Opcode } from '../ops/opcodes.js'
+import type { DType } from '../tensor/dtype.js'
+import type { Shape } from '../tensor/shape.js'
+
+export type Isa = 'avx512' | 'avx2' | 'portable' | 'wide16'
+
+/** One buffer that a run binds. Its size is `max(slots, 1)` times the bytes of `shape`. */
+export interface ProgramArgument {
+  readonly name: string
+  readonly dtype: DType
+  readonly shape: Shape
+  /** Ring slots addressed by the step index; 0 = the buffer holds one value. */
+  readonly slots: number
+  readonly role: 'input' | 'output' | 'inout'
+}
+
+/** One loop region as it was cut. */
+export interface SlicePlan {
+  readonly name: string
+  /** Slices of the loop. */
+  readonly count: number
+  /** Rows of the batch in one slice. */
+  readonly size: number
+  readonly lanes: number
+}
+
+export interface AlgorithmPlan {
+  readonly instruction: number
+  readonly op: Opcode
+  readonly shape: Shape
+  readonly algorithm: 'direct' | 'winograd'
+}
+
+/** Everything the compiler decided: a pure function of the graph, the instruction set and the options. */
+export interface Plan {
+  readonly format: 1
+  readonly isa: Isa
+  readonly arenaBytes: number
+  readonly localBytesPerWorker: number
+  readonly constantBytes: number
+  readonly argumentBytes: number
+  /** Floating-point operations of one run; loops count every slice. */
+  readonly flops: number
+  /** Bytes read and written by the instructions of one run. */
+  readonly bytesMoved: number
+  readonly instructions: number
+  readonly slices: readonly SlicePlan[]
+  readonly algorithms: readonly AlgorithmPlan[]
+}
+
+export interface Program {
+  readonly bytes: Uint8Array
+  readonly arguments: readonly ProgramArgument[]
+  /** Argument of every input of the traced function (-1 for the step scalar) and of every output. */
+  readonly inputArguments: readonly number[]
+  readonly outputArguments: readonly number[]
+  readonly plan: Plan
+}
+
+/** Ring addressing of one argument: slot = (step * mul + add) mod count; mul is 1 and add 0 when absent. */
+export interface Slots {
+  readonly count: number
+  readonly mul?: number
+  readonly add?: number
+}
+
+export interface CompileOptions {
+  readonly isa?: Isa
+  readonly winograd?: 'auto' | 'off'
+  readonly slicing?: 'auto' | 'off' | { readonly rows: number }
+  /** Most bytes that activations kept between two loop regions may take; above it they are computed again. */
+  readonly memoryBudget?: number
+  /** Output index -> index of the input whose buffer it overwrites. */
+  readonly donate?: Readonly<Record<number, number>>
+  readonly slots?: { readonly inputs?: Readonly<Record<number, Slots>>; readonly outputs?: Readonly<Record<number, Slots>> }
+  /** Index of the u32 [1] input that the executor fills with the step; it is not an argument. */
+  readonly stepInput?: number
+  /** Names of the arguments, in their order: inputs without the step scalar, then outputs that are not donated. */
+  readonly names?: readonly string[]
+}
