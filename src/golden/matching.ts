@@ -2,7 +2,7 @@
 
 import { dm } from '../distill/matching/dm.js'
 import type { ClassBatch } from '../distill/method.js'
-import { grad, mean, reshape, softmaxCe, square, sum, type Value } from '../engine/index.js'
+import { div, grad, maximum, norm, reshape, sizeOf, square, sum, type Value } from '../engine/index.js'
 import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
 import type { Norm } from '../nn/networks/conv-net.js'
 import { sgdUpdate } from '../optim/sgd.js'
@@ -11,7 +11,7 @@ import type { GoldenCase } from './case-file.js'
 import { type Check, CheckList } from './compare.js'
 import type { Build, GoldenEngine, Inputs } from './engines.js'
 import { fieldAt, listAt, numberAt, scalarTensor, tensorAt } from './fields.js'
-import { buildNetwork, type GoldenNetwork, parametersOf, weightInputs } from './network.js'
+import { buildNetwork, type GoldenNetwork, meanLoss, parametersOf, weightInputs } from './network.js'
 import type { GoldenTensor } from './tensor.js'
 
 type Sizes4 = readonly [number, number, number, number]
@@ -45,6 +45,12 @@ function toNchw({ shape, data }: GoldenTensor): GoldenTensor {
   return { shape: [n, c, h, w], data: nhwcToNchw(data, [n, h, w, c]) }
 }
 
+/** Attention vectors: one row an image, scaled to length 1 (divided by max(length, 1e-12)). */
+function unitRows(attention: Value, rows: number): Value {
+  const flat = reshape(attention, [rows, sizeOf(attention.shape) / rows])
+  return div(flat, maximum(norm(flat, { axes: [1], keep: true }), 1e-12))
+}
+
 const withGroup = (x: Value): Value => reshape(x, [1, ...x.shape])
 
 export const isForward = (golden: GoldenCase): boolean =>
@@ -60,13 +66,13 @@ export async function replayForward(golden: GoldenCase, engine: GoldenEngine): P
       const parameters = parametersOf(net, values)
       const fused = net.network.apply(parameters, withGroup(values.x))
       const { taps } = net.network.apply(parameters, withGroup(values.x), { taps: true })
-      const loss = mean(softmaxCe(reshape(fused.logits, [rows, net.network.classes]), values.labels).loss)
+      const loss = meanLoss(reshape(fused.logits, [rows, net.network.classes]), values.labels)
       const maps = taps.flatMap((map, i) => [
         [`relu${i}`, map],
-        // f >= 0 behind a ReLU, so |f|^p is a plain power; p = 4 as a square of squares is exact at 0.
-        [`spatial_att_p1.${i}`, sum(map, { axes: [-1] })],
-        [`spatial_att_p4.${i}`, sum(square(square(map)), { axes: [-1] })],
-        [`channel_att_p4.${i}`, sum(square(square(map)), { axes: [-3, -2] })],
+        // f >= 0 behind a ReLU, so |f|^p needs no absolute value; axis 0 is the group.
+        [`spatial_att_p1.${i}`, unitRows(sum(map, { axes: [0, -1] }), rows)],
+        [`spatial_att_p4.${i}`, unitRows(sum(square(square(map)), { axes: [0, -1] }), rows)],
+        [`channel_att_p4.${i}`, unitRows(sum(square(square(map)), { axes: [0, -3, -2] }), rows)],
       ])
       return { logits: fused.logits, embedding: fused.embedding, loss, ...Object.fromEntries(maps) }
     },

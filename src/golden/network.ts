@@ -1,6 +1,6 @@
 /** @file The ConvNet of a golden case: its description, and its weights between PyTorch's order and the engine's. */
 
-import type { Value } from '../engine/index.js'
+import { div, softmaxCe, sum, type Value } from '../engine/index.js'
 import { AludelError } from '../errors.js'
 import { type FeatureMap, hwioToOihw, linearToEngine, linearToTorch, oihwToHwio } from '../nn/layout.js'
 import type { Network, ParameterSpec } from '../nn/module.js'
@@ -57,3 +57,6 @@ export function weightInputs(golden: GoldenNetwork, weight: (parameter: Paramete
 export function parametersOf({ network }: GoldenNetwork, values: Readonly<Record<string, Value>>): Record<string, Value> {
   return Object.fromEntries(network.parameters.map(({ name }) => [name, values[name]]))
 }
+
+/** Mean cross-entropy of logits [N, K]. Divided by N, not multiplied by 1/N: the constant 1/N would be rounded to float32. */
+export const meanLoss = (logits: Value, target: Value): Value => div(sum(softmaxCe(logits, target).loss), logits.shape[0])

@@ -1,12 +1,12 @@
 /** @file Replays of the Hessian-vector cases: gradient, H v, and the mixed derivatives that trajectory matching's reverse sweep rests on. */
-import { add, dot, grad, mean, reshape, softmax, softmaxCe, type Value } from '../engine/index.js'
+import { add, dot, grad, reshape, softmax, type Value } from '../engine/index.js'
 import { AludelError } from '../errors.js'
 import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
 import { type GoldenCase, readArray } from './case-file.js'
 import { type Check, CheckList } from './compare.js'
 import type { GoldenEngine, GoldenInput } from './engines.js'
 import { fieldAt, numberAt, scalarTensor } from './fields.js'
-import { buildNetwork, type GoldenNetwork, parametersOf, toTorch, weightInputs } from './network.js'
+import { buildNetwork, type GoldenNetwork, meanLoss, parametersOf, toTorch, weightInputs } from './network.js'
 import type { GoldenTensor } from './tensor.js'
 
 type Sizes4 = readonly [number, number, number, number]
@@ -61,7 +61,7 @@ async function derivatives(net: GoldenNetwork, engine: GoldenEngine, inputs: Rec
     const parameters = parametersOf(net, values)
     const { logits } = net.network.apply(parameters, reshape(values.x, [1, ...values.x.shape]))
     const flatLogits = reshape(logits, [rows, net.network.classes])
-    const ce = mean(softmaxCe(flatLogits, soft ? softmax(values.labelLogits) : values.labels).loss)
+    const ce = meanLoss(flatLogits, soft ? softmax(values.labelLogits) : values.labels)
     const weights = names.map((name) => parameters[name])
     const gradient = grad(ce, weights)
     const along = innerProduct(
