@@ -173,7 +173,7 @@ Status run_mode(const char* op, Mode mode, const KernelArgs& args, Exec& exec) {
   bool align = args.attrs[0] != 0;
   for (int64_t i = 0; i < x.dims[0]; ++i) {
     float kind = theta[8 * i];
-    if (!(kind >= 0 && kind < kKinds) || floorf(kind) != kind)
+    if (!(kind >= 0 && kind < static_cast<float>(kKinds)) || floorf(kind) != kind)
       return fail(Code::invalid_index, "%s: kind %g of row %lld is not one of 0..%d", op, static_cast<double>(kind), static_cast<long long>(i), kKinds - 1);
   }
   if (n == 0) return {};
