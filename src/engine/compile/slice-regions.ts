@@ -32,7 +32,7 @@ export function formRegions(graph: IrGraph, { labels, batched }: BatchAxes, opti
     groups.set(key, [...(groups.get(key) ?? []), entry])
   }
   const kept = [...groups.values()].flatMap((nodes) => {
-    const cut = isWorthIt(nodes) ? cutBatch(nodes, nodes[0].extent, options) : undefined
+    const cut = isWorthIt(nodes, typeof options.slicing === 'object' ? 1 : leastReusedRowBytes) ? cutBatch(nodes, nodes[0].extent, options) : undefined
     return cut ? [{ nodes, cut, extent: nodes[0].extent, level: nodes[0].level, own: new Set(nodes.map((n) => n.node)) }] : []
   })
   kept.sort((a, b) => a.level - b.level || a.extent - b.extent)
@@ -47,12 +47,12 @@ export function formRegions(graph: IrGraph, { labels, batched }: BatchAxes, opti
   return { list, stored }
 }
 
-/** A region pays when an image op is in it and a sizeable value is made and used inside. */
-function isWorthIt(nodes: readonly BatchedNode[]): boolean {
+/** A region pays when an image op is in it and a sizeable value is made and used inside; asked-for row counts take any size. */
+function isWorthIt(nodes: readonly BatchedNode[], leastRowBytes: number): boolean {
   if (!nodes.some((n) => isAnchor(n.node))) return false
   const inside = new Set(nodes.map((n) => n.node))
   return nodes.some(({ node, extent, inputAxes }) =>
-    node.inputs.some((v, i) => inputAxes[i] !== null && inside.has(v.node) && bytesOf(v) / extent >= leastReusedRowBytes),
+    node.inputs.some((v, i) => inputAxes[i] !== null && inside.has(v.node) && bytesOf(v) / extent >= leastRowBytes),
   )
 }
 
