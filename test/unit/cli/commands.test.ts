@@ -1,0 +1,208 @@
+/** @file The commands against a fake library: what reaches the library, files, outputs, exit codes, interrupts. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
+import { loadSyntheticSet } from '../../../src/experiment/synthetic-set.js'
+import { freshDir } from '../data/fixtures.js'
+import { fakeLibrary, run } from './fake-library.js'
+
+const artifact = ['data.safetensors', 'events.jsonl', 'manifest.json', 'preview.png', 'report.html', 'run.json']
+const listeners = () => process.listenerCount('SIGINT') + process.listenerCount('SIGTERM')
+
+describe('distill', () => {
+  it('passes options on, writes the run and prints one JSON value', async () => {
+    const { library, calls } = fakeLibrary()
+    const out = join(freshDir(), 'run')
+    const options =
+      '--method dm --ipc 2 --iterations 4 --real-batch 9 --image-lr 0.5 --init noise --augment none --network convnet --seed 7'
+    const { code, stdout, stderr } = await run(library, 'distill', '--data', 'tiny', '--out', out, ...options.split(' '), '--json')
+    expect(code).toBe(0)
+    expect(calls.distill[0]).toMatchObject({
+      method: 'dm',
+      ipc: 2,
+      iterations: 4,
+      realBatch: 9,
+      imageLr: 0.5,
+      init: 'noise',
+      augment: 'none',
+      network: 'convnet',
+      seed: 7,
+    })
+    expect(JSON.parse(stdout)).toMatchObject({ run: out, status: 'done', steps: 4, iterations: 4, loss: 2.5 })
+    expect(stdout.trim().split('\n')).toHaveLength(1)
+    expect(stderr).toMatch(/distil 4\/4/)
+    expect(readdirSync(out).sort()).toEqual(artifact)
+    expect((await readEvents(out)).map(({ type }) => type)).toEqual(['start', 'step', 'step', 'step', 'step', 'done'])
+    expect(await readRunRecord(out)).toMatchObject({
+      status: 'done',
+      config: { resolved: true },
+      data: { specification: 'tiny' },
+      host: { isa: 'fake' },
+    })
+    expect((await loadSyntheticSet(out)).labels).toHaveLength(6)
+    expect(calls.closed).toBe(1)
+  })
+
+  it('leaves options that were not given to the method', async () => {
+    const { library, calls } = fakeLibrary()
+    await run(library, 'distill', '--data', 'tiny', '--out', join(freshDir(), 'run'))
+    expect(Object.keys(calls.distill[0]).sort()).toEqual(['device', 'ipc', 'method', 'network', 'seed', 'signal'])
+  })
+
+  it('finishes the step and saves on the first signal, and exits with 130', async () => {
+    const before = listeners()
+    const { library } = fakeLibrary((step) => {
+      if (step === 2) process.emit('SIGINT')
+    })
+    const out = join(freshDir(), 'run')
+    const { code, stdout } = await run(library, '--json', 'distill', '--data', 'tiny', '--iterations', '50', '--out', out)
+    expect(code).toBe(130)
+    expect(JSON.parse(stdout)).toMatchObject({ status: 'stopped', steps: 2 })
+    expect(readdirSync(out).sort()).toEqual(artifact)
+    expect((await readRunRecord(out)).status).toBe('stopped')
+    expect(listeners()).toBe(before)
+  })
+
+  it('notes a failure in the run and closes the device', async () => {
+    const before = listeners()
+    const { library, calls } = fakeLibrary((step) => {
+      if (step === 2) throw new Error('the disk is on fire')
+    })
+    const out = join(freshDir(), 'run')
+    const { code, stderr } = await run(library, 'distill', '--data', 'tiny', '--out', out)
+    expect(code).toBe(1)
+    expect(stderr).toContain('the disk is on fire')
+    expect(await readRunRecord(out)).toMatchObject({ status: 'failed', error: 'the disk is on fire' })
+    expect(readdirSync(out).sort()).toEqual(['events.jsonl', 'run.json'])
+    expect([calls.closed, listeners()]).toEqual([1, before])
+  })
+
+  it('refuses a directory with a run in it, before anything starts', async () => {
+    const { library, calls } = fakeLibrary()
+    const out = join(freshDir(), 'run')
+    await run(library, 'distill', '--data', 'tiny', '--out', out)
+    const { code, stderr } = await run(library, 'distill', '--data', 'tiny', '--out', out)
+    expect(code).toBe(2)
+    expect(stderr).toContain('already holds a run')
+    expect(calls.distill).toHaveLength(1)
+  })
+
+  it('leaves nothing behind when a setting is refused', async () => {
+    const out = join(freshDir(), 'run')
+    const { code, stderr } = await run(fakeLibrary().library, 'distill', '--data', 'tiny', '--method', 'unknown', '--out', out)
+    expect([code, existsSync(out)]).toEqual([2, false])
+    expect(stderr).toBe("error: method: expected one of dm but received 'unknown'\n")
+  })
+})
+
+describe('evaluate', () => {
+  async function distilled() {
+    const { library, calls } = fakeLibrary()
+    const out = join(freshDir(), 'run')
+    await run(library, 'distill', '--data', 'tiny', '--out', out)
+    return { library, calls, out }
+  }
+
+  it('takes the data of the run, prints accuracies and adds them to run and report', async () => {
+    const { library, calls, out } = await distilled()
+    const { code, stdout } = await run(
+      library,
+      'evaluate',
+      out,
+      '--networks',
+      'convnet,convnet-bn',
+      '--repeats',
+      '2',
+      '--epochs',
+      '30',
+      '--json',
+    )
+    expect(code).toBe(0)
+    const accuracy = { mean: 72.34, std: 0.9, n: 2, values: [72.34, 72.34] }
+    expect(JSON.parse(stdout)).toMatchObject({
+      accuracy,
+      networks: { convnet: accuracy, 'convnet-bn': accuracy },
+      data: 'tiny',
+      epochs: 30,
+    })
+    expect(calls.opened.at(-1)).toBe('tiny test')
+    expect(calls.evaluate[0]).toMatchObject({ networks: ['convnet', 'convnet-bn'], repeats: 2, epochs: 30, seed: 0 })
+    expect((await readRunRecord(out)).evaluations[0]).toMatchObject({ label: 'distilled', epochs: 30 })
+    expect((await readEvents(out)).at(-1)?.type).toBe('evaluation')
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('72.3 ± 0.9')
+  })
+
+  it('prints a line a network for people', async () => {
+    const { library, out } = await distilled()
+    expect((await run(library, 'evaluate', out)).stdout).toBe('convnet: 72.3 ± 0.9 % (n=5 networks)\n')
+  })
+
+  it('needs --data for a set outside a run', async () => {
+    const { library, out } = await distilled()
+    const dir = freshDir()
+    await (await loadSyntheticSet(out)).save(dir)
+    const { code, stderr } = await run(library, 'evaluate', dir)
+    expect([code, stderr]).toEqual([2, `error: ${dir}: holds no run.json that names its data; give --data\n`])
+    expect((await run(library, 'evaluate', dir, '--data', 'tiny')).code).toBe(0)
+  })
+
+  it('stops on a signal with 130', async () => {
+    const { out } = await distilled()
+    const { library, calls } = fakeLibrary(() => process.emit('SIGTERM'))
+    const { code, stdout } = await run(library, 'evaluate', out, '--json')
+    expect(code).toBe(130)
+    expect(JSON.parse(stdout)).toEqual({ error: { code: 'aborted', message: 'the operation was aborted' } })
+    expect(calls.closed).toBe(1)
+  })
+
+  it('says what is missing', async () => {
+    const { code, stderr } = await run(fakeLibrary().library, 'evaluate', 'no-such-run')
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error: no-such-run\/manifest\.json: no readable file \(ENOENT\)/)
+  })
+})
+
+describe('quickstart', () => {
+  it('goes all the way, twice, and ends with the accuracies', async () => {
+    const { library, calls } = fakeLibrary()
+    const out = join(freshDir(), 'quickstart')
+    await run(library, 'quickstart', '--out', out)
+    const { code, stdout } = await run(library, 'quickstart', '--out', out)
+    expect(code).toBe(0)
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe(
+      'accuracy: distilled 72.3 ± 0.9 %, random real images 41.3 ± 0.9 % (ConvNet-3, IPC 1, n=5 networks)',
+    )
+    expect(calls.distill[0]).toMatchObject({ method: 'dm', ipc: 1, iterations: 150, realBatch: 64 })
+    expect(calls.evaluate[1]).toMatchObject({ networks: ['convnet'], repeats: 5, epochs: 300 })
+    expect(readdirSync(out).sort()).toEqual(artifact)
+    expect((await readRunRecord(out)).evaluations.map(({ label }) => label)).toEqual(['distilled', 'random real images'])
+  })
+
+  it('does not evaluate after an interrupt', async () => {
+    const { library, calls } = fakeLibrary((step) => {
+      if (step === 1) process.emit('SIGINT')
+    })
+    const out = join(freshDir(), 'quickstart')
+    expect((await run(library, 'quickstart', '--out', out)).code).toBe(130)
+    expect(calls.evaluate).toEqual([])
+    expect(existsSync(join(out, 'data.safetensors'))).toBe(true)
+  })
+})
+
+describe('doctor', () => {
+  it('shows what is there and why something is not', async () => {
+    const { library } = fakeLibrary()
+    const { code, stdout } = await run(library, 'doctor')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/cpu +ready, avx2 in use \(built: avx2, portable\)\ncuda +not built; run setup\n$/)
+    expect(JSON.parse((await run(library, 'doctor', '--json')).stdout)).toMatchObject({ backends: { cpu: { isa: 'avx2' } } })
+  })
+
+  it('fails when no backend can compute', async () => {
+    const { library } = fakeLibrary()
+    const absent = { available: false, reason: 'no addon; run npm run setup' } as const
+    const { code, stdout } = await run({ ...library, backends: async () => ({ cpu: absent, cuda: absent }) }, 'doctor')
+    expect([code, stdout.includes('cpu        no addon; run npm run setup')]).toEqual([1, true])
+  })
+})

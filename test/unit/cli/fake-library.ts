@@ -1,0 +1,121 @@
+/** @file A library that behaves as the real one does, in no time, and a way to run a command line against it. */
+import type { Library } from '../../../src/cli/library.js'
+import { runCli } from '../../../src/cli/program.js'
+import { AbortError, AludelError } from '../../../src/errors.js'
+import { createSyntheticSet } from '../../../src/experiment/synthetic-set.js'
+import type { DistillOptions, DistillRun, RunEvent, SyntheticSet } from '../../../src/experiment/types.js'
+import { tinyDataset } from '../data/fixtures.js'
+
+export interface Calls {
+  readonly distill: DistillOptions[]
+  readonly evaluate: object[]
+  readonly opened: string[]
+  closed: number
+}
+
+const setOf = (ipc: number, seed: number, method: string): SyntheticSet =>
+  createSyntheticSet({
+    images: new Float32Array(3 * ipc * 4),
+    shape: [3 * ipc, 2, 2, 1],
+    labels: Int32Array.from({ length: 3 * ipc }, (_, i) => Math.floor(i / ipc)),
+    classes: ['class 0', 'class 1', 'class 2'],
+    mean: [0.5],
+    std: [0.25],
+    flip: true,
+    source: { name: 'tiny', split: 'train', sha256: '00' },
+    config: { method, ipc, seed },
+  })
+
+/** `duringStep` runs after each step: a test may raise a signal there, or throw. */
+export function fakeLibrary(duringStep: (step: number) => void = () => {}): { library: Library; calls: Calls } {
+  const calls: Calls = { distill: [], evaluate: [], opened: [], closed: 0 }
+  const library: Library = {
+    async openDataset(specification, split) {
+      calls.opened.push(`${specification} ${split}`)
+      if (specification === 'absent') throw new AludelError('not_found', 'absent: no such directory')
+      return tinyDataset([4, 4, 4])
+    },
+    openDevice: async () => ({
+      isa: 'fake',
+      threads: 1,
+      close: () => {
+        calls.closed++
+      },
+    }),
+    async distill(_, options) {
+      calls.distill.push(options)
+      if (options.method === 'unknown') throw new AludelError('not_found', "method: expected one of dm but received 'unknown'")
+      return fakeRun(options, duringStep)
+    },
+    async evaluate(set, { networks, repeats = 5, onProgress, signal, ...rest }) {
+      calls.evaluate.push({ networks, repeats, ...rest })
+      const mean = set.config.method === 'random-real' ? 41.25 : 72.34
+      return networks.map((network) => {
+        onProgress?.({ network, epoch: 1, epochs: 2 })
+        duringStep(0)
+        if (signal?.aborted) throw new AbortError(signal.reason)
+        onProgress?.({ network, epoch: 2, epochs: 2, loss: 0.5 })
+        return { network, mean, std: 0.9, n: repeats, values: new Array(repeats).fill(mean) }
+      })
+    },
+    randomRealSet: async (_, ipc, seed) => setOf(ipc, seed, 'random-real'),
+    backends: async () => ({
+      cpu: { available: true, isa: 'avx2', isas: ['avx2', 'portable'] },
+      cuda: { available: false, reason: 'not built; run setup' },
+    }),
+  }
+  return { library, calls }
+}
+
+function fakeRun({ method, ipc, iterations = 3, seed = 0 }: DistillOptions, duringStep: (step: number) => void): DistillRun {
+  let stopped = false
+  const { promise, resolve, reject } = withResolvers<SyntheticSet>()
+  promise.catch(() => undefined)
+  async function* events(): AsyncGenerator<RunEvent> {
+    yield { type: 'start', iterations, classes: 3, config: { method, ipc, seed, resolved: true } }
+    let step = 0
+    try {
+      while (step < iterations && !stopped) {
+        step++
+        duringStep(step)
+        // signals are delivered by the event loop
+        await new Promise((next) => setTimeout(next, 1))
+        yield { type: 'step', step, iterations, loss: 10 / step, seconds: step / 10, imagesPerSecond: 100 }
+      }
+    } catch (error) {
+      reject(error)
+      throw error
+    }
+    resolve(setOf(ipc, seed, method))
+    yield { type: 'done', step, iterations, seconds: step / 10, stopped: step < iterations }
+  }
+  return {
+    result: promise,
+    stop() {
+      stopped = true
+    },
+    [Symbol.asyncIterator]: events,
+  }
+}
+
+function withResolvers<T>() {
+  let resolve!: (value: T) => void
+  let reject!: (reason: unknown) => void
+  const promise = new Promise<T>((onValue, onError) => {
+    resolve = onValue
+    reject = onError
+  })
+  return { promise, resolve, reject }
+}
+
+/** Runs `aludel args…` and returns its exit code and what it wrote. */
+export async function run(library: Library, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const written = { stdout: '', stderr: '' }
+  const stream = (name: 'stdout' | 'stderr') => ({
+    write(text: string) {
+      written[name] += text
+    },
+  })
+  const code = await runCli({ args, library, stdout: stream('stdout'), stderr: stream('stderr') })
+  return { code, ...written }
+}

@@ -1,0 +1,51 @@
+/** @file Wrong command lines: exit code 2, a sentence on stderr, and nothing on stdout but JSON when asked for. */
+import { describe, expect, it } from 'vitest'
+import { fakeLibrary, run } from './fake-library.js'
+
+describe('wrong command lines', () => {
+  it.each<[string, RegExp]>([
+    ['frobnicate', /unknown command 'frobnicate'/],
+    ['distil --data tiny', /unknown command 'distil'.*\n.*Did you mean distill/],
+    ['distill', /required option '--data/],
+    ['distill --data tiny --ipc 0', /'--ipc <n>' argument '0' is invalid. expected a whole number >= 1/],
+    ['distill --data tiny --ipc 1.5', /whole number/],
+    ['distill --data tiny --ipc x', /whole number/],
+    ['distill --data tiny --image-lr -1', /expected a number > 0/],
+    ['distill --data tiny --image-lr nan', /expected a number > 0/],
+    ['distill --data tiny --init zeros', /Allowed choices are real, noise/],
+    ['distill --data tiny --device tpu', /Allowed choices are cpu, cuda/],
+    ['distill --data tiny --seed -1', /whole number >= 0/],
+    ['distill --data tiny --learning-rate 1', /unknown option '--learning-rate'/],
+    ['distill --data tiny extra', /too many arguments/],
+    ['evaluate', /missing required argument 'run'/],
+    ['evaluate run --networks convnet,,', /names separated by commas/],
+    ['doctor --threads x', /unknown option/],
+  ])('%s', async (line, text) => {
+    const { library, calls } = fakeLibrary()
+    const { code, stdout, stderr } = await run(library, ...line.split(' '))
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toMatch(text)
+    expect(calls.opened).toEqual([])
+    const json = await run(library, ...line.split(' '), '--json')
+    expect(JSON.parse(json.stdout).error.code).toBe('invalid_option')
+  })
+
+  it('a data set that is not there is a failure, not a usage error', async () => {
+    const { code, stdout } = await run(fakeLibrary().library, 'distill', '--data', 'absent', '--json')
+    expect([code, JSON.parse(stdout)]).toEqual([1, { error: { code: 'not_found', message: 'absent: no such directory' } }])
+  })
+})
+
+describe('help and version', () => {
+  it.each([['--help'], ['distill --help'], ['evaluate --help'], ['--version']])('%s is no error', async (line) => {
+    const { code, stdout, stderr } = await run(fakeLibrary().library, ...line.split(' '))
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout.length).toBeGreaterThan(4)
+  })
+
+  it('help documents the exit codes', async () => {
+    expect((await run(fakeLibrary().library, '--help')).stdout).toContain(
+      'Exit codes: 0 done, 1 failed, 2 wrong command or option, 130 interrupted',
+    )
+  })
+})

@@ -1,0 +1,120 @@
+/** @file The report: complete, self-contained, escaped, and readable for runs in every state. */
+import { existsSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { createRunDir, type EvaluationRecord, type LoggedEvent, type RunRecord } from '../../../src/experiment/run-dir.js'
+import { formatDuration, formatNumber } from '../../../src/report/html.js'
+import { writeReport } from '../../../src/report/index.js'
+import { lossChart, thin, ticks } from '../../../src/report/loss-chart.js'
+import { expectError, freshDir } from '../data/fixtures.js'
+import { decodePng } from '../experiment/decode-png.js'
+import { tinyRecord, tinySet } from '../experiment/sets.js'
+
+const evaluations: EvaluationRecord[] = [
+  { label: 'distilled', epochs: 300, results: [{ network: 'convnet', mean: 72.34, std: 0.91, n: 2, values: [71.4, 73.2] }] },
+  { label: 'random real images', epochs: 300, results: [{ network: 'convnet', mean: 41.2, std: 2, n: 2, values: [39.2, 43.2] }] },
+]
+
+async function reportOf(change: Partial<RunRecord>, events: LoggedEvent[], withSet = true): Promise<string> {
+  const dir = freshDir()
+  const run = await createRunDir(dir, { ...tinyRecord(), ...change })
+  for (const event of events) await run.append(event)
+  await run.close()
+  if (withSet) await tinySet().save(dir)
+  return readFileSync(await writeReport(dir), 'utf8')
+}
+
+const steps = (count: number): LoggedEvent[] =>
+  Array.from({ length: count }, (_, i) => ({
+    type: 'step',
+    step: i + 1,
+    iterations: count,
+    loss: 100 / (i + 1),
+    seconds: i,
+    imagesPerSecond: 10,
+  }))
+
+describe('writeReport', () => {
+  it('shows accuracies, images, loss and settings without any outside resource', async () => {
+    const done: LoggedEvent = { type: 'done', step: 50, iterations: 50, seconds: 65, stopped: false }
+    const html = await reportOf({ evaluations }, [...steps(50), done])
+    for (const text of ['72.3 ± 0.9', '41.2 ± 2.0', '50 steps, 1 min 5 s', 'imageLr', 'DM on tiny', '4 of 100'])
+      expect(html).toContain(text)
+    expect(html).not.toMatch(/<script|<link|@import|url\(|(?:src|href)="(?!data:)/)
+    expect(html).toContain('prefers-color-scheme: dark')
+    expect(html.match(/<img alt="2 synthetic images of class [^"]+, 4 by 3 pixels each"/g)).toHaveLength(2)
+    for (const [, base64] of html.matchAll(/data:image\/png;base64,([^"]+)/g)) {
+      expect(decodePng(new Uint8Array(Buffer.from(base64, 'base64')))).toMatchObject({ width: 9, height: 3, channels: 3 })
+    }
+  })
+
+  it('escapes everything that comes from files', async () => {
+    const html = await reportOf({ status: 'failed', error: '<b>&' }, [])
+    expect(html).toContain('cat &amp; &quot;dog&quot;')
+    expect(html).toContain('&lt;ship&gt;')
+    expect(html).toContain('mnist:&lt;dir&gt;')
+    expect(html).toContain('&lt;b&gt;&amp;')
+    expect(html).not.toMatch(/<ship>|<b>/)
+  })
+
+  it('has every element closed', async () => {
+    const html = await reportOf({ evaluations }, steps(3))
+    const open: string[] = []
+    for (const [, close, name, rest] of html.replace(/<style>[\s\S]*?<\/style>/, '').matchAll(/<(\/?)([a-z][a-z0-9]*)([^>]*)>/g)) {
+      if (['meta', 'img'].includes(name) || rest.endsWith('/')) continue
+      if (close) expect(open.pop()).toBe(name)
+      else open.push(name)
+    }
+    expect(open).toEqual([])
+  })
+
+  it('does without images, steps and accuracies', async () => {
+    const html = await reportOf({ status: 'running' }, [], false)
+    for (const text of ['still running', 'No images were saved', 'No loss curve', 'No evaluation']) expect(html).toContain(text)
+  })
+
+  it('refuses a directory that holds no run', async () => {
+    const dir = freshDir()
+    await expectError(() => writeReport(dir), 'not_found', /run\.json/)
+    expect(existsSync(`${dir}/report.html`)).toBe(false)
+  })
+})
+
+describe('the loss chart', () => {
+  const points = (count: number, loss: (i: number) => number) => Array.from({ length: count }, (_, i) => ({ step: i + 1, loss: loss(i) }))
+
+  it('thins long runs by means', () => {
+    const thinned = thin(
+      points(1000, (i) => i),
+      10,
+    )
+    expect(thinned).toHaveLength(10)
+    expect(thinned[0]).toEqual({ step: 100, loss: 49.5 })
+    expect(
+      thin(
+        points(5, (i) => i),
+        10,
+      ),
+    ).toHaveLength(5)
+  })
+
+  it.each([
+    ['a flat loss', points(3, () => 2)],
+    ['a negative loss', points(30, (i) => -i)],
+    ['a loss over many orders of magnitude', points(2000, (i) => 1e6 / (i + 1) ** 2)],
+  ])('draws %s with finite numbers', (_, series) => {
+    const svg = lossChart(series)
+    expect(svg).toMatch(/<path class="line" d="M/)
+    expect(svg).not.toMatch(/NaN|Infinity|undefined/)
+  })
+
+  it('has round ticks inside the range', () => {
+    expect(ticks(0, 10)).toEqual([0, 2, 4, 6, 8, 10])
+    expect(ticks(0.13, 0.52)).toEqual([0.2, 0.3, 0.4, 0.5])
+    expect(ticks(3, 3)).toEqual([3])
+  })
+})
+
+it('formats numbers and durations', () => {
+  expect([1234567, 0.00012344, 12.3456, Number.NaN].map((value) => formatNumber(value))).toEqual(['1234567', '0.0001234', '12.35', 'NaN'])
+  expect([0.04, 59, 61, 3725, Number.NaN].map(formatDuration)).toEqual(['0.0 s', '59.0 s', '1 min 1 s', '1 h 2 min', '–'])
+})
