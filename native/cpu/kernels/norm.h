@@ -1,11 +1,17 @@
 // What the three norm_act_pool kernels share: the reading and checking of their arguments, and the order in which pixels are visited.
 //
 // All three kinds are one scheme. A *segment* is the run of images that share statistics (one image, or the whole batch), a *set* is the
-// run of neighbouring channels that do (one channel, or a group's). A *block* is a run of whole sets that one task handles.
+// run of neighbouring channels that do (one channel, or a group's). A *chunk* is a run of images that one task walks in order; the chunks
+// of one g are joined in order, so sums over images do not depend on threads.
 #pragma once
+#include <stdlib.h>
+
 #include "native/cpu/kernels/channels.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
+
+// One such block of a 32x32 image at 8 lanes is 64 KB.
+constexpr int64_t kBlockLanes = 2 * VW;
 
 constexpr int kGroupNorm = 1, kBatchNorm = 2;  // attribute kind; 0 is instance norm
 
@@ -16,22 +22,27 @@ struct NormShape {
   bool relu;
   double eps;
   const float* row_weights;  // [G,N] or null: rows of weight 0 take no part
-  int64_t segments;          // per g: N, or 1 for batch norm
-  int64_t segment_images;    // 1, or N for batch norm
+  bool batch;                // one segment per g; otherwise every image is one
   int64_t set_channels;      // 1, or C / groups
-  int64_t block_channels;    // a multiple of set_channels
-  int64_t blocks;            // per image
-  int64_t block_lanes;       // block_channels rounded up to whole vectors: the length of per-channel scratch rows
-  int64_t pixels() const __attribute__((always_inline)) { return H * W; }
-  int64_t out_pixels() const __attribute__((always_inline)) { return OH * OW; }
-  int64_t image(int64_t g, int64_t n) const __attribute__((always_inline)) { return (g * N + n) * H * W * C; }
-  int64_t out_image(int64_t g, int64_t n) const __attribute__((always_inline)) { return (g * N + n) * OH * OW * C; }
+  int64_t block_channels;    // whole sets: what is normalised at a time, so that it stays in cache between passes
+  int64_t lanes;             // C rounded up to whole vectors: the length of per-channel rows
+  int64_t chunks;            // per g
+
+  ALUDEL_INLINE int64_t pixels() const { return H * W; }
+  ALUDEL_INLINE int64_t out_pixels() const { return OH * OW; }
+  ALUDEL_INLINE int64_t image(int64_t g, int64_t n) const { return (g * N + n) * H * W * C; }
+  ALUDEL_INLINE int64_t out_image(int64_t g, int64_t n) const { return (g * N + n) * OH * OW * C; }
+  ALUDEL_INLINE int64_t first_image(int64_t chunk) const { return chunk * N / chunks; }
   // Index of the statistics of the set that holds channel c.
-  int64_t statistic(int64_t g, int64_t segment, int64_t c) const __attribute__((always_inline)) {
-    return (g * segments + segment) * (C / set_channels) + c / set_channels;
+  ALUDEL_INLINE int64_t statistic(int64_t g, int64_t n, int64_t c) const {
+    return (batch ? g : g * N + n) * (C / set_channels) + c / set_channels;
   }
-  bool takes_part(int64_t g, int64_t n) const __attribute__((always_inline)) {
-    return row_weights == nullptr || row_weights[g * N + n] != 0.0f;
+  ALUDEL_INLINE bool takes_part(int64_t g, int64_t n) const { return row_weights == nullptr || row_weights[g * N + n] != 0.0f; }
+  // Elements per channel in the images [n0, n1) that take part.
+  ALUDEL_INLINE double count(int64_t g, int64_t n0, int64_t n1) const {
+    int64_t images = 0;
+    for (int64_t n = n0; n < n1; ++n) images += takes_part(g, n);
+    return (double)(images * pixels());
   }
 };
 
@@ -46,14 +57,36 @@ static inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
   s.pool = args.attrs[4] != 0 ? 2 : 1;
   s.OH = s.H / s.pool, s.OW = s.W / s.pool;
   s.row_weights = args.nin > weights_at ? args.in[weights_at].as<const float>() : nullptr;
-  s.segments = kind == kBatchNorm ? 1 : s.N;
-  s.segment_images = kind == kBatchNorm ? s.N : 1;
+  s.batch = kind == kBatchNorm;
   s.set_channels = kind == kGroupNorm ? s.C / (int64_t)args.attrs[1] : 1;
-  // One strip of a 32x32 image is 64 KB at 8 lanes: it stays in L2 between passes.
-  s.block_channels = smaller(s.C, round_up(2 * VW, s.set_channels));
-  s.blocks = (s.C + s.block_channels - 1) / s.block_channels;
-  s.block_lanes = round_up(s.block_channels, VW);
+  s.block_channels = smaller(s.C, round_up(kBlockLanes, s.set_channels));
+  s.lanes = round_up(s.C, VW);
+  s.chunks = smaller(s.N, s.G < 32 ? 32 / s.G : 1);  // enough tasks for many threads, few enough rows
   return s;
+}
+
+// Per-channel rows of every chunk during one call. On the heap and not in a worker's scratch: another task reads what a chunk leaves.
+struct ChunkMemory {
+  int64_t chunks, stride;
+  char* data;
+
+  ALUDEL_INLINE ChunkMemory(const NormShape& s, int64_t bytes)
+      : chunks(s.chunks), stride(round_up(bytes, 64)), data(static_cast<char*>(aligned_alloc(64, (size_t)(s.G * s.chunks * stride)))) {}
+  ALUDEL_INLINE ~ChunkMemory() { free(data); }
+  ChunkMemory(const ChunkMemory&) = delete;
+  ALUDEL_INLINE void* of(int64_t g, int64_t chunk) const { return data + (g * chunks + chunk) * stride; }
+};
+
+// Calls f(g, chunk) for every chunk.
+template <typename F>
+ALUDEL_INLINE void for_chunks(Exec& exec, const NormShape& s, const F& f) {
+  parallel_for(exec, s.G * s.chunks, [&](int64_t task, void*) { f(task / s.chunks, task % s.chunks); });
+}
+
+// Calls f(begin, end) for the channel blocks of an image.
+template <typename F>
+ALUDEL_INLINE void for_blocks(const NormShape& s, const F& f) {
+  for (int64_t c = 0; c < s.C; c += s.block_channels) f(c, smaller(c + s.block_channels, s.C));
 }
 
 enum class NormOperand { x, y, channel, statistic, row_weights };
@@ -86,11 +119,6 @@ ALUDEL_INLINE void for_rim(int64_t H, int64_t W, const F& f) {
   if (P == 1) return;
   for (int64_t h = 0; h < H; ++h)
     for (int64_t w = h < H / P * P ? W / P * P : 0; w < W; ++w) f(h * W + w);
-}
-
-// Zeroes channels [begin, end) of every pixel.
-static inline void zero_channels(float* image, int64_t pixels, int64_t C, int64_t begin, int64_t end) {
-  for (int64_t p = 0; p < pixels; ++p) __builtin_memset(image + p * C + begin, 0, (size_t)(end - begin) * sizeof(float));
 }
 
 // z > 0 ? v : 0

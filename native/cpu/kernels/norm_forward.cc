@@ -1,6 +1,6 @@
-// norm_act_pool: xh = (x - mean) rstd, y = pool(relu(gamma xh + beta)). Per block: sum, centred sum of squares, output.
-// Statistics: per channel and image in two passes, merged in float64 by Chan's formula, first over a segment's images in order,
-// then over a set's channels; so batch norm reads x from memory twice, not three times.
+// norm_act_pool: xh = (x - mean) rstd, y = pool(relu(gamma xh + beta)).
+// Statistics: per channel and image in two passes, merged in float64 by Chan's formula over a segment's images in order, then over a
+// set's channels; so batch norm reads x from memory twice, not three times.
 #include "native/cpu/kernels/norm.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
@@ -10,14 +10,14 @@ namespace {
 constexpr NormOperand kInputs[] = {NormOperand::x, NormOperand::channel, NormOperand::channel, NormOperand::row_weights};
 constexpr NormOperand kOutputs[] = {NormOperand::y, NormOperand::statistic, NormOperand::statistic};
 
-// Per-channel rows of a block.
-struct Scratch {
+// Per-channel rows of a chunk.
+struct Rows {
   double *image_mean, *image_m2;  // of one image
-  double *mean, *m2;              // of the segment
+  double *mean, *m2;              // of the images so far
   float* centre;                  // what x is centred on: the float32 mean
   float *scale, *shift;           // z = (x - centre) scale + shift
 
-  Scratch(void* memory, int64_t lanes) {
+  Rows(void* memory, int64_t lanes) {
     double* d = static_cast<double*>(memory);
     image_mean = d, image_m2 = d + lanes, mean = d + 2 * lanes, m2 = d + 3 * lanes;
     float* f = reinterpret_cast<float*>(d + 4 * lanes);
@@ -44,68 +44,70 @@ ALUDEL_INLINE void sum_pixels(const S& strip, const float* x, int64_t pixels, in
   }
 }
 
-// Mean and centred sum of squares of every channel of one image: image_mean, image_m2.
-void image_moments(const Scratch& t, const float* x, const NormShape& s, int64_t begin, int64_t end) {
-  const int64_t pixels = s.pixels(), lanes = round_up(end - begin, VW);
-  for (int64_t c = 0; c < lanes; ++c) t.image_mean[c] = t.image_m2[c] = 0;
+// Mean and centred sum of squares of channels [begin, end) of one image: image_mean, image_m2.
+void image_moments(const Rows& t, const float* x, const NormShape& s, int64_t begin, int64_t end) {
+  const int64_t pixels = s.pixels();
   for_strips(begin, end, [&](const auto& strip) {
-    const int64_t at = strip.begin - begin;
+    const int64_t at = strip.begin, last = at + strip.kVectors * VW;
+    for (int64_t c = at; c < last; ++c) t.image_mean[c] = t.image_m2[c] = 0;
     sum_pixels(strip, x, pixels, s.C, t.image_mean + at, [](vf v, int, vf part) { return part + v; });
-    vf centre[2];
-    for (int u = 0; u < strip.kVectors; ++u) {
-      float* row = t.centre + at + u * VW;
-      for (int i = 0; i < VW; ++i) row[i] = (float)(t.image_mean[at + u * VW + i] / (double)pixels);
-      centre[u] = load(row);
+    for (int64_t c = at; c < last; ++c) {
+      t.image_mean[c] /= (double)pixels;
+      t.centre[c] = (float)t.image_mean[c];
     }
+    vf centre[strip.kVectors];
+    for (int u = 0; u < strip.kVectors; ++u) centre[u] = load(t.centre + at + u * VW);
     sum_pixels(strip, x, pixels, s.C, t.image_m2 + at, [&](vf v, int u, vf part) {
       const vf d = v - centre[u];
       return part + d * d;
     });
+    for (int64_t c = at; c < last; ++c) {
+      const double off = t.image_mean[c] - (double)t.centre[c];  // the squares were taken about the rounded mean
+      const double m2 = t.image_m2[c] - off * off * (double)pixels;
+      t.image_m2[c] = m2 < 0 ? 0 : m2;
+    }
   });
-  for (int64_t c = 0; c < lanes; ++c) {
-    t.image_mean[c] /= (double)pixels;
-    const double off = t.image_mean[c] - (double)t.centre[c];  // the squares were taken about the rounded mean
-    const double m2 = t.image_m2[c] - off * off * (double)pixels;
-    t.image_m2[c] = m2 < 0 ? 0 : m2;
+}
+
+// Merges moments of `added` elements per channel into t's, which hold `count`.
+void merge_moments(const Rows& t, const double* mean, const double* m2, int64_t begin, int64_t end, double count, double added) {
+  if (added == 0) return;
+  const double total = count + added;
+  for (int64_t c = begin; c < end; ++c) {
+    const double delta = mean[c] - t.mean[c];
+    t.mean[c] += delta * (added / total);
+    t.m2[c] += m2[c] + delta * delta * (count * added / total);
   }
 }
 
-// Merges one image's moments into the segment's, which hold count elements so far.
-void merge_image(const Scratch& t, int64_t channels, double count, double pixels) {
-  const double total = count + pixels;
-  for (int64_t c = 0; c < channels; ++c) {
-    const double delta = t.image_mean[c] - t.mean[c];
-    t.mean[c] += delta * (pixels / total);
-    t.m2[c] += t.image_m2[c] + delta * delta * (count * pixels / total);
-  }
-}
-
-// Merges the channels of every set; writes the statistics and the coefficients of z. count: elements per channel.
-void finish_statistics(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin, int64_t end,
-                       double count) {
+// Joins the channels of every set; writes the statistics and the coefficients of z. count: elements per channel.
+void finish_statistics(const Rows& t, const double* means, const double* squares, const KernelArgs& args, const NormShape& s, int64_t g,
+                       int64_t n, int64_t begin, int64_t end, double count) {
   const float *gamma = args.in[1].as<const float>() + g * s.C, *beta = args.in[2].as<const float>() + g * s.C;
+  const double channels = (double)s.set_channels;
   for (int64_t c0 = begin; c0 < end; c0 += s.set_channels) {
-    const double channels = (double)s.set_channels;
+    const int64_t c1 = c0 + s.set_channels;
     double mean = 0, m2 = 0;
-    for (int64_t c = c0 - begin; c < c0 - begin + s.set_channels; ++c) mean += t.mean[c];
+    for (int64_t c = c0; c < c1; ++c) mean += means[c];
     mean /= channels;
-    for (int64_t c = c0 - begin; c < c0 - begin + s.set_channels; ++c) m2 += t.m2[c] + count * (t.mean[c] - mean) * (t.mean[c] - mean);
+    for (int64_t c = c0; c < c1; ++c) m2 += squares[c] + count * (means[c] - mean) * (means[c] - mean);
     const double variance = count > 0 ? m2 / (count * channels) : 0;
     const double rstd = 1 / __builtin_sqrt(variance + s.eps);
-    const int64_t at = s.statistic(g, segment, c0);
+    const int64_t at = s.statistic(g, n, c0);
     args.out[1].as<float>()[at] = (float)mean;
     args.out[2].as<float>()[at] = (float)rstd;
-    for (int64_t c = c0; c < c0 + s.set_channels; ++c) {
-      t.centre[c - begin] = (float)mean;
-      t.scale[c - begin] = gamma[c] * (float)rstd;  // rounded as in the gradient kernels: the sign of z must agree
-      t.shift[c - begin] = beta[c];
+    for (int64_t c = c0; c < c1; ++c) {
+      t.centre[c] = (float)mean;
+      t.scale[c] = gamma[c] * (float)rstd;  // rounded as in the gradient kernels: the sign of z must agree
+      t.shift[c] = beta[c];
     }
   }
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void write_strip(const S& strip, const Scratch& t, const float* x, float* y, const NormShape& s, int64_t at) {
+ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const float* x, float* y, const NormShape& s) {
   constexpr int U = S::kVectors;
+  const int64_t at = strip.begin;
   vf centre[U], scale[U], shift[U];
   for (int u = 0; u < U; ++u) {
     centre[u] = load(t.centre + at + u * VW);
@@ -130,51 +132,88 @@ ALUDEL_INLINE void write_strip(const S& strip, const Scratch& t, const float* x,
 }
 
 template <int P, bool RELU>
-void forward_block(const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t block, void* scratch) {
-  const Scratch t(scratch, s.block_lanes);
-  const int64_t begin = block * s.block_channels, end = smaller(begin + s.block_channels, s.C);
-  const int64_t n0 = segment * s.segment_images, n1 = n0 + s.segment_images;
-  const float* x = args.in[0].as<const float>();
-  float* y = args.out[0].as<float>();
-  for (int64_t c = 0; c < s.block_lanes; ++c) t.mean[c] = t.m2[c] = 0, t.centre[c] = t.scale[c] = t.shift[c] = 0;
+void write_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
+  const float* x = args.in[0].as<const float>() + s.image(g, n);
+  float* y = args.out[0].as<float>() + s.out_image(g, n);
+  for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, x, y, s); });
+}
+
+// Instance and group norm: all of the chunk, block by block.
+template <int P, bool RELU>
+void forward_chunk(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
+  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n)
+    for_blocks(s, [&](int64_t begin, int64_t end) {
+      image_moments(t, args.in[0].as<const float>() + s.image(g, n), s, begin, end);
+      finish_statistics(t, t.image_mean, t.image_m2, args, s, g, n, begin, end, (double)s.pixels());
+      write_image<P, RELU>(t, args, s, g, n, begin, end);
+    });
+}
+
+// Batch norm, first phase: the chunk's moments.
+void sum_chunk(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
   double count = 0;
-  for (int64_t n = n0; n < n1; ++n) {
+  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n) {
     if (!s.takes_part(g, n)) continue;
-    image_moments(t, x + s.image(g, n), s, begin, end);
-    merge_image(t, end - begin, count, (double)s.pixels());
+    image_moments(t, args.in[0].as<const float>() + s.image(g, n), s, 0, s.C);
+    merge_moments(t, t.image_mean, t.image_m2, 0, s.C, count, (double)s.pixels());
     count += (double)s.pixels();
   }
-  finish_statistics(t, args, s, g, segment, begin, end, count);
-  for (int64_t n = n0; n < n1; ++n) {
-    if (!s.takes_part(g, n)) {
-      zero_channels(y + s.out_image(g, n), s.out_pixels(), s.C, begin, end);
-      continue;
-    }
-    for_strips(begin, end, [&](const auto& strip) {
-      write_strip<P, RELU>(strip, t, x + s.image(g, n), y + s.out_image(g, n), s, strip.begin - begin);
-    });
+}
+
+// Batch norm, second phase: joins the chunks of g in the rows of its first.
+void join_chunks(const ChunkMemory& memory, const KernelArgs& args, const NormShape& s, int64_t g) {
+  const Rows all(memory.of(g, 0), s.lanes);
+  double count = s.count(g, 0, s.first_image(1));
+  for (int64_t chunk = 1; chunk < s.chunks; ++chunk) {
+    const Rows t(memory.of(g, chunk), s.lanes);
+    const double added = s.count(g, s.first_image(chunk), s.first_image(chunk + 1));
+    merge_moments(all, t.mean, t.m2, 0, s.C, count, added);
+    count += added;
   }
+  finish_statistics(all, all.mean, all.m2, args, s, g, 0, 0, s.C, count);
+}
+
+// Batch norm, third phase.
+template <int P, bool RELU>
+void write_chunk(const Rows& all, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
+  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n) {
+    if (s.takes_part(g, n)) {
+      write_image<P, RELU>(all, args, s, g, n, 0, s.C);
+    } else {
+      __builtin_memset(args.out[0].as<float>() + s.out_image(g, n), 0, (size_t)(s.out_pixels() * s.C) * sizeof(float));
+    }
+  }
+}
+
+template <int P, bool RELU>
+Status forward(const KernelArgs& args, const NormShape& s, Exec& exec) {
+  const ChunkMemory memory(s, Rows::bytes(s.lanes));
+  if (memory.data == nullptr) return fail(Code::out_of_memory, "norm_act_pool: no memory for the sums of %lld channels", (long long)s.C);
+  for_chunks(exec, s, [&](int64_t g, int64_t chunk) {
+    const Rows t(memory.of(g, chunk), s.lanes);
+    __builtin_memset(memory.of(g, chunk), 0, (size_t)Rows::bytes(s.lanes));
+    if (s.batch)
+      sum_chunk(t, args, s, g, chunk);
+    else
+      forward_chunk<P, RELU>(t, args, s, g, chunk);
+  });
+  if (!s.batch) return {};
+  for (int64_t g = 0; g < s.G; ++g) join_chunks(memory, args, s, g);
+  for_chunks(exec, s, [&](int64_t g, int64_t chunk) { write_chunk<P, RELU>(Rows(memory.of(g, 0), s.lanes), args, s, g, chunk); });
+  return {};
 }
 
 Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool", kInputs, 4, kOutputs, 3); }
 
-int64_t scratch_bytes(const KernelArgs& args) { return Scratch::bytes(norm_shape(args, 3).block_lanes); }
-
 Status run(const KernelArgs& args, Exec& exec) {
   const NormShape s = norm_shape(args, 3);
-  const auto body = s.pool == 2 ? (s.relu ? forward_block<2, true> : forward_block<2, false>)
-                                : (s.relu ? forward_block<1, true> : forward_block<1, false>);
-  // Blocks of one image are neighbouring tasks: they share its cache lines' neighbourhood.
-  parallel_for(exec, s.G * s.segments * s.blocks, [&](int64_t task, void* scratch) {
-    const int64_t image = task / s.blocks;
-    body(args, s, image / s.segments, image % s.segments, task % s.blocks, scratch);
-  });
-  return {};
+  if (s.pool == 2) return s.relu ? forward<2, true>(args, s, exec) : forward<2, false>(args, s, exec);
+  return s.relu ? forward<1, true>(args, s, exec) : forward<1, false>(args, s, exec);
 }
 
 }  // namespace
 
 extern const Kernel kernel_norm_act_pool;
-const Kernel kernel_norm_act_pool = {check, scratch_bytes, run};
+const Kernel kernel_norm_act_pool = {check, nullptr, run};
 
 }  // namespace aludel::cpu::ALUDEL_ISA

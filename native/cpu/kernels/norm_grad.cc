@@ -1,6 +1,5 @@
 // norm_act_pool_grad: gz = [z>0] pool^T(gy), t = gamma gz, dx = rstd (t - mean(t) - xh mean(t xh)), dgamma = sum gz xh, dbeta = sum gz.
-// Two passes over x and gy. One task owns a channel block of one g and walks the images in order, so the sums over images that make
-// dgamma and dbeta have a fixed order.
+// Two passes over x and gy. Batch norm takes three phases: sums of every chunk, their join, dx.
 #include "native/cpu/kernels/norm.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
@@ -10,38 +9,40 @@ namespace {
 constexpr NormOperand kInputs[] = {NormOperand::x,         NormOperand::channel, NormOperand::channel,    NormOperand::statistic,
                                    NormOperand::statistic, NormOperand::y,       NormOperand::row_weights};
 constexpr NormOperand kOutputs[] = {NormOperand::x, NormOperand::channel, NormOperand::channel};
+constexpr int kSums = 2, kTotals = 2;
 
-// Per-channel rows of a block. d = x - mean = xh / rstd.
-struct Scratch {
+// Per-channel rows of a chunk. d = x - mean = xh / rstd.
+struct Rows {
   double *gz, *gz_d;            // sums over a segment of gz and gz d
-  double *dgamma, *dbeta;       // running over segments
+  double *dgamma, *dbeta;       // totals over images
   float *mean, *scale, *shift;  // z = d scale + shift
   float *by_d, *constant;       // dx = gz scale + d by_d + constant
 
-  Scratch(void* memory, int64_t lanes) {
+  Rows(void* memory, int64_t lanes) {
     double* d = static_cast<double*>(memory);
     gz = d, gz_d = d + lanes, dgamma = d + 2 * lanes, dbeta = d + 3 * lanes;
     float* f = reinterpret_cast<float*>(d + 4 * lanes);
     mean = f, scale = f + lanes, shift = f + 2 * lanes, by_d = f + 3 * lanes, constant = f + 4 * lanes;
   }
-  static int64_t bytes(int64_t lanes) { return lanes * (int64_t)(4 * sizeof(double) + 5 * sizeof(float)); }
+  double* sums() const { return gz; }
+  static int64_t bytes(int64_t lanes) { return lanes * (int64_t)((kSums + kTotals) * sizeof(double) + 5 * sizeof(float)); }
 };
 
-void load_coefficients(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin,
-                       int64_t end) {
+void load_coefficients(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
   const float *gamma = args.in[1].as<const float>() + g * s.C, *beta = args.in[2].as<const float>() + g * s.C;
   const float *mean = args.in[3].as<const float>(), *rstd = args.in[4].as<const float>();
-  for (int64_t c = begin; c < end; ++c) {
-    const int64_t at = s.statistic(g, segment, c);
-    t.mean[c - begin] = mean[at];
-    t.scale[c - begin] = gamma[c] * rstd[at];
-    t.shift[c - begin] = beta[c];
+  for (int64_t c = 0; c < s.C; ++c) {
+    const int64_t at = s.statistic(g, n, c);
+    t.mean[c] = mean[at];
+    t.scale[c] = gamma[c] * rstd[at];
+    t.shift[c] = beta[c];
   }
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void sum_strip(const S& strip, const Scratch& t, const float* x, const float* gy, const NormShape& s, int64_t at) {
+ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const float* x, const float* gy, const NormShape& s) {
   constexpr int U = S::kVectors;
+  const int64_t at = strip.begin;
   const vf share = splat(1.0f / (P * P));
   vf mean[U], scale[U], shift[U], gz[U] = {}, gz_d[U] = {};
   for (int u = 0; u < U; ++u) {
@@ -72,34 +73,34 @@ ALUDEL_INLINE void sum_strip(const S& strip, const Scratch& t, const float* x, c
   });
 }
 
-// From the segment's sums: this segment's share of dgamma and dbeta, and the coefficients of dx. count: elements per channel.
-void finish_sums(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin, int64_t end,
+// From a segment's sums: its share of dgamma and dbeta, and the coefficients of dx. count: elements per channel.
+void finish_sums(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end,
                  double count) {
   const float* gamma = args.in[1].as<const float>() + g * s.C;
-  const double n = (count > 0 ? count : 1) * (double)s.set_channels;
+  const double elements = (count > 0 ? count : 1) * (double)s.set_channels;
   for (int64_t c0 = begin; c0 < end; c0 += s.set_channels) {
-    const double rstd = args.in[4].as<const float>()[s.statistic(g, segment, c0)];
+    const int64_t c1 = c0 + s.set_channels;
+    const double rstd = args.in[4].as<const float>()[s.statistic(g, n, c0)];
     double a = 0, b = 0;  // means of t and t xh over the set
-    for (int64_t c = c0; c < c0 + s.set_channels; ++c) {
-      const int64_t k = c - begin;
-      a += gamma[c] * t.gz[k];
-      b += gamma[c] * t.gz_d[k];
-      t.dgamma[k] += rstd * t.gz_d[k];
-      t.dbeta[k] += t.gz[k];
+    for (int64_t c = c0; c < c1; ++c) {
+      a += gamma[c] * t.gz[c];
+      b += gamma[c] * t.gz_d[c];
+      t.dgamma[c] += rstd * t.gz_d[c];
+      t.dbeta[c] += t.gz[c];
     }
-    a /= n;
-    b *= rstd / n;
-    for (int64_t k = c0 - begin; k < c0 - begin + s.set_channels; ++k) {
-      t.by_d[k] = (float)(-rstd * rstd * b);
-      t.constant[k] = (float)(-rstd * a);
+    a /= elements;
+    b *= rstd / elements;
+    for (int64_t c = c0; c < c1; ++c) {
+      t.by_d[c] = (float)(-rstd * rstd * b);
+      t.constant[c] = (float)(-rstd * a);
     }
   }
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void write_strip(const S& strip, const Scratch& t, const float* x, const float* gy, float* dx, const NormShape& s,
-                               int64_t at) {
+ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const float* x, const float* gy, float* dx, const NormShape& s) {
   constexpr int U = S::kVectors;
+  const int64_t at = strip.begin;
   const vf share = splat(1.0f / (P * P));
   vf mean[U], scale[U], shift[U], by_d[U], constant[U];
   for (int u = 0; u < U; ++u) {
@@ -131,61 +132,96 @@ ALUDEL_INLINE void write_strip(const S& strip, const Scratch& t, const float* x,
 }
 
 template <int P, bool RELU>
-void grad_segment(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin, int64_t end) {
-  const float *x = args.in[0].as<const float>(), *gy = args.in[5].as<const float>();
-  float* dx = args.out[0].as<float>();
-  const int64_t n0 = segment * s.segment_images, n1 = n0 + s.segment_images;
-  load_coefficients(t, args, s, g, segment, begin, end);
-  for (int64_t c = 0; c < s.block_lanes; ++c) t.gz[c] = t.gz_d[c] = 0;
-  double count = 0;
-  for (int64_t n = n0; n < n1; ++n) {
-    if (!s.takes_part(g, n)) continue;
-    count += (double)s.pixels();
-    for_strips(begin, end,
-               [&](const auto& strip) { sum_strip<P, RELU>(strip, t, x + s.image(g, n), gy + s.out_image(g, n), s, strip.begin - begin); });
-  }
-  finish_sums(t, args, s, g, segment, begin, end, count);
-  for (int64_t n = n0; n < n1; ++n) {
-    if (!s.takes_part(g, n)) {
-      zero_channels(dx + s.image(g, n), s.pixels(), s.C, begin, end);
-      continue;
-    }
-    for_strips(begin, end, [&](const auto& strip) {
-      write_strip<P, RELU>(strip, t, x + s.image(g, n), gy + s.out_image(g, n), dx + s.image(g, n), s, strip.begin - begin);
+void sum_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
+  const float *x = args.in[0].as<const float>() + s.image(g, n), *gy = args.in[5].as<const float>() + s.out_image(g, n);
+  for_strips(begin, end, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, x, gy, s); });
+}
+
+template <int P, bool RELU>
+void write_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
+  const float *x = args.in[0].as<const float>() + s.image(g, n), *gy = args.in[5].as<const float>() + s.out_image(g, n);
+  float* dx = args.out[0].as<float>() + s.image(g, n);
+  for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, x, gy, dx, s); });
+}
+
+// Instance and group norm: all of the chunk, block by block.
+template <int P, bool RELU>
+void grad_chunk(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
+  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n) {
+    load_coefficients(t, args, s, g, n);
+    __builtin_memset(t.sums(), 0, (size_t)(kSums * s.lanes) * sizeof(double));
+    for_blocks(s, [&](int64_t begin, int64_t end) {
+      sum_image<P, RELU>(t, args, s, g, n, begin, end);
+      finish_sums(t, args, s, g, n, begin, end, (double)s.pixels());
+      write_image<P, RELU>(t, args, s, g, n, begin, end);
     });
   }
 }
 
+// Batch norm, first phase: the chunk's sums.
 template <int P, bool RELU>
-void grad_block(const KernelArgs& args, const NormShape& s, int64_t g, int64_t block, void* scratch) {
-  const Scratch t(scratch, s.block_lanes);
-  const int64_t begin = block * s.block_channels, end = smaller(begin + s.block_channels, s.C);
-  for (int64_t c = 0; c < s.block_lanes; ++c) {
-    t.dgamma[c] = t.dbeta[c] = 0;
-    t.mean[c] = t.scale[c] = t.shift[c] = t.by_d[c] = t.constant[c] = 0;
+void sum_chunk(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
+  load_coefficients(t, args, s, g, 0);
+  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n)
+    if (s.takes_part(g, n)) sum_image<P, RELU>(t, args, s, g, n, 0, s.C);
+}
+
+// Joins the chunks of g, in order, in the rows of its first; then the second phase of batch norm.
+void join_chunks(const ChunkMemory& memory, const KernelArgs& args, const NormShape& s, int64_t g) {
+  const Rows all(memory.of(g, 0), s.lanes);
+  for (int64_t chunk = 1; chunk < s.chunks; ++chunk) {
+    const Rows t(memory.of(g, chunk), s.lanes);
+    for (int64_t i = 0; i < (kSums + kTotals) * s.lanes; ++i) all.sums()[i] += t.sums()[i];
   }
-  for (int64_t segment = 0; segment < s.segments; ++segment) grad_segment<P, RELU>(t, args, s, g, segment, begin, end);
-  for (int64_t c = begin; c < end; ++c) {
-    args.out[1].as<float>()[g * s.C + c] = (float)t.dgamma[c - begin];
-    args.out[2].as<float>()[g * s.C + c] = (float)t.dbeta[c - begin];
+  if (s.batch) finish_sums(all, args, s, g, 0, 0, s.C, s.count(g, 0, s.N));
+  for (int64_t c = 0; c < s.C; ++c) {
+    args.out[1].as<float>()[g * s.C + c] = (float)all.dgamma[c];
+    args.out[2].as<float>()[g * s.C + c] = (float)all.dbeta[c];
   }
+}
+
+// Batch norm, third phase.
+template <int P, bool RELU>
+void write_chunk(const Rows& all, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
+  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n) {
+    if (s.takes_part(g, n)) {
+      write_image<P, RELU>(all, args, s, g, n, 0, s.C);
+    } else {
+      __builtin_memset(args.out[0].as<float>() + s.image(g, n), 0, (size_t)(s.pixels() * s.C) * sizeof(float));
+    }
+  }
+}
+
+template <int P, bool RELU>
+Status grad(const KernelArgs& args, const NormShape& s, Exec& exec) {
+  const ChunkMemory memory(s, Rows::bytes(s.lanes));
+  if (memory.data == nullptr)
+    return fail(Code::out_of_memory, "norm_act_pool_grad: no memory for the sums of %lld channels", (long long)s.C);
+  for_chunks(exec, s, [&](int64_t g, int64_t chunk) {
+    const Rows t(memory.of(g, chunk), s.lanes);
+    __builtin_memset(memory.of(g, chunk), 0, (size_t)Rows::bytes(s.lanes));
+    if (s.batch)
+      sum_chunk<P, RELU>(t, args, s, g, chunk);
+    else
+      grad_chunk<P, RELU>(t, args, s, g, chunk);
+  });
+  for (int64_t g = 0; g < s.G; ++g) join_chunks(memory, args, s, g);
+  if (!s.batch) return {};
+  for_chunks(exec, s, [&](int64_t g, int64_t chunk) { write_chunk<P, RELU>(Rows(memory.of(g, 0), s.lanes), args, s, g, chunk); });
+  return {};
 }
 
 Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool_grad", kInputs, 7, kOutputs, 3); }
 
-int64_t scratch_bytes(const KernelArgs& args) { return Scratch::bytes(norm_shape(args, 6).block_lanes); }
-
 Status run(const KernelArgs& args, Exec& exec) {
-  const NormShape s = norm_shape(args, 6);
-  const auto body =
-      s.pool == 2 ? (s.relu ? grad_block<2, true> : grad_block<2, false>) : (s.relu ? grad_block<1, true> : grad_block<1, false>);
-  parallel_for(exec, s.G * s.blocks, [&](int64_t task, void* scratch) { body(args, s, task / s.blocks, task % s.blocks, scratch); });
-  return {};
+  const NormShape s = norm_shape(args, 7 - 1);
+  if (s.pool == 2) return s.relu ? grad<2, true>(args, s, exec) : grad<2, false>(args, s, exec);
+  return s.relu ? grad<1, true>(args, s, exec) : grad<1, false>(args, s, exec);
 }
 
 }  // namespace
 
 extern const Kernel kernel_norm_act_pool_grad;
-const Kernel kernel_norm_act_pool_grad = {check, scratch_bytes, run};
+const Kernel kernel_norm_act_pool_grad = {check, nullptr, run};
 
 }  // namespace aludel::cpu::ALUDEL_ISA

@@ -13,25 +13,26 @@ constexpr NormOperand kInputs[] = {NormOperand::x,         NormOperand::channel,
                                    NormOperand::statistic, NormOperand::y,          NormOperand::x,       NormOperand::channel,
                                    NormOperand::channel,   NormOperand::row_weights};
 constexpr NormOperand kOutputs[] = {NormOperand::x, NormOperand::channel, NormOperand::y};
-constexpr int kSums = 5, kCoefficients = 8;
+constexpr int kSums = 5, kTotals = 1, kCoefficients = 8;
 
-// Per-channel rows of a block.
-struct Scratch {
+// Per-channel rows of a chunk.
+struct Rows {
   double *gz, *gz_d, *ux, *ux_d, *gz_ux;  // sums over a segment
-  double* ggamma;                         // running over segments
+  double* ggamma;                         // total over images
   float *mean, *scale, *shift;            // z = d scale + shift; scale = gamma rstd
   float* gate;                            // rstd (ugamma - scale C): d's coefficient in q, gz's in gx
   float* q0;                              // q = ux scale + d gate + q0
   float *x_ux, *x_d, *x0;                 // gx = ux x_ux + gz gate + d x_d + x0
 
-  Scratch(void* memory, int64_t lanes) {
+  Rows(void* memory, int64_t lanes) {
     double* d = static_cast<double*>(memory);
     gz = d, gz_d = d + lanes, ux = d + 2 * lanes, ux_d = d + 3 * lanes, gz_ux = d + 4 * lanes, ggamma = d + kSums * lanes;
-    float* f = reinterpret_cast<float*>(d + (kSums + 1) * lanes);
+    float* f = reinterpret_cast<float*>(d + (kSums + kTotals) * lanes);
     mean = f, scale = f + lanes, shift = f + 2 * lanes, gate = f + 3 * lanes;
     q0 = f + 4 * lanes, x_ux = f + 5 * lanes, x_d = f + 6 * lanes, x0 = f + 7 * lanes;
   }
-  static int64_t bytes(int64_t lanes) { return lanes * (int64_t)((kSums + 1) * sizeof(double) + kCoefficients * sizeof(float)); }
+  double* sums() const { return gz; }
+  static int64_t bytes(int64_t lanes) { return lanes * (int64_t)((kSums + kTotals) * sizeof(double) + kCoefficients * sizeof(float)); }
 };
 
 // The inputs and outputs of one image.
@@ -46,21 +47,21 @@ Image image_of(const KernelArgs& args, const NormShape& s, int64_t g, int64_t n)
           args.out[0].as<float>() + at, args.out[2].as<float>() + out};
 }
 
-void load_coefficients(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin,
-                       int64_t end) {
+void load_coefficients(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
   const float *gamma = args.in[1].as<const float>() + g * s.C, *beta = args.in[2].as<const float>() + g * s.C;
   const float *mean = args.in[3].as<const float>(), *rstd = args.in[4].as<const float>();
-  for (int64_t c = begin; c < end; ++c) {
-    const int64_t at = s.statistic(g, segment, c);
-    t.mean[c - begin] = mean[at];
-    t.scale[c - begin] = gamma[c] * rstd[at];
-    t.shift[c - begin] = beta[c];
+  for (int64_t c = 0; c < s.C; ++c) {
+    const int64_t at = s.statistic(g, n, c);
+    t.mean[c] = mean[at];
+    t.scale[c] = gamma[c] * rstd[at];
+    t.shift[c] = beta[c];
   }
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void sum_strip(const S& strip, const Scratch& t, const Image& image, const NormShape& s, int64_t at) {
+ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const Image& image, const NormShape& s) {
   constexpr int U = S::kVectors;
+  const int64_t at = strip.begin;
   const vf share = splat(1.0f / (P * P));
   vf mean[U], scale[U], shift[U], gz[U] = {}, gz_d[U] = {}, ux[U] = {}, ux_d[U] = {}, gz_ux[U] = {};
   for (int u = 0; u < U; ++u) {
@@ -108,52 +109,50 @@ struct SetMeans {
   double gated, gated_x;  // ugamma gz, ugamma gz xh
 };
 
-SetMeans set_means(const Scratch& t, const float* gamma, const float* ugamma, int64_t c0, int64_t c1, int64_t begin, double rstd,
-                   double n) {
+SetMeans set_means(const Rows& t, const float* gamma, const float* ugamma, int64_t c0, int64_t c1, double rstd, double n) {
   SetMeans m{};
   for (int64_t c = c0; c < c1; ++c) {
-    const int64_t k = c - begin;
-    m.a += gamma[c] * t.gz[k];
-    m.b += gamma[c] * t.gz_d[k];
-    m.u += t.ux[k];
-    m.c += t.ux_d[k];
-    m.d += gamma[c] * t.gz_ux[k];
-    m.gated += ugamma[c] * t.gz[k];
-    m.gated_x += ugamma[c] * t.gz_d[k];
+    m.a += gamma[c] * t.gz[c];
+    m.b += gamma[c] * t.gz_d[c];
+    m.u += t.ux[c];
+    m.c += t.ux_d[c];
+    m.d += gamma[c] * t.gz_ux[c];
+    m.gated += ugamma[c] * t.gz[c];
+    m.gated_x += ugamma[c] * t.gz_d[c];
   }
   m.a /= n, m.u /= n, m.d /= n, m.gated /= n;
   m.b *= rstd / n, m.c *= rstd / n, m.gated_x *= rstd / n;
   return m;
 }
 
-// From the segment's sums: this segment's share of ggamma and the coefficients of q and gx. count: elements per channel.
-void finish_sums(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin, int64_t end,
+// From a segment's sums: its share of ggamma and the coefficients of q and gx. count: elements per channel.
+void finish_sums(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end,
                  double count) {
   const float *gamma = args.in[1].as<const float>() + g * s.C, *ugamma = args.in[7].as<const float>() + g * s.C;
   const float* ubeta = args.in[8].as<const float>() + g * s.C;
-  const double n = (count > 0 ? count : 1) * (double)s.set_channels;
+  const double elements = (count > 0 ? count : 1) * (double)s.set_channels;
   for (int64_t c0 = begin; c0 < end; c0 += s.set_channels) {
     const int64_t c1 = c0 + s.set_channels;
-    const double rstd = args.in[4].as<const float>()[s.statistic(g, segment, c0)];
-    const SetMeans m = set_means(t, gamma, ugamma, c0, c1, begin, rstd, n);
+    const double rstd = args.in[4].as<const float>()[s.statistic(g, n, c0)];
+    const SetMeans m = set_means(t, gamma, ugamma, c0, c1, rstd, elements);
     const double mean_h = m.gated - rstd * (m.u * m.b + m.a * m.c);
     const double mean_h_xh = m.gated_x - 2 * rstd * m.b * m.c;
     const double along = m.d - m.u * m.a - m.c * m.b;
     for (int64_t c = c0; c < c1; ++c) {
-      const int64_t k = c - begin;
-      t.ggamma[k] += rstd * (t.gz_ux[k] - m.u * t.gz[k] - m.c * rstd * t.gz_d[k]);
-      t.gate[k] = (float)(rstd * (ugamma[c] - gamma[c] * rstd * m.c));
-      t.q0[k] = (float)(ubeta[c] - gamma[c] * rstd * m.u);
-      t.x_ux[k] = (float)(-rstd * rstd * m.b);
-      t.x_d[k] = (float)(-rstd * rstd * (mean_h_xh + rstd * along));
-      t.x0[k] = (float)(-rstd * mean_h);
+      t.ggamma[c] += rstd * (t.gz_ux[c] - m.u * t.gz[c] - m.c * rstd * t.gz_d[c]);
+      t.gate[c] = (float)(rstd * (ugamma[c] - gamma[c] * rstd * m.c));
+      t.q0[c] = (float)(ubeta[c] - gamma[c] * rstd * m.u);
+      t.x_ux[c] = (float)(-rstd * rstd * m.b);
+      t.x_d[c] = (float)(-rstd * rstd * (mean_h_xh + rstd * along));
+      t.x0[c] = (float)(-rstd * mean_h);
     }
   }
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void write_strip(const S& strip, const Scratch& t, const Image& image, const NormShape& s, int64_t at) {
+ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const Image& image, const NormShape& s) {
   constexpr int U = S::kVectors;
+  const int64_t at = strip.begin;
   const vf share = splat(1.0f / (P * P));
   vf mean[U], scale[U], shift[U], gate[U], q0[U], x_ux[U], x_d[U], x0[U];
   for (int u = 0; u < U; ++u) {
@@ -190,54 +189,94 @@ ALUDEL_INLINE void write_strip(const S& strip, const Scratch& t, const Image& im
 }
 
 template <int P, bool RELU>
-void segment_grad(const Scratch& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t segment, int64_t begin, int64_t end) {
-  const int64_t n0 = segment * s.segment_images, n1 = n0 + s.segment_images;
-  load_coefficients(t, args, s, g, segment, begin, end);
-  for (int64_t c = 0; c < s.block_lanes; ++c) t.gz[c] = t.gz_d[c] = t.ux[c] = t.ux_d[c] = t.gz_ux[c] = 0;
-  double count = 0;
-  for (int64_t n = n0; n < n1; ++n) {
-    if (!s.takes_part(g, n)) continue;
-    count += (double)s.pixels();
-    const Image image = image_of(args, s, g, n);
-    for_strips(begin, end, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, image, s, strip.begin - begin); });
+void sum_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
+  const Image image = image_of(args, s, g, n);
+  for_strips(begin, end, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, image, s); });
+}
+
+template <int P, bool RELU>
+void write_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
+  const Image image = image_of(args, s, g, n);
+  for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, image, s); });
+}
+
+// Instance and group norm: all of the chunk, block by block.
+template <int P, bool RELU>
+void grad_chunk(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
+  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n) {
+    load_coefficients(t, args, s, g, n);
+    __builtin_memset(t.sums(), 0, (size_t)(kSums * s.lanes) * sizeof(double));
+    for_blocks(s, [&](int64_t begin, int64_t end) {
+      sum_image<P, RELU>(t, args, s, g, n, begin, end);
+      finish_sums(t, args, s, g, n, begin, end, (double)s.pixels());
+      write_image<P, RELU>(t, args, s, g, n, begin, end);
+    });
   }
-  finish_sums(t, args, s, g, segment, begin, end, count);
-  for (int64_t n = n0; n < n1; ++n) {
-    const Image image = image_of(args, s, g, n);
-    if (!s.takes_part(g, n)) {
-      zero_channels(image.gx, s.pixels(), s.C, begin, end);
-      zero_channels(image.ggy, s.out_pixels(), s.C, begin, end);
-      continue;
+}
+
+// Batch norm, first phase: the chunk's sums.
+template <int P, bool RELU>
+void sum_chunk(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
+  load_coefficients(t, args, s, g, 0);
+  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n)
+    if (s.takes_part(g, n)) sum_image<P, RELU>(t, args, s, g, n, 0, s.C);
+}
+
+// Joins the chunks of g, in order, in the rows of its first; then the second phase of batch norm.
+void join_chunks(const ChunkMemory& memory, const KernelArgs& args, const NormShape& s, int64_t g) {
+  const Rows all(memory.of(g, 0), s.lanes);
+  for (int64_t chunk = 1; chunk < s.chunks; ++chunk) {
+    const Rows t(memory.of(g, chunk), s.lanes);
+    for (int64_t i = 0; i < (kSums + kTotals) * s.lanes; ++i) all.sums()[i] += t.sums()[i];
+  }
+  if (s.batch) finish_sums(all, args, s, g, 0, 0, s.C, s.count(g, 0, s.N));
+  for (int64_t c = 0; c < s.C; ++c) args.out[1].as<float>()[g * s.C + c] = (float)all.ggamma[c];
+}
+
+// Batch norm, third phase.
+template <int P, bool RELU>
+void write_chunk(const Rows& all, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
+  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n) {
+    if (s.takes_part(g, n)) {
+      write_image<P, RELU>(all, args, s, g, n, 0, s.C);
+    } else {
+      const Image image = image_of(args, s, g, n);
+      __builtin_memset(image.gx, 0, (size_t)(s.pixels() * s.C) * sizeof(float));
+      __builtin_memset(image.ggy, 0, (size_t)(s.out_pixels() * s.C) * sizeof(float));
     }
-    for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, image, s, strip.begin - begin); });
   }
 }
 
 template <int P, bool RELU>
-void grad_grad_block(const KernelArgs& args, const NormShape& s, int64_t g, int64_t block, void* scratch) {
-  const Scratch t(scratch, s.block_lanes);
-  const int64_t begin = block * s.block_channels, end = smaller(begin + s.block_channels, s.C);
-  for (int64_t c = 0; c < s.block_lanes; ++c) t.ggamma[c] = 0;
-  for (int64_t c = 0; c < kCoefficients * s.block_lanes; ++c) t.mean[c] = 0;  // every coefficient row
-  for (int64_t segment = 0; segment < s.segments; ++segment) segment_grad<P, RELU>(t, args, s, g, segment, begin, end);
-  for (int64_t c = begin; c < end; ++c) args.out[1].as<float>()[g * s.C + c] = (float)t.ggamma[c - begin];
+Status grad(const KernelArgs& args, const NormShape& s, Exec& exec) {
+  const ChunkMemory memory(s, Rows::bytes(s.lanes));
+  if (memory.data == nullptr)
+    return fail(Code::out_of_memory, "norm_act_pool_grad_grad: no memory for the sums of %lld channels", (long long)s.C);
+  for_chunks(exec, s, [&](int64_t g, int64_t chunk) {
+    const Rows t(memory.of(g, chunk), s.lanes);
+    __builtin_memset(memory.of(g, chunk), 0, (size_t)Rows::bytes(s.lanes));
+    if (s.batch)
+      sum_chunk<P, RELU>(t, args, s, g, chunk);
+    else
+      grad_chunk<P, RELU>(t, args, s, g, chunk);
+  });
+  for (int64_t g = 0; g < s.G; ++g) join_chunks(memory, args, s, g);
+  if (!s.batch) return {};
+  for_chunks(exec, s, [&](int64_t g, int64_t chunk) { write_chunk<P, RELU>(Rows(memory.of(g, 0), s.lanes), args, s, g, chunk); });
+  return {};
 }
 
 Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool_grad_grad", kInputs, 10, kOutputs, 3); }
 
-int64_t scratch_bytes(const KernelArgs& args) { return Scratch::bytes(norm_shape(args, 9).block_lanes); }
-
 Status run(const KernelArgs& args, Exec& exec) {
-  const NormShape s = norm_shape(args, 9);
-  const auto body = s.pool == 2 ? (s.relu ? grad_grad_block<2, true> : grad_grad_block<2, false>)
-                                : (s.relu ? grad_grad_block<1, true> : grad_grad_block<1, false>);
-  parallel_for(exec, s.G * s.blocks, [&](int64_t task, void* scratch) { body(args, s, task / s.blocks, task % s.blocks, scratch); });
-  return {};
+  const NormShape s = norm_shape(args, 10 - 1);
+  if (s.pool == 2) return s.relu ? grad<2, true>(args, s, exec) : grad<2, false>(args, s, exec);
+  return s.relu ? grad<1, true>(args, s, exec) : grad<1, false>(args, s, exec);
 }
 
 }  // namespace
 
 extern const Kernel kernel_norm_act_pool_grad_grad;
-const Kernel kernel_norm_act_pool_grad_grad = {check, scratch_bytes, run};
+const Kernel kernel_norm_act_pool_grad_grad = {check, nullptr, run};
 
 }  // namespace aludel::cpu::ALUDEL_ISA
