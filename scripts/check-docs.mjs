@@ -1,11 +1,7 @@
-/** @file Documentation that cannot rot silently: links and paths exist, npm scripts exist, TypeScript snippets compile against src. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, posix } from 'node:path'
-import { exists, filesUnder, isMain, read, report, root } from './lib/files.mjs'
+/** @file Documentation that cannot rot silently: links, source paths and npm scripts exist. Snippets are compiled by check-types. */
+import { dirname, posix } from 'node:path'
+import { exists, isMain, pages, read, report } from './lib/files.mjs'
 
-const pages = () => ['README.md', ...filesUnder(['docs', 'bench', 'data', 'test'], ['.md'])].filter(exists)
-
-const fence = /^```(\w*)[^\n]*\n([\s\S]*?)^```/gm
 const sourcePath = /`((?:src|native|scripts|test|bench|docs|data|\.ci)\/[\w./-]*[\w/])`/g
 
 /** GitHub's anchor of a heading, near enough for the headings used here. */
@@ -39,44 +35,6 @@ function checkScripts(page, text) {
     .map(([, name]) => `${page}: \`npm run ${name}\` is not a script of package.json`)
 }
 
-/** Compiles every ts fence that imports the package; each is a module of its own in build/doc-snippets. */
-async function checkSnippets() {
-  const folder = join(root, 'build/doc-snippets')
-  rmSync(folder, { recursive: true, force: true })
-  const names = new Map()
-  for (const page of pages()) {
-    let n = 0
-    for (const [, language, code] of read(page).matchAll(fence)) {
-      if (language !== 'ts' || !/from 'aludel'/.test(code)) continue
-      const path = join(folder, `${page.replace(/\W+/g, '-')}-${++n}.ts`)
-      mkdirSync(folder, { recursive: true })
-      writeFileSync(path, code)
-      names.set(path, `${page}, snippet ${n}`)
-    }
-  }
-  if (names.size === 0) return []
-  const { default: ts } = await import('typescript')
-  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
-  const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [...names.keys()] }, ts.sys, root)
-  const program = ts.createProgram([...names.keys()], {
-    ...options,
-    noUnusedLocals: false,
-    paths: { aludel: [join(root, 'src/index.ts')] },
-  })
-  const problems = []
-  for (const [path, name] of names) {
-    const file = program.getSourceFile(path)
-    for (const d of [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]) {
-      const line = d.start === undefined ? 0 : file.getLineAndCharacterOfPosition(d.start).line + 1
-      problems.push(`${name}, line ${line}: ${ts.flattenDiagnosticMessageText(d.messageText, ' ')}`)
-    }
-  }
-  return problems
-}
+export const checkDocs = () => pages().flatMap((page) => [...checkLinks(page, read(page)), ...checkScripts(page, read(page))])
 
-export async function checkDocs() {
-  const problems = pages().flatMap((page) => [...checkLinks(page, read(page)), ...checkScripts(page, read(page))])
-  return [...problems, ...(await checkSnippets())]
-}
-
-if (isMain(import.meta)) report('docs', await checkDocs())
+if (isMain(import.meta)) report('docs', checkDocs())

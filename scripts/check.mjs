@@ -35,7 +35,7 @@ function opcodes() {
 
 const checks = () => [
   ['format and lint', bin('biome', 'check', '--max-diagnostics=40')],
-  ['types', bin('tsc', '--noEmit', '-p', 'tsconfig.json')],
+  ['types and snippets', node('scripts/check-types.mjs')],
   ['layers and cycles', node('scripts/check-layers.mjs')],
   ['size', node('scripts/check-size.mjs')],
   ['words', node('scripts/check-words.mjs')],

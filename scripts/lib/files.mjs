@@ -25,6 +25,9 @@ export const read = (path) => readFileSync(join(root, path), 'utf8')
 
 export const exists = (path) => existsSync(join(root, path))
 
+/** Every page of documentation. */
+export const pages = () => ['README.md', ...filesUnder(['docs', 'bench', 'data', 'test'], ['.md'])].filter(exists)
+
 /** True when this module is what `node` was asked to run. */
 export const isMain = (meta) => process.argv[1] === fileURLToPath(meta.url)
 
