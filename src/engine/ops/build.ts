@@ -52,9 +52,8 @@ export function constant(data: ArrayLike<number>, shape: Shape, dtype: DType = '
     const wanted = `${sizeOf(shape)} elements for shape ${formatShape(shape)}, at most ${maxConstantElements}`
     throw expected('invalid_shape', 'constant', wanted, data.length, 'pass larger tensors as arguments')
   }
-  // The stored value is the one that the dtype can hold, so that folding and kernels see the same number.
-  const stored = Array.from(data, (x) => (dtype === 'f32' ? Math.fround(x) : x))
-  return graph.node('constant', [], { data: stored, shape, dtype })[0]
+  // Not rounded to f32 here: the reference interpreter computes in float64, and encoding rounds once.
+  return graph.node('constant', [], { data: Array.from(data), shape, dtype })[0]
 }
 
 /** A constant with shape []. */

@@ -1,0 +1,82 @@
+/** @file Cases of the convolution family. */
+import { type ConvOptions, conv2d, conv2dInputGrad, conv2dWeightGrad } from '../../src/engine/index.js'
+import { between, type OpCase } from './case.js'
+
+interface Geometry extends ConvOptions {
+  readonly name: string
+  readonly x: readonly [number, number, number, number, number]
+  readonly kernel: readonly [number, number]
+  readonly filters: number
+  readonly y: readonly [number, number]
+}
+
+const geometries: readonly Geometry[] = [
+  { name: '3x3, pad 1', x: [1, 2, 5, 4, 3], kernel: [3, 3], filters: 4, pad: 1, y: [5, 4] },
+  { name: '3x3, stride 2, pad 1, odd size', x: [1, 2, 7, 6, 3], kernel: [3, 3], filters: 2, stride: 2, pad: 1, y: [4, 3] },
+  { name: '3x3, two groups', x: [2, 2, 4, 4, 2], kernel: [3, 3], filters: 3, pad: 1, y: [4, 4] },
+  { name: '1x1', x: [1, 3, 3, 3, 5], kernel: [1, 1], filters: 2, y: [3, 3] },
+  { name: '1x1, stride 2', x: [1, 2, 4, 5, 3], kernel: [1, 1], filters: 2, stride: 2, y: [2, 3] },
+  { name: '5x5, pad 2', x: [1, 1, 6, 5, 1], kernel: [5, 5], filters: 2, pad: 2, y: [6, 5] },
+  { name: 'unequal axes', x: [1, 1, 6, 7, 2], kernel: [3, 2], filters: 2, stride: [2, 1], pad: [0, 1], y: [2, 8] },
+  { name: 'rows left over by the stride', x: [1, 1, 6, 6, 2], kernel: [3, 3], filters: 2, stride: 2, y: [2, 2] },
+]
+
+const weights = ({ x, kernel, filters }: Geometry): number[] => [x[0], ...kernel, x[4], filters]
+const output = ({ x, y, filters }: Geometry): number[] => [x[0], x[1], ...y, filters]
+
+export const convCases: readonly OpCase[] = [
+  ...geometries.flatMap((g): OpCase[] => [
+    {
+      op: 'conv2d',
+      name: g.name,
+      inputs: [between(g.x, -1, 1), between(weights(g), -1, 1), between([g.x[0], g.filters], -1, 1)],
+      build: (x, w, bias) => [conv2d(x, w, bias, g)],
+      wrt: [0, 1, 2],
+    },
+    {
+      op: 'conv2d_input_grad',
+      name: g.name,
+      inputs: [between(output(g), -1, 1), between(weights(g), -1, 1)],
+      build: (dy, w) => [conv2dInputGrad(dy, w, g.x[2], g.x[3], g)],
+      wrt: [0, 1],
+    },
+    {
+      op: 'conv2d_weight_grad',
+      name: g.name,
+      inputs: [between(g.x, -1, 1), between(output(g), -1, 1)],
+      build(x, dy) {
+        const { dw, db } = conv2dWeightGrad(x, dy, ...g.kernel, g)
+        return [dw, db]
+      },
+      wrt: [0, 1],
+    },
+  ]),
+  {
+    op: 'conv2d_weight_grad',
+    name: 'bias gradient alone',
+    inputs: [between([1, 2, 4, 4, 2], -1, 1), between([1, 2, 4, 4, 3], -1, 1)],
+    build: (x, dy) => [conv2dWeightGrad(x, dy, 3, 3, { pad: 1 }).db],
+    wrt: [0, 1],
+  },
+  {
+    op: 'conv2d',
+    name: 'without bias',
+    inputs: [between([1, 2, 4, 4, 3], -1, 1), between([1, 3, 3, 3, 2], -1, 1)],
+    build: (x, w) => [conv2d(x, w, undefined, { pad: 1 })],
+    wrt: [0, 1],
+  },
+  {
+    op: 'conv2d',
+    name: 'weights shared by two groups',
+    inputs: [between([2, 2, 4, 4, 3], -1, 1), between([1, 3, 3, 3, 2], -1, 1), between([1, 2], -1, 1)],
+    build: (x, w, bias) => [conv2d(x, w, bias, { pad: 1 })],
+    wrt: [0, 1, 2],
+  },
+  {
+    op: 'conv2d',
+    name: 'no group axis',
+    inputs: [between([2, 4, 4, 3], -1, 1), between([3, 3, 3, 2], -1, 1), between([2], -1, 1)],
+    build: (x, w, bias) => [conv2d(x, w, bias, { pad: 1 })],
+    wrt: [0, 1, 2],
+  },
+]

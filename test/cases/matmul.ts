@@ -1,0 +1,41 @@
+/** @file Cases of the matrix product: every transposition, with and without batch dimensions. */
+import { matmul } from '../../src/engine/index.js'
+import { between, type OpCase } from './case.js'
+
+const flags = [false, true]
+
+export const matmulCases: readonly OpCase[] = [
+  ...flags.flatMap((transposeA) =>
+    flags.map(
+      (transposeB): OpCase => ({
+        op: 'matmul',
+        name: `transposeA ${transposeA}, transposeB ${transposeB}`,
+        inputs: [between(transposeA ? [4, 3] : [3, 4], -1, 1), between(transposeB ? [5, 4] : [4, 5], -1, 1)],
+        build: (a, b) => [matmul(a, b, { transposeA, transposeB })],
+        wrt: [0, 1],
+      }),
+    ),
+  ),
+  {
+    op: 'matmul',
+    name: 'batched, transposeA',
+    inputs: [between([2, 3, 4, 3], -1, 1), between([2, 3, 4, 2], -1, 1)],
+    build: (a, b) => [matmul(a, b, { transposeA: true })],
+    wrt: [0, 1],
+  },
+  { op: 'matmul', name: 'gram', inputs: [between([4, 7], -1, 1)], build: (a) => [matmul(a, a, { transposeB: true })], wrt: [0] },
+  {
+    op: 'matmul',
+    name: 'float64',
+    inputs: [between([3, 4], -1, 1, 'f64'), between([4, 2], -1, 1, 'f64')],
+    build: (a, b) => [matmul(a, b)],
+    wrt: [0, 1],
+  },
+  {
+    op: 'matmul',
+    name: 'odd sizes',
+    inputs: [between([17, 33], -1, 1), between([33, 19], -1, 1)],
+    build: (a, b) => [matmul(a, b)],
+    wrt: [0, 1],
+  },
+]

@@ -1,0 +1,69 @@
+/** @file Cases of the normalisation family: all kinds, with and without ReLU and pooling, with rows left out. */
+import { type NormOptions, normActPool } from '../../src/engine/index.js'
+import { emit } from '../../src/engine/ops/build.js'
+import { between, given, type OpCase } from './case.js'
+
+interface Variant extends Omit<NormOptions, 'rowWeights'> {
+  readonly name: string
+  readonly x: readonly [number, number, number, number, number]
+  readonly rows?: readonly number[]
+}
+
+const variants: readonly Variant[] = [
+  { name: 'instance', kind: 'instance', x: [1, 2, 3, 4, 3] },
+  { name: 'instance, relu, pool', kind: 'instance', relu: true, pool: 2, x: [1, 2, 4, 4, 3] },
+  { name: 'instance, relu, pool, odd, two groups', kind: 'instance', relu: true, pool: 2, x: [2, 2, 5, 3, 2] },
+  { name: 'instance, pool', kind: 'instance', pool: 2, x: [1, 2, 4, 2, 2] },
+  { name: 'group', kind: 'group', groups: 2, x: [1, 2, 3, 3, 4] },
+  { name: 'group, relu', kind: 'group', groups: 3, relu: true, x: [2, 2, 2, 3, 6] },
+  { name: 'layer (one group), relu, pool', kind: 'group', groups: 1, relu: true, pool: 2, x: [1, 2, 4, 4, 3] },
+  { name: 'batch', kind: 'batch', x: [1, 3, 2, 3, 3] },
+  { name: 'batch, relu, pool, two groups', kind: 'batch', relu: true, pool: 2, x: [2, 3, 4, 4, 2] },
+  { name: 'batch, relu, rows left out', kind: 'batch', relu: true, x: [1, 4, 3, 2, 2], rows: [1, 0, 1, 1] },
+  { name: 'batch, pool, rows left out, two groups', kind: 'batch', pool: 2, x: [2, 3, 2, 4, 2], rows: [1, 1, 0, 0, 1, 1] },
+]
+
+const attrsOf = ({ kind, groups = 1, relu = false, pool = 0 }: Variant) => ({
+  kind: ['instance', 'group', 'batch'].indexOf(kind),
+  groups,
+  eps: 1e-5,
+  relu,
+  pool,
+})
+
+export const normCases: readonly OpCase[] = variants.flatMap((variant): OpCase[] => {
+  const { name, x, rows, pool } = variant
+  const parameters = [x[0], x[4]]
+  const y = pool === 2 ? [x[0], x[1], x[2] >> 1, x[3] >> 1, x[4]] : x
+  const shared = [between(x, -2, 2), between(parameters, 0.5, 1.5), between(parameters, -0.5, 0.5)]
+  const weights = rows ? [given([x[0], x[1]], rows)] : []
+  return [
+    {
+      op: 'norm_act_pool',
+      name,
+      inputs: [...shared, ...weights],
+      build: (v, gamma, beta, w) => [normActPool(v, gamma, beta, w ? { ...variant, rowWeights: w } : variant).y],
+      wrt: [0, 1, 2],
+    },
+    {
+      op: 'norm_act_pool_grad',
+      name,
+      inputs: [...shared, between(y, -1, 1), ...weights],
+      build(v, gamma, beta, gy, ...w) {
+        const { mean, rstd } = normActPool(v, gamma, beta, w[0] ? { ...variant, rowWeights: w[0] } : variant)
+        return emit('norm_act_pool_grad', [v, gamma, beta, mean, rstd, gy, ...w], attrsOf(variant))
+      },
+      wrt: [0, 1, 2, 3],
+      second: false,
+    },
+    {
+      op: 'norm_act_pool_grad_grad',
+      name,
+      inputs: [...shared, between(y, -1, 1), between(x, -1, 1), between(parameters, -1, 1), between(parameters, -1, 1), ...weights],
+      build(v, gamma, beta, gy, ux, ugamma, ubeta, ...w) {
+        const { mean, rstd } = normActPool(v, gamma, beta, w[0] ? { ...variant, rowWeights: w[0] } : variant)
+        return emit('norm_act_pool_grad_grad', [v, gamma, beta, mean, rstd, gy, ux, ugamma, ubeta, ...w], attrsOf(variant))
+      },
+    },
+  ]
+})
