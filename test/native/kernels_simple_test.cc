@@ -1,0 +1,525 @@
+// The kernels without convolution, norm and pooling, against plain float64 loops; refusals; equal bits for 1, 2 and 3 threads.
+// Build with the flags of one kernel unit, together with the units under test:
+//   cd native/cpu/kernels && g++ -std=c++20 -O2 -I../../.. -mavx2 -mfma -DALUDEL_ISA=avx2 -DALUDEL_VW=8 -Wno-psabi -pthread
+//     ../../../test/native/kernels_simple_test.cc elementwise.cc cast.cc reduce.cc movement.cc matmul.cc gather.cc softmax.cc random.cc
+//     image.cc augment.cc accumulate.cc
+#include <algorithm>
+
+#include "native/core/opcodes.h"
+#include "native/core/philox.h"
+#include "test/native/kernel_harness.h"
+
+namespace aludel::cpu::ALUDEL_ISA {
+extern const Kernel kernel_elementwise, kernel_map, kernel_cast, kernel_sum, kernel_max, kernel_argmax, kernel_reshape, kernel_copy, kernel_transpose,
+    kernel_broadcast, kernel_slice, kernel_reverse, kernel_pad, kernel_concat, kernel_iota, kernel_matmul, kernel_log_softmax, kernel_softmax_ce,
+    kernel_softmax_ce_grad, kernel_softmax_ce_grad_grad, kernel_one_hot, kernel_gather, kernel_scatter_add, kernel_image_gather, kernel_augment,
+    kernel_augment_linear, kernel_augment_transpose, kernel_random_uniform, kernel_random_normal, kernel_random_permutation, kernel_accumulate,
+    kernel_lane_sum;
+}
+
+namespace aludel::testing {
+namespace {
+
+using namespace aludel::cpu::ALUDEL_ISA;
+constexpr DType f32 = DType::f32, f64 = DType::f64, i32 = DType::i32, u32 = DType::u32, u8 = DType::u8;
+constexpr double kInf = std::numeric_limits<double>::infinity(), kNan = std::numeric_limits<double>::quiet_NaN();
+
+// Index in a tensor of shape `dims` of element `flat` of shape `out`, by NumPy broadcasting.
+int64_t broadcast_index(const Dims& dims, const Dims& out, int64_t flat) {
+  int64_t index = 0, stride = 1;
+  for (size_t k = 0; k < out.size(); ++k) {
+    size_t d = out.size() - 1 - k;
+    int64_t i = flat % out[d];
+    flat /= out[d];
+    if (k >= dims.size()) continue;
+    int64_t size = dims[dims.size() - 1 - k];
+    index += (size == 1 ? 0 : i) * stride;
+    stride *= size;
+  }
+  return index;
+}
+
+// ---- elementwise ----------------------------------------------------------------------------------------------------------------
+
+double scalar_op(Opcode op, double a, double b, double c) {
+  switch (op) {
+    case Opcode::neg: return -a;
+    case Opcode::abs: return std::fabs(a);
+    case Opcode::sign: return a > 0 ? 1 : a < 0 ? -1 : a;
+    case Opcode::exp: return std::exp(a);
+    case Opcode::log: return std::log(a);
+    case Opcode::sqrt: return std::sqrt(a);
+    case Opcode::rsqrt: return 1 / std::sqrt(a);
+    case Opcode::reciprocal: return 1 / a;
+    case Opcode::square: return a * a;
+    case Opcode::tanh: return std::tanh(a);
+    case Opcode::sigmoid: return 1 / (1 + std::exp(-a));
+    case Opcode::relu: return std::isnan(a) ? a : a > 0 ? a : 0;
+    case Opcode::floor: return std::floor(a);
+    case Opcode::sin: return std::sin(a);
+    case Opcode::cos: return std::cos(a);
+    case Opcode::is_finite: return std::isfinite(a);
+    case Opcode::add: return a + b;
+    case Opcode::sub: return a - b;
+    case Opcode::mul: return a * b;
+    case Opcode::div: return a / b;
+    case Opcode::pow: return std::pow(a, b);
+    case Opcode::maximum: return std::isnan(a) || a > b ? a : b;
+    case Opcode::minimum: return std::isnan(a) || a < b ? a : b;
+    case Opcode::greater: return a > b;
+    case Opcode::greater_equal: return a >= b;
+    case Opcode::equal: return a == b;
+    default: return c != 0 ? a : b;
+  }
+}
+
+constexpr int kFirstUnary = int(Opcode::neg), kLastUnary = int(Opcode::is_finite), kFirstBinary = int(Opcode::add), kLastBinary = int(Opcode::equal);
+
+// Distance in units of the last place of float32, denormals included.
+double ulps(float got, double want) {
+  double rounded = double(float(want));
+  if (std::isnan(rounded)) return std::isnan(got) ? 0 : 1e9;
+  if (std::isinf(rounded) || std::isinf(got)) return double(got) == rounded ? 0 : 1e9;
+  return std::fabs(double(got) - want) / std::fmax(std::ldexp(1.0, std::ilogb(std::fmax(std::fabs(want), 1e-300)) - 23), 1.401298464e-45);
+}
+
+void test_unary() {
+  std::vector<double> values = {0.0, -0.0, kInf, -kInf, kNan, 1e-40, -1e-40, 1.4e-45, 3.4e38, -3.4e38, 1, -1, 0.5, 88.7, 88.8, -87.3, -103.9, -104.5, 1e30, 8388609, -8388609};
+  for (int i = 0; i < 4000; ++i) values.push_back(uniform(-20, 20));
+  for (int i = 0; i < 4000; ++i) values.push_back(uniform(-110, 90));
+  for (int i = 0; i < 4000; ++i) values.push_back(std::exp(uniform(-90, 85)));
+  for (int i = 0; i < 2000; ++i) values.push_back(uniform(-9000, 9000));
+  for (int i = 0; i < 2000; ++i) values.push_back(uniform(0.9, 1.1));
+  Dims dims = {int64_t(values.size())};
+  for (int op = kFirstUnary; op <= kLastUnary; ++op) {
+    for (DType dtype : {f32, f64}) {
+      Tensor x = tensor_of(dtype, dims, values), y(dtype, dims);
+      std::string name = "unary opcode " + std::to_string(op);
+      if (!run_all({&kernel_elementwise, {&x}, {&y}, {}, op}, name)) continue;
+      for (int64_t i = 0; i < x.count(); ++i) {
+        double want = scalar_op(Opcode(op), x.get(i), 0, 0);
+        if (dtype == f64) {
+          near(y.get(i), want, 1e-15, name + " f64 at " + std::to_string(x.get(i)));
+          continue;
+        }
+        bool trigonometric = op == int(Opcode::sin) || op == int(Opcode::cos);
+        // Near a zero of sine or cosine the error is bounded absolutely.
+        double error = ulps(y.as<float>()[i], want);
+        bool ok = error <= 2.5 || (trigonometric && std::fabs(y.get(i) - want) <= 1.2e-7);
+        expect(ok, name + " at " + std::to_string(x.get(i)) + ": got " + std::to_string(y.get(i)) + ", expected " + std::to_string(want) + ", ulps " + std::to_string(error));
+      }
+    }
+  }
+}
+
+void test_binary() {
+  struct Shapes {
+    Dims a, b, out;
+  };
+  const std::vector<Shapes> cases = {
+      {{5}, {5}, {5}},          {{7, 100}, {100}, {7, 100}},       {{7, 100}, {7, 1}, {7, 100}},    {{1}, {3, 5}, {3, 5}},        {{}, {}, {}},
+      {{4, 1, 6}, {5, 1}, {4, 5, 6}}, {{3, 700}, {700}, {3, 700}}, {{40000}, {1}, {40000}},         {{2, 3, 4, 5}, {3, 1, 5}, {2, 3, 4, 5}},
+      {{90, 1200}, {1200}, {90, 1200}}, {{90, 1200}, {90, 1}, {90, 1200}}, {{0, 3}, {3}, {0, 3}},    {{50, 30, 3}, {3}, {50, 30, 3}},
+  };
+  for (auto& s : cases)
+    for (int op = kFirstBinary; op <= kLastBinary; ++op)
+      for (DType dtype : {f32, f64, i32}) {
+        if (dtype == i32 && (op == int(Opcode::pow) || op == int(Opcode::div))) continue;
+        Tensor a = random_tensor(dtype, s.a, 0.1, 3), b = random_tensor(dtype, s.b, 0.1, 3), y(dtype, s.out);
+        std::string name = "binary opcode " + std::to_string(op);
+        if (!run_all({&kernel_elementwise, {&a, &b}, {&y}, {}, op}, name)) continue;
+        for (int64_t i = 0; i < y.count(); ++i)
+          near(y.get(i), scalar_op(Opcode(op), a.get(broadcast_index(s.a, s.out, i)), b.get(broadcast_index(s.b, s.out, i)), 0), dtype == f64 ? 1e-15 : 2e-7, name);
+      }
+  Tensor a = tensor_of(f32, {4}, {kNan, 1, kNan, 2}), b = tensor_of(f32, {4}, {1, kNan, kNan, 3}), y(f32, {4});
+  run_all({&kernel_elementwise, {&a, &b}, {&y}, {}, int(Opcode::maximum)}, "maximum of NaN");
+  for (int i = 0; i < 3; ++i) near(y.get(i), kNan, 0, "maximum of NaN");
+  Tensor c = tensor_of(f32, {4, 1}, {0, 1, -1, 0.5}), big(f32, {4, 4});
+  run_all({&kernel_elementwise, {&c, &a, &b}, {&big}, {}, int(Opcode::select)}, "select");
+  for (int64_t i = 0; i < 16; ++i) near(big.get(i), c.get(i / 4) != 0 ? a.get(i % 4) : b.get(i % 4), 0, "select");
+  Tensor wrong_shape(f32, {3});
+  refuses({&kernel_elementwise, {&a, &b}, {&wrong_shape}, {}, int(Opcode::add)}, "add to another shape");
+  refuses({&kernel_elementwise, {&a}, {&y}, {}, int(Opcode::add)}, "add of one input");
+  refuses({&kernel_elementwise, {&a}, {&y}, {}, int(Opcode::matmul)}, "elementwise matmul");
+}
+
+// velocity' = m velocity + g; parameter' = parameter - lr velocity', both in place of their inputs.
+void test_map() {
+  int mul = int(Opcode::mul), add = int(Opcode::add), sub = int(Opcode::sub);
+  std::vector<double> sgd = {4, double(mul), 5, 3, 1, -1, double(add), 6, 5, 2, -1, double(mul), 7, 4, 6, -1, double(sub), 8, 0, 7, -1, 2, 8, 6};
+  for (int64_t n : {1, 511, 100003}) {
+    Tensor p = random_tensor(f32, {n}), v = random_tensor(f32, {n}), g = random_tensor(f32, {n}), m = tensor_of(f32, {}, {0.9}), lr = tensor_of(f32, {}, {0.01});
+    Tensor p_new(f32, {n}), v_new(f32, {n});
+    run_all({&kernel_map, {&p, &v, &g, &m, &lr}, {&p_new, &v_new}, sgd}, "map");
+    for (int64_t i = 0; i < n; ++i) {
+      double w = 0.9 * v.get(i) + g.get(i);
+      near(v_new.get(i), w, 1e-6, "map velocity");
+      near(p_new.get(i), p.get(i) - 0.01 * w, 1e-6, "map parameter");
+    }
+    Tensor p_in = p, v_in = v;
+    Call in_place{&kernel_map, {&p_in, &v_in, &g, &m, &lr}, {&p_in, &v_in}, sgd};
+    expect(in_place.run(2).ok(), "map in place");
+    expect(p_in.bytes == p_new.bytes && v_in.bytes == v_new.bytes, "map in place gives other bits");
+    // The output that overwrites input 0 is ready before input 0 is last read: a + b into a, then a * b into b.
+    Tensor a = p, b = v;
+    std::vector<double> hazard = {2, double(add), 2, 0, 1, -1, double(mul), 3, 0, 1, -1, 2, 2, 3};
+    expect(Call{&kernel_map, {&a, &b}, {&a, &b}, hazard}.run(1).ok(), "map hazard");
+    for (int64_t i = 0; i < n; ++i) {
+      near(a.get(i), p.get(i) + v.get(i), 1e-6, "map hazard sum");
+      near(b.get(i), p.get(i) * v.get(i), 1e-6, "map hazard product");
+    }
+    // Inputs straight to outputs, and one register twice.
+    Tensor o0(f32, {n}), o1(f32, {n}), o2(f32, {n});
+    run_all({&kernel_map, {&p, &v}, {&o0, &o1, &o2}, {1, double(add), 2, 0, 1, -1, 3, 0, 2, 2}}, "map copies");
+    expect(o0.bytes == p.bytes && o1.bytes == o2.bytes, "map copies");
+  }
+  Tensor x = random_tensor(f32, {4}), y(f32, {4});
+  refuses({&kernel_map, {&x}, {&y}, {1, double(add), 1, 0, 2, -1, 1, 1}}, "map that reads an unwritten register");
+  refuses({&kernel_map, {&x}, {&y}, {1, double(add), 0, 0, 0, -1, 1, 0}}, "map that writes an input");
+  refuses({&kernel_map, {&x}, {&y}, {1, double(add), 1e9, 0, 0, -1, 1, 1}}, "map with a wild register");
+  refuses({&kernel_map, {&x}, {&y}, {1e300, double(add), 1, 0, 0, -1, 1, 1}}, "map with a wild count");
+  refuses({&kernel_map, {&x}, {&y}, {1, double(add), 1, 0, 0, -1, 1, kNan}}, "map with a NaN output");
+  refuses({&kernel_map, {&x}, {&y}, {1, double(add), 1, 0, 0, -1, 1}}, "map cut short");
+  refuses({&kernel_map, {&x}, {&y}, {}}, "map without attributes");
+}
+
+void test_cast() {
+  std::vector<double> values = {0, 1.7, -1.7, 255.9, 256, 2147483520.0, 3e9, -3e9, 1e20, kNan, kInf, -kInf, 77};
+  double low[5] = {0, 0, -2147483648.0, 0, 0}, high[5] = {0, 0, 2147483647.0, 4294967295.0, 255};
+  for (int from = 0; from < 5; ++from)
+    for (int to = 0; to < 5; ++to) {
+      Tensor x(DType(from), {int64_t(values.size())}), y(DType(to), {int64_t(values.size())});
+      for (size_t i = 0; i < values.size(); ++i) x.set(int64_t(i), from < 2 ? values[i] : std::isnan(values[i]) ? 5 : std::fmin(std::fmax(values[i], low[from]), high[from]));
+      run_all({&kernel_cast, {&x}, {&y}}, "cast");
+      for (int64_t i = 0; i < x.count(); ++i) {
+        double v = x.get(i), want = to == 0 ? double(float(v)) : to == 1 ? v : std::isnan(v) ? 0 : std::fmin(std::fmax(std::trunc(v), low[to]), high[to]);
+        near(y.get(i), want, 0, "cast " + std::to_string(from) + " to " + std::to_string(to));
+      }
+    }
+}
+
+// ---- reductions -----------------------------------------------------------------------------------------------------------------
+
+void test_reduce() {
+  const std::vector<Dims> shapes = {{}, {1}, {7}, {100000}, {3, 5}, {300, 700}, {2, 3, 4}, {1, 9, 1, 4}, {40, 7, 33}, {5, 4, 3, 2, 3}, {20000, 3}, {3, 20000}, {130, 16, 60}, {0, 4}, {4, 0}};
+  for (auto& shape : shapes)
+    for (int mask = 0; mask < (1 << shape.size()); ++mask)
+      for (DType dtype : {f32, f64, i32}) {
+        Tensor x = random_tensor(dtype, shape, -100, 100);
+        Dims kept;
+        std::vector<double> axes;
+        for (size_t d = 0; d < shape.size(); ++d) {
+          if (mask >> d & 1) axes.push_back(double(d));
+          else kept.push_back(shape[d]);
+        }
+        Tensor y(dtype, kept);
+        std::vector<double> sums(size_t(y.count()), 0), maxima(size_t(y.count()), -kInf);
+        for (int64_t i = 0; i < x.count(); ++i) {
+          int64_t rest = i, index = 0, stride = 1;
+          for (size_t k = 0; k < shape.size(); ++k) {
+            size_t d = shape.size() - 1 - k;
+            if (!(mask >> d & 1)) {
+              index += rest % shape[d] * stride;
+              stride *= shape[d];
+            }
+            rest /= shape[d];
+          }
+          sums[size_t(index)] += x.get(i);
+          maxima[size_t(index)] = std::fmax(maxima[size_t(index)], x.get(i));
+        }
+        if (run_all({&kernel_sum, {&x}, {&y}, axes}, "sum"))
+          for (int64_t j = 0; j < y.count(); ++j) near(y.get(j), sums[size_t(j)], dtype == f64 ? 1e-9 : 1e-7, "sum");
+        if (x.count() > 0 && run_all({&kernel_max, {&x}, {&y}, axes}, "max"))
+          for (int64_t j = 0; j < y.count(); ++j) near(y.get(j), maxima[size_t(j)], 0, "max");
+      }
+  Tensor x = tensor_of(f32, {3, 4}, {1, 3, 3, 2, kNan, 1, 2, 3, -1, -1, -1, -kInf}), y(i32, {3}), m(f32, {3});
+  run_all({&kernel_argmax, {&x}, {&y}}, "argmax");
+  expect(y.get(0) == 1 && y.get(1) == 0 && y.get(2) == 0, "argmax takes the first maximum");
+  run_all({&kernel_max, {&x}, {&m}, {1}}, "max with NaN");
+  expect(m.get(0) == 3 && std::isnan(m.get(1)) && m.get(2) == -1, "max with NaN");
+  refuses({&kernel_sum, {&x}, {&m}, {2}}, "sum over an axis that is not there");
+  refuses({&kernel_sum, {&x}, {&m}, {1, 1}}, "sum over an axis twice");
+  refuses({&kernel_sum, {&x}, {&m}, {0}}, "sum with the other shape");
+}
+
+// ---- movement -------------------------------------------------------------------------------------------------------------------
+
+void test_movement() {
+  for (DType dtype : {f32, f64, u8}) {
+    const std::vector<std::pair<Dims, std::vector<int>>> transposes = {{{}, {}},           {{5}, {0}},          {{3, 4}, {1, 0}},        {{100, 70}, {1, 0}},        {{6, 33, 65}, {0, 2, 1}},
+                                                                       {{6, 33, 65}, {2, 0, 1}}, {{4, 3, 5, 7}, {0, 2, 3, 1}}, {{4, 5, 7, 3}, {0, 3, 1, 2}}, {{2, 3, 4, 5, 6}, {4, 2, 0, 3, 1}}, {{0, 3}, {1, 0}}};
+    for (auto& [shape, permutation] : transposes) {
+      Tensor x = random_tensor(dtype, shape, 0, 200);
+      Dims out;
+      for (int p : permutation) out.push_back(shape[size_t(p)]);
+      Tensor y(dtype, out);
+      if (!run_all({&kernel_transpose, {&x}, {&y}, {permutation.begin(), permutation.end()}}, "transpose")) continue;
+      for (int64_t i = 0; i < y.count(); ++i) {
+        Dims index(shape.size());
+        int64_t rest = i, from = 0;
+        for (size_t k = out.size(); k-- > 0; rest /= out[k]) index[size_t(permutation[k])] = rest % out[k];
+        for (size_t d = 0; d < shape.size(); ++d) from = from * shape[d] + index[d];
+        expect(y.get(i) == x.get(from), "transpose");
+      }
+    }
+    Tensor x = random_tensor(dtype, {7, 1, 9}, 0, 200), wide(dtype, {3, 7, 5, 9});
+    run_all({&kernel_broadcast, {&x}, {&wide}}, "broadcast");
+    for (int64_t i = 0; i < wide.count(); ++i) expect(wide.get(i) == x.get(broadcast_index(x.dims, wide.dims, i)), "broadcast");
+    Tensor a = random_tensor(dtype, {20, 50}, 0, 200), s(dtype, {6, 17}), back(dtype, {20, 50});
+    run_all({&kernel_slice, {&a}, {&s}, {2, 1, 3, 2}}, "slice");
+    run_all({&kernel_pad, {&s}, {&back}, {2, 1, 2, 1}}, "pad");
+    for (int64_t i = 0; i < 20; ++i)
+      for (int64_t j = 0; j < 50; ++j) {
+        bool inside = i >= 2 && (i - 2) % 3 == 0 && (i - 2) / 3 < 6 && j >= 1 && (j - 1) % 2 == 0 && (j - 1) / 2 < 17;
+        expect(back.get(i * 50 + j) == (inside ? a.get(i * 50 + j) : 0), "slice, then pad");
+      }
+    Tensor r(dtype, {20, 50});
+    run_all({&kernel_reverse, {&a}, {&r}, {1}}, "reverse");
+    for (int64_t i = 0; i < 1000; ++i) expect(r.get(i) == a.get(i / 50 * 50 + 49 - i % 50), "reverse");
+    Tensor b = random_tensor(dtype, {20, 3}, 0, 200), joined(dtype, {20, 53});
+    run_all({&kernel_concat, {&a, &b}, {&joined}, {1}}, "concat");
+    for (int64_t i = 0; i < joined.count(); ++i) expect(joined.get(i) == (i % 53 < 50 ? a.get(i / 53 * 50 + i % 53) : b.get(i / 53 * 3 + i % 53 - 50)), "concat");
+    Tensor flat(dtype, {1000});
+    run_all({&kernel_reshape, {&a}, {&flat}}, "reshape");
+    expect(flat.bytes == a.bytes, "reshape");
+    refuses({&kernel_slice, {&a}, {&s}, {5, 1, 3, 2}}, "slice past the end");
+    refuses({&kernel_slice, {&a}, {&s}, {2, 1, 0, 2}}, "slice with step 0");
+    refuses({&kernel_slice, {&a}, {&s}, {2, 1, 1e14, 2}}, "slice with a wild step");
+    refuses({&kernel_pad, {&s}, {&back}, {2, 1, 3, 1}}, "pad past the end");
+    refuses({&kernel_pad, {&s}, {&back}, {-1, 1, 2, 1}}, "pad before the start");
+    refuses({&kernel_transpose, {&a}, {&back}, {0, 0}}, "transpose that repeats an axis");
+    refuses({&kernel_concat, {&a, &b}, {&back}, {1}}, "concat of the wrong size");
+    refuses({&kernel_concat, {&a, &b}, {&joined}, {kNan}}, "concat over axis NaN");
+    refuses({&kernel_reshape, {&a}, {&s}}, "reshape to another size");
+  }
+  Tensor y(i32, {3, 70, 40});
+  run_all({&kernel_iota, {}, {&y}, {1}}, "iota");
+  for (int64_t i = 0; i < y.count(); ++i) expect(y.get(i) == double(i / 40 % 70), "iota");
+}
+
+// ---- matmul ---------------------------------------------------------------------------------------------------------------------
+
+void test_matmul() {
+  const std::vector<Dims> shapes = {{1, 1, 1}, {3, 5, 7}, {1, 300, 10}, {64, 513, 10}, {10, 513, 64}, {200, 31, 40}, {7, 64, 300}, {130, 270, 129}, {5, 600, 2}, {256, 260, 3}, {0, 3, 2}, {3, 0, 2}};
+  for (auto& s : shapes)
+    for (int64_t batch : {0, 3})
+      for (int flags = 0; flags < 4; ++flags)
+        for (DType dtype : {f32, f64}) {
+          int64_t m = s[0], k = s[1], n = s[2];
+          bool ta = flags & 1, tb = flags & 2;
+          auto dims = [&](int64_t r, int64_t c) { return batch ? Dims{batch, r, c} : Dims{r, c}; };
+          Tensor a = random_tensor(dtype, ta ? dims(k, m) : dims(m, k)), b = random_tensor(dtype, tb ? dims(n, k) : dims(k, n)), y(dtype, dims(m, n));
+          std::string name = "matmul " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n) + " flags " + std::to_string(flags);
+          if (!run_all({&kernel_matmul, {&a, &b}, {&y}, {double(ta), double(tb)}}, name)) continue;
+          for (int64_t g = 0; g < std::max<int64_t>(batch, 1); ++g)
+            for (int64_t i = 0; i < m; ++i)
+              for (int64_t j = 0; j < n; ++j) {
+                double want = 0, magnitude = 0;
+                for (int64_t p = 0; p < k; ++p) {
+                  double term = a.get(g * m * k + (ta ? p * m + i : i * k + p)) * b.get(g * k * n + (tb ? j * k + p : p * n + j));
+                  want += term;
+                  magnitude += std::fabs(term);
+                }
+                near(y.get((g * m + i) * n + j), want, (dtype == f32 ? 2e-6 : 1e-14) * magnitude, name);
+              }
+        }
+  Tensor a(f32, {3, 4}), b(f32, {5, 6}), y(f32, {3, 6});
+  refuses({&kernel_matmul, {&a, &b}, {&y}, {0, 0}}, "matmul with unequal inner dimensions");
+  refuses({&kernel_matmul, {&a, &b}, {&y}, {2, 0}}, "matmul with flag 2");
+}
+
+// ---- classification -------------------------------------------------------------------------------------------------------------
+
+void test_softmax() {
+  for (int64_t k : {1, 2, 10, 37, 1000})
+    for (double scale : {1.0, 30.0, 1e4})
+      for (bool hard : {true, false}) {
+        int64_t rows = k == 1000 ? 20 : 65;
+        Tensor z = random_tensor(f32, {rows, k}, -scale, scale), t = hard ? Tensor(i32, {rows}) : random_tensor(f32, {rows, k}, 0, 0.5);
+        if (hard)
+          for (int64_t r = 0; r < rows; ++r) t.set(r, double(int64_t(next_random()) % k));
+        Tensor g = random_tensor(f32, {rows}), u = random_tensor(f32, {rows, k}), loss(f32, {rows}), el2n(f32, {rows}), dz(f32, {rows, k}), gz(f32, {rows, k}), gg(f32, {rows}), ls(f32, {rows, k});
+        run_all({&kernel_softmax_ce, {&z, &t}, {&loss, &el2n}}, "softmax_ce");
+        run_all({&kernel_softmax_ce_grad, {&z, &t, &g}, {&dz}}, "softmax_ce_grad");
+        run_all({&kernel_softmax_ce_grad_grad, {&z, &t, &g, &u}, {&gz, &gg}}, "softmax_ce_grad_grad");
+        run_all({&kernel_log_softmax, {&z}, {&ls}}, "log_softmax");
+        for (int64_t r = 0; r < rows; ++r) {
+          double m = -kInf, sum = 0, total = 0, dot = 0, norm = 0, up = 0, ut = 0;
+          auto target = [&](int64_t i) { return hard ? double(t.get(r) == double(i)) : t.get(r * k + i); };
+          for (int64_t i = 0; i < k; ++i) m = std::fmax(m, z.get(r * k + i));
+          for (int64_t i = 0; i < k; ++i) sum += std::exp(z.get(r * k + i) - m);
+          for (int64_t i = 0; i < k; ++i) {
+            double p = std::exp(z.get(r * k + i) - m) / sum;
+            total += target(i);
+            dot += target(i) * (z.get(r * k + i) - m);
+            norm += (p - target(i)) * (p - target(i));
+            up += u.get(r * k + i) * p;
+            ut += u.get(r * k + i) * target(i);
+          }
+          near(loss.get(r), total * std::log(sum) - dot, 1e-6, "softmax_ce loss");
+          near(el2n.get(r), std::sqrt(norm), 1e-6, "softmax_ce el2n");
+          near(gg.get(r), total * up - ut, 1e-5, "softmax_ce_grad_grad gg");
+          for (int64_t i = 0; i < k; ++i) {
+            double p = std::exp(z.get(r * k + i) - m) / sum;
+            near(dz.get(r * k + i), g.get(r) * (total * p - target(i)), 1e-6, "softmax_ce_grad");
+            near(gz.get(r * k + i), g.get(r) * total * p * (u.get(r * k + i) - up), 1e-5, "softmax_ce_grad_grad gz");
+            near(ls.get(r * k + i), z.get(r * k + i) - m - std::log(sum), 1e-6, "log_softmax");
+          }
+        }
+      }
+  Tensor z(f32, {3, 4}), label = tensor_of(i32, {3}, {0, 4, 1}), loss(f32, {3}), el2n(f32, {3});
+  Status status = Call{&kernel_softmax_ce, {&z, &label}, {&loss, &el2n}}.run(1);
+  expect(status.code == Code::invalid_index && std::strstr(status.message, "row 1"), "a label out of range names its row");
+  Tensor no_rows(f32, {3, 0}), none(f32, {3});
+  refuses({&kernel_softmax_ce, {&no_rows, &label}, {&loss, &el2n}}, "softmax_ce over no classes");
+}
+
+void test_rows() {
+  for (int64_t width : {1, 3, 700})
+    for (int64_t rows : {1, 5, 3000}) {
+      int64_t m = 257;
+      Tensor x = random_tensor(f32, {rows, width}), index(i32, {m}), y(f32, {m, width}), sum(f32, {rows, width});
+      for (int64_t i = 0; i < m; ++i) index.set(i, double(int64_t(next_random()) % rows));
+      run_all({&kernel_gather, {&x, &index}, {&y}}, "gather");
+      for (int64_t i = 0; i < y.count(); ++i) expect(y.get(i) == x.get(int64_t(index.get(i / width)) * width + i % width), "gather");
+      run_all({&kernel_scatter_add, {&y, &index}, {&sum}}, "scatter_add");
+      std::vector<double> want(size_t(rows * width), 0);
+      for (int64_t i = 0; i < y.count(); ++i) want[size_t(int64_t(index.get(i / width)) * width + i % width)] += y.get(i);
+      for (int64_t i = 0; i < sum.count(); ++i) near(sum.get(i), want[size_t(i)], 1e-7, "scatter_add");
+      index.set(3, double(rows));
+      expect((Call{&kernel_gather, {&x, &index}, {&y}}.run(1).code == Code::invalid_index), "gather past the end");
+      expect((Call{&kernel_scatter_add, {&y, &index}, {&sum}}.run(1).code == Code::invalid_index), "scatter_add past the end");
+    }
+  Tensor label = tensor_of(i32, {2, 2}, {0, 2, 1, 2}), hot(f32, {2, 2, 3});
+  run_all({&kernel_one_hot, {&label}, {&hot}}, "one_hot");
+  for (int64_t i = 0; i < 12; ++i) expect(hot.get(i) == double(label.get(i / 3) == double(i % 3)), "one_hot");
+  label.set(0, -1);
+  expect((Call{&kernel_one_hot, {&label}, {&hot}}.run(1).code == Code::invalid_index), "one_hot of -1");
+  for (int64_t c : {1, 3, 5, 20}) {
+    Tensor x = random_tensor(u8, {6, 9, 7, c}, 0, 256), index = tensor_of(i32, {4}, {5, 0, 3, 3}), scale = random_tensor(f32, {c}), shift = random_tensor(f32, {c}), y(f32, {4, 9, 7, c});
+    run_all({&kernel_image_gather, {&x, &index, &scale, &shift}, {&y}}, "image_gather");
+    int64_t image = 63 * c;
+    for (int64_t i = 0; i < y.count(); ++i) near(y.get(i), x.get(int64_t(index.get(i / image)) * image + i % image) * scale.get(i % c) + shift.get(i % c), 1e-6, "image_gather");
+    index.set(2, 6);
+    expect((Call{&kernel_image_gather, {&x, &index, &scale, &shift}, {&y}}.run(1).code == Code::invalid_index), "image_gather past the end");
+  }
+}
+
+// ---- augment --------------------------------------------------------------------------------------------------------------------
+
+// Adjoint test <A x, u> = <x, A' u> on every kind, A x = augment - delta, and no reads out of bounds for absurd parameters.
+void test_augment() {
+  const std::vector<std::vector<double>> thetas = {{0}, {1, 0.3, 1.7, 0.6}, {1, -0.2, 1, 1}, {1, 0, 1, 0.5}, {2, 1, -2}, {2, -100, 3}, {3, 2, 1, 4, 3}, {3, -3, 5, 5, 100}, {4, 1}, {4, 0},
+                                                   {5, 0.9, 0.2, 0.1, -0.2, 1.1, -0.3}, {5, 1, 0, 0, 0, 1, 0}, {2, 1e30, -1e30}, {2, kNan, kInf}, {3, kNan, -kInf, kInf, 1e38}, {5, kNan, kInf, 0, 1e38, 1, 0}, {5, 50, 0, 0, 0, 50, 9}};
+  int64_t n = int64_t(thetas.size()), h = 6, w = 9, c = 3, image = h * w * c;
+  Tensor theta(f32, {n, 8}), x = random_tensor(f32, {n, h, w, c}), u = random_tensor(f32, {n, h, w, c}), y(f32, {n, h, w, c}), linear = y, adjoint = y;
+  for (int64_t i = 0; i < n; ++i)
+    for (size_t k = 0; k < thetas[size_t(i)].size(); ++k) theta.set(8 * i + int64_t(k), thetas[size_t(i)][k]);
+  for (double align : {0.0, 1.0}) {
+    run_all({&kernel_augment, {&x, &theta}, {&y}, {align}}, "augment");
+    run_all({&kernel_augment_linear, {&x, &theta}, {&linear}, {align}}, "augment_linear");
+    run_all({&kernel_augment_transpose, {&u, &theta}, {&adjoint}, {align}}, "augment_transpose");
+    for (int64_t i = 0; i < n; ++i) {
+      double left = 0, right = 0;
+      for (int64_t k = i * image; k < (i + 1) * image; ++k) {
+        left += linear.get(k) * u.get(k);
+        right += x.get(k) * adjoint.get(k);
+        if (theta.get(8 * i) != 1) expect(y.get(k) == linear.get(k), "augment and augment_linear differ only in brightness");
+      }
+      near(left, right, 1e-5, "augment adjoint of row " + std::to_string(i));
+    }
+    for (int64_t k = 11 * image; k < 12 * image; ++k) near(y.get(k), x.get(k), 1e-6, "the identity as an affine map");
+  }
+  for (int64_t i = 0; i < h; ++i)
+    for (int64_t j = 0; j < w; ++j) expect(y.get(4 * image + (i * w + j) * c) == (i + 1 < h && j - 2 >= 0 ? x.get(4 * image + ((i + 1) * w + j - 2) * c) : 0), "crop");
+  theta.set(0, 6);
+  expect(!Call{&kernel_augment, {&x, &theta}, {&y}, {0}}.run(1).ok(), "an unknown kind");
+  theta.set(0, kNan);
+  expect(!Call{&kernel_augment, {&x, &theta}, {&y}, {0}}.run(1).ok(), "a NaN kind");
+}
+
+// ---- random ---------------------------------------------------------------------------------------------------------------------
+
+void test_random() {
+  PhiloxBlock zero = philox4x32_10({0, 0, 0, 0}, 0, 0), ones = philox4x32_10({~0u, ~0u, ~0u, ~0u}, ~0u, ~0u);
+  expect(zero.w0 == 0x6627e8d5 && zero.w1 == 0xe169c58d && zero.w2 == 0xbc57ac4c && zero.w3 == 0x9b00dbd8, "Philox known answer, zeros");
+  expect(ones.w0 == 0x408f276d && ones.w1 == 0x41c83b0e && ones.w2 == 0xa20bc7c6 && ones.w3 == 0x6d5451fd, "Philox known answer, ones");
+  Tensor key = tensor_of(u32, {2}, {123456789, 4000000000.0}), counter = tensor_of(u32, {1}, {7});
+  auto word = [&](int64_t i) {
+    PhiloxBlock b = philox4x32_10({uint32_t(i / 4), 7, 3, 0}, 123456789u, 4000000000u);
+    return i % 4 == 0 ? b.w0 : i % 4 == 1 ? b.w1 : i % 4 == 2 ? b.w2 : b.w3;
+  };
+  uint32_t hash = 2166136261u;
+  for (int64_t n : {1, 3, 257, 200003}) {
+    Tensor y(f32, {n}), p(i32, {n});
+    run_all({&kernel_random_uniform, {&key, &counter}, {&y}, {3}}, "random_uniform");
+    for (int64_t i = 0; i < n; ++i) expect(y.get(i) == double(word(i) >> 8) / 16777216.0, "random_uniform");
+    run_all({&kernel_random_normal, {&key, &counter}, {&y}, {3}}, "random_normal");
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      double r = std::sqrt(-2 * std::log(double((word(i & ~int64_t{1}) >> 8) + 1) / 16777216.0)), a = 2 * M_PI * double(word(i | 1) >> 8) / 16777216.0;
+      expect(std::fabs(y.get(i) - r * (i % 2 ? std::sin(a) : std::cos(a))) < 1e-6, "random_normal");
+      float first, second;
+      normal_pair(word(i & ~int64_t{1}), word(i | 1), &first, &second);
+      expect(y.as<float>()[i] == (i % 2 ? second : first), "random_normal differs from its recipe");
+      sum += y.get(i);
+      squares += y.get(i) * y.get(i);
+      uint32_t bits;
+      std::memcpy(&bits, y.as<float>() + i, 4);
+      hash = (hash ^ bits) * 16777619u;
+    }
+    if (n > 1000) expect(std::fabs(sum / double(n)) < 0.01 && std::fabs(squares / double(n) - 1) < 0.02, "moments of random_normal");
+    run_all({&kernel_random_permutation, {&key, &counter}, {&p}, {3}}, "random_permutation");
+    std::vector<std::pair<uint32_t, int32_t>> order;
+    for (int64_t i = 0; i < n; ++i) order.emplace_back(word(i), int32_t(i));
+    std::sort(order.begin(), order.end());
+    for (int64_t i = 0; i < n; ++i) expect(p.get(i) == order[size_t(i)].second, "random_permutation");
+  }
+  // One hash for all instruction sets and compilers: the bits are part of the contract.
+  expect(hash == 4016509892u, "bits of random_normal: hash " + std::to_string(hash));
+  Tensor y(f32, {4});
+  refuses({&kernel_random_uniform, {&key, &counter}, {&y}, {-1}}, "random_uniform with purpose -1");
+  refuses({&kernel_random_uniform, {&counter, &key}, {&y}, {1}}, "random_uniform with key and counter exchanged");
+}
+
+// ---- lanes ----------------------------------------------------------------------------------------------------------------------
+
+void test_lanes() {
+  for (DType dtype : {f32, f64})
+    for (int64_t lanes : {1, 2, 3, 7, 16}) {
+      Tensor partials = random_tensor(dtype, {lanes, 9, 601}), y(f32, {9, 601});
+      run_all({&kernel_lane_sum, {&partials}, {&y}}, "lane_sum");
+      for (int64_t i = 0; i < y.count(); ++i) {
+        double want = 0;
+        for (int64_t l = 0; l < lanes; ++l) want += partials.get(l * y.count() + i);
+        near(y.get(i), want, 1e-7, "lane_sum");
+      }
+    }
+  Tensor x = random_tensor(f32, {1000}), acc(f64, {1000});
+  Call call{&kernel_accumulate, {&x}, {&acc}, {}, 0, true};
+  run_all(call, "accumulate, first slice");
+  call.first_slice = false;
+  expect(call.run(2).ok(), "accumulate");
+  for (int64_t i = 0; i < 1000; ++i) expect(acc.get(i) == 2 * x.get(i), "accumulate");
+}
+
+}  // namespace
+}  // namespace aludel::testing
+
+int main() {
+  using namespace aludel::testing;
+  test_unary();
+  test_binary();
+  test_map();
+  test_cast();
+  test_reduce();
+  test_movement();
+  test_matmul();
+  test_softmax();
+  test_rows();
+  test_augment();
+  test_random();
+  test_lanes();
+  std::printf(failures ? "%d failures\n" : "kernels_simple_test: ok\n", failures);
+  return failures ? 1 : 0;
+}
