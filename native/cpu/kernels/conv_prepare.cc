@@ -43,7 +43,7 @@ Status run(const KernelArgs& args, Exec& exec) {
     const WeightSource source{weights + group * taps * g.channels * g.filters, g.kernel_height, g.kernel_width, g.channels, g.filters, g.role};
     const int64_t panel = source.reduced() * kBlock;
     if (g.winograd) {
-      pack_winograd_block(source, block, prepared + group * kWinogradPoints * blocks * panel + block * panel, blocks * panel);
+      pack_winograd_block(source, block, prepared + (group * blocks + block) * kWinogradPoints * panel);
     } else {
       pack_direct_block(source, block, prepared + (group * blocks + block) * taps * panel);
     }
@@ -60,12 +60,14 @@ void pack_direct_block(const WeightSource& source, int64_t block, float* panel) 
   }
 }
 
-void pack_winograd_block(const WeightSource& source, int64_t block, float* panel, int64_t point_stride) {
-  const int64_t reduced = source.reduced();
+void pack_winograd_block(const WeightSource& source, int64_t block, float* panel) {
+  const int64_t reduced = source.reduced(), point_stride = reduced * kBlock;
   const bool mirror = source.role == ConvRole::input_grad;
   for (int64_t r = 0; r < reduced; ++r, panel += kBlock) {
     float rows[9][kBlock];
     for (int tap = 0; tap < 9; ++tap) gather_row(source, mirror ? 8 - tap : tap, r, block, rows[tap]);
+    // The 36 destinations share cache sets: collected here, each of their lines is written once and whole.
+    vf points[kWinogradPoints][kVectors];
     for (int v = 0; v < kVectors; ++v) {
       vf half[3][6];
       for (int j = 0; j < 3; ++j) {
@@ -74,10 +76,13 @@ void pack_winograd_block(const WeightSource& source, int64_t block, float* panel
       }
       for (int i = 0; i < 6; ++i) {
         const vf row[3] = {half[0][i], half[1][i], half[2][i]};
-        vf points[6];
-        transform_weights(row, points);
-        for (int j = 0; j < 6; ++j) store(panel + (i * 6 + j) * point_stride + v * VW, points[j]);
+        vf o[6];
+        transform_weights(row, o);
+        for (int j = 0; j < 6; ++j) points[i * 6 + j][v] = o[j];
       }
+    }
+    for (int point = 0; point < kWinogradPoints; ++point) {
+      for (int v = 0; v < kVectors; ++v) store(panel + point * point_stride + v * VW, points[point][v]);
     }
   }
 }

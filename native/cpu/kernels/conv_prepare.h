@@ -1,4 +1,4 @@
-// Weights in the order in which the register tiles read them. Direct: [block][tap][reduced][kBlock]; Winograd: [36][block][reduced][kBlock].
+// Weights in the order in which the register tiles read them. Direct: [block][tap][reduced][kBlock]; Winograd: [block][36][reduced][kBlock].
 // Produced channels beyond the true count are zeros.
 #pragma once
 #include "native/cpu/kernels/conv_microkernel.h"
@@ -18,8 +18,7 @@ struct WeightSource {
 // One block of produced channels: [tap][reduced][kBlock]. Taps keep their order; the input gradient mirrors its offsets instead.
 void pack_direct_block(const WeightSource& source, int64_t block, float* panel);
 
-// One block of U = G g G^T, written as [point][reduced][kBlock] with point_stride floats between points.
-// For the input gradient g is mirrored in both axes.
-void pack_winograd_block(const WeightSource& source, int64_t block, float* panel, int64_t point_stride);
+// One block of U = G g G^T: [point][reduced][kBlock]. For the input gradient g is mirrored in both axes.
+void pack_winograd_block(const WeightSource& source, int64_t block, float* panel);
 
 }  // namespace aludel::cpu::ALUDEL_ISA

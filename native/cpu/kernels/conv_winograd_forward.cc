@@ -45,7 +45,7 @@ struct Scratch {
   float* zeros;  // one input pixel
   float* bias;   // padded to whole blocks
   PointMatrices v, m;
-  float* u;  // [36][blocks_at_once][in_channels][kBlock], when the weights come unprepared
+  float* u;  // [blocks_at_once][36][in_channels][kBlock], when the weights come unprepared
 };
 
 Scratch carve(const WinogradConv& w, ScratchCursor& cursor) {
@@ -73,11 +73,11 @@ template <int P> void multiply_tile(const float* v, int64_t v_row, const float* 
 }
 
 // M = V U for blocks [block0, block0 + blocks). Scratch rows exist for a whole last tile; what it computes beyond `tiles` is not read.
-void multiply_points(const WinogradConv& w, const Scratch& s, const float* u, int64_t u_point, int64_t block0, int64_t blocks, int64_t tiles) {
+void multiply_points(const WinogradConv& w, const Scratch& s, const float* u, int64_t block0, int64_t blocks, int64_t tiles) {
   for (int64_t point = 0; point < kWinogradPoints; ++point) {
     const float* v = s.v.data + point * s.v.plane;
     for (int64_t block = 0; block < blocks; ++block) {
-      const float* panel = u + point * u_point + block * w.panel();
+      const float* panel = u + (block * kWinogradPoints + point) * w.panel();
       float* m = s.m.data + point * s.m.plane + (block0 + block) * kBlock;
       for (int64_t tile = 0; tile < tiles; tile += kRows) {
         if (tiles - tile <= kHalfRows) {
@@ -102,12 +102,8 @@ void run_chunks(const WinogradConv& w, int64_t first, int64_t end, const Operand
   const WeightSource source{o.weights, 3, 3, forward ? w.in_channels : w.out_channels, forward ? w.out_channels : w.in_channels, w.role};
   for (int64_t block0 = 0; block0 < w.blocks(); block0 += at_once) {
     const int64_t blocks = smaller(at_once, w.blocks() - block0);
-    const float* u = o.weights;
-    int64_t u_point = round_up(w.out_channels, kPreparedMultiple) * w.in_channels;
     if (!w.prepared) {
-      u = s.u;
-      u_point = at_once * w.panel();
-      for (int64_t b = 0; b < blocks; ++b) pack_winograd_block(source, block0 + b, s.u + b * w.panel(), u_point);
+      for (int64_t b = 0; b < blocks; ++b) pack_winograd_block(source, block0 + b, s.u + b * kWinogradPoints * w.panel());
     }
     const int64_t channel0 = block0 * kBlock, channels = smaller(w.out_channels - channel0, blocks * kBlock);
     PointMatrices m = s.m;
@@ -115,7 +111,7 @@ void run_chunks(const WinogradConv& w, int64_t first, int64_t end, const Operand
     for (int64_t tile = first; tile < end; tile += step) {
       const int64_t tiles = smaller(step, end - tile);
       winograd_input(o.in, w.grid, w.in_channels, w.in_channels, tile, tiles, s.zeros, s.v);
-      multiply_points(w, s, u, u_point, block0, blocks, tiles);
+      multiply_points(w, s, w.prepared ? o.weights : s.u, block0, blocks, tiles);
       winograd_output(m, w.grid, w.out_channels, channels, tile, tiles, s.bias + channel0, o.out + channel0);
     }
   }
