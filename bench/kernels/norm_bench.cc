@@ -2,8 +2,8 @@
 //   slice: [1,8,32,32,128] on one thread, as inside a loop region. batch: 256 such images, G 1, on `threads` threads.
 // Usage: norm_bench [threads [images of the batch]]. Build with the flags of one kernel unit and native/cpu/kernels/norm_*.cc.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 
 #include "test/native/norm_harness.h"
 
@@ -34,7 +34,7 @@ static double median_seconds(const F& f) {
 // How fast one thread copies `bytes` that it has just touched.
 static double copy_rate(int64_t bytes) {
   std::vector<char> from((size_t)bytes / 2, 1), to((size_t)bytes / 2, 2);
-  const double t = median_seconds([&] {
+  const double t = median_seconds(true, [&] {
     std::memcpy(to.data(), from.data(), from.size());
     asm volatile("" ::"r"(to.data()) : "memory");
   });
@@ -52,7 +52,7 @@ static void time_kernel(const char* name, const Kernel& kernel, const Call& call
   int64_t bytes = 0;
   for (const TensorRef& t : call.in) bytes += t.bytes();
   for (const TensorRef& t : call.out) bytes += t.bytes();
-  const double t = median_seconds([&] { (void)kernel.run(args, exec); });
+  const double t = median_seconds(threads == 1, [&] { (void)kernel.run(args, exec); });
   std::printf("  %-10s %8.3f ms  %6.1f GB/s  %4.2f of copy  %5.2f ns per kilobyte of x\n", name, t * 1e3, (double)bytes / t * 1e-9,
               (double)bytes / t * 1e-9 / copy, t * 1e9 * 1024 / (double)call.in[0].bytes());
 }
