@@ -1,7 +1,7 @@
 /** @file The step of every matching method as one program: gather, augment, loss, pixel gradient, momentum SGD, guarded against NaN. */
 import { thetaSize } from '../augment/dsa.js'
 import { type BoundProgram, bindProgram, type NamedInput } from '../engine/bound-program.js'
-import { augment, gather, grad, imageGather, isFinite, reshape, select, type Value } from '../engine/index.js'
+import { augment, gather, grad, imageGather, isFiniteMask, reshape, select, type Value } from '../engine/index.js'
 import type { Device } from '../engine/runtime/device.js'
 import { sgdUpdate } from '../optim/sgd.js'
 import type { ClassBatch } from './method.js'
@@ -67,7 +67,7 @@ export function buildMatchingStep(device: Device, settings: ResolvedSettings, sh
       const [gradient] = grad(loss, [v.images])
       const next = sgdUpdate(v.images, v.velocity, gradient, { lr: imageLr, momentum: imageMomentum })
       // A loss that is not finite leaves the images as they were, so that the last good state can be saved.
-      const finite = isFinite(loss)
+      const finite = isFiniteMask(loss)
       return { images: select(finite, next.parameter, v.images), velocity: select(finite, next.velocity, v.velocity), loss }
     },
   })

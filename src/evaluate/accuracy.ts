@@ -2,7 +2,7 @@
 import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
-import { argmax, broadcastTo, cast, equal, imageGather, mul, reshape, sum } from '../engine/index.js'
+import { argmax, broadcast, cast, equal, imageGather, mul, reshape, sum } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { Network } from '../nn/module.js'
@@ -94,7 +94,7 @@ function forwardProgram(device: Device, network: Network, test: Dataset, groups:
     build(v) {
       const x = reshape(imageGather(v.data, v.index, v.scale, v.shift), [1, batch, ...image])
       const parameters = Object.fromEntries(network.parameters.map(({ name }) => [name, v[name]]))
-      const { logits } = network.apply(parameters, groups === 1 ? x : broadcastTo(x, [groups, batch, ...image]))
+      const { logits } = network.apply(parameters, groups === 1 ? x : broadcast(x, [groups, batch, ...image]))
       const predicted = cast(argmax(logits), 'f32')
       const hits = equal(predicted, cast(v.labels, 'f32'))
       return { correct: sum(mul(hits, v.valid), { axes: [1] }) }

@@ -1,7 +1,7 @@
 /** @file Trains G networks at once on one synthetic set: their weights carry the group axis, each sees its own batches and augmentation. */
 import { type AugmentPolicy, drawBatch, thetaSize } from '../augment/dsa.js'
 import { type BoundProgram, bindProgram, type NamedInput, type NamedOutput } from '../engine/bound-program.js'
-import { augment, gather, grad, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
+import { augment, gather, grad, greater, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
@@ -29,6 +29,14 @@ export interface TrainerOptions {
   readonly key: Key
   /** Number of the first network within the evaluation: network i of any grouping draws the same bits. */
   readonly firstNetwork: number
+}
+
+/** Draws of one upload, by the names of the step's inputs. */
+interface Chunk {
+  readonly index: Int32Array
+  readonly labels: Int32Array
+  readonly weights: Float32Array
+  readonly theta?: Float32Array
 }
 
 /** Owns the parameters, velocities and programs; `dispose` frees them. */
@@ -117,7 +125,7 @@ export class Trainer {
     return losses
   }
 
-  #emptyChunk() {
+  #emptyChunk(): Chunk {
     const rows = chunkSlots * this.#options.groups * this.#batch
     return {
       index: new Int32Array(rows),
@@ -128,7 +136,7 @@ export class Trainer {
   }
 
   /** Writes one network's batch into its slot; places beyond a short batch keep weight 0. */
-  #fill(chunk: ReturnType<Trainer['#emptyChunk']>, slot: number, group: number, batch: Int32Array, theta: Float32Array | undefined): void {
+  #fill(chunk: Chunk, slot: number, group: number, batch: Int32Array, theta: Float32Array | undefined): void {
     const at = (slot * this.#options.groups + group) * this.#batch
     chunk.index.set(batch, at)
     for (const [i, row] of batch.entries()) chunk.labels[at + i] = this.#options.set.labels[row]
@@ -170,7 +178,7 @@ function trainingStep(device: Device, { network, set, groups, augment: policy }:
       const x = reshape(augmented ? augment(drawn, v.theta) : drawn, [groups, batch, ...image])
       const parameters = Object.fromEntries(names.map((name) => [name, v[name]]))
       // Rows of weight 0 are padding: batch statistics leave them out too.
-      const { logits } = network.apply(parameters, x, set.shape[0] % batch === 0 ? {} : { rowWeights: validity(v.weights) })
+      const { logits } = network.apply(parameters, x, set.shape[0] % batch === 0 ? {} : { rowWeights: greater(v.weights, 0) })
       const loss = sum(mul(softmaxCe(logits, v.labels).loss, v.weights), { axes: [1] })
       const gradients = grad(
         sum(loss),

@@ -1,5 +1,5 @@
 /** @file What a network is: parameter specifications and an init/apply pair over traced values. A user's own network is the same object. */
-import { broadcastTo, mul, randomUniform, scalar, sub, type Value } from '../engine/index.js'
+import { full, mul, randomUniform, scalar, sub, type Value } from '../engine/index.js'
 import type { Shape } from '../engine/tensor/shape.js'
 
 /** One parameter tensor, without the group axis. Layouts: conv HWIO, linear [in, out]; the flat public order is that of the list. */
@@ -48,9 +48,9 @@ export function initialize(network: Network, draw: { key: Value; counter: Value;
   const groups = draw.groups ?? 1
   return Object.fromEntries(
     network.parameters.map(({ name, shape, init }, i) => {
-      const full = [groups, ...shape]
-      if (init.kind === 'constant') return [name, broadcastTo(scalar(init.value), full)]
-      const unit = randomUniform(draw.key, draw.counter, { shape: full, purpose: firstParameterPurpose + i })
+      const withGroups = [groups, ...shape]
+      if (init.kind === 'constant') return [name, full(withGroups, init.value)]
+      const unit = randomUniform(draw.key, draw.counter, withGroups, firstParameterPurpose + i)
       return [name, mul(sub(mul(unit, scalar(2)), scalar(1)), scalar(init.bound))]
     }),
   )

@@ -83,9 +83,9 @@ function finishBlock(x: Value, params: Parameters, block: number, norm: Norm, op
   }
   const [gamma, beta] = [params[`norm${block}.gamma`], params[`norm${block}.beta`]]
   const rowWeights = norm === 'batch' ? options.rowWeights : undefined
-  const settings = { kind: norm, eps, relu: true }
-  if (!options.taps) return normActPool(x, gamma, beta, { ...settings, pool: 2 }, rowWeights).y
-  const active = normActPool(x, gamma, beta, { ...settings, pool: 0 }, rowWeights).y
+  const settings = { kind: norm, eps, relu: true, ...(rowWeights ? { rowWeights } : {}) }
+  if (!options.taps) return normActPool(x, gamma, beta, { ...settings, pool: 2 }).y
+  const active = normActPool(x, gamma, beta, { ...settings, pool: 0 }).y
   taps.push(active)
   return avgPool2d(active, pool)
 }
