@@ -14,9 +14,12 @@ export interface Interrupt {
 export function listenForInterrupt(first: () => void): Interrupt {
   let requested = false
   const handler = () => {
-    if (requested) process.exit(exitCode.interrupted)
-    requested = true
-    first()
+    if (requested) {
+      process.exit(exitCode.interrupted)
+    } else {
+      requested = true
+      first()
+    }
   }
   for (const signal of signals) process.on(signal, handler)
   return {

@@ -40,15 +40,3 @@ export async function readIdx(path: string, rank: number): Promise<IdxArray> {
   })
   return { shape, data: bytes.subarray(headerBytes) }
 }
-
-/** The bytes of an IDX file (not compressed). */
-export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
-  const bytes = new Uint8Array(4 + 4 * shape.length + data.length)
-  const view = new DataView(bytes.buffer)
-  view.setUint32(0, (unsignedByte << 8) | shape.length)
-  shape.forEach((d, i) => {
-    view.setUint32(4 + 4 * i, d)
-  })
-  bytes.set(data, 4 + 4 * shape.length)
-  return bytes
-}

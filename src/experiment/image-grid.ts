@@ -12,7 +12,7 @@ export interface ImageRows {
 }
 
 /** Longest side of a sheet in pixels; larger sets are shown by their first images. */
-const maxSide = 8192
+const maxSide = 4096
 const gap = 1
 
 /** Image numbers of each class, in order. */
@@ -39,14 +39,25 @@ export function imageGrid({ images, shape, rows }: ImageRows, upscale: number = 
   for (let line = 0; line < lines; line++) {
     for (const [column, image] of rows[line].slice(0, columns).entries()) {
       const source = images.subarray(image * h * w * c, (image + 1) * h * w * c)
-      const origin = line * cell.height * width + column * cell.width
-      for (let y = 0; y < h * upscale; y++) {
-        for (let x = 0; x < w * upscale; x++) {
-          const from = (Math.floor(y / upscale) * w + Math.floor(x / upscale)) * c
-          pixels.set(source.subarray(from, from + c), (origin + y * width + x) * c)
-        }
-      }
+      drawImage(source, shape, upscale, pixels, (line * cell.height * width + column * cell.width) * c, width * c)
     }
   }
   return { width, height, channels: c, pixels }
+}
+
+/** Writes one enlarged image at byte `origin` of a sheet whose lines are `stride` bytes apart. */
+function drawImage(
+  source: Uint8Array,
+  [, h, w, c]: ImageRows['shape'],
+  upscale: number,
+  sheet: Uint8Array,
+  origin: number,
+  stride: number,
+): void {
+  const lineBytes = w * upscale * c
+  for (let y = 0; y < h; y++) {
+    const start = origin + y * upscale * stride
+    for (let i = 0; i < lineBytes; i++) sheet[start + i] = source[(y * w + Math.floor(i / (upscale * c))) * c + (i % c)]
+    for (let copy = 1; copy < upscale; copy++) sheet.copyWithin(start + copy * stride, start, start + lineBytes)
+  }
 }

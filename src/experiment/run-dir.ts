@@ -1,9 +1,10 @@
 /** @file A run directory: run.json (settings and state of the run) and events.jsonl (one event a line, in order), beside the artifact. */
-import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exists } from '../data/file-bytes.js'
 import { AludelError } from '../errors.js'
 import { prepareDirectory, writeAtomic } from './atomic-file.js'
+import { dataFile, manifestFile, previewFile } from './synthetic-set.js'
 import type { EvaluationResult, RunConfig, RunEvent } from './types.js'
 
 export const runFile = 'run.json'
@@ -57,6 +58,8 @@ export async function createRunDir(dir: string, record: RunRecord, { overwrite =
     throw new AludelError('invalid_option', `${dir}: already holds a run; choose another directory or remove it first`)
   }
   await prepareDirectory(dir)
+  // the images of an earlier run would pass for those of this one until it has saved its own; the manifest goes first
+  for (const name of [manifestFile, dataFile, previewFile, 'report.html']) await rm(join(dir, name), { force: true })
   await writeAtomic(join(dir, runFile), encode(record))
   return handleOf(dir, record, await open(join(dir, eventsFile), 'w'))
 }

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { exists } from '../../data/file-bytes.js'
-import { AludelError } from '../../errors.js'
+import { AludelError, expected } from '../../errors.js'
 import { readRunRecord, reopenRunDir, runFile } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { EvaluationResult } from '../../experiment/types.js'
@@ -44,6 +44,9 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   const data = options.data ?? (isRun ? (await readRunRecord(run)).data.specification : undefined)
   if (data === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
   const test = await library.openDataset(data, 'test')
+  if (test.classes.join('\n') !== set.classes.join('\n')) {
+    throw expected('invalid_option', `--data ${data}: classes`, `those of the set (${set.classes.join(', ')})`, test.classes.join(', '))
+  }
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
     const settings = { networks, repeats, seed, ...given({ epochs, augment }) } as const

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
 import { loadSyntheticSet } from '../../../src/experiment/synthetic-set.js'
-import { freshDir } from '../data/fixtures.js'
+import { freshDir, tinyDataset } from '../data/fixtures.js'
 import { fakeLibrary, run } from './fake-library.js'
 
 const artifact = ['data.safetensors', 'events.jsonl', 'manifest.json', 'preview.png', 'report.html', 'run.json']
@@ -145,6 +145,16 @@ describe('evaluate', () => {
     const { code, stderr } = await run(library, 'evaluate', dir)
     expect([code, stderr]).toEqual([2, `error: ${dir}: holds no run.json that names its data; give --data\n`])
     expect((await run(library, 'evaluate', dir, '--data', 'tiny')).code).toBe(0)
+  })
+
+  it('refuses test images of other classes', async () => {
+    const { library, out } = await distilled()
+    const other = { ...library, openDataset: async () => tinyDataset([1, 1]) }
+    const { code, stderr } = await run(other, 'evaluate', out, '--data', 'other')
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(/--data other: classes: expected those of the set \(class 0, class 1, class 2\)/),
+    ])
   })
 
   it('stops on a signal with 130', async () => {

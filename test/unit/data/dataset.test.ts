@@ -5,11 +5,10 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createDataset } from '../../../src/data/dataset.js'
 import { bundledFashionMnist, fashionMnist } from '../../../src/data/fashion-mnist.js'
-import { encodeIdx } from '../../../src/data/idx.js'
 import { mnist } from '../../../src/data/mnist.js'
 import { denormalizeImages, normalizeImages, scaleShift } from '../../../src/data/normalize.js'
 import { openDataset } from '../../../src/data/open.js'
-import { expectError, freshDir, mnistDir, ramp, tinyDataset, write } from './fixtures.js'
+import { encodeIdx, expectError, freshDir, mnistDir, ramp, tinyDataset, write } from './fixtures.js'
 
 describe('createDataset', () => {
   it('groups rows by class and copies subsets', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { expect } from 'vitest'
 import { createDataset, type Dataset } from '../../../src/data/dataset.js'
-import { encodeIdx } from '../../../src/data/idx.js'
+import type { IdxArray } from '../../../src/data/idx.js'
 import { AludelError } from '../../../src/errors.js'
 
 export const freshDir = (): string => mkdtempSync(join(tmpdir(), 'aludel-test-'))
@@ -19,6 +19,18 @@ export const write = (dir: string, name: string, content: Uint8Array | string): 
   const path = join(dir, name)
   writeFileSync(path, content)
   return path
+}
+
+/** The bytes of an IDX file of unsigned bytes. */
+export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
+  const file = new Uint8Array(4 + 4 * shape.length + data.length)
+  const view = new DataView(file.buffer)
+  view.setUint32(0, 0x0800 | shape.length)
+  shape.forEach((d, i) => {
+    view.setUint32(4 + 4 * i, d)
+  })
+  file.set(data, 4 + 4 * shape.length)
+  return file
 }
 
 export const gzip = (content: Uint8Array): Uint8Array => new Uint8Array(gzipSync(content))

@@ -3,8 +3,8 @@ import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
-import { encodeIdx, readIdx } from '../../../src/data/idx.js'
-import { bytes, expectError, freshDir, gzip, ramp, write } from './fixtures.js'
+import { readIdx } from '../../../src/data/idx.js'
+import { bytes, encodeIdx, expectError, freshDir, gzip, ramp, write } from './fixtures.js'
 
 const good = encodeIdx({ shape: [5, 4, 3], data: ramp(60) })
 const header = (...words: number[]) => Uint8Array.from(words.flatMap((w) => [w >>> 24, (w >>> 16) & 255, (w >>> 8) & 255, w & 255]))

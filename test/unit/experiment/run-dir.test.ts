@@ -6,7 +6,7 @@ import { writeAtomic } from '../../../src/experiment/atomic-file.js'
 import { createRunDir, readEvents, readRunRecord, reopenRunDir } from '../../../src/experiment/run-dir.js'
 import type { StepEvent } from '../../../src/experiment/types.js'
 import { expectError, freshDir } from '../data/fixtures.js'
-import { tinyRecord } from './sets.js'
+import { tinyRecord, tinySet } from './sets.js'
 
 const step = (number: number): StepEvent => ({
   type: 'step',
@@ -39,9 +39,12 @@ describe('a run directory', () => {
     const first = await createRunDir(dir, tinyRecord())
     await first.append(step(1))
     await first.close()
+    await tinySet().save(dir)
+    writeFileSync(join(dir, 'notes.txt'), 'mine')
     await expectError(() => createRunDir(dir, tinyRecord()), 'invalid_option', /already holds a run/)
     await (await createRunDir(dir, tinyRecord(), { overwrite: true })).close()
     expect(await readEvents(dir)).toEqual([])
+    expect(readdirSync(dir).sort()).toEqual(['events.jsonl', 'notes.txt', 'run.json'])
   })
 
   it('leaves out a last line that a crash cut short, and refuses a bad line before it', async () => {
