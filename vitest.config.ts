@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 const project = (name: string, timeoutSeconds: number) => ({
   test: {
     name,
-    include: [`test/${name}/**/*.test.ts`],
+    include: [`test/${name}/**/*.test.{ts,mjs}`],
     testTimeout: timeoutSeconds * 1000,
     hookTimeout: timeoutSeconds * 1000,
     // Native threads and process exit codes are part of what is tested: one child process per file, not one thread.
