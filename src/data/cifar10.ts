@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { AludelError } from '../errors.js'
 import { createDataset, type Dataset, type Split } from './dataset.js'
-import { exists, invalidFile, maxFileBytes, readWhole } from './file-bytes.js'
+import { exists, fileSize, invalidFile, maxFileBytes, readWhole } from './file-bytes.js'
 
 const classNames = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
 const side = 32
@@ -21,16 +21,16 @@ export async function cifar10(dir: string, split: Split = 'train'): Promise<Data
   const root = (await exists(nested)) ? nested : dir
   const names = split === 'train' ? [1, 2, 3, 4, 5].map((i) => `data_batch_${i}`) : ['test_batch']
   const classes = await readClassNames(join(root, 'batches.meta.txt'))
-  const batches: Uint8Array[] = []
-  for (const name of names) batches.push(await readBatch(root, name))
-  const n = batches.reduce((count, batch) => count + batch.length / recordBytes, 0)
+  const batches = await Promise.all(names.map((name) => locateBatch(root, name)))
+  const n = batches.reduce((count, { records }) => count + records, 0)
   const images = new Uint8Array(n * pixels * channels)
   const labels = new Int32Array(n)
   let row = 0
-  batches.forEach((batch, i) => {
-    decodeBatch(join(root, `${names[i]}.bin`), batch, classes.length, images, labels, row)
-    row += batch.length / recordBytes
-  })
+  // one file at a time: the raw bytes of all batches are never in memory together
+  for (const { path, records } of batches) {
+    decodeBatch(path, await readBatch(path, records), classes.length, images, labels, row)
+    row += records
+  }
   return createDataset({
     name: 'cifar10',
     split,
@@ -44,20 +44,27 @@ export async function cifar10(dir: string, split: Split = 'train'): Promise<Data
   })
 }
 
-async function readBatch(dir: string, name: string): Promise<Uint8Array> {
+interface Batch {
+  readonly path: string
+  /** Whole records by the file's size; what the file really holds is checked when it is read. */
+  readonly records: number
+}
+
+async function locateBatch(dir: string, name: string): Promise<Batch> {
   const path = join(dir, `${name}.bin`)
-  if (!(await exists(path))) {
-    const pickled = (await exists(join(dir, name))) || (await exists(join(dir, 'cifar-10-batches-py')))
-    if (pickled)
-      throw new AludelError('invalid_data', `${join(dir, name)}: Python pickles are never read, they can run code; ${binaryHint}`)
-    throw new AludelError('not_found', `${path}: no such file; ${binaryHint}`)
-  }
+  if (await exists(path)) return { path, records: Math.floor((await fileSize(path)) / recordBytes) }
+  const pickled = (await exists(join(dir, name))) || (await exists(join(dir, 'cifar-10-batches-py')))
+  if (pickled) throw invalidFile(join(dir, name), `Python pickles are never read, they can run code; ${binaryHint}`)
+  throw new AludelError('not_found', `${path}: no such file; ${binaryHint}`)
+}
+
+async function readBatch(path: string, records: number): Promise<Uint8Array> {
   const bytes = await readWhole(path, maxFileBytes)
   // protocol marker of a pickle: PROTO opcode 0x80 and version 2..5; as a record it would be class 128
   if (bytes.length > 2 && bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5) {
     throw invalidFile(path, `this is a Python pickle, which is never read, as it can run code; ${binaryHint}`)
   }
-  if (bytes.length < recordBytes || bytes.length % recordBytes !== 0) {
+  if (records < 1 || bytes.length !== records * recordBytes) {
     throw invalidFile(
       path,
       `expected a multiple of ${recordBytes} bytes (whole records; 30730000 in the original) but received ${bytes.length}`,

@@ -76,6 +76,12 @@ describe.skipIf(!data)('the real CIFAR-10 (ALUDEL_DATA)', () => {
       const set = await cifar10(join(data as string, 'cifar10'), split)
       expect(set.shape[0]).toBe(n)
       for (let c = 0; c < 10; c++) expect(set.classIndices(c)).toHaveLength(n / 10)
+      if (split === 'test') continue
+      const sums = [0, 0, 0]
+      for (let i = 0; i < set.images.length; i++) sums[i % 3] += set.images[i]
+      sums.forEach((sum, c) => {
+        expect(sum / (n * 1024 * 255)).toBeCloseTo(set.mean[c], 3)
+      })
     }
   })
 })
