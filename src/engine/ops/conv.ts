@@ -162,6 +162,7 @@ const conv2dOp = defineOp({
   encode: encodeConv,
   slice: tableSlice([
     { in: [1, null, null], out: [1] },
+    { in: [1, null], out: [1] },
     { in: [0, 0, 0], out: [0] },
     { in: [0, 0], out: [0] },
   ]),

@@ -1,7 +1,8 @@
 /** @file Counter-based draws: the bits are a function of (key, counter, purpose, element) and of nothing else. */
+import { expected } from '../../errors.js'
 import type { Value } from '../graph/node.js'
 import { normal, permutation, uniform } from '../tensor/philox.js'
-import { type Shape, sizeOf } from '../tensor/shape.js'
+import { formatShape, type Shape, sizeOf } from '../tensor/shape.js'
 import { emitOne } from './build.js'
 import { checkArity, checkDtype, checkShapeIs, intAttr, shapeAttr } from './check.js'
 import { defineOp, type OpDef } from './define.js'
@@ -29,7 +30,9 @@ function randomOp(op: string, dtype: 'f32' | 'i32', draw: Draw, doc: string, cos
       checkShapeIs(op, 'key', key, [2])
       checkShapeIs(op, 'counter', counter, [1])
       intAttr(op, attrs, 'purpose')
-      return [{ shape: shapeAttr(op, attrs), dtype }]
+      const shape = shapeAttr(op, attrs)
+      if (dtype === 'i32' && shape.length !== 1) throw expected('invalid_shape', op, 'shape [n]', formatShape(shape))
+      return [{ shape, dtype }]
     },
     reference([key, counter], attrs, [y]) {
       const drawn = draw([key.data[0], key.data[1]], counter.data[0], attrs.purpose as number, sizeOf(y.shape))

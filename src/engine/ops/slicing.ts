@@ -28,12 +28,9 @@ export const elementwiseSlice: SliceRule = sliceRule((axes, node) => {
   return fits ? node.outputs.map(() => batch) : undefined
 })
 
-/**
- * Inputs by exact pattern: the first matching row of the table gives the outputs. A row lists the batch axis of each input
- * inputs beyond the row must be null.
- */
+/** Inputs by exact pattern: the row that lists the batch axis of every input gives the outputs. */
 export const tableSlice = (rows: readonly { in: readonly BatchAxis[]; out: readonly SlicedOutput[] }[]): SliceRule =>
-  sliceRule((axes) => rows.find((row) => axes.every((a, i) => a === (row.in[i] ?? null)))?.out)
+  sliceRule((axes) => rows.find((row) => row.in.length === axes.length && row.in.every((a, i) => a === axes[i]))?.out)
 
 /** The op acts on the last `inner` axes; every batched input and every output has the same leading batch axis. */
 export const leadingSlice = (inner: number): SliceRule =>
