@@ -1,4 +1,4 @@
-/** @file `npm run quickstart`: builds what is missing, then distils the bundled data set and compares; arguments go on to the command. */
+/** @file `npm run quickstart`: builds what is missing, then distills the bundled data set and compares; arguments go on to the command. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 

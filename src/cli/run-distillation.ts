@@ -84,7 +84,7 @@ async function follow(run: DistillRun, runDir: RunDir, output: Output): Promise<
       await runDir.append(event)
       if (event.type === 'start') {
         await runDir.update({ config: event.config })
-        progress = new Progress({ label: 'distil', total: event.iterations, stream: output.stderr })
+        progress = new Progress({ label: 'distill', total: event.iterations, stream: output.stderr })
       } else if (event.type === 'step') {
         last = event
         progress?.update(event.step, [`loss ${event.loss.toPrecision(4)}`, `${Math.round(event.imagesPerSecond)} images/s`])

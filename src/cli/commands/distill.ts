@@ -18,7 +18,7 @@ interface Options extends DistillSettings, DeviceOptions {
 export function addDistill(program: Command, context: CliContext): void {
   const command = program
     .command('distill')
-    .description('distil a data set into a few synthetic images per class')
+    .description('distill a data set into a few synthetic images per class')
     .requiredOption(
       '--data <name[:dir]>',
       'training data: cifar10:DIR, mnist:DIR, fashion-mnist:DIR, or fashion-mnist for the bundled subset',

@@ -27,7 +27,7 @@ interface Options extends DeviceOptions {
 export function addQuickstart(program: Command, context: CliContext): void {
   const command = program
     .command('quickstart')
-    .description('distil the bundled Fashion-MNIST subset to one image per class and compare with random real images')
+    .description('distill the bundled Fashion-MNIST subset to one image per class and compare with random real images')
     .option('--iterations <n>', 'distillation steps', wholeNumber(1), 150)
     .option('--repeats <n>', 'networks trained per set', wholeNumber(1), 5)
     .option('--epochs <n>', 'training epochs per network', wholeNumber(1), 300)

@@ -31,7 +31,7 @@ describe('distill', () => {
     })
     expect(JSON.parse(stdout)).toMatchObject({ run: out, status: 'done', steps: 4, iterations: 4, loss: 2.5 })
     expect(stdout.trim().split('\n')).toHaveLength(1)
-    expect(stderr).toMatch(/distil 4\/4/)
+    expect(stderr).toMatch(/distill 4\/4/)
     expect(readdirSync(out).sort()).toEqual(artifact)
     expect((await readEvents(out)).map(({ type }) => type)).toEqual(['start', 'step', 'step', 'step', 'step', 'done'])
     expect(await readRunRecord(out)).toMatchObject({

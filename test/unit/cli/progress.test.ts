@@ -6,7 +6,7 @@ function recorder(isTTY: boolean, columns = 100) {
   const written: string[] = []
   let seconds = 0
   const stream = { isTTY, columns, write: (text: string) => written.push(text) }
-  const progress = new Progress({ label: 'distil', total: 100, stream, now: () => seconds })
+  const progress = new Progress({ label: 'distill', total: 100, stream, now: () => seconds })
   const at = (time: number, done: number, details: string[] = []) => {
     seconds = time
     progress.update(done, details)
@@ -24,7 +24,7 @@ describe('Progress', () => {
     progress.finish()
     progress.finish()
     expect(written).toHaveLength(4)
-    expect(written[1]).toBe('\rdistil [############............] 50/100  loss 1.5  0:02 left\x1b[K')
+    expect(written[1]).toBe('\rdistill [############............] 50/100  loss 1.5  0:02 left\x1b[K')
     expect(written[2]).toContain('100/100  0:02 in all')
     expect(written[3]).toBe('\n')
   })
@@ -41,7 +41,7 @@ describe('Progress', () => {
     progress.finish()
     expect(written.length).toBeLessThan(13)
     expect(written.every((line) => line.endsWith('\n') && !line.includes('\x1b'))).toBe(true)
-    expect(written.at(-1)).toBe('distil 100/100  1:40 in all\n')
+    expect(written.at(-1)).toBe('distill 100/100  1:40 in all\n')
   })
 })
 
