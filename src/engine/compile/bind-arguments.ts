@@ -116,11 +116,15 @@ export function bindOutputs(graph: IrGraph, args: Arguments, order: readonly IrN
       fixed.set(root, place)
       continue
     }
-    const source = root.node.op === 'input' ? copyOf(v, staged) : v
+    const source = isOverwritten(root, graph, args) ? copyOf(v, staged) : v
     fixed.set(copyOf(source, final), place)
   }
   return { fixed, copies: [...staged, ...final] }
 }
+
+/** An input whose buffer some output is written into: a copy of it must be taken before. */
+const isOverwritten = (root: IrValue, graph: IrGraph, args: Arguments): boolean =>
+  root.node.op === 'input' && args.list[args.ofInput[graph.inputs.indexOf(root)]]?.role === 'inout'
 
 const samePlace = (a: Place, b: Place): boolean =>
   a.argument === b.argument && a.slots === b.slots && a.slotMul === b.slotMul && a.slotAdd === b.slotAdd

@@ -1,4 +1,5 @@
 /** @file What a program costs before it runs: operations, bytes moved, memory; and the same as text. */
+import type { TensorType } from '../graph/node.js'
 import { opcodes } from '../ops/opcodes.js'
 import { registry } from '../ops/registry.js'
 import { formatShape } from '../tensor/shape.js'
@@ -22,9 +23,17 @@ function flopsOfMap(node: IrNode): number {
   return flops
 }
 
-/** Bytes that one execution of a node reads and writes. */
-export const bytesMovedBy = (node: IrNode): number =>
-  node.op === 'loop' ? 0 : [...node.inputs, ...node.outputs].reduce((n, v) => n + bytesOf(v), 0)
+/** Bytes that one execution of a node reads and writes. Of a gathered source only the rows taken count. */
+export function bytesMovedBy(node: IrNode): number {
+  if (node.op === 'loop') return 0
+  const written = node.outputs.reduce((n, v) => n + bytesOf(v), 0)
+  if (node.op === 'gather') return 2 * written + bytesOf(node.inputs[1])
+  const [source, ...others] = node.op === 'image_gather' ? [gatheredRows(node), ...node.inputs.slice(1)] : node.inputs
+  return [source, ...others].reduce((n, v) => n + (v ? bytesOf(v) : 0), written)
+}
+
+/** The rows that an image_gather reads. */
+const gatheredRows = ({ inputs: [images], outputs: [y] }: IrNode): TensorType => ({ shape: y.shape, dtype: images.dtype })
 
 /** Bytes a run needs besides the bound arrays: arena, constants, and one scratch area per worker. */
 export const peakBytes = ({ plan }: Program, workers: number): number =>

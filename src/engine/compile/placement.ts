@@ -44,16 +44,9 @@ export interface Placement {
   readonly bytes: number
 }
 
-/**
- * Places the roots of all values that scheduled `nodes` make. Roots in `fixed` keep their place; values in `kept` stay alive to the end.
- */
-export function place(
-  nodes: readonly IrNode[],
-  fixed: ReadonlyMap<IrValue, Place>,
-  storage: 'arena' | 'local',
-  kept: readonly IrValue[] = [],
-): Placement {
-  const lastUse = lastUses(nodes, kept)
+/** Places the roots of all values that scheduled `nodes` make. Roots in `fixed` keep their place. */
+export function place(nodes: readonly IrNode[], fixed: ReadonlyMap<IrValue, Place>, storage: 'arena' | 'local'): Placement {
+  const lastUse = lastUses(nodes)
   const buffers: { bytes: number; first: number; last: number }[] = []
   const bufferOf = new Map<IrValue, number>()
   for (const [time, node] of nodes.entries()) {
@@ -79,10 +72,9 @@ export function place(
   return { places, bytes: plan.peakBytes }
 }
 
-function lastUses(nodes: readonly IrNode[], kept: readonly IrValue[]): Map<IrValue, number> {
+function lastUses(nodes: readonly IrNode[]): Map<IrValue, number> {
   const lastUse = new Map<IrValue, number>()
   for (const [time, node] of nodes.entries()) for (const input of node.inputs) lastUse.set(rootOf(input), time)
-  for (const value of kept) lastUse.set(rootOf(value), nodes.length)
   return lastUse
 }
 

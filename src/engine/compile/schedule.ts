@@ -19,41 +19,61 @@ function writersLast(nodes: readonly IrNode[], outputs: readonly IrValue[]): IrN
   return [...nodes.filter((node) => !late.has(node)), ...nodes.filter((node) => late.has(node))]
 }
 
-/** Reads left per root; reading the last one frees it. */
-function readCounts(nodes: readonly IrNode[], outputs: readonly IrValue[]): Map<IrValue, number> {
-  const reads = new Map<IrValue, number>()
-  const count = (v: IrValue): void => void reads.set(rootOf(v), (reads.get(rootOf(v)) ?? 0) + 1)
-  for (const node of nodes) if (node.op !== 'reshape') for (const root of rootsRead(node)) count(root)
-  for (const output of outputs) count(output)
-  return reads
+/** Which bytes every node reads, and how many reads are left per root; reading the last one frees it. */
+class Reads {
+  readonly roots: ReadonlyMap<IrNode, readonly IrValue[]>
+  private readonly left = new Map<IrValue, number>()
+
+  constructor(nodes: readonly IrNode[], outputs: readonly IrValue[]) {
+    const makers = nodes.filter((node) => node.op !== 'reshape')
+    this.roots = new Map(makers.map((node) => [node, [...new Set(node.inputs.map(rootOf))]]))
+    for (const roots of this.roots.values()) for (const root of roots) this.count(root)
+    for (const output of outputs) this.count(rootOf(output))
+  }
+
+  private count(root: IrValue): void {
+    this.left.set(root, (this.left.get(root) ?? 0) + 1)
+  }
+
+  isRead(v: IrValue): boolean {
+    return this.left.has(v)
+  }
+
+  /** Bytes that running `node` frees. */
+  freedBy(node: IrNode): number {
+    let bytes = 0
+    for (const root of this.roots.get(node)!) if (this.left.get(root) === 1 && !isStored(root.node)) bytes += bytesOf(root)
+    return bytes
+  }
+
+  run(node: IrNode): void {
+    for (const root of this.roots.get(node)!) this.left.set(root, this.left.get(root)! - 1)
+  }
 }
 
-const rootsRead = (node: IrNode): Set<IrValue> => new Set(node.inputs.map(rootOf))
-
 export function peakLiveBytes(nodes: readonly IrNode[], outputs: readonly IrValue[]): number {
-  const reads = readCounts(nodes, outputs)
+  const reads = new Reads(nodes, outputs)
   let live = 0
   let peak = 0
   for (const node of nodes) {
     if (node.op === 'reshape') continue
-    for (const output of node.outputs) live += bytesOf(output)
+    live += madeBy(node)
     peak = Math.max(peak, live)
-    for (const output of node.outputs) if (!reads.has(output)) live -= bytesOf(output)
-    for (const root of rootsRead(node)) {
-      const left = reads.get(root)! - 1
-      reads.set(root, left)
-      if (left === 0 && !isStored(root.node)) live -= bytesOf(root)
-    }
+    for (const output of node.outputs) if (!reads.isRead(output)) live -= bytesOf(output)
+    live -= reads.freedBy(node)
+    reads.run(node)
   }
   return peak
 }
 
+const madeBy = (node: IrNode): number => node.outputs.reduce((n, v) => n + bytesOf(v), 0)
+
 /** Longest list of ready nodes that is searched at each step; beyond it the earliest ones compete. */
-const readyWindow = 128
+const readyWindow = 64
 
 /** List scheduling: of the ready nodes, the one that frees most (or adds least) runs next; ties go to the traced order. */
 function smallestFirst(nodes: readonly IrNode[], outputs: readonly IrValue[]): IrNode[] {
-  const reads = readCounts(nodes, outputs)
+  const reads = new Reads(nodes, outputs)
   const waiting = new Map<IrNode, number>()
   const users = new Map<IrNode, IrNode[]>()
   const ready: IrNode[] = []
@@ -62,13 +82,13 @@ function smallestFirst(nodes: readonly IrNode[], outputs: readonly IrValue[]): I
     const sources = new Set(node.inputs.map((v) => v.node).filter((source) => !isStored(source)))
     waiting.set(node, sources.size)
     if (sources.size === 0) ready.push(node)
-    for (const source of sources) users.set(source, [...(users.get(source) ?? []), node])
+    for (const source of sources) appendTo(users, source, node)
   }
   const order: IrNode[] = []
   while (ready.length > 0) {
     const node = ready.splice(cheapest(ready, reads), 1)[0]
     order.push(node)
-    if (node.op !== 'reshape') for (const root of rootsRead(node)) reads.set(root, reads.get(root)! - 1)
+    if (node.op !== 'reshape') reads.run(node)
     for (const user of users.get(node) ?? []) {
       const left = waiting.get(user)! - 1
       waiting.set(user, left)
@@ -78,22 +98,21 @@ function smallestFirst(nodes: readonly IrNode[], outputs: readonly IrValue[]): I
   return order
 }
 
-function cheapest(ready: readonly IrNode[], reads: ReadonlyMap<IrValue, number>): number {
+function appendTo(lists: Map<IrNode, IrNode[]>, key: IrNode, node: IrNode): void {
+  const list = lists.get(key)
+  if (list) list.push(node)
+  else lists.set(key, [node])
+}
+
+function cheapest(ready: readonly IrNode[], reads: Reads): number {
   let best = 0
   let least = Number.POSITIVE_INFINITY
   for (let i = 0; i < Math.min(ready.length, readyWindow); i++) {
-    const growth = growthOf(ready[i], reads)
+    if (ready[i].op === 'reshape') return i
+    const growth = madeBy(ready[i]) - reads.freedBy(ready[i])
     if (growth < least) [best, least] = [i, growth]
   }
   return best
-}
-
-function growthOf(node: IrNode, reads: ReadonlyMap<IrValue, number>): number {
-  if (node.op === 'reshape') return Number.NEGATIVE_INFINITY
-  let growth = 0
-  for (const output of node.outputs) growth += bytesOf(output)
-  for (const root of rootsRead(node)) if (reads.get(root) === 1 && !isStored(root.node)) growth -= bytesOf(root)
-  return growth
 }
 
 function insertByPosition(ready: IrNode[], node: IrNode, position: ReadonlyMap<IrNode, number>): void {

@@ -1,5 +1,6 @@
 /** @file Regions: batched nodes of one extent and level run as one loop; what crosses their borders is stored or computed again. */
 import { type BatchAxes, type BatchedNode, isAnchor } from './batch-axes.js'
+import { isMappable } from './elementwise-ops.js'
 import { bytesOf, type IrGraph, type IrNode, type IrValue } from './ir.js'
 import type { CompileOptions } from './program.js'
 import { cutBatch, type SliceParts } from './slice-rows.js'
@@ -29,10 +30,14 @@ export function formRegions(graph: IrGraph, { labels, batched }: BatchAxes, opti
     const entry = batched.get(node)
     if (!entry) continue
     const key = `${entry.extent}/${entry.level}`
-    groups.set(key, [...(groups.get(key) ?? []), entry])
+    const group = groups.get(key)
+    if (group) group.push(entry)
+    else groups.set(key, [entry])
   }
   const kept = [...groups.values()].flatMap((nodes) => {
-    const cut = isWorthIt(nodes, typeof options.slicing === 'object' ? 1 : leastReusedRowBytes) ? cutBatch(nodes, nodes[0].extent, options) : undefined
+    const cut = isWorthIt(nodes, typeof options.slicing === 'object' ? 1 : leastReusedRowBytes)
+      ? cutBatch(nodes, nodes[0].extent, options)
+      : undefined
     return cut ? [{ nodes, cut, extent: nodes[0].extent, level: nodes[0].level, own: new Set(nodes.map((n) => n.node)) }] : []
   })
   kept.sort((a, b) => a.level - b.level || a.extent - b.extent)
@@ -64,7 +69,7 @@ function usedOutside(graph: IrGraph, labels: BatchAxes['labels'], regionOf: Read
   return stored
 }
 
-/** Stores what this region needs of earlier levels when that fits the budget; else lists the nodes to compute again. */
+/** Stores what this region needs of earlier levels when that fits the budget; gives the nodes to compute again. */
 function crossLevels(
   region: Region,
   labels: BatchAxes['labels'],
@@ -73,22 +78,26 @@ function crossLevels(
   stored: Set<IrValue>,
   budget: number,
 ): readonly BatchedNode[] {
-  const missing = (n: BatchedNode): IrValue[] =>
-    n.node.inputs.filter((v) => labels.has(v) && regionOf.has(v.node) && !region.own.has(v.node) && !stored.has(v))
-  const needed = new Set(region.nodes.flatMap(missing))
-  const bytes = [...needed].reduce((n, v) => n + bytesOf(v), 0)
-  if (bytes <= budget) {
-    for (const v of needed) stored.add(v)
-    return []
-  }
   const again = new Map<IrNode, BatchedNode>()
-  const open = [...needed].map((v) => v.node)
-  while (open.length > 0) {
-    const node = open.pop()!
-    if (again.has(node)) continue
-    const entry = batched.get(node)!
-    again.set(node, entry)
-    open.push(...missing(entry).map((v) => v.node))
+  const isMissing = (v: IrValue): boolean =>
+    labels.has(v) && regionOf.has(v.node) && !region.own.has(v.node) && !stored.has(v) && !again.has(v.node)
+  const needed = new Set(region.nodes.flatMap((n) => n.node.inputs.filter(isMissing)))
+  const repeat = (v: IrValue): void => {
+    for (const output of v.node.outputs) needed.delete(output)
+    again.set(v.node, batched.get(v.node)!)
+    for (const input of v.node.inputs) if (isMissing(input)) needed.add(input)
   }
+  // Values added while a set is walked are walked too.
+  for (const v of needed) if (isCheaperAgain(v, needed, isMissing)) repeat(v)
+  const bytes = [...needed].reduce((n, v) => n + bytesOf(v), 0)
+  if (bytes > budget) for (const v of needed) repeat(v)
+  for (const v of needed) stored.add(v)
   return [...again.values()]
+}
+
+/** An elementwise result (a mask, say) whose operands take no more room than itself beyond what is kept anyway. */
+function isCheaperAgain(v: IrValue, needed: ReadonlySet<IrValue>, isMissing: (v: IrValue) => boolean): boolean {
+  if (!isMappable(v.node.op)) return false
+  const extra = v.node.inputs.filter((input) => isMissing(input) && !needed.has(input))
+  return extra.reduce((n, input) => n + bytesOf(input), 0) <= bytesOf(v)
 }

@@ -78,7 +78,19 @@ function readValue(r: Reader): DecodedValue {
   const slots = r.u32()
   const [slotMul, slotAdd] = times(2, r.i32)
   r.u32()
-  return { dtype: dtypes[dtype], shape, storage, stepScalar: flags === 1, argument, offset, sliceStride, laneStride, slots, slotMul, slotAdd }
+  return {
+    dtype: dtypes[dtype],
+    shape,
+    storage,
+    stepScalar: flags === 1,
+    argument,
+    offset,
+    sliceStride,
+    laneStride,
+    slots,
+    slotMul,
+    slotAdd,
+  }
 }
 
 function readInstruction(r: Reader): DecodedInstruction {

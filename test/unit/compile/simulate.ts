@@ -39,7 +39,8 @@ class Machine {
     new Uint8Array(whole.buffer).set(this.program.constants.subarray(v.offset, v.offset + whole.byteLength))
     // Slices of a constant lie behind it; other constants in that range are loaded again by their own values.
     const count = v.sliceStride > 0 ? whole.length : sizeOf(v.shape)
-    for (let i = 0; i < count; i++) if (v.sliceStride === 0 || Number.isNaN(this.memories[1][v.offset + i * e])) this.memories[1][v.offset + i * e] = whole[i]
+    for (let i = 0; i < count; i++)
+      if (v.sliceStride === 0 || Number.isNaN(this.memories[1][v.offset + i * e])) this.memories[1][v.offset + i * e] = whole[i]
   }
 
   private address(v: DecodedValue, c: Cursor): { memory: Float64Array; at: number } {
@@ -70,7 +71,11 @@ class Machine {
     const outputs = i.outputs.map((v) => this.program.values[v])
     if (i.op === 'accumulate') {
       const before = c.firstSlice ? undefined : this.read(outputs[0], c).data
-      this.write(outputs[0], c, inputs[0].data.map((x, k) => x + (before?.[k] ?? 0)))
+      this.write(
+        outputs[0],
+        c,
+        inputs[0].data.map((x, k) => x + (before?.[k] ?? 0)),
+      )
       return
     }
     const made = run(i, inputs, outputs)
@@ -90,7 +95,8 @@ class Machine {
         const first = Math.floor((lane * slices) / lanes)
         for (let slice = first; slice < Math.floor(((lane + 1) * slices) / lanes); slice++) {
           this.memories[3].fill(Number.NaN)
-          for (const inner of instructions.slice(i + 1, i + 1 + body)) this.execute(inner, { step, slice, lane, firstSlice: slice === first })
+          for (const inner of instructions.slice(i + 1, i + 1 + body))
+            this.execute(inner, { step, slice, lane, firstSlice: slice === first })
         }
       }
       i += body
@@ -133,7 +139,11 @@ function run(i: DecodedInstruction, inputs: readonly RefTensor[], outputs: reado
 }
 
 /** Runs `steps` replays. `args` holds the start contents per argument (absent: NaN); returns the contents afterwards. */
-export function simulate(program: Program, args: readonly (ArrayLike<number> | undefined)[], { steps = 1, startStep = 0 } = {}): Float64Array[] {
+export function simulate(
+  program: Program,
+  args: readonly (ArrayLike<number> | undefined)[],
+  { steps = 1, startStep = 0 } = {},
+): Float64Array[] {
   const memories = program.arguments.map(({ dtype, shape, slots }, i) => {
     const e = bytesPerElement(dtype)
     const memory = poisoned(Math.max(slots, 1) * sizeOf(shape) * e)

@@ -1,0 +1,135 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { describe as describeProgram, peakBytes } from '../../../src/engine/compile/cost.js'
+import { type CompileOptions, compile } from '../../../src/engine/compile/pipeline.js'
+import type { Value } from '../../../src/engine/graph/node.js'
+import * as ops from '../../../src/engine/ops/index.js'
+import type { Shape } from '../../../src/engine/tensor/shape.js'
+import { spec, type Traced, trace } from '../../../src/engine/trace/trace.js'
+import { checkAgainstInterpreter } from './compare.js'
+import { decode } from './decode.js'
+import { dmStep, trainStep } from './graphs.js'
+
+const instructionsOf = (traced: Traced, options: CompileOptions = {}) => decode(compile(traced, options).bytes).instructions
+const opsOf = (traced: Traced, options?: CompileOptions): string[] => instructionsOf(traced, options).map((i) => i.op)
+const of = (f: (x: Value) => Value, shape: Shape = [4, 6]): Traced => trace((x) => f(x), [spec(shape)])
+
+describe('simplify', () => {
+  it.each<[string, (x: Value) => Value]>([
+    ['adding zero', (x) => ops.add(x, 0)],
+    ['multiplying by a broadcast one', (x) => ops.mul(ops.onesLike(x), x)],
+    ['two negations', (x) => ops.neg(ops.neg(x))],
+    ['two transposes', (x) => ops.transpose(ops.transpose(x, [1, 0]), [1, 0])],
+    ['reshapes there and back', (x) => ops.reshape(ops.reshape(x, [24]), [4, 6])],
+    ['a sum over an axis of one', (x) => ops.sum(ops.reshape(x, [4, 1, 6]), { axes: [1] })],
+    ['a slice of everything', (x) => ops.slice(x, [0, 0])],
+    ['the power one', (x) => ops.pow(x, 1)],
+  ])('removes %s', (_, f) => expect(opsOf(of(f))).toEqual(['copy']))
+
+  it('keeps what an identity broadcasts', () => {
+    const traced = trace((x) => ops.mul(x, ops.full([3, 2], 1)), [spec([2])])
+    checkAgainstInterpreter(traced)
+    expect(opsOf(traced)).toEqual(['broadcast'])
+  })
+  it('folds constants', () => expect(opsOf(trace(() => ops.sum(ops.exp(ops.constant([1, 2, 3], [3]))), []))).toEqual(['copy']))
+  it('drops what no output needs', () => {
+    const traced = trace(
+      (x) => {
+        ops.exp(x)
+        return ops.log(x)
+      },
+      [spec([4])],
+    )
+    expect(opsOf(traced)).toEqual(['log'])
+  })
+})
+
+describe('fuse', () => {
+  it('makes one map of a chain', () => expect(opsOf(of((x) => ops.exp(ops.mul(ops.add(x, 1), ops.tanh(x)))))).toEqual(['map']))
+  it('takes broadcasts in as inputs', () => {
+    const traced = trace((x, row) => ops.exp(ops.add(x, ops.broadcast(ops.reshape(row, [1, 6]), [4, 6]))), [spec([4, 6]), spec([6])])
+    checkAgainstInterpreter(traced)
+    expect(opsOf(traced)).toEqual(['map'])
+  })
+  it('gives several outputs from one map', () => {
+    const traced = trace(
+      (p, v, g) => {
+        const next = ops.add(ops.mul(v, 0.9), g)
+        return [ops.sub(p, ops.mul(next, 0.1)), next]
+      },
+      [spec([5]), spec([5]), spec([5])],
+    )
+    checkAgainstInterpreter(traced, { donate: { 0: 0, 1: 1 } })
+    expect(opsOf(traced, { donate: { 0: 0, 1: 1 } })).toEqual(['map'])
+  })
+  it('never makes groups that wait for each other', () => {
+    const traced = of((x) => {
+      const a = ops.exp(x)
+      const normal = ops.div(a, ops.sum(a, { axes: [1], keep: true }))
+      return ops.add(ops.mul(normal, a), ops.sub(ops.sum(normal, { axes: [1], keep: true }), a))
+    })
+    checkAgainstInterpreter(traced)
+  })
+  it('splits long chains', () => {
+    const traced = of((x) => Array.from({ length: 120 }, (_, i) => i).reduce((v, i) => ops.add(ops.mul(v, 0.9), i / 100), x))
+    checkAgainstInterpreter(traced)
+    expect(opsOf(traced).length).toBeGreaterThan(2)
+  })
+})
+
+/** Random expressions over a few shapes that broadcast, reduce, reshape and fuse. */
+const unary: ((x: Value) => Value)[] = [
+  (x) => ops.tanh(x),
+  (x) => ops.neg(x),
+  (x) => ops.mul(x, 0.5),
+  (x) => ops.reshape(ops.reshape(x, [-1]), x.shape),
+  (x) => ops.broadcast(ops.sum(x, { axes: [0], keep: true }), x.shape),
+  (x) => ops.transpose(ops.transpose(x, [1, 0]), [1, 0]),
+  (x) => ops.reverse(x, [1]),
+  (x) => ops.add(x, ops.sum(x, { axes: [1], keep: true })),
+  (x) => ops.slice(ops.concat([x, x], 0), [1, 0], [x.shape[0] + 1, x.shape[1]]),
+  (x) => ops.relu(ops.reshape(ops.gather(x, ops.cast(ops.full([x.shape[0]], 1), 'i32')), x.shape)),
+]
+const binary: ((a: Value, b: Value) => Value)[] = [ops.add, ops.sub, ops.mul, ops.maximum, (a, b) => ops.select(ops.greater(a, b), a, b)]
+
+describe('the whole compiler', () => {
+  it('computes random graphs', () => {
+    const step = fc.tuple(fc.nat(), fc.nat(), fc.nat(), fc.boolean())
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 30 }), fc.nat(), (steps, last) => {
+        const traced = trace(
+          (x, y) => {
+            const made: Value[] = [x, y]
+            for (const [f, a, b, isUnary] of steps) {
+              const left = made[a % made.length]
+              made.push(isUnary ? unary[f % unary.length](left) : ops.tanh(binary[f % binary.length](left, made[b % made.length])))
+            }
+            return [made.at(-1)!, made[last % made.length], made[2]]
+          },
+          [spec([4, 6]), spec([4, 6])],
+        )
+        checkAgainstInterpreter(traced)
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('gives the same bytes each time', () => {
+    expect(compile(dmStep(16, 8), { slicing: { rows: 4 } }).bytes).toEqual(compile(dmStep(16, 8), { slicing: { rows: 4 } }).bytes)
+  })
+
+  it('writes arguments last', () => {
+    const { values, instructions } = decode(compile(trainStep(16), { slicing: { rows: 4 } }).bytes)
+    const writes = instructions.map((i) => i.outputs.some((v) => values[v].storage === 2))
+    expect(writes.slice(writes.indexOf(true)).every((w) => w)).toBe(true)
+  })
+
+  it('says what a program costs', () => {
+    const program = compile(dmStep(16, 8), { slicing: { rows: 4 } })
+    expect(describeProgram(program)).toMatch(/loop loop0: 4 slices of 4 rows on 4 lanes/)
+    expect(peakBytes(program, 2)).toBe(program.plan.arenaBytes + program.plan.constantBytes + 2 * program.plan.localBytesPerWorker)
+    expect(JSON.parse(JSON.stringify(program.plan))).toEqual(program.plan)
+    // Twice the products of both convolutions on both batches, at least.
+    expect(program.plan.flops).toBeGreaterThan(2 * 24 * (64 * 9 * 16 + 16 * 9 * 16))
+  })
+})
