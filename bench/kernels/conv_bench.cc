@@ -28,7 +28,8 @@ double seconds() {
 }
 
 // Best of `rounds` timings; each repeats f until it lasts 20 ms, so that one slice is timed hot.
-template <typename F> double best_seconds(const F& f) {
+template <typename F>
+double best_seconds(const F& f) {
   constexpr int rounds = 5;
   double best = 1e30;
   for (int round = 0; round < rounds; ++round) {
@@ -48,14 +49,18 @@ template <typename F> double best_seconds(const F& f) {
 double measure_peak() {
   constexpr int kChains = 12;
   constexpr long kSteps = 400000;
-  vf sum[kChains] = {};
+  vf sum[kChains];
   volatile float seed = 1e-9f;
   const vf a = splat(1.f - seed), b = splat(seed);
+  for (int k = 0; k < kChains; ++k) sum[k] = splat(seed * float(k));  // equal chains would be merged into one
   const double time = best_seconds([&] {
+    vf chain[kChains];  // a copy: what a lambda captures by reference stays in memory
+    for (int k = 0; k < kChains; ++k) chain[k] = sum[k];
     for (long i = 0; i < kSteps; ++i) {
 #pragma GCC unroll 12
-      for (int k = 0; k < kChains; ++k) sum[k] = sum[k] * a + b;
+      for (int k = 0; k < kChains; ++k) chain[k] = chain[k] * a + b;
     }
+    for (int k = 0; k < kChains; ++k) sum[k] = chain[k];
   });
   float total = 0;
   for (const vf& v : sum) total += v[0];
@@ -92,7 +97,8 @@ struct OneThread : Exec {
   }
 };
 
-double time_kernel(const Kernel& kernel, const std::vector<TensorRef>& in, const std::vector<TensorRef>& out, const std::vector<double>& attrs) {
+double time_kernel(const Kernel& kernel, const std::vector<TensorRef>& in, const std::vector<TensorRef>& out,
+                   const std::vector<double>& attrs) {
   const KernelArgs args{0, in.data(), int(in.size()), out.data(), int(out.size()), attrs.data(), int(attrs.size())};
   const Status status = kernel.check(args);
   if (!status.ok()) {
@@ -105,7 +111,8 @@ double time_kernel(const Kernel& kernel, const std::vector<TensorRef>& in, const
 
 void bench_layer(int64_t channels, int64_t filters, int64_t side, int64_t images, double peak) {
   const std::vector<int64_t> map_x{1, images, side, side, channels}, map_y{1, images, side, side, filters};
-  Buffer x(map_x), dx(map_x), y(map_y), dy(map_y), w({1, 3, 3, channels, filters}), dw({1, 3, 3, channels, filters}), bias({1, filters}), db({1, filters});
+  Buffer x(map_x), dx(map_x), y(map_y), dy(map_y), w({1, 3, 3, channels, filters}), dw({1, 3, 3, channels, filters}), bias({1, filters}),
+      db({1, filters});
   const double flops = 2.0 * double(images * side * side) * double(channels * filters) * 9;
   const int64_t padded_filters = (filters + 31) / 32 * 32, padded_channels = (channels + 31) / 32 * 32;
   for (int algorithm = 0; algorithm <= (channels >= 8 ? 1 : 0); ++algorithm) {
@@ -124,7 +131,6 @@ void bench_layer(int64_t channels, int64_t filters, int64_t side, int64_t images
     std::fflush(stdout);
   }
 }
-
 
 int main(int argc, char** argv) {
   const int64_t whole = argc > 1 ? std::atoll(argv[1]) : 32, slice = argc > 2 ? std::atoll(argv[2]) : 8;

@@ -106,7 +106,8 @@ struct ConvCase {
 };
 
 // Calls f(x index, w index, y index) for every product of the convolution.
-template <typename F> void each_product(const ConvCase& c, const F& f) {
+template <typename F>
+void each_product(const ConvCase& c, const F& f) {
   for (int64_t gn = 0; gn < c.groups * c.images; ++gn)
     for (int64_t i = 0; i < c.out_height(); ++i)
       for (int64_t j = 0; j < c.out_width(); ++j)

@@ -1,5 +1,6 @@
-// conv2d and conv2d_input_grad: the same two engines with the roles of the maps exchanged.
+// conv2d and conv2d_input_grad: the same two engines with the roles of the maps exchanged, and a third for gradients into few channels.
 #include "native/cpu/kernels/conv_direct.h"
+#include "native/cpu/kernels/conv_input_grad_narrow.h"
 #include "native/cpu/kernels/conv_winograd_forward.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
@@ -15,6 +16,8 @@ Status check_conv2d_input_grad(const KernelArgs& args) {
   return read_conv2d_input_grad(args, &g);
 }
 
+bool uses_narrow(const ConvGeometry& g) { return !g.winograd && narrow_input_grad(g.channels); }
+
 int64_t engine_scratch(const ConvGeometry& g, ConvRole role) {
   return g.winograd ? winograd_scratch_bytes(g, role) : direct_scratch_bytes(g, role);
 }
@@ -26,7 +29,8 @@ int64_t conv2d_scratch(const KernelArgs& args) {
 
 int64_t conv2d_input_grad_scratch(const KernelArgs& args) {
   ConvGeometry g;
-  return read_conv2d_input_grad(args, &g).ok() ? engine_scratch(g, ConvRole::input_grad) : 0;
+  if (!read_conv2d_input_grad(args, &g).ok()) return 0;
+  return uses_narrow(g) ? narrow_input_grad_scratch_bytes(g) : engine_scratch(g, ConvRole::input_grad);
 }
 
 void run_engine(const ConvGeometry& g, ConvRole role, const KernelArgs& args, const float* bias, Exec& exec) {
@@ -44,7 +48,11 @@ Status run_conv2d(const KernelArgs& args, Exec& exec) {
 Status run_conv2d_input_grad(const KernelArgs& args, Exec& exec) {
   ConvGeometry g;
   ALUDEL_RETURN_IF_ERROR(read_conv2d_input_grad(args, &g));
-  run_engine(g, ConvRole::input_grad, args, nullptr, exec);
+  if (uses_narrow(g)) {
+    run_narrow_input_grad(g, args.in[0].as<const float>(), args.in[1].as<const float>(), args.out[0].as<float>(), exec);
+  } else {
+    run_engine(g, ConvRole::input_grad, args, nullptr, exec);
+  }
   return {};
 }
 

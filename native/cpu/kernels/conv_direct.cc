@@ -200,12 +200,6 @@ void resolve_rows(const DirectConv& d, const Phase& phase, int64_t first, int64_
   }
 }
 
-ALUDEL_INLINE void copy_floats(const float* from, float* to, int64_t count) {
-  int64_t i = 0;
-  for (; i + VW <= count; i += VW) store(to + i, load(from + i));
-  for (; i < count; ++i) to[i] = from[i];
-}
-
 // Packs each pixel's taps into one row and points rows[tile][kRows] at them. A kernel row of a forward convolution is contiguous in NHWC.
 void pack_rows(const DirectConv& d, const Phase& phase, int64_t first, int64_t count, const float* in, float* out, const Scratch& s) {
   PixelWalk at;
@@ -215,8 +209,8 @@ void pack_rows(const DirectConv& d, const Phase& phase, int64_t first, int64_t c
   for (int64_t pixel = 0; pixel < count; ++pixel, at.next(phase)) {
     const int64_t i = at.i * phase.in_row_step, j = at.j * phase.in_column_step, map = at.image * d.in_height;
     float* row = s.packed + pixel * length;
-    const bool interior = i + phase.min_row >= 0 && i + phase.max_row < d.in_height && j + phase.min_column >= 0 &&
-                          j + phase.max_column < d.in_width;
+    const bool interior =
+        i + phase.min_row >= 0 && i + phase.max_row < d.in_height && j + phase.min_column >= 0 && j + phase.max_column < d.in_width;
     const int64_t run = interior && contiguous ? d.kernel_width : 1;
     for (int64_t t = 0; t < phase.taps; t += run) {
       const int64_t r = i + s.taps[t].row, c = j + s.taps[t].column;
@@ -231,15 +225,16 @@ void pack_rows(const DirectConv& d, const Phase& phase, int64_t first, int64_t c
 // What one register tile needs besides its row pointers.
 struct TileJob {
   const Tap* taps;
-  int64_t tap_count;     // 1 when packed
-  int64_t reduction;     // floats per row
-  const float* panel;    // this block's weights
-  const float* bias;     // this block's bias
-  int64_t channel0;      // first output channel of the block
-  int64_t channels;      // true channels in the block
+  int64_t tap_count;   // 1 when packed
+  int64_t reduction;   // floats per row
+  const float* panel;  // this block's weights
+  const float* bias;   // this block's bias
+  int64_t channel0;    // first output channel of the block
+  int64_t channels;    // true channels in the block
 };
 
-template <int P> void compute_tile(const TileJob& job, const float* const* rows, float* const* out, int64_t valid_rows) {
+template <int P>
+void compute_tile(const TileJob& job, const float* const* rows, float* const* out, int64_t valid_rows) {
   vf sum[P][kVectors];
 #pragma GCC unroll 2
   for (int v = 0; v < kVectors; ++v) {

@@ -17,7 +17,8 @@ Status check_tensor(const char* op, const char* name, const TensorRef& tensor, i
   for (int i = 0; i < rank; ++i) {
     const int64_t dim = tensor.dims[i];
     if (dim < 1 || dim > kMaxDim) {
-      return fail(Code::invalid_program, "%s: dimension %d of %s must be 1..%lld, got %lld", op, i, name, (long long)kMaxDim, (long long)dim);
+      return fail(Code::invalid_program, "%s: dimension %d of %s must be 1..%lld, got %lld", op, i, name, (long long)kMaxDim,
+                  (long long)dim);
     }
     // Both factors are bounded, so this product cannot overflow before it is refused.
     elements *= dim;
@@ -80,8 +81,8 @@ Status read_weights(const char* op, const TensorRef& w, ConvRole role, ConvGeome
   const int64_t points = g->winograd ? kWinogradPoints : side * side;
   if (w.dims[0] != g->groups || w.dims[1] != points || w.dims[2] != reduced || w.dims[3] != produced) {
     return fail(Code::invalid_program, "%s: prepared w must be [%lld,%lld,%lld,%lld], got [%lld,%lld,%lld,%lld]", op, (long long)g->groups,
-                (long long)points, (long long)reduced, (long long)produced, (long long)w.dims[0], (long long)w.dims[1], (long long)w.dims[2],
-                (long long)w.dims[3]);
+                (long long)points, (long long)reduced, (long long)produced, (long long)w.dims[0], (long long)w.dims[1],
+                (long long)w.dims[2], (long long)w.dims[3]);
   }
   g->kernel_height = g->kernel_width = side;
   return {};

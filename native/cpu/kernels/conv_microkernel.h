@@ -19,7 +19,8 @@ struct ScratchCursor {
   uintptr_t base;
   int64_t bytes = 0;
 
-  template <typename T> ALUDEL_INLINE T* take(int64_t count) {
+  template <typename T>
+  ALUDEL_INLINE T* take(int64_t count) {
     T* piece = reinterpret_cast<T*>(base + static_cast<uintptr_t>(bytes));
     bytes += round_up(count * int64_t(sizeof(T)), 64);
     return piece;
@@ -43,6 +44,21 @@ ALUDEL_INLINE void inner_products(vf (&sum)[P][kVectors], const float* const* ro
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) sum[p][v] += a * w[v];
     }
+  }
+}
+
+// out[p] = panel-weighted sums of rows p < P, rows and results a fixed stride apart; whole blocks are stored.
+template <int P>
+ALUDEL_INLINE void inner_tile(const float* a, int64_t a_row, const float* panel, int64_t count, float* out, int64_t out_row) {
+  const float* rows[P];
+#pragma GCC unroll 16
+  for (int p = 0; p < P; ++p) rows[p] = a + p * a_row;
+  vf sum[P][kVectors] = {};
+  inner_products<P>(sum, rows, panel, count);
+#pragma GCC unroll 16
+  for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) store(out + p * out_row + v * VW, sum[p][v]);
   }
 }
 
@@ -81,6 +97,12 @@ ALUDEL_INLINE void store_part(float* out, const vf (&block)[kVectors], int64_t c
   float lanes[kBlock];
   for (int v = 0; v < kVectors; ++v) store(lanes + v * VW, block[v]);
   for (int64_t i = 0; i < count; ++i) out[i] = lanes[i];
+}
+
+ALUDEL_INLINE void copy_floats(const float* from, float* to, int64_t count) {
+  int64_t i = 0;
+  for (; i + VW <= count; i += VW) store(to + i, load(from + i));
+  for (; i < count; ++i) to[i] = from[i];
 }
 
 ALUDEL_INLINE vf load_part(const float* p, int64_t count) {

@@ -40,10 +40,16 @@ Status run(const KernelArgs& args, Exec& exec) {
   float* prepared = args.out[0].as<float>();
   parallel_for(exec, g.groups * blocks, [&](int64_t task, void*) {
     const int64_t group = task / blocks, block = task % blocks;
-    const WeightSource source{weights + group * taps * g.channels * g.filters, g.kernel_height, g.kernel_width, g.channels, g.filters, g.role};
+    const WeightSource source{
+        weights + group * taps * g.channels * g.filters, g.kernel_height, g.kernel_width, g.channels, g.filters, g.role};
     const int64_t panel = source.reduced() * kBlock;
     if (g.winograd) {
       pack_winograd_block(source, block, prepared + (group * blocks + block) * kWinogradPoints * panel);
+    } else if (g.role == ConvRole::input_grad && narrow_input_grad(g.channels)) {
+      const WeightSource flat = taps_as_channels(source);
+      const int64_t flat_blocks = ceil_div(flat.channels, kBlock);
+      float* out = prepared + group * blocks * taps * panel;
+      for (int64_t b = block; b < flat_blocks; b += blocks) pack_direct_block(flat, b, out + b * panel);
     } else {
       pack_direct_block(source, block, prepared + (group * blocks + block) * taps * panel);
     }

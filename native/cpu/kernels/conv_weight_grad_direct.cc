@@ -16,7 +16,7 @@ WeightGradSplit make_split(const ConvGeometry& g) {
   const bool split = worth_splitting(g);
   WeightGradSplit s;
   s.channels = split && !packed(g) ? round_up(ceil_div(g.channels, 2), kRows) : g.channels;
-  s.filters = split ? round_up(ceil_div(g.filters, packed(g) ? 4 : 2), kBlock) : g.filters;
+  s.filters = split ? round_up(ceil_div(g.filters, 2), kBlock) : g.filters;
   s.channel_parts = ceil_div(g.channels, s.channels);
   s.filter_parts = ceil_div(g.filters, s.filters);
   return s;
@@ -108,6 +108,10 @@ void pack_tap_rows(const ConvGeometry& g, const BandPosition& at, const float* x
           const int64_t row = i * g.stride_height - g.pad_height + r;
           const bool valid = row >= 0 && row < g.height && inside1 > inside0;
           const int64_t before = (valid ? inside0 : g.kernel_width) * g.channels, end = (valid ? inside1 : g.kernel_width) * g.channels;
+          if (before == 0 && end == g.kernel_width * g.channels) {
+            copy_floats(x + ((n * g.height + row) * g.width + column0) * g.channels, to, end);
+            continue;
+          }
           const float* from = valid ? x + ((n * g.height + row) * g.width + column0 + inside0) * g.channels : x;
           for (int64_t c = 0; c < before; ++c) to[c] = 0;
           for (int64_t c = before; c < end; ++c) to[c] = from[c - before];

@@ -21,7 +21,8 @@ struct WinogradConv {
 
 WinogradConv make_winograd(const ConvGeometry& g, ConvRole role) {
   const bool forward = role == ConvRole::forward;
-  return {make_tile_grid(g.images, g.height, g.width), forward ? g.channels : g.filters, forward ? g.filters : g.channels, role, g.prepared};
+  return {make_tile_grid(g.images, g.height, g.width), forward ? g.channels : g.filters, forward ? g.filters : g.channels, role,
+          g.prepared};
 }
 
 // Blocks of output channels handled at once: all of them with prepared weights, otherwise as many as U's share of scratch holds.
@@ -59,19 +60,6 @@ Scratch carve(const WinogradConv& w, ScratchCursor& cursor) {
   return s;
 }
 
-template <int P> void multiply_tile(const float* v, int64_t v_row, const float* u, int64_t channels, float* m, int64_t m_row) {
-  const float* rows[P];
-#pragma GCC unroll 16
-  for (int p = 0; p < P; ++p) rows[p] = v + p * v_row;
-  vf sum[P][kVectors] = {};
-  inner_products<P>(sum, rows, u, channels);
-#pragma GCC unroll 16
-  for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 2
-    for (int k = 0; k < kVectors; ++k) store(m + p * m_row + k * VW, sum[p][k]);
-  }
-}
-
 // M = V U for blocks [block0, block0 + blocks). Scratch rows exist for a whole last tile; what it computes beyond `tiles` is not read.
 void multiply_points(const WinogradConv& w, const Scratch& s, const float* u, int64_t block0, int64_t blocks, int64_t tiles) {
   for (int64_t point = 0; point < kWinogradPoints; ++point) {
@@ -81,9 +69,9 @@ void multiply_points(const WinogradConv& w, const Scratch& s, const float* u, in
       float* m = s.m.data + point * s.m.plane + (block0 + block) * kBlock;
       for (int64_t tile = 0; tile < tiles; tile += kRows) {
         if (tiles - tile <= kHalfRows) {
-          multiply_tile<kHalfRows>(v + tile * s.v.row, s.v.row, panel, w.in_channels, m + tile * s.m.row, s.m.row);
+          inner_tile<kHalfRows>(v + tile * s.v.row, s.v.row, panel, w.in_channels, m + tile * s.m.row, s.m.row);
         } else {
-          multiply_tile<kRows>(v + tile * s.v.row, s.v.row, panel, w.in_channels, m + tile * s.m.row, s.m.row);
+          inner_tile<kRows>(v + tile * s.v.row, s.v.row, panel, w.in_channels, m + tile * s.m.row, s.m.row);
         }
       }
     }

@@ -38,12 +38,14 @@ ALUDEL_INLINE void locate_patch(const float* map, const TileGrid& grid, int64_t 
   }
 }
 
-template <bool whole> ALUDEL_INLINE vf load_channels(const float* p, int64_t count) {
+template <bool whole>
+ALUDEL_INLINE vf load_channels(const float* p, int64_t count) {
   if constexpr (whole) return load(p);
   return load_part(p, count);
 }
 
-template <bool whole> ALUDEL_INLINE void input_vector(const float* const (&patch)[36], int64_t channel, int64_t left, float* v, int64_t plane) {
+template <bool whole>
+ALUDEL_INLINE void input_vector(const float* const (&patch)[36], int64_t channel, int64_t left, float* v, int64_t plane) {
   vf half[6][6];  // [column][point]
 #pragma GCC unroll 6
   for (int j = 0; j < 6; ++j) {
