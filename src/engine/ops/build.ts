@@ -3,7 +3,7 @@ import { AludelError, expected } from '../../errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { Attrs, Value } from '../graph/node.js'
 import type { DType } from '../tensor/dtype.js'
-import { formatShape, type Shape, sameShape, sizeOf } from '../tensor/shape.js'
+import { formatShape, type Shape, sizeOf } from '../tensor/shape.js'
 import type { Opcode } from './opcodes.js'
 
 const ambient: Graph[] = []
@@ -79,6 +79,3 @@ export function constantValue(v: Value): number | undefined {
   if (op === 'broadcast') return constantValue(inputs[0])
   return op === 'constant' && sizeOf(v.shape) === 1 ? (attrs.data as readonly number[])[0] : undefined
 }
-
-/** `x` unchanged when its shape is already `shape`. */
-export const hasShape = (x: Value, shape: Shape): boolean => sameShape(x.shape, shape)

@@ -4,7 +4,7 @@ import type { Opcode } from './opcodes.js'
 export const unaryFunctions = {
   neg: (x) => -x,
   abs: Math.abs,
-  sign: (x) => (x > 0 ? 1 : x < 0 ? -1 : 0),
+  sign: (x) => (x > 0 ? 1 : x < 0 ? -1 : x),
   exp: Math.exp,
   log: Math.log,
   sqrt: Math.sqrt,
