@@ -58,7 +58,9 @@ ALUDEL_HD ALUDEL_INLINE float float_of(uint32_t bits) {
   return x;
 }
 
-ALUDEL_HD ALUDEL_INLINE float uniform_of(uint32_t word) { return static_cast<float>(static_cast<int32_t>(word >> 8)) * 5.9604644775390625e-8f; }
+ALUDEL_HD ALUDEL_INLINE float uniform_of(uint32_t word) {
+  return static_cast<float>(static_cast<int32_t>(word >> 8)) * 5.9604644775390625e-8f;
+}
 
 // -2 log u of the recipe: the squared radius. Zero (never negative) at u = 1.
 ALUDEL_HD ALUDEL_INLINE float normal_radius_squared(uint32_t word) {

@@ -35,24 +35,44 @@ struct Tensor {
     for (int64_t d : dims) n *= d;
     return n;
   }
-  template <typename T> T* as() { return reinterpret_cast<T*>(bytes.data()); }
-  template <typename T> const T* as() const { return reinterpret_cast<const T*>(bytes.data()); }
+  template <typename T>
+  T* as() {
+    return reinterpret_cast<T*>(bytes.data());
+  }
+  template <typename T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(bytes.data());
+  }
   double get(int64_t i) const {
     switch (dtype) {
-      case DType::f32: return double(as<float>()[i]);
-      case DType::f64: return as<double>()[i];
-      case DType::i32: return as<int32_t>()[i];
-      case DType::u32: return as<uint32_t>()[i];
-      default: return as<uint8_t>()[i];
+      case DType::f32:
+        return double(as<float>()[i]);
+      case DType::f64:
+        return as<double>()[i];
+      case DType::i32:
+        return as<int32_t>()[i];
+      case DType::u32:
+        return as<uint32_t>()[i];
+      default:
+        return as<uint8_t>()[i];
     }
   }
   void set(int64_t i, double v) {
     switch (dtype) {
-      case DType::f32: as<float>()[i] = float(v); break;
-      case DType::f64: as<double>()[i] = v; break;
-      case DType::i32: as<int32_t>()[i] = int32_t(v); break;
-      case DType::u32: as<uint32_t>()[i] = uint32_t(v); break;
-      default: as<uint8_t>()[i] = uint8_t(v);
+      case DType::f32:
+        as<float>()[i] = float(v);
+        break;
+      case DType::f64:
+        as<double>()[i] = v;
+        break;
+      case DType::i32:
+        as<int32_t>()[i] = int32_t(v);
+        break;
+      case DType::u32:
+        as<uint32_t>()[i] = uint32_t(v);
+        break;
+      default:
+        as<uint8_t>()[i] = uint8_t(v);
     }
   }
   TensorRef ref(bool with_data) const {
@@ -111,7 +131,9 @@ struct Call {
   int opcode = 0;
   bool first_slice = false;
 
-  Status check() const { return with(false, [&](const KernelArgs& args) { return kernel->check(args); }); }
+  Status check() const {
+    return with(false, [&](const KernelArgs& args) { return kernel->check(args); });
+  }
   Status run(int threads) const {
     return with(true, [&](const KernelArgs& args) {
       FakeExec exec(threads, kernel->scratch_bytes ? kernel->scratch_bytes(args) : 0);
@@ -150,11 +172,15 @@ inline bool run_all(const Call& call, const std::string& what) {
   return true;
 }
 
-inline void refuses(const Call& call, const std::string& what) { expect(call.check().code == Code::invalid_program, what + ": check accepts it"); }
+inline void refuses(const Call& call, const std::string& what) {
+  expect(call.check().code == Code::invalid_program, what + ": check accepts it");
+}
 
 // |got - want| <= tolerance * (1 + |want|); infinities and NaN must match.
 inline void near(double got, double want, double tolerance, const std::string& what) {
-  bool ok = std::isnan(want) ? std::isnan(got) : std::isinf(want) ? got == want : std::fabs(got - want) <= tolerance * (1 + std::fabs(want));
+  bool ok = std::isnan(want)   ? std::isnan(got)
+            : std::isinf(want) ? got == want
+                               : std::fabs(got - want) <= tolerance * (1 + std::fabs(want));
   if (!ok) expect(false, what + ": got " + std::to_string(got) + ", expected " + std::to_string(want));
 }
 

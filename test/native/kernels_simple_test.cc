@@ -10,11 +10,11 @@
 #include "test/native/kernel_harness.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
-extern const Kernel kernel_elementwise, kernel_map, kernel_cast, kernel_sum, kernel_max, kernel_argmax, kernel_reshape, kernel_copy, kernel_transpose,
-    kernel_broadcast, kernel_slice, kernel_reverse, kernel_pad, kernel_concat, kernel_iota, kernel_matmul, kernel_log_softmax, kernel_softmax_ce,
-    kernel_softmax_ce_grad, kernel_softmax_ce_grad_grad, kernel_one_hot, kernel_gather, kernel_scatter_add, kernel_image_gather, kernel_augment,
-    kernel_augment_linear, kernel_augment_transpose, kernel_random_uniform, kernel_random_normal, kernel_random_permutation, kernel_accumulate,
-    kernel_lane_sum;
+extern const Kernel kernel_elementwise, kernel_map, kernel_cast, kernel_sum, kernel_max, kernel_argmax, kernel_reshape, kernel_copy,
+    kernel_transpose, kernel_broadcast, kernel_slice, kernel_reverse, kernel_pad, kernel_concat, kernel_iota, kernel_matmul,
+    kernel_log_softmax, kernel_softmax_ce, kernel_softmax_ce_grad, kernel_softmax_ce_grad_grad, kernel_one_hot, kernel_gather,
+    kernel_scatter_add, kernel_image_gather, kernel_augment, kernel_augment_linear, kernel_augment_transpose, kernel_random_uniform,
+    kernel_random_normal, kernel_random_permutation, kernel_accumulate, kernel_lane_sum;
 }
 
 namespace aludel::testing {
@@ -43,37 +43,65 @@ int64_t broadcast_index(const Dims& dims, const Dims& out, int64_t flat) {
 
 double scalar_op(Opcode op, double a, double b, double c) {
   switch (op) {
-    case Opcode::neg: return -a;
-    case Opcode::abs: return std::fabs(a);
-    case Opcode::sign: return a > 0 ? 1 : a < 0 ? -1 : a;
-    case Opcode::exp: return std::exp(a);
-    case Opcode::log: return std::log(a);
-    case Opcode::sqrt: return std::sqrt(a);
-    case Opcode::rsqrt: return 1 / std::sqrt(a);
-    case Opcode::reciprocal: return 1 / a;
-    case Opcode::square: return a * a;
-    case Opcode::tanh: return std::tanh(a);
-    case Opcode::sigmoid: return 1 / (1 + std::exp(-a));
-    case Opcode::relu: return std::isnan(a) ? a : a > 0 ? a : 0;
-    case Opcode::floor: return std::floor(a);
-    case Opcode::sin: return std::sin(a);
-    case Opcode::cos: return std::cos(a);
-    case Opcode::is_finite: return std::isfinite(a);
-    case Opcode::add: return a + b;
-    case Opcode::sub: return a - b;
-    case Opcode::mul: return a * b;
-    case Opcode::div: return a / b;
-    case Opcode::pow: return std::pow(a, b);
-    case Opcode::maximum: return std::isnan(a) || a > b ? a : b;
-    case Opcode::minimum: return std::isnan(a) || a < b ? a : b;
-    case Opcode::greater: return a > b;
-    case Opcode::greater_equal: return a >= b;
-    case Opcode::equal: return a == b;
-    default: return c != 0 ? a : b;
+    case Opcode::neg:
+      return -a;
+    case Opcode::abs:
+      return std::fabs(a);
+    case Opcode::sign:
+      return a > 0 ? 1 : a < 0 ? -1 : 0;
+    case Opcode::exp:
+      return std::exp(a);
+    case Opcode::log:
+      return std::log(a);
+    case Opcode::sqrt:
+      return std::sqrt(a);
+    case Opcode::rsqrt:
+      return 1 / std::sqrt(a);
+    case Opcode::reciprocal:
+      return 1 / a;
+    case Opcode::square:
+      return a * a;
+    case Opcode::tanh:
+      return std::tanh(a);
+    case Opcode::sigmoid:
+      return 1 / (1 + std::exp(-a));
+    case Opcode::relu:
+      return std::isnan(a) ? a : a > 0 ? a : 0;
+    case Opcode::floor:
+      return std::floor(a);
+    case Opcode::sin:
+      return std::sin(a);
+    case Opcode::cos:
+      return std::cos(a);
+    case Opcode::is_finite:
+      return std::isfinite(a);
+    case Opcode::add:
+      return a + b;
+    case Opcode::sub:
+      return a - b;
+    case Opcode::mul:
+      return a * b;
+    case Opcode::div:
+      return a / b;
+    case Opcode::pow:
+      return std::pow(a, b);
+    case Opcode::maximum:
+      return std::isnan(a) || a > b ? a : b;
+    case Opcode::minimum:
+      return std::isnan(a) || a < b ? a : b;
+    case Opcode::greater:
+      return a > b;
+    case Opcode::greater_equal:
+      return a >= b;
+    case Opcode::equal:
+      return a == b;
+    default:
+      return c != 0 ? a : b;
   }
 }
 
-constexpr int kFirstUnary = int(Opcode::neg), kLastUnary = int(Opcode::is_finite), kFirstBinary = int(Opcode::add), kLastBinary = int(Opcode::equal);
+constexpr int kFirstUnary = int(Opcode::neg), kLastUnary = int(Opcode::is_finite), kFirstBinary = int(Opcode::add),
+              kLastBinary = int(Opcode::equal);
 
 // Distance in units of the last place of float32, denormals included.
 double ulps(float got, double want) {
@@ -84,7 +112,8 @@ double ulps(float got, double want) {
 }
 
 void test_unary() {
-  std::vector<double> values = {0.0, -0.0, kInf, -kInf, kNan, 1e-40, -1e-40, 1.4e-45, 3.4e38, -3.4e38, 1, -1, 0.5, 88.7, 88.8, -87.3, -103.9, -104.5, 1e30, 8388609, -8388609};
+  std::vector<double> values = {0.0, -0.0, kInf, -kInf, kNan,  1e-40,  -1e-40, 1.4e-45, 3.4e38,  -3.4e38, 1,
+                                -1,  0.5,  88.7, 88.8,  -87.3, -103.9, -104.5, 1e30,    8388609, -8388609};
   for (int i = 0; i < 4000; ++i) values.push_back(uniform(-20, 20));
   for (int i = 0; i < 4000; ++i) values.push_back(uniform(-110, 90));
   for (int i = 0; i < 4000; ++i) values.push_back(std::exp(uniform(-90, 85)));
@@ -106,7 +135,8 @@ void test_unary() {
         // Near a zero of sine or cosine the error is bounded absolutely.
         double error = ulps(y.as<float>()[i], want);
         bool ok = error <= 2.5 || (trigonometric && std::fabs(y.get(i) - want) <= 1.2e-7);
-        expect(ok, name + " at " + std::to_string(x.get(i)) + ": got " + std::to_string(y.get(i)) + ", expected " + std::to_string(want) + ", ulps " + std::to_string(error));
+        expect(ok, name + " at " + std::to_string(x.get(i)) + ": got " + std::to_string(y.get(i)) + ", expected " + std::to_string(want) +
+                       ", ulps " + std::to_string(error));
       }
     }
   }
@@ -117,9 +147,19 @@ void test_binary() {
     Dims a, b, out;
   };
   const std::vector<Shapes> cases = {
-      {{5}, {5}, {5}},          {{7, 100}, {100}, {7, 100}},       {{7, 100}, {7, 1}, {7, 100}},    {{1}, {3, 5}, {3, 5}},        {{}, {}, {}},
-      {{4, 1, 6}, {5, 1}, {4, 5, 6}}, {{3, 700}, {700}, {3, 700}}, {{40000}, {1}, {40000}},         {{2, 3, 4, 5}, {3, 1, 5}, {2, 3, 4, 5}},
-      {{90, 1200}, {1200}, {90, 1200}}, {{90, 1200}, {90, 1}, {90, 1200}}, {{0, 3}, {3}, {0, 3}},    {{50, 30, 3}, {3}, {50, 30, 3}},
+      {{5}, {5}, {5}},
+      {{7, 100}, {100}, {7, 100}},
+      {{7, 100}, {7, 1}, {7, 100}},
+      {{1}, {3, 5}, {3, 5}},
+      {{}, {}, {}},
+      {{4, 1, 6}, {5, 1}, {4, 5, 6}},
+      {{3, 700}, {700}, {3, 700}},
+      {{40000}, {1}, {40000}},
+      {{2, 3, 4, 5}, {3, 1, 5}, {2, 3, 4, 5}},
+      {{90, 1200}, {1200}, {90, 1200}},
+      {{90, 1200}, {90, 1}, {90, 1200}},
+      {{0, 3}, {3}, {0, 3}},
+      {{50, 30, 3}, {3}, {50, 30, 3}},
   };
   for (auto& s : cases)
     for (int op = kFirstBinary; op <= kLastBinary; ++op)
@@ -129,7 +169,8 @@ void test_binary() {
         std::string name = "binary opcode " + std::to_string(op);
         if (!run_all({&kernel_elementwise, {&a, &b}, {&y}, {}, op}, name)) continue;
         for (int64_t i = 0; i < y.count(); ++i)
-          near(y.get(i), scalar_op(Opcode(op), a.get(broadcast_index(s.a, s.out, i)), b.get(broadcast_index(s.b, s.out, i)), 0), dtype == f64 ? 1e-15 : 2e-7, name);
+          near(y.get(i), scalar_op(Opcode(op), a.get(broadcast_index(s.a, s.out, i)), b.get(broadcast_index(s.b, s.out, i)), 0),
+               dtype == f64 ? 1e-15 : 2e-7, name);
       }
   Tensor a = tensor_of(f32, {4}, {kNan, 1, kNan, 2}), b = tensor_of(f32, {4}, {1, kNan, kNan, 3}), y(f32, {4});
   run_all({&kernel_elementwise, {&a, &b}, {&y}, {}, int(Opcode::maximum)}, "maximum of NaN");
@@ -146,9 +187,11 @@ void test_binary() {
 // velocity' = m velocity + g; parameter' = parameter - lr velocity', both in place of their inputs.
 void test_map() {
   int mul = int(Opcode::mul), add = int(Opcode::add), sub = int(Opcode::sub);
-  std::vector<double> sgd = {4, double(mul), 5, 3, 1, -1, double(add), 6, 5, 2, -1, double(mul), 7, 4, 6, -1, double(sub), 8, 0, 7, -1, 2, 8, 6};
+  std::vector<double> sgd = {4, double(mul), 5, 3,  1,           -1, double(add), 6, 5,  2, -1, double(mul),
+                             7, 4,           6, -1, double(sub), 8,  0,           7, -1, 2, 8,  6};
   for (int64_t n : {1, 511, 100003}) {
-    Tensor p = random_tensor(f32, {n}), v = random_tensor(f32, {n}), g = random_tensor(f32, {n}), m = tensor_of(f32, {}, {0.9}), lr = tensor_of(f32, {}, {0.01});
+    Tensor p = random_tensor(f32, {n}), v = random_tensor(f32, {n}), g = random_tensor(f32, {n}), m = tensor_of(f32, {}, {0.9}),
+           lr = tensor_of(f32, {}, {0.01});
     Tensor p_new(f32, {n}), v_new(f32, {n});
     run_all({&kernel_map, {&p, &v, &g, &m, &lr}, {&p_new, &v_new}, sgd}, "map");
     for (int64_t i = 0; i < n; ++i) {
@@ -189,10 +232,14 @@ void test_cast() {
   for (int from = 0; from < 5; ++from)
     for (int to = 0; to < 5; ++to) {
       Tensor x(DType(from), {int64_t(values.size())}), y(DType(to), {int64_t(values.size())});
-      for (size_t i = 0; i < values.size(); ++i) x.set(int64_t(i), from < 2 ? values[i] : std::isnan(values[i]) ? 5 : std::fmin(std::fmax(values[i], low[from]), high[from]));
+      for (size_t i = 0; i < values.size(); ++i)
+        x.set(int64_t(i), from < 2 ? values[i] : std::isnan(values[i]) ? 5 : std::fmin(std::fmax(values[i], low[from]), high[from]));
       run_all({&kernel_cast, {&x}, {&y}}, "cast");
       for (int64_t i = 0; i < x.count(); ++i) {
-        double v = x.get(i), want = to == 0 ? double(float(v)) : to == 1 ? v : std::isnan(v) ? 0 : std::fmin(std::fmax(std::trunc(v), low[to]), high[to]);
+        double v = x.get(i), want = to == 0         ? double(float(v))
+                                    : to == 1       ? v
+                                    : std::isnan(v) ? 0
+                                                    : std::fmin(std::fmax(std::trunc(v), low[to]), high[to]);
         near(y.get(i), want, 0, "cast " + std::to_string(from) + " to " + std::to_string(to));
       }
     }
@@ -201,7 +248,9 @@ void test_cast() {
 // ---- reductions -----------------------------------------------------------------------------------------------------------------
 
 void test_reduce() {
-  const std::vector<Dims> shapes = {{}, {1}, {7}, {100000}, {3, 5}, {300, 700}, {2, 3, 4}, {1, 9, 1, 4}, {40, 7, 33}, {5, 4, 3, 2, 3}, {20000, 3}, {3, 20000}, {130, 16, 60}, {0, 4}, {4, 0}};
+  const std::vector<Dims> shapes = {{},         {1},        {7},           {100000},    {3, 5},
+                                    {300, 700}, {2, 3, 4},  {1, 9, 1, 4},  {40, 7, 33}, {5, 4, 3, 2, 3},
+                                    {20000, 3}, {3, 20000}, {130, 16, 60}, {0, 4},      {4, 0}};
   for (auto& shape : shapes)
     for (int mask = 0; mask < (1 << shape.size()); ++mask)
       for (DType dtype : {f32, f64, i32}) {
@@ -209,8 +258,10 @@ void test_reduce() {
         Dims kept;
         std::vector<double> axes;
         for (size_t d = 0; d < shape.size(); ++d) {
-          if (mask >> d & 1) axes.push_back(double(d));
-          else kept.push_back(shape[d]);
+          if (mask >> d & 1)
+            axes.push_back(double(d));
+          else
+            kept.push_back(shape[d]);
         }
         Tensor y(dtype, kept);
         std::vector<double> sums(size_t(y.count()), 0), maxima(size_t(y.count()), -kInf);
@@ -246,8 +297,16 @@ void test_reduce() {
 
 void test_movement() {
   for (DType dtype : {f32, f64, u8}) {
-    const std::vector<std::pair<Dims, std::vector<int>>> transposes = {{{}, {}},           {{5}, {0}},          {{3, 4}, {1, 0}},        {{100, 70}, {1, 0}},        {{6, 33, 65}, {0, 2, 1}},
-                                                                       {{6, 33, 65}, {2, 0, 1}}, {{4, 3, 5, 7}, {0, 2, 3, 1}}, {{4, 5, 7, 3}, {0, 3, 1, 2}}, {{2, 3, 4, 5, 6}, {4, 2, 0, 3, 1}}, {{0, 3}, {1, 0}}};
+    const std::vector<std::pair<Dims, std::vector<int>>> transposes = {{{}, {}},
+                                                                       {{5}, {0}},
+                                                                       {{3, 4}, {1, 0}},
+                                                                       {{100, 70}, {1, 0}},
+                                                                       {{6, 33, 65}, {0, 2, 1}},
+                                                                       {{6, 33, 65}, {2, 0, 1}},
+                                                                       {{4, 3, 5, 7}, {0, 2, 3, 1}},
+                                                                       {{4, 5, 7, 3}, {0, 3, 1, 2}},
+                                                                       {{2, 3, 4, 5, 6}, {4, 2, 0, 3, 1}},
+                                                                       {{0, 3}, {1, 0}}};
     for (auto& [shape, permutation] : transposes) {
       Tensor x = random_tensor(dtype, shape, 0, 200);
       Dims out;
@@ -278,7 +337,8 @@ void test_movement() {
     for (int64_t i = 0; i < 1000; ++i) expect(r.get(i) == a.get(i / 50 * 50 + 49 - i % 50), "reverse");
     Tensor b = random_tensor(dtype, {20, 3}, 0, 200), joined(dtype, {20, 53});
     run_all({&kernel_concat, {&a, &b}, {&joined}, {1}}, "concat");
-    for (int64_t i = 0; i < joined.count(); ++i) expect(joined.get(i) == (i % 53 < 50 ? a.get(i / 53 * 50 + i % 53) : b.get(i / 53 * 3 + i % 53 - 50)), "concat");
+    for (int64_t i = 0; i < joined.count(); ++i)
+      expect(joined.get(i) == (i % 53 < 50 ? a.get(i / 53 * 50 + i % 53) : b.get(i / 53 * 3 + i % 53 - 50)), "concat");
     Tensor flat(dtype, {1000});
     run_all({&kernel_reshape, {&a}, {&flat}}, "reshape");
     expect(flat.bytes == a.bytes, "reshape");
@@ -300,7 +360,8 @@ void test_movement() {
 // ---- matmul ---------------------------------------------------------------------------------------------------------------------
 
 void test_matmul() {
-  const std::vector<Dims> shapes = {{1, 1, 1}, {3, 5, 7}, {1, 300, 10}, {64, 513, 10}, {10, 513, 64}, {200, 31, 40}, {7, 64, 300}, {130, 270, 129}, {5, 600, 2}, {256, 260, 3}, {0, 3, 2}, {3, 0, 2}};
+  const std::vector<Dims> shapes = {{1, 1, 1},    {3, 5, 7},       {1, 300, 10}, {64, 513, 10}, {10, 513, 64}, {200, 31, 40},
+                                    {7, 64, 300}, {130, 270, 129}, {5, 600, 2},  {256, 260, 3}, {0, 3, 2},     {3, 0, 2}};
   for (auto& s : shapes)
     for (int64_t batch : {0, 3})
       for (int flags = 0; flags < 4; ++flags)
@@ -308,8 +369,10 @@ void test_matmul() {
           int64_t m = s[0], k = s[1], n = s[2];
           bool ta = flags & 1, tb = flags & 2;
           auto dims = [&](int64_t r, int64_t c) { return batch ? Dims{batch, r, c} : Dims{r, c}; };
-          Tensor a = random_tensor(dtype, ta ? dims(k, m) : dims(m, k)), b = random_tensor(dtype, tb ? dims(n, k) : dims(k, n)), y(dtype, dims(m, n));
-          std::string name = "matmul " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n) + " flags " + std::to_string(flags);
+          Tensor a = random_tensor(dtype, ta ? dims(k, m) : dims(m, k)), b = random_tensor(dtype, tb ? dims(n, k) : dims(k, n)),
+                 y(dtype, dims(m, n));
+          std::string name =
+              "matmul " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n) + " flags " + std::to_string(flags);
           if (!run_all({&kernel_matmul, {&a, &b}, {&y}, {double(ta), double(tb)}}, name)) continue;
           for (int64_t g = 0; g < std::max<int64_t>(batch, 1); ++g)
             for (int64_t i = 0; i < m; ++i)
@@ -338,7 +401,8 @@ void test_softmax() {
         Tensor z = random_tensor(f32, {rows, k}, -scale, scale), t = hard ? Tensor(i32, {rows}) : random_tensor(f32, {rows, k}, 0, 0.5);
         if (hard)
           for (int64_t r = 0; r < rows; ++r) t.set(r, double(int64_t(next_random()) % k));
-        Tensor g = random_tensor(f32, {rows}), u = random_tensor(f32, {rows, k}), loss(f32, {rows}), el2n(f32, {rows}), dz(f32, {rows, k}), gz(f32, {rows, k}), gg(f32, {rows}), ls(f32, {rows, k});
+        Tensor g = random_tensor(f32, {rows}), u = random_tensor(f32, {rows, k}), loss(f32, {rows}), el2n(f32, {rows}), dz(f32, {rows, k}),
+               gz(f32, {rows, k}), gg(f32, {rows}), ls(f32, {rows, k});
         run_all({&kernel_softmax_ce, {&z, &t}, {&loss, &el2n}}, "softmax_ce");
         run_all({&kernel_softmax_ce_grad, {&z, &t, &g}, {&dz}}, "softmax_ce_grad");
         run_all({&kernel_softmax_ce_grad_grad, {&z, &t, &g, &u}, {&gz, &gg}}, "softmax_ce_grad_grad");
@@ -396,12 +460,15 @@ void test_rows() {
   label.set(0, -1);
   expect((Call{&kernel_one_hot, {&label}, {&hot}}.run(1).code == Code::invalid_index), "one_hot of -1");
   for (int64_t c : {1, 3, 5, 20}) {
-    Tensor x = random_tensor(u8, {6, 9, 7, c}, 0, 256), index = tensor_of(i32, {4}, {5, 0, 3, 3}), scale = random_tensor(f32, {c}), shift = random_tensor(f32, {c}), y(f32, {4, 9, 7, c});
+    Tensor x = random_tensor(u8, {6, 9, 7, c}, 0, 256), index = tensor_of(i32, {4}, {5, 0, 3, 3}), scale = random_tensor(f32, {c}),
+           shift = random_tensor(f32, {c}), y(f32, {4, 9, 7, c});
     run_all({&kernel_image_gather, {&x, &index, &scale, &shift}, {&y}}, "image_gather");
     int64_t image = 63 * c;
-    for (int64_t i = 0; i < y.count(); ++i) near(y.get(i), x.get(int64_t(index.get(i / image)) * image + i % image) * scale.get(i % c) + shift.get(i % c), 1e-6, "image_gather");
+    for (int64_t i = 0; i < y.count(); ++i)
+      near(y.get(i), x.get(int64_t(index.get(i / image)) * image + i % image) * scale.get(i % c) + shift.get(i % c), 1e-6, "image_gather");
     index.set(2, 6);
-    expect((Call{&kernel_image_gather, {&x, &index, &scale, &shift}, {&y}}.run(1).code == Code::invalid_index), "image_gather past the end");
+    expect((Call{&kernel_image_gather, {&x, &index, &scale, &shift}, {&y}}.run(1).code == Code::invalid_index),
+           "image_gather past the end");
   }
 }
 
@@ -409,10 +476,26 @@ void test_rows() {
 
 // Adjoint test <A x, u> = <x, A' u> on every kind, A x = augment - delta, and no reads out of bounds for absurd parameters.
 void test_augment() {
-  const std::vector<std::vector<double>> thetas = {{0}, {1, 0.3, 1.7, 0.6}, {1, -0.2, 1, 1}, {1, 0, 1, 0.5}, {2, 1, -2}, {2, -100, 3}, {3, 2, 1, 4, 3}, {3, -3, 5, 5, 100}, {4, 1}, {4, 0},
-                                                   {5, 0.9, 0.2, 0.1, -0.2, 1.1, -0.3}, {5, 1, 0, 0, 0, 1, 0}, {2, 1e30, -1e30}, {2, kNan, kInf}, {3, kNan, -kInf, kInf, 1e38}, {5, kNan, kInf, 0, 1e38, 1, 0}, {5, 50, 0, 0, 0, 50, 9}};
+  const std::vector<std::vector<double>> thetas = {{0},
+                                                   {1, 0.3, 1.7, 0.6},
+                                                   {1, -0.2, 1, 1},
+                                                   {1, 0, 1, 0.5},
+                                                   {2, 1, -2},
+                                                   {2, -100, 3},
+                                                   {3, 2, 1, 4, 3},
+                                                   {3, -3, 5, 5, 100},
+                                                   {4, 1},
+                                                   {4, 0},
+                                                   {5, 0.9, 0.2, 0.1, -0.2, 1.1, -0.3},
+                                                   {5, 1, 0, 0, 0, 1, 0},
+                                                   {2, 1e30, -1e30},
+                                                   {2, kNan, kInf},
+                                                   {3, kNan, -kInf, kInf, 1e38},
+                                                   {5, kNan, kInf, 0, 1e38, 1, 0},
+                                                   {5, 50, 0, 0, 0, 50, 9}};
   int64_t n = int64_t(thetas.size()), h = 6, w = 9, c = 3, image = h * w * c;
-  Tensor theta(f32, {n, 8}), x = random_tensor(f32, {n, h, w, c}), u = random_tensor(f32, {n, h, w, c}), y(f32, {n, h, w, c}), linear = y, adjoint = y;
+  Tensor theta(f32, {n, 8}), x = random_tensor(f32, {n, h, w, c}), u = random_tensor(f32, {n, h, w, c}), y(f32, {n, h, w, c}), linear = y,
+                             adjoint = y;
   for (int64_t i = 0; i < n; ++i)
     for (size_t k = 0; k < thetas[size_t(i)].size(); ++k) theta.set(8 * i + int64_t(k), thetas[size_t(i)][k]);
   for (double align : {0.0, 1.0}) {
@@ -431,7 +514,8 @@ void test_augment() {
     for (int64_t k = 11 * image; k < 12 * image; ++k) near(y.get(k), x.get(k), 1e-6, "the identity as an affine map");
   }
   for (int64_t i = 0; i < h; ++i)
-    for (int64_t j = 0; j < w; ++j) expect(y.get(4 * image + (i * w + j) * c) == (i + 1 < h && j - 2 >= 0 ? x.get(4 * image + ((i + 1) * w + j - 2) * c) : 0), "crop");
+    for (int64_t j = 0; j < w; ++j)
+      expect(y.get(4 * image + (i * w + j) * c) == (i + 1 < h && j - 2 >= 0 ? x.get(4 * image + ((i + 1) * w + j - 2) * c) : 0), "crop");
   theta.set(0, 6);
   expect(!Call{&kernel_augment, {&x, &theta}, {&y}, {0}}.run(1).ok(), "an unknown kind");
   theta.set(0, kNan);
@@ -457,7 +541,8 @@ void test_random() {
     run_all({&kernel_random_normal, {&key, &counter}, {&y}, {3}}, "random_normal");
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < n; ++i) {
-      double r = std::sqrt(-2 * std::log(double((word(i & ~int64_t{1}) >> 8) + 1) / 16777216.0)), a = 2 * M_PI * double(word(i | 1) >> 8) / 16777216.0;
+      double r = std::sqrt(-2 * std::log(double((word(i & ~int64_t{1}) >> 8) + 1) / 16777216.0)),
+             a = 2 * M_PI * double(word(i | 1) >> 8) / 16777216.0;
       expect(std::fabs(y.get(i) - r * (i % 2 ? std::sin(a) : std::cos(a))) < 1e-6, "random_normal");
       float first, second;
       normal_pair(word(i & ~int64_t{1}), word(i | 1), &first, &second);

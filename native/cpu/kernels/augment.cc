@@ -74,7 +74,8 @@ void crop(const float* x, const float* p, const Image& image, Mode mode, float* 
   memset(y, 0, static_cast<size_t>(image.size()) * sizeof(float));
   if (first >= last) return;
   for (int64_t i = max_of(0, -dy); i < min_of(image.h, image.h - dy); ++i)
-    memcpy(y + i * row + first * image.c, x + (i + dy) * row + (first + dx) * image.c, static_cast<size_t>((last - first) * image.c) * sizeof(float));
+    memcpy(y + i * row + first * image.c, x + (i + dy) * row + (first + dx) * image.c,
+           static_cast<size_t>((last - first) * image.c) * sizeof(float));
 }
 
 // Zeroes a box. Its own adjoint.
@@ -86,7 +87,8 @@ void cutout(const float* x, const float* p, const Image& image, float* y) {
   left = max_of(0, left);
   memcpy(y, x, static_cast<size_t>(image.size()) * sizeof(float));
   if (left >= right) return;
-  for (int64_t i = top; i < bottom; ++i) memset(y + (i * image.w + left) * image.c, 0, static_cast<size_t>((right - left) * image.c) * sizeof(float));
+  for (int64_t i = top; i < bottom; ++i)
+    memset(y + (i * image.w + left) * image.c, 0, static_cast<size_t>((right - left) * image.c) * sizeof(float));
 }
 
 void flip(const float* x, const float* p, const Image& image, float* y) {
@@ -143,7 +145,8 @@ void affine(const float* x, const float* p, const Image& image, Mode mode, bool 
     double v = normalised(i, image.h, align);
     for (int64_t j = 0; j < image.w; ++j) {
       double u = normalised(j, image.w, align);
-      Taps taps = taps_of(position(m[0] * u + m[1] * v + m[2], image.w, align), position(m[3] * u + m[4] * v + m[5], image.h, align), image);
+      Taps taps =
+          taps_of(position(m[0] * u + m[1] * v + m[2], image.w, align), position(m[3] * u + m[4] * v + m[5], image.h, align), image);
       int64_t here = (i * image.w + j) * image.c;
       for (int t = 0; t < taps.count; ++t) {
         const float* from = x + (mode == Mode::transpose ? here : taps.at[t]);
@@ -159,7 +162,8 @@ void affine(const float* x, const float* p, const Image& image, Mode mode, bool 
 Status check_augment_op(const char* op, const KernelArgs& args) {
   ALUDEL_RETURN_IF_ERROR(check_arity(op, args, 2, 1, 1));
   const TensorRef &x = args.in[0], &theta = args.in[1], &y = args.out[0];
-  if (x.dtype != DType::f32 || x.rank != 4 || y.dtype != DType::f32 || !same_shape(x, y)) return wrong(op, "f32 images [N,H,W,C], the same shape out");
+  if (x.dtype != DType::f32 || x.rank != 4 || y.dtype != DType::f32 || !same_shape(x, y))
+    return wrong(op, "f32 images [N,H,W,C], the same shape out");
   if (theta.dtype != DType::f32 || theta.rank != 2 || theta.dims[0] != x.dims[0] || theta.dims[1] != 8) return wrong(op, "f32 theta [N,8]");
   int64_t align;
   return integer_attr(args.attrs[0], 0, 1, &align) ? Status{} : wrong(op, "alignCorners of 0 or 1");
@@ -174,19 +178,26 @@ Status run_mode(const char* op, Mode mode, const KernelArgs& args, Exec& exec) {
   for (int64_t i = 0; i < x.dims[0]; ++i) {
     float kind = theta[8 * i];
     if (!(kind >= 0 && kind < static_cast<float>(kKinds)) || floorf(kind) != kind)
-      return fail(Code::invalid_index, "%s: kind %g of row %lld is not one of 0..%d", op, static_cast<double>(kind), static_cast<long long>(i), kKinds - 1);
+      return fail(Code::invalid_index, "%s: kind %g of row %lld is not one of 0..%d", op, static_cast<double>(kind),
+                  static_cast<long long>(i), kKinds - 1);
   }
   if (n == 0) return {};
   parallel_for(exec, x.dims[0], [&](int64_t i, void*) {
     const float *from = x.as<const float>() + i * n, *p = theta + 8 * i + 1;
     float* to = y.as<float>() + i * n;
     switch (static_cast<int>(theta[8 * i])) {
-      case kColor: return color(from, p, image, mode, to);
-      case kCrop: return crop(from, p, image, mode, to);
-      case kCutout: return cutout(from, p, image, to);
-      case kFlip: return flip(from, p, image, to);
-      case kAffine: return affine(from, p, image, mode, align, to);
-      default: memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
+      case kColor:
+        return color(from, p, image, mode, to);
+      case kCrop:
+        return crop(from, p, image, mode, to);
+      case kCutout:
+        return cutout(from, p, image, to);
+      case kFlip:
+        return flip(from, p, image, to);
+      case kAffine:
+        return affine(from, p, image, mode, align, to);
+      default:
+        memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
     }
   });
   return {};

@@ -9,18 +9,23 @@ constexpr int64_t kGrain = 65536;
 
 // ---- kernels --------------------------------------------------------------------------------------------------------------------
 
-template <typename D> struct Limits;
-template <> struct Limits<int32_t> {
+template <typename D>
+struct Limits;
+template <>
+struct Limits<int32_t> {
   static constexpr double low = -2147483648.0, high = 2147483647.0;
 };
-template <> struct Limits<uint32_t> {
+template <>
+struct Limits<uint32_t> {
   static constexpr double low = 0.0, high = 4294967295.0;
 };
-template <> struct Limits<uint8_t> {
+template <>
+struct Limits<uint8_t> {
   static constexpr double low = 0.0, high = 255.0;
 };
 
-template <typename D, typename S> void to_integer(const S* src, D* dst, int64_t n) {
+template <typename D, typename S>
+void to_integer(const S* src, D* dst, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
     double v = static_cast<double>(src[i]);  // holds every 32-bit integer exactly
     v = v > Limits<D>::low ? v : Limits<D>::low;
@@ -29,7 +34,8 @@ template <typename D, typename S> void to_integer(const S* src, D* dst, int64_t 
   }
 }
 
-template <typename S> void cast_from(const S* src, const TensorRef& out, int64_t begin, int64_t n) {
+template <typename S>
+void cast_from(const S* src, const TensorRef& out, int64_t begin, int64_t n) {
   switch (out.dtype) {
     case DType::f32:
       for (int64_t i = 0; i < n; ++i) out.as<float>()[begin + i] = static_cast<float>(src[i]);
@@ -37,9 +43,15 @@ template <typename S> void cast_from(const S* src, const TensorRef& out, int64_t
     case DType::f64:
       for (int64_t i = 0; i < n; ++i) out.as<double>()[begin + i] = static_cast<double>(src[i]);
       break;
-    case DType::i32: to_integer(src, out.as<int32_t>() + begin, n); break;
-    case DType::u32: to_integer(src, out.as<uint32_t>() + begin, n); break;
-    case DType::u8: to_integer(src, out.as<uint8_t>() + begin, n); break;
+    case DType::i32:
+      to_integer(src, out.as<int32_t>() + begin, n);
+      break;
+    case DType::u32:
+      to_integer(src, out.as<uint32_t>() + begin, n);
+      break;
+    case DType::u8:
+      to_integer(src, out.as<uint8_t>() + begin, n);
+      break;
   }
 }
 
@@ -60,11 +72,16 @@ Status run_cast(const KernelArgs& args, Exec& exec) {
       return;
     }
     switch (x.dtype) {
-      case DType::f32: return cast_from(x.as<const float>() + begin, y, begin, n);
-      case DType::f64: return cast_from(x.as<const double>() + begin, y, begin, n);
-      case DType::i32: return cast_from(x.as<const int32_t>() + begin, y, begin, n);
-      case DType::u32: return cast_from(x.as<const uint32_t>() + begin, y, begin, n);
-      case DType::u8: return cast_from(x.as<const uint8_t>() + begin, y, begin, n);
+      case DType::f32:
+        return cast_from(x.as<const float>() + begin, y, begin, n);
+      case DType::f64:
+        return cast_from(x.as<const double>() + begin, y, begin, n);
+      case DType::i32:
+        return cast_from(x.as<const int32_t>() + begin, y, begin, n);
+      case DType::u32:
+        return cast_from(x.as<const uint32_t>() + begin, y, begin, n);
+      case DType::u8:
+        return cast_from(x.as<const uint8_t>() + begin, y, begin, n);
     }
   });
   return {};

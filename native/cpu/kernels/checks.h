@@ -11,8 +11,10 @@ namespace {
 constexpr int64_t kMaxElements = int64_t{1} << 48;
 
 [[maybe_unused]] Status check_tensor(const char* op, const char* role, int i, const TensorRef& t) {
-  if (t.rank < 0 || t.rank > kMaxRank) return fail(Code::invalid_program, "%s: %s %d has rank %d; expected 0..%d", op, role, i, t.rank, kMaxRank);
-  if (static_cast<int>(t.dtype) > static_cast<int>(DType::u8)) return fail(Code::invalid_program, "%s: %s %d has an unknown dtype", op, role, i);
+  if (t.rank < 0 || t.rank > kMaxRank)
+    return fail(Code::invalid_program, "%s: %s %d has rank %d; expected 0..%d", op, role, i, t.rank, kMaxRank);
+  if (static_cast<int>(t.dtype) > static_cast<int>(DType::u8))
+    return fail(Code::invalid_program, "%s: %s %d has an unknown dtype", op, role, i);
   int64_t n = 1;
   for (int d = 0; d < t.rank; ++d) {
     if (t.dims[d] < 0) return fail(Code::invalid_program, "%s: %s %d has a negative dimension", op, role, i);
@@ -26,8 +28,8 @@ constexpr int64_t kMaxElements = int64_t{1} << 48;
 // Number of inputs, outputs and attributes, and a sane shape for each tensor.
 [[maybe_unused]] Status check_arity(const char* op, const KernelArgs& args, int nin, int nout, int nattrs) {
   if (args.nin != nin || args.nout != nout || args.nattrs != nattrs)
-    return fail(Code::invalid_program, "%s: expected %d inputs, %d outputs, %d attributes; got %d, %d, %d", op, nin, nout, nattrs, args.nin, args.nout,
-                args.nattrs);
+    return fail(Code::invalid_program, "%s: expected %d inputs, %d outputs, %d attributes; got %d, %d, %d", op, nin, nout, nattrs, args.nin,
+                args.nout, args.nattrs);
   for (int i = 0; i < nin; ++i) ALUDEL_RETURN_IF_ERROR(check_tensor(op, "input", i, args.in[i]));
   for (int i = 0; i < nout; ++i) ALUDEL_RETURN_IF_ERROR(check_tensor(op, "output", i, args.out[i]));
   return {};
@@ -63,10 +65,10 @@ ALUDEL_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 ALUDEL_INLINE int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // f(begin, end, scratch) over 0..n-1 in pieces of `grain`: the pieces depend on n alone, never on the number of workers.
-template <typename F> ALUDEL_INLINE void parallel_ranges(Exec& exec, int64_t n, int64_t grain, const F& f) {
+template <typename F>
+ALUDEL_INLINE void parallel_ranges(Exec& exec, int64_t n, int64_t grain, const F& f) {
   if (n <= 0) return;
-  parallel_for(exec, ceil_div(n, grain),
-               [&](int64_t task, void* scratch) { f(task * grain, min_of(n, (task + 1) * grain), scratch); });
+  parallel_for(exec, ceil_div(n, grain), [&](int64_t task, void* scratch) { f(task * grain, min_of(n, (task + 1) * grain), scratch); });
 }
 
 }  // namespace

@@ -73,7 +73,8 @@ View view_of(const TensorRef& in, const TensorRef& out, DType compute) {
 }
 
 // Calls f(position, input offset, count, stride) for the runs of the innermost dimension that make up elements first..first+n-1.
-template <typename F> ALUDEL_INLINE void for_runs(const View& view, int64_t first, int64_t n, const F& f) {
+template <typename F>
+ALUDEL_INLINE void for_runs(const View& view, int64_t first, int64_t n, const F& f) {
   int64_t index[kMaxRank];
   int64_t rest = first, offset = 0;
   int last = view.rank - 1;
@@ -96,7 +97,8 @@ template <typename F> ALUDEL_INLINE void for_runs(const View& view, int64_t firs
   }
 }
 
-template <typename S, typename T> void read_strided(const View& view, int64_t first, int64_t n, T* dst) {
+template <typename S, typename T>
+void read_strided(const View& view, int64_t first, int64_t n, T* dst) {
   const S* src = view.tensor->as<const S>();
   for_runs(view, first, n, [&](int64_t position, int64_t offset, int64_t count, int64_t stride) {
     T* to = dst + position;
@@ -112,22 +114,30 @@ template <typename S, typename T> void read_strided(const View& view, int64_t fi
   });
 }
 
-template <typename T> void read_any(const View& view, int64_t first, int64_t n, T* dst) {
+template <typename T>
+void read_any(const View& view, int64_t first, int64_t n, T* dst) {
   switch (view.tensor->dtype) {
-    case DType::f32: return read_strided<float, T>(view, first, n, dst);
-    case DType::f64: return read_strided<double, T>(view, first, n, dst);
-    case DType::i32: return read_strided<int32_t, T>(view, first, n, dst);
-    case DType::u32: return read_strided<uint32_t, T>(view, first, n, dst);
-    case DType::u8: return read_strided<uint8_t, T>(view, first, n, dst);
+    case DType::f32:
+      return read_strided<float, T>(view, first, n, dst);
+    case DType::f64:
+      return read_strided<double, T>(view, first, n, dst);
+    case DType::i32:
+      return read_strided<int32_t, T>(view, first, n, dst);
+    case DType::u32:
+      return read_strided<uint32_t, T>(view, first, n, dst);
+    case DType::u8:
+      return read_strided<uint8_t, T>(view, first, n, dst);
   }
 }
 
 // Where the chunk of an input lies; fills its scratch (2 kChunk elements) when it is not read in place.
 // Periodic inputs are laid out once per task: two periods' worth serves every phase.
-template <typename T> const T* chunk_of(const View& view, int64_t first, int64_t n, bool task_start, T* scratch) {
+template <typename T>
+const T* chunk_of(const View& view, int64_t first, int64_t n, bool task_start, T* scratch) {
   const T* src = view.tensor->as<const T>();
   switch (view.access) {
-    case Access::direct: return src + first;
+    case Access::direct:
+      return src + first;
     case Access::periodic:
       if (task_start) {
         memcpy(scratch, src, static_cast<size_t>(view.period) * sizeof(T));
@@ -174,12 +184,14 @@ bool writes_in_place(const MicroProgram& program, const KernelArgs& args, int o,
 }
 
 // Out-of-range results stop at the ends of the integer range; NaN becomes 0.
-template <typename D, typename T> ALUDEL_INLINE D saturate(T x, double lo, double hi) {
+template <typename D, typename T>
+ALUDEL_INLINE D saturate(T x, double lo, double hi) {
   double v = static_cast<double>(x);
   return v != v ? D{0} : static_cast<D>(v < lo ? lo : v > hi ? hi : v);
 }
 
-template <typename T> void store_chunk(const TensorRef& out, int64_t first, int64_t n, const T* src) {
+template <typename T>
+void store_chunk(const TensorRef& out, int64_t first, int64_t n, const T* src) {
   switch (out.dtype) {
     case DType::f32:
       for (int64_t i = 0; i < n; ++i) out.as<float>()[first + i] = static_cast<float>(src[i]);
@@ -208,14 +220,16 @@ struct Plan {
   bool in_place[kMaxOutputs];
 };
 
-template <typename T> void run_range(const Plan& plan, int64_t begin, int64_t end, T* scratch) {
+template <typename T>
+void run_range(const Plan& plan, int64_t begin, int64_t end, T* scratch) {
   const MicroProgram& program = *plan.program;
   const KernelArgs& args = *plan.args;
   T* registers[kMaxRegisters];
   for (int r = args.nin; r < program.nregisters; ++r) registers[r] = scratch + 2 * kChunk * args.nin + kChunk * (r - args.nin);
   for (int64_t first = begin; first < end; first += kChunk) {
     int64_t n = min_of(kChunk, end - first);
-    for (int i = 0; i < args.nin; ++i) registers[i] = const_cast<T*>(chunk_of<T>(plan.views[i], first, n, first == begin, scratch + 2 * kChunk * i));
+    for (int i = 0; i < args.nin; ++i)
+      registers[i] = const_cast<T*>(chunk_of<T>(plan.views[i], first, n, first == begin, scratch + 2 * kChunk * i));
     for (int o = 0; o < program.noutputs; ++o)
       if (plan.in_place[o]) registers[program.output_register[o]] = args.out[o].as<T>() + first;
     for (int i = 0; i < program.nops; ++i) {
@@ -248,7 +262,8 @@ Status check_shapes(const char* op, const KernelArgs& args) {
     if (!same_shape(args.out[i], args.out[0])) return wrong(op, "outputs of one shape");
   }
   for (int i = 0; i < args.nin; ++i)
-    if (!broadcasts_to(args.in[i], args.out[0])) return fail(Code::invalid_program, "%s: input %d does not broadcast to the output's shape", op, i);
+    if (!broadcasts_to(args.in[i], args.out[0]))
+      return fail(Code::invalid_program, "%s: input %d does not broadcast to the output's shape", op, i);
   return {};
 }
 

@@ -14,7 +14,9 @@ namespace {
 ALUDEL_INLINE vf as_float(vi x) { return reinterpret_cast<vf>(x); }
 ALUDEL_INLINE vi as_int(vf x) { return reinterpret_cast<vi>(x); }
 ALUDEL_INLINE vf abs_of(vf x) { return as_float(as_int(x) & 0x7fffffff); }
-ALUDEL_INLINE vf copy_sign(vf magnitude, vf sign) { return as_float(as_int(magnitude) | (as_int(sign) & static_cast<int32_t>(0x80000000u))); }
+ALUDEL_INLINE vf copy_sign(vf magnitude, vf sign) {
+  return as_float(as_int(magnitude) | (as_int(sign) & static_cast<int32_t>(0x80000000u)));
+}
 
 // Round to nearest even for |x| < 2^22: the addend pushes the fraction out of the significand.
 ALUDEL_INLINE vf round_small(vf x) {

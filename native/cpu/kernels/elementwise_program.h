@@ -25,8 +25,8 @@ struct MicroProgram {
   int operands = operand_count(args.opcode);
   if (operands == 0) return fail(Code::invalid_program, "elementwise: opcode %d is not elementwise", args.opcode);
   if (args.nattrs != 0 || args.nin != operands || args.nout != 1)
-    return fail(Code::invalid_program, "elementwise opcode %d: expected %d inputs, 1 output and no attributes; got %d, %d, %d", args.opcode, operands, args.nin,
-                args.nout, args.nattrs);
+    return fail(Code::invalid_program, "elementwise opcode %d: expected %d inputs, 1 output and no attributes; got %d, %d, %d", args.opcode,
+                operands, args.nin, args.nout, args.nattrs);
   *program = {};
   program->nops = 1;
   program->nregisters = operands + 1;
@@ -61,11 +61,14 @@ struct MicroProgram {
 [[maybe_unused]] Status map_program(const KernelArgs& args, MicroProgram* program) {
   *program = {};
   int64_t nops, noutputs;
-  if (args.nin < 0 || args.nin > kMaxRegisters / 2) return fail(Code::invalid_program, "map: %d inputs; expected at most %d", args.nin, kMaxRegisters / 2);
-  if (args.nattrs < 2 || !integer_attr(args.attrs[0], 0, kMaxOps, &nops)) return fail(Code::invalid_program, "map: expected an op count of 0..%d", kMaxOps);
-  if (args.nattrs < 2 + 5 * nops || !integer_attr(args.attrs[1 + 5 * nops], 1, kMaxOutputs, &noutputs) || args.nattrs != 2 + 5 * nops + noutputs ||
-      args.nout != noutputs)
-    return fail(Code::invalid_program, "map: %d attributes and %d outputs do not fit %d ops", args.nattrs, args.nout, static_cast<int>(nops));
+  if (args.nin < 0 || args.nin > kMaxRegisters / 2)
+    return fail(Code::invalid_program, "map: %d inputs; expected at most %d", args.nin, kMaxRegisters / 2);
+  if (args.nattrs < 2 || !integer_attr(args.attrs[0], 0, kMaxOps, &nops))
+    return fail(Code::invalid_program, "map: expected an op count of 0..%d", kMaxOps);
+  if (args.nattrs < 2 + 5 * nops || !integer_attr(args.attrs[1 + 5 * nops], 1, kMaxOutputs, &noutputs) ||
+      args.nattrs != 2 + 5 * nops + noutputs || args.nout != noutputs)
+    return fail(Code::invalid_program, "map: %d attributes and %d outputs do not fit %d ops", args.nattrs, args.nout,
+                static_cast<int>(nops));
   bool written[kMaxRegisters] = {};
   for (int i = 0; i < args.nin; ++i) written[i] = true;
   program->nops = static_cast<int>(nops);

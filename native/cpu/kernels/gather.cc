@@ -7,7 +7,7 @@ namespace aludel::cpu::ALUDEL_ISA {
 namespace {
 
 constexpr int64_t kGrainBytes = 128 * 1024;
-constexpr int64_t kColumns = 512;             // scatter_add: columns of a block
+constexpr int64_t kColumns = 512;              // scatter_add: columns of a block
 constexpr int64_t kBlockElements = 32 * 1024;  // scatter_add: accumulators of a block
 
 // ---- check ----------------------------------------------------------------------------------------------------------------------
@@ -17,14 +17,16 @@ Status check_index_data(const char* op, const TensorRef& index, int64_t limit) {
   int64_t n = index.numel();
   for (int64_t i = 0; i < n; ++i)
     if (values[i] < 0 || values[i] >= limit)
-      return fail(Code::invalid_index, "%s: index %d at position %lld is outside 0..%lld", op, values[i], static_cast<long long>(i), static_cast<long long>(limit - 1));
+      return fail(Code::invalid_index, "%s: index %d at position %lld is outside 0..%lld", op, values[i], static_cast<long long>(i),
+                  static_cast<long long>(limit - 1));
   return {};
 }
 
 // `table` is [R, ...] and `rows` is [M, ...] with the same rest; index is i32 [M].
 Status check_rows(const char* op, const TensorRef& table, const TensorRef& rows, const TensorRef& index) {
   if (index.dtype != DType::i32 || index.rank != 1) return wrong(op, "an i32 index of rank 1");
-  if (table.rank < 1 || rows.rank != table.rank || rows.dims[0] != index.dims[0]) return wrong(op, "a row of the other operand for each index");
+  if (table.rank < 1 || rows.rank != table.rank || rows.dims[0] != index.dims[0])
+    return wrong(op, "a row of the other operand for each index");
   if (table.dtype != rows.dtype) return wrong(op, "one dtype for both sides");
   for (int d = 1; d < table.rank; ++d)
     if (table.dims[d] != rows.dims[d]) return wrong(op, "rows of one shape on both sides");
@@ -43,7 +45,8 @@ Status check_one_hot(const KernelArgs& args) {
   ALUDEL_RETURN_IF_ERROR(check_arity("one_hot", args, 1, 1, 0));
   const TensorRef &x = args.in[0], &y = args.out[0];
   if (x.dtype != DType::i32 || y.dtype != DType::f32) return wrong("one_hot", "i32 in, f32 out");
-  return y.rank == x.rank + 1 && same_leading(x, y, x.rank) ? Status{} : wrong("one_hot", "an output of the input's shape with one axis more");
+  return y.rank == x.rank + 1 && same_leading(x, y, x.rank) ? Status{}
+                                                            : wrong("one_hot", "an output of the input's shape with one axis more");
 }
 Status run_one_hot(const KernelArgs& args, Exec& exec) {
   const TensorRef &x = args.in[0], &y = args.out[0];
@@ -73,7 +76,8 @@ Status run_gather(const KernelArgs& args, Exec& exec) {
   parallel_ranges(exec, index.dims[0] * pieces, max_of(1, kGrainBytes / piece), [&](int64_t begin, int64_t end, void*) {
     for (int64_t u = begin; u < end; ++u) {
       int64_t row = u / pieces, at = u % pieces * piece;
-      memcpy(y.as<char>() + row * bytes + at, x.as<const char>() + index.as<const int32_t>()[row] * bytes + at, static_cast<size_t>(min_of(piece, bytes - at)));
+      memcpy(y.as<char>() + row * bytes + at, x.as<const char>() + index.as<const int32_t>()[row] * bytes + at,
+             static_cast<size_t>(min_of(piece, bytes - at)));
     }
   });
   return {};
@@ -89,7 +93,8 @@ Blocks blocks_of(const TensorRef& y) {
   return {columns, max_of(1, min_of(y.dims[0], kBlockElements / columns))};
 }
 
-template <typename T> void scatter_block(const KernelArgs& args, int64_t row, int64_t rows, int64_t column, int64_t columns, double* sums) {
+template <typename T>
+void scatter_block(const KernelArgs& args, int64_t row, int64_t rows, int64_t column, int64_t columns, double* sums) {
   const int32_t* index = args.in[1].as<const int32_t>();
   int64_t width = row_elements(args.out[0]), sources = args.in[1].dims[0];
   for (int64_t i = 0; i < rows * columns; ++i) sums[i] = 0;

@@ -5,7 +5,7 @@
 namespace aludel::cpu::ALUDEL_ISA {
 namespace {
 
-constexpr int64_t kGrain = 32768;  // elements of one task
+constexpr int64_t kGrain = 32768;    // elements of one task
 constexpr int64_t kMaxPattern = 16;  // channels whose pattern of coefficients is kept as vectors
 
 typedef uint8_t byte_vector __attribute__((vector_size(ALUDEL_VW), aligned(1), may_alias));
@@ -25,7 +25,8 @@ void fill_pattern(const float* scale, const float* shift, int64_t channels, Patt
     }
 }
 
-void convert_image(const uint8_t* x, const float* scale, const float* shift, const Pattern* pattern, int64_t channels, int64_t n, float* y) {
+void convert_image(const uint8_t* x, const float* scale, const float* shift, const Pattern* pattern, int64_t channels, int64_t n,
+                   float* y) {
   int64_t i = 0, period = channels * VW;
   for (; pattern && i + period <= n; i += period)
     for (int64_t j = 0; j < channels; ++j) {
@@ -43,12 +44,14 @@ void convert_image(const uint8_t* x, const float* scale, const float* shift, con
 Status check_image_gather(const KernelArgs& args) {
   ALUDEL_RETURN_IF_ERROR(check_arity("image_gather", args, 4, 1, 0));
   const TensorRef &x = args.in[0], &index = args.in[1], &y = args.out[0];
-  if (x.dtype != DType::u8 || x.rank != 4 || y.dtype != DType::f32 || y.rank != 4) return wrong("image_gather", "u8 [R,H,W,C] in, f32 [M,H,W,C] out");
+  if (x.dtype != DType::u8 || x.rank != 4 || y.dtype != DType::f32 || y.rank != 4)
+    return wrong("image_gather", "u8 [R,H,W,C] in, f32 [M,H,W,C] out");
   if (index.dtype != DType::i32 || index.rank != 1 || index.dims[0] != y.dims[0]) return wrong("image_gather", "an i32 index [M]");
   for (int d = 1; d < 4; ++d)
     if (x.dims[d] != y.dims[d]) return wrong("image_gather", "images of one shape on both sides");
   for (int i = 2; i < 4; ++i)
-    if (args.in[i].dtype != DType::f32 || args.in[i].rank != 1 || args.in[i].dims[0] != x.dims[3]) return wrong("image_gather", "f32 scale [C] and shift [C]");
+    if (args.in[i].dtype != DType::f32 || args.in[i].rank != 1 || args.in[i].dims[0] != x.dims[3])
+      return wrong("image_gather", "f32 scale [C] and shift [C]");
   return {};
 }
 
@@ -67,7 +70,8 @@ Status run_image_gather(const KernelArgs& args, Exec& exec) {
   if (patterned) fill_pattern(scale, shift, channels, &pattern);
   parallel_ranges(exec, y.dims[0], max_of(1, kGrain / image), [&](int64_t begin, int64_t end, void*) {
     for (int64_t m = begin; m < end; ++m)
-      convert_image(x.as<const uint8_t>() + index[m] * image, scale, shift, patterned ? &pattern : nullptr, channels, image, y.as<float>() + m * image);
+      convert_image(x.as<const uint8_t>() + index[m] * image, scale, shift, patterned ? &pattern : nullptr, channels, image,
+                    y.as<float>() + m * image);
   });
   return {};
 }

@@ -9,29 +9,33 @@ namespace {
 
 constexpr int64_t kMr = 6;
 constexpr int64_t kKc = 256;
-constexpr int64_t kFewColumns = 3;            // in register tiles: up to here A stays in place
-constexpr int64_t kFewRows = 3;               // in register tiles: up to here B stays in place
-constexpr int64_t kTaskFlops = 256 * 1024;    // small products of a batch share a task
+constexpr int64_t kFewColumns = 3;          // in register tiles: up to here A stays in place
+constexpr int64_t kFewRows = 3;             // in register tiles: up to here B stays in place
+constexpr int64_t kTaskFlops = 256 * 1024;  // small products of a batch share a task
 
-template <typename T> struct Tile;
-template <> struct Tile<float> {
+template <typename T>
+struct Tile;
+template <>
+struct Tile<float> {
   typedef vf V;
   typedef float Unaligned __attribute__((vector_size(ALUDEL_VW * 4), aligned(4), may_alias));
   static constexpr int64_t width = VW;
 };
-template <> struct Tile<double> {
+template <>
+struct Tile<double> {
   typedef vd V;
   typedef double Unaligned __attribute__((vector_size(ALUDEL_VW * 4), aligned(8), may_alias));
   static constexpr int64_t width = VD;
 };
-template <typename T> constexpr int64_t kNr = 2 * Tile<T>::width;
+template <typename T>
+constexpr int64_t kNr = 2 * Tile<T>::width;
 
 // One product with free strides on every side: a[i, k], b[k, j], c[i, j].
 struct Product {
   int64_t m, n, k;
   int64_t a_row, a_column, b_row, b_column, c_row, c_column;
   int64_t batch;
-  bool swapped;   // operands exchanged: a and b below are the instruction's b and a
+  bool swapped;  // operands exchanged: a and b below are the instruction's b and a
   bool pack_a, pack_b;
   int64_t tile_m, tile_n;
 };
@@ -86,7 +90,8 @@ Product product_of(const KernelArgs& args, int64_t nr) {
 // ---- packing --------------------------------------------------------------------------------------------------------------------
 
 // Panels of `width` lines (rows of a, columns of b), k-major, short panels filled with zeros.
-template <typename T, int64_t width> void pack(const T* x, int64_t line, int64_t step, int64_t lines, int64_t k, T* out) {
+template <typename T, int64_t width>
+void pack(const T* x, int64_t line, int64_t step, int64_t lines, int64_t k, T* out) {
   for (int64_t first = 0; first < lines; first += width, out += width * k) {
     int64_t n = min_of(width, lines - first);
     const T* from = x + first * line;
@@ -107,7 +112,8 @@ template <typename T, int64_t width> void pack(const T* x, int64_t line, int64_t
 // ---- the register tile ------------------------------------------------------------------------------------------------------------
 
 // acc[i][0..1] = sum over k of a[i, k] b[k, :]. Rows past the edge repeat the last one (a is read in place) or are zeros (packed).
-template <typename T, bool packed_a> ALUDEL_INLINE void multiply_tile(const T* a, int64_t a_row, int64_t a_column, int64_t rows, const T* b, int64_t b_row, int64_t k, T* out) {
+template <typename T, bool packed_a>
+ALUDEL_INLINE void multiply_tile(const T* a, int64_t a_row, int64_t a_column, int64_t rows, const T* b, int64_t b_row, int64_t k, T* out) {
   typedef typename Tile<T>::V V;
   typedef typename Tile<T>::Unaligned U;
   constexpr int64_t W = Tile<T>::width;
@@ -131,7 +137,8 @@ template <typename T, bool packed_a> ALUDEL_INLINE void multiply_tile(const T* a
   }
 }
 
-template <typename T> void store_tile(const T* tile, T* c, int64_t c_row, int64_t c_column, int64_t rows, int64_t columns, bool add) {
+template <typename T>
+void store_tile(const T* tile, T* c, int64_t c_row, int64_t c_column, int64_t rows, int64_t columns, bool add) {
   constexpr int64_t N = kNr<T>;
   if (c_column == 1 && columns == N) {
     for (int64_t i = 0; i < rows; ++i) {
@@ -149,7 +156,8 @@ template <typename T> void store_tile(const T* tile, T* c, int64_t c_row, int64_
 
 // ---- one task: a tile of C over all of K --------------------------------------------------------------------------------------------
 
-template <typename T> void multiply_task(const Product& p, const T* a, const T* b, T* c, int64_t m0, int64_t n0, T* scratch) {
+template <typename T>
+void multiply_task(const Product& p, const T* a, const T* b, T* c, int64_t m0, int64_t n0, T* scratch) {
   constexpr int64_t N = kNr<T>;
   alignas(64) T tile[kMr * N];
   int64_t m = min_of(p.tile_m, p.m - m0), n = min_of(p.tile_n, p.n - n0);
@@ -183,7 +191,8 @@ template <typename T> void multiply_task(const Product& p, const T* a, const T* 
   }
 }
 
-template <typename T> void multiply(const KernelArgs& args, Exec& exec) {
+template <typename T>
+void multiply(const KernelArgs& args, Exec& exec) {
   Product p = product_of(args, kNr<T>);
   const T *a = args.in[p.swapped ? 1 : 0].as<const T>(), *b = args.in[p.swapped ? 0 : 1].as<const T>();
   T* c = args.out[0].as<T>();
@@ -193,7 +202,8 @@ template <typename T> void multiply(const KernelArgs& args, Exec& exec) {
   parallel_ranges(exec, p.batch * tiles, per_task, [&](int64_t begin, int64_t end, void* scratch) {
     for (int64_t t = begin; t < end; ++t) {
       int64_t batch = t / tiles, i = t % tiles / across, j = t % across;
-      multiply_task<T>(p, a + batch * p.m * p.k, b + batch * p.k * p.n, c + batch * p.m * p.n, i * p.tile_m, j * p.tile_n, static_cast<T*>(scratch));
+      multiply_task<T>(p, a + batch * p.m * p.k, b + batch * p.k * p.n, c + batch * p.m * p.n, i * p.tile_m, j * p.tile_n,
+                       static_cast<T*>(scratch));
     }
   });
 }
@@ -204,13 +214,18 @@ Status check_matmul(const KernelArgs& args) {
   ALUDEL_RETURN_IF_ERROR(check_arity("matmul", args, 2, 1, 2));
   const TensorRef &a = args.in[0], &b = args.in[1], &y = args.out[0];
   int64_t ta, tb;
-  if (!integer_attr(args.attrs[0], 0, 1, &ta) || !integer_attr(args.attrs[1], 0, 1, &tb)) return wrong("matmul", "transpose flags of 0 or 1");
-  if ((a.dtype != DType::f32 && a.dtype != DType::f64) || b.dtype != a.dtype || y.dtype != a.dtype) return wrong("matmul", "f32 or f64 throughout");
+  if (!integer_attr(args.attrs[0], 0, 1, &ta) || !integer_attr(args.attrs[1], 0, 1, &tb))
+    return wrong("matmul", "transpose flags of 0 or 1");
+  if ((a.dtype != DType::f32 && a.dtype != DType::f64) || b.dtype != a.dtype || y.dtype != a.dtype)
+    return wrong("matmul", "f32 or f64 throughout");
   if (a.rank < 2 || b.rank != a.rank || y.rank != a.rank) return wrong("matmul", "operands and output of one rank, 2 or more");
   if (!same_leading(a, b, a.rank - 2) || !same_leading(a, y, a.rank - 2)) return wrong("matmul", "equal leading dimensions");
   int64_t m = ta ? a.dim(-1) : a.dim(-2), k = ta ? a.dim(-2) : a.dim(-1), kb = tb ? b.dim(-1) : b.dim(-2), n = tb ? b.dim(-2) : b.dim(-1);
-  if (k != kb) return fail(Code::invalid_program, "matmul: inner dimensions %lld and %lld differ", static_cast<long long>(k), static_cast<long long>(kb));
-  if (y.dim(-2) != m || y.dim(-1) != n) return fail(Code::invalid_program, "matmul: expected an output [...,%lld,%lld]", static_cast<long long>(m), static_cast<long long>(n));
+  if (k != kb)
+    return fail(Code::invalid_program, "matmul: inner dimensions %lld and %lld differ", static_cast<long long>(k),
+                static_cast<long long>(kb));
+  if (y.dim(-2) != m || y.dim(-1) != n)
+    return fail(Code::invalid_program, "matmul: expected an output [...,%lld,%lld]", static_cast<long long>(m), static_cast<long long>(n));
   return {};
 }
 

@@ -76,7 +76,8 @@ Status check_broadcast(const KernelArgs& args) {
   const TensorRef &x = args.in[0], &y = args.out[0];
   if (x.rank > y.rank) return wrong("broadcast", "an output of at least the input's rank");
   for (int d = 0; d < x.rank; ++d)
-    if (x.dims[d] != 1 && x.dims[d] != y.dims[y.rank - x.rank + d]) return wrong("broadcast", "input dimensions of 1 or of the output's size");
+    if (x.dims[d] != 1 && x.dims[d] != y.dims[y.rank - x.rank + d])
+      return wrong("broadcast", "input dimensions of 1 or of the output's size");
   return {};
 }
 Status run_broadcast(const KernelArgs& args, Exec& exec) {
@@ -164,7 +165,8 @@ Status check_pad(const KernelArgs& args) {
 }
 Status run_pad(const KernelArgs& args, Exec& exec) {
   const TensorRef &x = args.in[0], &y = args.out[0];
-  parallel_ranges(exec, y.bytes(), 4 * kCopyGrain, [&](int64_t begin, int64_t end, void*) { memset(y.as<char>() + begin, 0, static_cast<size_t>(end - begin)); });
+  parallel_ranges(exec, y.bytes(), 4 * kCopyGrain,
+                  [&](int64_t begin, int64_t end, void*) { memset(y.as<char>() + begin, 0, static_cast<size_t>(end - begin)); });
   if (x.numel() == 0) return {};
   StridedCopy copy = copy_over(x, x, y);
   int64_t strides[kMaxRank], offset = 0;
@@ -189,7 +191,8 @@ Status check_concat(const KernelArgs& args) {
     const TensorRef& x = args.in[i];
     if (x.dtype != y.dtype || x.rank != y.rank) return wrong("concat", "inputs of the output's dtype and rank");
     for (int d = 0; d < y.rank; ++d)
-      if (d != axis && x.dims[d] != y.dims[d]) return fail(Code::invalid_program, "concat: input %d differs from the output in axis %d", i, d);
+      if (d != axis && x.dims[d] != y.dims[d])
+        return fail(Code::invalid_program, "concat: input %d differs from the output in axis %d", i, d);
     total += x.dims[axis];
   }
   return total == y.dims[axis] ? Status{} : wrong("concat", "sizes that add up to the output's along the axis");

@@ -7,8 +7,8 @@
 namespace aludel::cpu::ALUDEL_ISA {
 namespace {
 
-constexpr int64_t kBatch = 64;               // Philox blocks of one batch
-constexpr int64_t kTaskElements = 16 * 1024;  // a multiple of 4 kBatch
+constexpr int64_t kBatch = 64;                   // Philox blocks of one batch
+constexpr int64_t kTaskElements = 16 * 1024;     // a multiple of 4 kBatch
 constexpr int64_t kMaxDraws = int64_t{1} << 34;  // the block index is one 32-bit word
 
 struct Address {
@@ -77,13 +77,15 @@ Status check_draw(const char* op, const KernelArgs& args, DType dtype) {
   ALUDEL_RETURN_IF_ERROR(check_arity(op, args, 2, 1, 1));
   const TensorRef &key = args.in[0], &counter = args.in[1];
   int64_t purpose;
-  if (key.dtype != DType::u32 || key.numel() != 2 || counter.dtype != DType::u32 || counter.numel() != 1) return wrong(op, "a u32 [2] key and a u32 [1] counter");
+  if (key.dtype != DType::u32 || key.numel() != 2 || counter.dtype != DType::u32 || counter.numel() != 1)
+    return wrong(op, "a u32 [2] key and a u32 [1] counter");
   if (args.out[0].dtype != dtype) return wrong(op, dtype == DType::f32 ? "an f32 output" : "an i32 output");
   if (!integer_attr(args.attrs[0], 0, UINT32_MAX, &purpose)) return wrong(op, "a purpose of 0..2^32-1");
   return args.out[0].numel() <= kMaxDraws ? Status{} : wrong(op, "at most 2^34 elements");
 }
 
-template <typename F> void draw(const KernelArgs& args, Exec& exec, const F& convert) {
+template <typename F>
+void draw(const KernelArgs& args, Exec& exec, const F& convert) {
   Address address = address_of(args);
   float* out = args.out[0].as<float>();
   parallel_ranges(exec, args.out[0].numel(), kTaskElements, [&](int64_t begin, int64_t end, void*) {

@@ -6,20 +6,30 @@
 namespace aludel::cpu::ALUDEL_ISA {
 namespace {
 
-constexpr int64_t kGrain = 32768;     // elements read by one task
-constexpr int64_t kSegment = 4096;    // longest run of one primitive
-constexpr int64_t kColumns = 512;     // columns of one block of accumulators
-constexpr int64_t kPartials = 4096;   // accumulators of a reduction in parts, on the caller's stack
+constexpr int64_t kGrain = 32768;    // elements read by one task
+constexpr int64_t kSegment = 4096;   // longest run of one primitive
+constexpr int64_t kColumns = 512;    // columns of one block of accumulators
+constexpr int64_t kPartials = 4096;  // accumulators of a reduction in parts, on the caller's stack
 
 // ---- element types --------------------------------------------------------------------------------------------------------------
 
 struct Sum {
-  template <typename A> static ALUDEL_INLINE A join(A a, A b) { return a + b; }
-  template <typename A> static ALUDEL_INLINE A first() { return A{0}; }
+  template <typename A>
+  static ALUDEL_INLINE A join(A a, A b) {
+    return a + b;
+  }
+  template <typename A>
+  static ALUDEL_INLINE A first() {
+    return A{0};
+  }
 };
 struct Max {  // NaN wins
-  template <typename A> static ALUDEL_INLINE A join(A a, A b) { return (b > a) | (b != b) ? b : a; }
-  template <typename A> static ALUDEL_INLINE A first() {
+  template <typename A>
+  static ALUDEL_INLINE A join(A a, A b) {
+    return (b > a) | (b != b) ? b : a;
+  }
+  template <typename A>
+  static ALUDEL_INLINE A first() {
     if constexpr (A(0.5) != A(0))
       return -static_cast<A>(__builtin_inf());
     else
@@ -27,19 +37,23 @@ struct Max {  // NaN wins
   }
 };
 
-template <typename Op, typename T> struct Accumulator {
+template <typename Op, typename T>
+struct Accumulator {
   typedef T type;
 };
-template <> struct Accumulator<Sum, float> {
+template <>
+struct Accumulator<Sum, float> {
   typedef double type;
 };
-template <> struct Accumulator<Sum, int32_t> {
+template <>
+struct Accumulator<Sum, int32_t> {
   typedef uint64_t type;  // wraps instead of overflowing
 };
 
 // ---- primitives -----------------------------------------------------------------------------------------------------------------
 
-template <typename Op, typename T, typename A> ALUDEL_INLINE A reduce_run(const T* x, int64_t n, A acc) {
+template <typename Op, typename T, typename A>
+ALUDEL_INLINE A reduce_run(const T* x, int64_t n, A acc) {
   constexpr int W = 16;
   A lanes[W];
   for (int j = 0; j < W; ++j) lanes[j] = Op::template first<A>();
@@ -56,7 +70,8 @@ template <typename Op, typename T, typename A> ALUDEL_INLINE A reduce_run(const 
 typedef float half_vector __attribute__((vector_size(ALUDEL_VW * 2), aligned(4), may_alias));
 ALUDEL_INLINE vd widen(const float* p) { return __builtin_convertvector(*reinterpret_cast<const half_vector*>(p), vd); }
 
-template <> ALUDEL_INLINE double reduce_run<Sum, float, double>(const float* x, int64_t n, double acc) {
+template <>
+ALUDEL_INLINE double reduce_run<Sum, float, double>(const float* x, int64_t n, double acc) {
   vd s0{}, s1{}, s2{}, s3{};
   int64_t i = 0;
   for (; i + 4 * VD <= n; i += 4 * VD) {
@@ -72,7 +87,8 @@ template <> ALUDEL_INLINE double reduce_run<Sum, float, double>(const float* x, 
   return acc + total;
 }
 
-template <typename Op, typename T, typename A> ALUDEL_INLINE void reduce_columns(const T* __restrict__ x, A* __restrict__ acc, int64_t n) {
+template <typename Op, typename T, typename A>
+ALUDEL_INLINE void reduce_columns(const T* __restrict__ x, A* __restrict__ acc, int64_t n) {
   for (int64_t j = 0; j < n; ++j) acc[j] = Op::join(acc[j], static_cast<A>(x[j]));
 }
 
@@ -145,21 +161,23 @@ Work work_of(const Layout& layout) {
   work.segments = layout.inner_reduced ? ceil_div(layout.inner, kSegment) : 1;
   work.rows = layout.reduced.count() * work.segments;
   int64_t row_elements = layout.inner_reduced ? min_of(layout.inner, kSegment) : layout.inner;
-  int64_t wanted = work.rows * row_elements / kGrain;                      // parts of one output row of useful size
-  int64_t allowed = kPartials / max_of(1, work.outer * work.columns);      // and as many as the stack holds
+  int64_t wanted = work.rows * row_elements / kGrain;                  // parts of one output row of useful size
+  int64_t allowed = kPartials / max_of(1, work.outer * work.columns);  // and as many as the stack holds
   work.parts = max_of(1, min_of(min_of(wanted, allowed), min_of(work.rows, 64)));
   return work;
 }
 
 // Joins rows first..last-1 of output row `outer`, columns c..c+n-1, into acc.
 template <typename Op, typename T, typename A>
-void reduce_block(const Layout& layout, const Work& work, const T* x, int64_t outer, int64_t c, int64_t n, int64_t first, int64_t last, A* acc) {
+void reduce_block(const Layout& layout, const Work& work, const T* x, int64_t outer, int64_t c, int64_t n, int64_t first, int64_t last,
+                  A* acc) {
   const T* base = x + layout.kept.offset(outer);
   for (int64_t j = 0; j < n; ++j) acc[j] = Op::template first<A>();
   if (layout.inner_reduced) {
     for (int64_t r = first; r < last; ++r) {
       int64_t start = r % work.segments * kSegment;
-      acc[0] = reduce_run<Op, T, A>(base + layout.reduced.offset(r / work.segments) + start, min_of(kSegment, layout.inner - start), acc[0]);
+      acc[0] =
+          reduce_run<Op, T, A>(base + layout.reduced.offset(r / work.segments) + start, min_of(kSegment, layout.inner - start), acc[0]);
     }
   } else if (layout.reduced.n == 1) {
     for (int64_t r = first; r < last; ++r) reduce_columns<Op, T, A>(base + r * layout.reduced.strides[0] + c, acc, n);
@@ -169,14 +187,16 @@ void reduce_block(const Layout& layout, const Work& work, const T* x, int64_t ou
 }
 
 // Few outputs, many rows: parts side by side, then joined in their order.
-template <typename Op, typename T, typename A> void reduce_in_parts(const Layout& layout, const Work& work, const T* x, T* y, Exec& exec) {
+template <typename Op, typename T, typename A>
+void reduce_in_parts(const Layout& layout, const Work& work, const T* x, T* y, Exec& exec) {
   A partials[kPartials];
   int64_t outputs = work.outer * work.columns;
   parallel_for(exec, work.parts, [&](int64_t part, void*) {
     int64_t first = work.rows * part / work.parts, last = work.rows * (part + 1) / work.parts;
     for (int64_t o = 0; o < work.outer; ++o)
       for (int64_t c = 0; c < work.columns; c += kColumns)
-        reduce_block<Op, T, A>(layout, work, x, o, c, min_of(kColumns, work.columns - c), first, last, partials + part * outputs + o * work.columns + c);
+        reduce_block<Op, T, A>(layout, work, x, o, c, min_of(kColumns, work.columns - c), first, last,
+                               partials + part * outputs + o * work.columns + c);
   });
   for (int64_t j = 0; j < outputs; ++j) {
     A acc = partials[j];
@@ -185,7 +205,8 @@ template <typename Op, typename T, typename A> void reduce_in_parts(const Layout
   }
 }
 
-template <typename Op, typename T> void reduce(const KernelArgs& args, Exec& exec) {
+template <typename Op, typename T>
+void reduce(const KernelArgs& args, Exec& exec) {
   typedef typename Accumulator<Op, T>::type A;
   const T* x = args.in[0].as<const T>();
   T* y = args.out[0].as<T>();
@@ -205,12 +226,13 @@ template <typename Op, typename T> void reduce(const KernelArgs& args, Exec& exe
   });
 }
 
-template <typename T> void argmax_rows(const T* x, int32_t* y, int64_t begin, int64_t end, int64_t n) {
+template <typename T>
+void argmax_rows(const T* x, int32_t* y, int64_t begin, int64_t end, int64_t n) {
   for (int64_t r = begin; r < end; ++r) {
     const T* row = x + r * n;
     int64_t best = 0;
     for (int64_t i = 1; i < n; ++i)
-      if (row[i] > row[best] || (row[i] != row[i] && row[best] == row[best])) best = i;  // the first NaN counts as the maximum
+      if (row[i] > row[best]) best = i;  // a NaN is never larger
     y[r] = static_cast<int32_t>(best);
   }
 }
@@ -220,7 +242,8 @@ template <typename T> void argmax_rows(const T* x, int32_t* y, int64_t begin, in
 Status check_reduce(const char* op, const KernelArgs& args, bool empty_allowed) {
   ALUDEL_RETURN_IF_ERROR(check_arity(op, args, 1, 1, args.nattrs));
   const TensorRef &x = args.in[0], &y = args.out[0];
-  if (x.dtype != y.dtype || (x.dtype != DType::f32 && x.dtype != DType::f64 && x.dtype != DType::i32)) return wrong(op, "f32, f64 or i32, the same on both sides");
+  if (x.dtype != y.dtype || (x.dtype != DType::f32 && x.dtype != DType::f64 && x.dtype != DType::i32))
+    return wrong(op, "f32, f64 or i32, the same on both sides");
   bool is_reduced[kMaxRank] = {};
   int64_t axis = -1, reduced = 1;
   for (int i = 0; i < args.nattrs; ++i) {
@@ -238,7 +261,8 @@ Status check_reduce(const char* op, const KernelArgs& args, bool empty_allowed) 
 Status check_sum(const KernelArgs& args) { return check_reduce("sum", args, true); }
 Status check_max(const KernelArgs& args) { return check_reduce("max", args, false); }
 
-template <typename Op> Status run_reduce(const KernelArgs& args, Exec& exec) {
+template <typename Op>
+Status run_reduce(const KernelArgs& args, Exec& exec) {
   const TensorRef &x = args.in[0], &y = args.out[0];
   if (y.numel() == 0) return {};
   if (x.numel() == 0) {
@@ -254,8 +278,10 @@ template <typename Op> Status run_reduce(const KernelArgs& args, Exec& exec) {
 Status check_argmax(const KernelArgs& args) {
   ALUDEL_RETURN_IF_ERROR(check_arity("argmax", args, 1, 1, 0));
   const TensorRef &x = args.in[0], &y = args.out[0];
-  if (y.dtype != DType::i32 || (x.dtype != DType::f32 && x.dtype != DType::f64 && x.dtype != DType::i32)) return wrong("argmax", "f32, f64 or i32 in, i32 out");
-  if (x.rank < 1 || y.rank != x.rank - 1 || !same_leading(x, y, y.rank)) return wrong("argmax", "the output to be the input without its last axis");
+  if (y.dtype != DType::i32 || (x.dtype != DType::f32 && x.dtype != DType::f64 && x.dtype != DType::i32))
+    return wrong("argmax", "f32, f64 or i32 in, i32 out");
+  if (x.rank < 1 || y.rank != x.rank - 1 || !same_leading(x, y, y.rank))
+    return wrong("argmax", "the output to be the input without its last axis");
   int64_t n = x.dim(-1);
   return n >= 1 && n <= INT32_MAX ? Status{} : wrong("argmax", "a last axis of 1..2^31-1 elements");
 }

@@ -112,14 +112,17 @@ int64_t classes_of(const KernelArgs& args) { return args.in[0].dim(-1); }
 int64_t rows_of(const KernelArgs& args) { return args.in[0].numel() / classes_of(args); }
 int64_t rows_per_task(int64_t classes) { return max_of(1, kGrain / classes); }
 
-bool is_per_row(const TensorRef& v, const TensorRef& z) { return v.dtype == DType::f32 && v.rank == z.rank - 1 && same_leading(v, z, v.rank); }
+bool is_per_row(const TensorRef& v, const TensorRef& z) {
+  return v.dtype == DType::f32 && v.rank == z.rank - 1 && same_leading(v, z, v.rank);
+}
 bool is_like(const TensorRef& v, const TensorRef& z) { return v.dtype == DType::f32 && same_shape(v, z); }
 
 // z f32 [..., K] with K >= 1, and a target that is i32 [...] or f32 [..., K].
 Status check_target(const char* op, const KernelArgs& args, int nin, int nout) {
   ALUDEL_RETURN_IF_ERROR(check_arity(op, args, nin, nout, 0));
   const TensorRef &z = args.in[0], &target = args.in[1];
-  if (z.dtype != DType::f32 || z.rank < 1 || z.dim(-1) < 1 || z.dim(-1) > INT32_MAX) return wrong(op, "f32 logits [..., K] with K of 1 or more");
+  if (z.dtype != DType::f32 || z.rank < 1 || z.dim(-1) < 1 || z.dim(-1) > INT32_MAX)
+    return wrong(op, "f32 logits [..., K] with K of 1 or more");
   bool hard = target.dtype == DType::i32 && target.rank == z.rank - 1 && same_leading(target, z, target.rank);
   return hard || is_like(target, z) ? Status{} : wrong(op, "an i32 target [...] or an f32 target of the logits' shape");
 }
@@ -130,7 +133,8 @@ Status check_labels(const char* op, const KernelArgs& args) {
   int64_t classes = classes_of(args), rows = rows_of(args);
   for (int64_t r = 0; r < rows; ++r)
     if (labels[r] < 0 || labels[r] >= classes)
-      return fail(Code::invalid_index, "%s: label %d of row %lld is outside 0..%lld", op, labels[r], static_cast<long long>(r), static_cast<long long>(classes - 1));
+      return fail(Code::invalid_index, "%s: label %d of row %lld is outside 0..%lld", op, labels[r], static_cast<long long>(r),
+                  static_cast<long long>(classes - 1));
   return {};
 }
 
@@ -142,7 +146,8 @@ Target target_of(const KernelArgs& args, int64_t row, int64_t classes) {
 Status check_log_softmax(const KernelArgs& args) {
   ALUDEL_RETURN_IF_ERROR(check_arity("log_softmax", args, 1, 1, 0));
   const TensorRef &x = args.in[0], &y = args.out[0];
-  if ((x.dtype != DType::f32 && x.dtype != DType::f64) || y.dtype != x.dtype || !same_shape(x, y)) return wrong("log_softmax", "f32 or f64, the same shape and dtype out");
+  if ((x.dtype != DType::f32 && x.dtype != DType::f64) || y.dtype != x.dtype || !same_shape(x, y))
+    return wrong("log_softmax", "f32 or f64, the same shape and dtype out");
   return x.rank >= 1 && x.dim(-1) >= 1 ? Status{} : wrong("log_softmax", "a last axis of at least one element");
 }
 Status run_log_softmax(const KernelArgs& args, Exec& exec) {
@@ -169,8 +174,8 @@ Status run_softmax_ce(const KernelArgs& args, Exec& exec) {
   int64_t k = classes_of(args);
   parallel_ranges(exec, rows_of(args), rows_per_task(k), [&](int64_t begin, int64_t end, void* scratch) {
     for (int64_t r = begin; r < end; ++r)
-      softmax_ce_row(args.in[0].as<const float>() + r * k, target_of(args, r, k), k, static_cast<float*>(scratch), args.out[0].as<float>() + r,
-                     args.out[1].as<float>() + r);
+      softmax_ce_row(args.in[0].as<const float>() + r * k, target_of(args, r, k), k, static_cast<float*>(scratch),
+                     args.out[0].as<float>() + r, args.out[1].as<float>() + r);
   });
   return {};
 }
@@ -185,7 +190,8 @@ Status run_softmax_ce_grad(const KernelArgs& args, Exec& exec) {
   int64_t k = classes_of(args);
   parallel_ranges(exec, rows_of(args), rows_per_task(k), [&](int64_t begin, int64_t end, void*) {
     for (int64_t r = begin; r < end; ++r)
-      softmax_ce_grad_row(args.in[0].as<const float>() + r * k, target_of(args, r, k), k, args.in[2].as<const float>()[r], args.out[0].as<float>() + r * k);
+      softmax_ce_grad_row(args.in[0].as<const float>() + r * k, target_of(args, r, k), k, args.in[2].as<const float>()[r],
+                          args.out[0].as<float>() + r * k);
   });
   return {};
 }

@@ -22,7 +22,8 @@ struct StridedCopy {
   int n = 0;
   for (int d = 0; d < copy->rank; ++d) {
     if (copy->dims[d] == 1) continue;
-    bool merges = n > 0 && copy->src_strides[n - 1] == copy->src_strides[d] * copy->dims[d] && copy->dst_strides[n - 1] == copy->dst_strides[d] * copy->dims[d];
+    bool merges = n > 0 && copy->src_strides[n - 1] == copy->src_strides[d] * copy->dims[d] &&
+                  copy->dst_strides[n - 1] == copy->dst_strides[d] * copy->dims[d];
     int to = merges ? n - 1 : n++;
     copy->dims[to] = merges ? copy->dims[to] * copy->dims[d] : copy->dims[d];
     copy->src_strides[to] = copy->src_strides[d];
@@ -36,7 +37,8 @@ struct StridedCopy {
   copy->rank = n;
 }
 
-template <typename T> ALUDEL_INLINE void copy_run(const T* src, int64_t src_stride, T* dst, int64_t dst_stride, int64_t n) {
+template <typename T>
+ALUDEL_INLINE void copy_run(const T* src, int64_t src_stride, T* dst, int64_t dst_stride, int64_t n) {
   if (src_stride == 1 && dst_stride == 1) {
     memcpy(dst, src, static_cast<size_t>(n) * sizeof(T));
   } else if (src_stride == 0 && dst_stride == 1) {
@@ -50,7 +52,8 @@ template <typename T> ALUDEL_INLINE void copy_run(const T* src, int64_t src_stri
 }
 
 // rows x columns, source contiguous along rows, destination along columns: blocks of 4 x 4 keep whole words in registers.
-template <typename T> ALUDEL_INLINE void copy_tile(const T* src, int64_t src_column, T* dst, int64_t dst_row, int64_t rows, int64_t columns) {
+template <typename T>
+ALUDEL_INLINE void copy_tile(const T* src, int64_t src_column, T* dst, int64_t dst_row, int64_t rows, int64_t columns) {
   int64_t c = 0;
   for (; c + 4 <= columns; c += 4) {
     const T *s0 = src + c * src_column, *s1 = s0 + src_column, *s2 = s1 + src_column, *s3 = s2 + src_column;
@@ -79,7 +82,8 @@ ALUDEL_INLINE void outer_offsets(const StridedCopy& copy, int64_t flat, int skip
   }
 }
 
-template <typename T> void copy_by_runs(const StridedCopy& copy, int64_t total, Exec& exec) {
+template <typename T>
+void copy_by_runs(const StridedCopy& copy, int64_t total, Exec& exec) {
   int last = copy.rank - 1;
   int64_t inner = copy.dims[last];
   int64_t segment = min_of(inner, kCopyGrain), segments = ceil_div(inner, segment);
@@ -97,7 +101,8 @@ template <typename T> void copy_by_runs(const StridedCopy& copy, int64_t total, 
 }
 
 // `row` is the dimension in which the source is contiguous; the destination is contiguous in the last one.
-template <typename T> void copy_by_tiles(const StridedCopy& copy, int64_t total, int row, Exec& exec) {
+template <typename T>
+void copy_by_tiles(const StridedCopy& copy, int64_t total, int row, Exec& exec) {
   int last = copy.rank - 1;
   int64_t rows = copy.dims[row], columns = copy.dims[last];
   int64_t row_tiles = ceil_div(rows, kTile), column_tiles = ceil_div(columns, kTile);
@@ -109,13 +114,14 @@ template <typename T> void copy_by_tiles(const StridedCopy& copy, int64_t total,
     for (int64_t t = begin; t < end; ++t) {
       int64_t c = t % column_tiles * kTile, r = t / column_tiles % row_tiles * kTile, from, to;
       outer_offsets(copy, t / column_tiles / row_tiles, row, last, &from, &to);
-      copy_tile(src + from + r + c * copy.src_strides[last], copy.src_strides[last], dst + to + r * copy.dst_strides[row] + c, copy.dst_strides[row],
-                min_of(kTile, rows - r), min_of(kTile, columns - c));
+      copy_tile(src + from + r + c * copy.src_strides[last], copy.src_strides[last], dst + to + r * copy.dst_strides[row] + c,
+                copy.dst_strides[row], min_of(kTile, rows - r), min_of(kTile, columns - c));
     }
   });
 }
 
-template <typename T> void copy_typed(const StridedCopy& copy, int64_t total, Exec& exec) {
+template <typename T>
+void copy_typed(const StridedCopy& copy, int64_t total, Exec& exec) {
   int last = copy.rank - 1;
   if (copy.dst_strides[last] == 1 && copy.src_strides[last] > 1)
     for (int d = 0; d < last; ++d)
