@@ -49,17 +49,19 @@ export function float32Engine(device: Device): GoldenEngine {
     name: 'f32',
     async run(build, inputs) {
       const { traced, outputNames } = traceNamed(build, inputs)
+      // A result may have the name of an input; bound arrays may not.
+      const outputKey = (i: number) => `result.${i}`
       const program = bindProgram(device, {
         inputs: Object.fromEntries(Object.entries(inputs).map(([name, { shape, dtype = 'f32' }]) => [name, { shape, dtype }])),
-        outputs: Object.fromEntries(outputNames.map((name) => [name, {}])),
-        build,
+        outputs: Object.fromEntries(outputNames.map((_, i) => [outputKey(i), {}])),
+        build: (values) => Object.fromEntries(Object.values(build(values)).map((value, i) => [outputKey(i), value])),
       })
-      const outputs = outputNames.map((_, i) => device.array(traced.outputs[i].dtype, traced.outputs[i].shape))
+      const outputs = traced.outputs.map(({ shape, dtype }) => device.array(dtype, shape))
       const bound = Object.entries(inputs).map(
         ([name, { shape, data, dtype = 'f32' }]) => [name, device.array(dtype, shape, convert(dtype, data))] as const,
       )
       try {
-        await program.run({ ...Object.fromEntries(bound), ...Object.fromEntries(outputs.map((array, i) => [outputNames[i], array])) })
+        await program.run(Object.fromEntries([...bound, ...outputs.map((array, i) => [outputKey(i), array] as const)]))
         const read = await Promise.all(outputs.map((array) => array.read()))
         return Object.fromEntries(read.map((data, i) => [outputNames[i], { shape: outputs[i].shape, data: Float64Array.from(data) }]))
       } finally {
