@@ -24,9 +24,10 @@ type EngineOptions<T> = Omit<T, 'device'> & { readonly device: Device }
 export const library: Library = {
   openDataset,
   async openDevice({ device, threads }) {
-    const { cpu, cuda } = await library.backends()
-    if (device === 'cuda' && !cuda.available) throw new AludelError('unavailable', `--device cuda: ${cuda.reason}`)
-    if (!cpu.available) throw new AludelError('unavailable', cpu.reason)
+    if (device === 'cuda') {
+      const { cuda } = await library.backends()
+      if (!cuda.available) throw new AludelError('unavailable', `--device cuda: ${cuda.reason}`)
+    }
     const { Device } = await import('../engine/runtime/device.js')
     return Device.open(threads === undefined ? {} : { threads })
   },
@@ -43,10 +44,13 @@ export const library: Library = {
     return randomRealSet(train, ipc, seed)
   },
   async backends() {
+    const [{ binding }, { Device }] = await Promise.all([import('../engine/runtime/binding.js'), import('../engine/runtime/device.js')])
     try {
-      const { info } = await import('../engine/runtime/binding.js')
-      const { isa, isas, cuda } = info()
-      return { cpu: { available: true, isa, isas }, cuda: { available: false, reason: cuda.reason } }
+      const { isas, cuda } = binding().info()
+      // a device, not info(), says which instruction set is in use: it honours what the environment forces
+      const device = await Device.open({ threads: 1 })
+      await device.close()
+      return { cpu: { available: true, isa: device.isa, isas }, cuda: { available: false, reason: cuda.reason } }
     } catch (error) {
       if (!(error instanceof AludelError)) throw error
       const reason = error.message

@@ -1,7 +1,7 @@
 /** @file A compiled step with named inputs and outputs: traces, compiles and loads once, then binds arrays by name at each run. */
 import { AludelError } from '../errors.js'
 import { type CompileOptions, compile } from './compile/pipeline.js'
-import type { Plan } from './compile/program.js'
+import type { Isa, Plan } from './compile/program.js'
 import type { Value } from './graph/node.js'
 import type { DeviceArray } from './runtime/array.js'
 import type { Device } from './runtime/device.js'
@@ -61,7 +61,7 @@ export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgra
   )
   const program = compile(traced, {
     ...spec.options,
-    isa: device.isa,
+    isa: device.isa as Isa,
     donate,
     slots: { inputs: slotsOf(inputNames.map((n) => spec.inputs[n])), outputs: slotsOf(outputNames.map((n) => spec.outputs[n])) },
     ...(spec.step === undefined ? {} : { stepInput: inputNames.length }),
