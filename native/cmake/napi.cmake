@@ -15,7 +15,8 @@ aludel_npm_include(ALUDEL_NODE_ADDON_API node-addon-api include)
 
 file(GLOB ALUDEL_ADDON_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/native/addon/*.cc)
 add_library(addon MODULE ${ALUDEL_ADDON_SOURCES})
-set_target_properties(addon PROPERTIES PREFIX "" OUTPUT_NAME aludel SUFFIX ".node" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/Release)
+set_target_properties(addon PROPERTIES PREFIX "" OUTPUT_NAME aludel SUFFIX ".node" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/Release
+  UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)  # napi.h takes longer to read than everything here takes to compile
 target_include_directories(addon SYSTEM PRIVATE ${ALUDEL_NODE_API_HEADERS} ${ALUDEL_NODE_ADDON_API})
 target_link_libraries(addon PRIVATE cpu cuda)
 aludel_warnings(addon)

@@ -1,0 +1,114 @@
+/** @file Arrays that live on a device. */
+import { AludelError, expected } from '../../errors.js'
+import { bytesPerElement, type DType, dtypeOf, type TypedArray } from '../tensor/dtype.js'
+import { formatShape, type Shape, sizeOf } from '../tensor/shape.js'
+import { fromNative } from './failure.js'
+import type { NativeBuffer } from './native-types.js'
+
+const views = { f32: Float32Array, f64: Float64Array, i32: Int32Array, u32: Uint32Array, u8: Uint8Array } as const
+
+/**
+ * A dense row-major array in device memory, made by `device.array`. Transfers queue with the device's runs: a read sees every run
+ * submitted before it. Dispose it when done; closing the device does it too. Disposing twice is silent, use after is `disposed`.
+ */
+export class DeviceArray {
+  readonly dtype: DType
+  readonly shape: Shape
+  readonly bytes: number
+  #native: NativeBuffer | undefined
+
+  /** Internal: use `device.array`. */
+  constructor(dtype: DType, shape: Shape, native: NativeBuffer) {
+    this.dtype = dtype
+    this.shape = Object.freeze([...shape])
+    this.bytes = sizeOf(shape) * bytesPerElement(dtype)
+    this.#native = native
+  }
+
+  get disposed(): boolean {
+    return this.#native === undefined
+  }
+
+  /** Internal: the native buffer; throws `disposed`. */
+  get native(): NativeBuffer {
+    if (this.#native === undefined) throw new AludelError('disposed', `${this}: used after dispose`)
+    return this.#native
+  }
+
+  /**
+   * Overwrites the array with as many elements of the same dtype, in row-major order. The data is copied before the call returns.
+   * Throws `invalid_dtype`, `invalid_shape`, `detached`, `disposed`.
+   */
+  async write(data: TypedArray): Promise<void> {
+    const native = this.native
+    checkData(`${this}.write`, this.dtype, this.shape, data)
+    const site = new Error()
+    try {
+      await native.write(0, data)
+    } catch (failure) {
+      throw fromNative(failure, `${this}.write`, { site })
+    }
+  }
+
+  /** The elements in row-major order, as a typed array of the array's dtype. */
+  async read(): Promise<TypedArray> {
+    const native = this.native
+    const site = new Error()
+    try {
+      return new views[this.dtype](await native.read(0, this.bytes))
+    } catch (failure) {
+      throw fromNative(failure, `${this}.read`, { site })
+    }
+  }
+
+  /** Copies another array of the same dtype and shape on the same device into this one, on the device. */
+  async copyFrom(source: DeviceArray): Promise<void> {
+    if (source.dtype !== this.dtype || formatShape(source.shape) !== formatShape(this.shape)) {
+      throw expected(
+        'invalid_shape',
+        `${this}.copyFrom`,
+        `${this.dtype} ${formatShape(this.shape)}`,
+        `${source.dtype} ${formatShape(source.shape)}`,
+      )
+    }
+    const site = new Error()
+    try {
+      await this.native.copyFrom(source.native)
+    } catch (failure) {
+      throw fromNative(failure, `${this}.copyFrom`, { site })
+    }
+  }
+
+  dispose(): void {
+    this.#native?.dispose()
+    this.#native = undefined
+  }
+
+  toString(): string {
+    return `DeviceArray ${this.dtype} ${formatShape(this.shape)}`
+  }
+}
+
+/** Throws unless `data` is an attached typed array of `dtype` with exactly the elements of `shape`. */
+export function checkData(what: string, dtype: DType, shape: Shape, data: TypedArray): void {
+  const received = dtypeOf(data)
+  if (received !== dtype) throw expected('invalid_dtype', what, `${views[dtype].name} for dtype ${dtype}`, nameOf(data))
+  // A transferred buffer has length 0, as an empty array has; only the former cannot be viewed any more.
+  if (isDetached(data.buffer))
+    throw new AludelError('detached', `${what}: the typed array's buffer was transferred away; write it before transferring`)
+  if (data.length !== sizeOf(shape))
+    throw expected('invalid_shape', what, `${sizeOf(shape)} elements for shape ${formatShape(shape)}`, data.length)
+}
+
+const nameOf = (data: unknown): string =>
+  data === null || data === undefined ? String(data) : (Object(data).constructor?.name ?? 'object')
+
+function isDetached(buffer: ArrayBufferLike): boolean {
+  if (buffer.byteLength > 0) return false
+  try {
+    new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
+}

@@ -1,0 +1,132 @@
+/** @file A device: native thread, worker pool, memory. Everything on it goes with it. */
+import { AludelError, expected } from '../../errors.js'
+import type { Isa } from '../compile/program.js'
+import { bytesPerElement, type DType, dtypes, type TypedArray } from '../tensor/dtype.js'
+import { checkShape, type Shape, sizeOf } from '../tensor/shape.js'
+import { checkData, DeviceArray } from './array.js'
+import { binding } from './binding.js'
+import { Executable, type LoadableProgram } from './executable.js'
+import { fromNative } from './failure.js'
+import type { NativeBinding, NativeDevice } from './native-types.js'
+
+// Node 20 has no Symbol.asyncDispose; `await using` compiled by TypeScript looks for it here.
+if (Symbol.asyncDispose === undefined) Object.defineProperty(Symbol, 'asyncDispose', { value: Symbol.for('nodejs.asyncDispose') })
+
+export interface DeviceOptions {
+  /** Threads that compute, 1..256 (default: the cores this process may use). Results do not depend on it. */
+  readonly threads?: number
+  /** Instruction set (default: $ALUDEL_ISA, else the best supported). Results are bit-identical only within one. */
+  readonly isa?: string
+}
+
+export interface DeviceMemory {
+  /** Arrays alive. */
+  readonly arrayBytes: number
+  /** Constants of the executables alive. */
+  readonly constantBytes: number
+  /** Working memory, shared by all executables: the largest need among them. */
+  readonly workspaceBytes: number
+}
+
+/** Made by `Device.open`. Runs, reads and writes execute one after another in the order of the calls, off the JavaScript thread. */
+export class Device {
+  readonly isa: Isa
+  readonly threads: number
+  readonly #binding: NativeBinding
+  readonly #native: NativeDevice
+  readonly #children = new Set<DeviceArray | Executable>()
+  #closed: Promise<void> | undefined
+
+  private constructor(addon: NativeBinding, native: NativeDevice) {
+    this.#binding = addon
+    this.#native = native
+    this.isa = native.isa as Isa
+    this.threads = native.threads
+  }
+
+  /** Throws `unavailable` (no addon, or an instruction set that is not there) and `invalid_option`. */
+  static async open(options: DeviceOptions = {}): Promise<Device> {
+    const { threads, isa } = options
+    if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 256)) {
+      throw expected('invalid_option', 'Device.open: threads', 'a whole number from 1 to 256', threads)
+    }
+    const addon = binding()
+    try {
+      return new Device(addon, addon.createDevice({ ...(threads !== undefined && { threads }), ...(isa !== undefined && { isa }) }))
+    } catch (failure) {
+      throw fromNative(failure, 'Device.open')
+    }
+  }
+
+  /** An array of zeros, or of `data` (copied before the call returns). Throws `invalid_shape`, `invalid_dtype`, `detached`, `out_of_memory`. */
+  array(dtype: DType, shape: Shape, data?: TypedArray): DeviceArray {
+    this.#checkOpen('array')
+    if (!dtypes.includes(dtype)) throw expected('invalid_dtype', 'array', dtypes.join(', '), dtype)
+    checkShape('array', shape)
+    if (data !== undefined) checkData('array', dtype, shape, data)
+    try {
+      const native = this.#native.buffer(sizeOf(shape) * bytesPerElement(dtype))
+      // Everything that could refuse these bytes was looked at above; the first use of the array waits for them in the queue.
+      if (data !== undefined) native.write(0, data).catch(() => {})
+      return this.#adopt(new DeviceArray(dtype, shape, native))
+    } catch (failure) {
+      throw fromNative(failure, 'array')
+    }
+  }
+
+  /** Checks and loads an encoded program. Throws `invalid_program`, `out_of_memory`. */
+  load<Plan>(program: LoadableProgram<Plan>): Executable<Plan> {
+    this.#checkOpen('load')
+    if (!(program?.bytes instanceof Uint8Array)) throw expected('invalid_program', 'load', 'a program with bytes', typeof program)
+    try {
+      return this.#adopt(new Executable(this.#binding, program, this.#native.load(program.bytes)))
+    } catch (failure) {
+      throw fromNative(failure, 'load')
+    }
+  }
+
+  memory(): DeviceMemory {
+    let arrayBytes = 0
+    let constantBytes = 0
+    for (const child of this.#living()) {
+      if (child instanceof DeviceArray) arrayBytes += child.bytes
+      else constantBytes += child.memory.constantBytes
+    }
+    return { arrayBytes, constantBytes, workspaceBytes: this.#closed ? 0 : this.#native.workspaceBytes }
+  }
+
+  get closed(): boolean {
+    return this.#closed !== undefined
+  }
+
+  /** Refuses new work, waits for what was submitted, frees arrays and executables. Later calls return the same promise. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const done = this.#native.close()
+    for (const child of this.#living()) child.dispose()
+    this.#children.clear()
+    await done
+  }
+
+  #adopt<T extends DeviceArray | Executable>(child: T): T {
+    for (const other of this.#children) if (other.disposed) this.#children.delete(other)
+    this.#children.add(child)
+    return child
+  }
+
+  #living(): (DeviceArray | Executable)[] {
+    return [...this.#children].filter((child) => !child.disposed)
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#closed !== undefined) throw new AludelError('disposed', `${what}: the device is closed`)
+  }
+}

@@ -1,0 +1,81 @@
+/** @file The whole native surface, as native/addon defines it. Nothing else in the package describes the addon. */
+import type { TypedArray } from '../tensor/dtype.js'
+
+export interface NativeInfo {
+  /** Instruction sets that this build holds and this processor supports, best first. */
+  readonly isas: readonly string[]
+  /** The one used when nothing is forced. */
+  readonly isa: string
+  readonly cores: number
+  readonly opcodeHash: number
+  readonly cuda: { readonly built: boolean; readonly reason: string }
+}
+
+/** What native errors carry beside their message. */
+export interface NativeError extends Error {
+  readonly code:
+    | 'invalid_program'
+    | 'invalid_argument'
+    | 'invalid_index'
+    | 'out_of_memory'
+    | 'cancelled'
+    | 'unavailable'
+    | 'internal'
+    | 'disposed'
+  readonly instruction?: number
+  /** Runs only: replays whose effects are in the arrays. */
+  readonly completed?: number
+}
+
+export interface NativeBuffer {
+  /** Copies the bytes at the call; resolves when they are on the device. */
+  write(offset: number, data: TypedArray): Promise<void>
+  read(offset: number, bytes: number): Promise<ArrayBuffer>
+  /** Same device, same size. */
+  copyFrom(source: NativeBuffer): Promise<void>
+  dispose(): void
+}
+
+export interface NativeCancelToken {
+  cancel(): void
+}
+
+export interface NativeRun {
+  readonly args: readonly NativeBuffer[]
+  readonly n: number
+  /** 0..2^32-1; the step index wraps there. */
+  readonly startStep: number
+  readonly token?: NativeCancelToken
+}
+
+/** Bytes for all of the device's threads. */
+export interface NativeMemory {
+  readonly arenaBytes: number
+  readonly scratchBytes: number
+  readonly localBytes: number
+  readonly constantBytes: number
+}
+
+export interface NativeProgram {
+  /** Resolves with the number of replays. */
+  run(options: NativeRun): Promise<number>
+  memory(): NativeMemory
+  dispose(): void
+}
+
+export interface NativeDevice {
+  readonly isa: string
+  readonly threads: number
+  /** Working memory shared by the loaded programs: the largest need among them. */
+  readonly workspaceBytes: number
+  buffer(bytes: number): NativeBuffer
+  load(program: Uint8Array): NativeProgram
+  /** Refuses new work, finishes what was submitted, disposes children. */
+  close(): Promise<void>
+}
+
+export interface NativeBinding {
+  info(): NativeInfo
+  createDevice(options: { threads?: number; isa?: string }): NativeDevice
+  readonly CancelToken: new () => NativeCancelToken
+}
