@@ -11,6 +11,8 @@
 namespace aludel::cpu::ALUDEL_ISA {
 namespace {
 
+typedef uint32_t vu __attribute__((vector_size(ALUDEL_VW * 4)));  // integer arithmetic that may wrap
+
 ALUDEL_INLINE vf as_float(vi x) { return reinterpret_cast<vf>(x); }
 ALUDEL_INLINE vi as_int(vf x) { return reinterpret_cast<vi>(x); }
 ALUDEL_INLINE vf abs_of(vf x) { return as_float(as_int(x) & 0x7fffffff); }
@@ -18,12 +20,9 @@ ALUDEL_INLINE vf copy_sign(vf magnitude, vf sign) {
   return as_float(as_int(magnitude) | (as_int(sign) & static_cast<int32_t>(0x80000000u)));
 }
 
-// Round to nearest even for |x| < 2^22: the addend pushes the fraction out of the significand.
-ALUDEL_INLINE vf round_small(vf x) {
-  vf shifted = x + 12582912.0f;
-  __asm__("" : "+m"(shifted));  // without the barrier -fassociative-math builds would cancel the pair
-  return shifted - 12582912.0f;
-}
+// Round to nearest even for |x| < 2^22: the addend pushes the fraction out of the significand. (These units are never compiled with
+// -fassociative-math, which would cancel the pair.)
+ALUDEL_INLINE vf round_small(vf x) { return (x + 12582912.0f) - 12582912.0f; }
 
 ALUDEL_INLINE vf floor_of(vf x) {
   vf truncated = __builtin_convertvector(__builtin_convertvector(abs_of(x) < 8388608.0f ? x : vf{}, vi), vf);
@@ -73,8 +72,8 @@ ALUDEL_INLINE vf exp_of(vf x) {
 ALUDEL_INLINE vf log_of(vf x) {
   vi tiny = x < 1.17549435e-38f;
   vf scaled = tiny ? x * 8388608.0f : x;
-  vi bits = as_int(scaled);
-  vi shifted = bits - 0x3f3504f3;  // bits of sqrt(1/2): the exponent field then counts from there
+  vi shifted =
+      reinterpret_cast<vi>(reinterpret_cast<vu>(scaled) - 0x3f3504f3u);  // bits of sqrt(1/2): the exponent field then counts from there
   vi exponent = shifted >> 23;
   vf m = as_float((shifted & 0x007fffff) + 0x3f3504f3) - 1.0f;
   vf e = __builtin_convertvector(exponent, vf) - (tiny ? splat(23.0f) : vf{});
