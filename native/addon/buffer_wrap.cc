@@ -114,8 +114,8 @@ Napi::Value BufferWrap::copy_from(const Napi::CallbackInfo& info) {
   if (other == nullptr) throw_status(info.Env(), fail(Code::invalid_argument, "source: expected a Buffer"));
   const auto& source = other->memory_on(info.Env(), *core_);
   if (source->bytes != memory.bytes) {
-    throw_status(info.Env(), fail(Code::invalid_argument, "source: expected %lld bytes but received %lld", static_cast<long long>(memory.bytes),
-                                  static_cast<long long>(source->bytes)));
+    throw_status(info.Env(), fail(Code::invalid_argument, "source: expected %lld bytes but received %lld",
+                                  static_cast<long long>(memory.bytes), static_cast<long long>(source->bytes)));
   }
   auto task = std::make_unique<CopyTask>(info.Env());
   task->source = source;

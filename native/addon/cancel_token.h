@@ -13,9 +13,7 @@ class CancelToken final : public TaggedWrap<CancelToken> {
   static constexpr const char* kName = "CancelToken";
 
   explicit CancelToken(const Napi::CallbackInfo& info) : TaggedWrap(info) {}
-  static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, kName, {InstanceMethod<&CancelToken::cancel>("cancel")});
-  }
+  static Napi::Function define(Napi::Env env) { return DefineClass(env, kName, {InstanceMethod<&CancelToken::cancel>("cancel")}); }
   const std::shared_ptr<std::atomic<bool>>& flag() const { return flag_; }
 
  private:

@@ -25,7 +25,8 @@ DeviceCore::DeviceCore(std::unique_ptr<Backend> backend) : backend_(std::move(ba
 std::shared_ptr<DeviceCore> DeviceCore::open(Napi::Env env, std::unique_ptr<Backend> backend) {
   auto core = std::make_shared<DeviceCore>(std::move(backend));
   const Napi::String name = Napi::String::New(env, "aludel device");
-  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, on_complete, &core->completions_) != napi_ok) {
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, on_complete, &core->completions_) !=
+      napi_ok) {
     throw_status(env, fail(Code::internal, "device: the completion function could not be created"));
   }
   core->env_ = env;

@@ -13,7 +13,8 @@ struct Environment {
 };
 
 // Native code passes its own state to a constructor as an external; JavaScript cannot make one.
-template <typename State> State& constructor_state(const Napi::CallbackInfo& info) {
+template <typename State>
+State& constructor_state(const Napi::CallbackInfo& info) {
   if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "illegal constructor: this object is made by its parent");
   return *info[0].As<Napi::External<State>>().Data();
 }

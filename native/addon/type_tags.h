@@ -10,9 +10,12 @@ inline constexpr napi_type_tag kProgramTag = {0x6f1d0a6d3c1b4e03, 0x9b2f5c7d8e4a
 inline constexpr napi_type_tag kCancelTokenTag = {0x6f1d0a6d3c1b4e04, 0x9b2f5c7d8e4a1004};
 
 // Adds to ObjectWrap what it lacks: every receiver and argument is checked before it is unwrapped, and only native code constructs.
-template <typename T> class TaggedWrap : public Napi::ObjectWrap<T> {
+template <typename T>
+class TaggedWrap : public Napi::ObjectWrap<T> {
  public:
-  explicit TaggedWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<T>(info) { info.This().template As<Napi::Object>().TypeTag(&T::kTag); }
+  explicit TaggedWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<T>(info) {
+    info.This().template As<Napi::Object>().TypeTag(&T::kTag);
+  }
 
   // Hides ObjectWrap::Unwrap; the method wrappers of node-addon-api call it for `this`.
   static T* Unwrap(Napi::Object object) {

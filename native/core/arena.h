@@ -15,7 +15,8 @@ struct BlockDeleter {
 };
 using Block = std::unique_ptr<void, BlockDeleter>;
 
-// Filled with zeros, so that nothing old can be read from it. Zero bytes give a valid, distinct block. `what` names the purpose in the out_of_memory message.
+// Filled with zeros, so that nothing old can be read from it. Zero bytes give a valid, distinct block. `what` names the purpose in the
+// out_of_memory message.
 Status allocate_block(int64_t bytes, const char* what, Block* block);
 
 // Test hook: the n-th allocation from now (1 = the next) fails once; 0 switches the hook off.

@@ -21,8 +21,8 @@ class DeviceMemory {
 
 struct MemoryNeed {
   int64_t arena_bytes = 0;
-  int64_t scratch_bytes = 0;   // all workers
-  int64_t local_bytes = 0;     // all workers
+  int64_t scratch_bytes = 0;  // all workers
+  int64_t local_bytes = 0;    // all workers
   int64_t constant_bytes = 0;
 };
 

@@ -9,7 +9,8 @@ class ByteReader {
  public:
   ByteReader(const uint8_t* bytes, size_t size) : bytes_(bytes), size_(size) {}
 
-  template <typename T> T read() {
+  template <typename T>
+  T read() {
     T value{};
     if (!take(sizeof(T))) return value;
     memcpy(&value, bytes_ + position_ - sizeof(T), sizeof(T));

@@ -99,7 +99,8 @@ Executor::~Executor() {
   if (reserved_ >= 0) workspace_.release(reserved_);
 }
 
-Status Executor::create(Program program, KernelTable table, Workers& workers, Workspace& workspace, std::shared_ptr<LoadedProgram>* executor) {
+Status Executor::create(Program program, KernelTable table, Workers& workers, Workspace& workspace,
+                        std::shared_ptr<LoadedProgram>* executor) {
   std::shared_ptr<Executor> made(new Executor(std::move(program), table, workers, workspace));
   ALUDEL_RETURN_IF_ERROR(made->check_kernels());
   ALUDEL_RETURN_IF_ERROR(made->reserve());
@@ -117,15 +118,18 @@ Status Executor::check_kernels() {
     const Kernel* kernel = table_[static_cast<size_t>(instruction.opcode)];
     if (kernel == nullptr) return at_instruction(fail(Code::invalid_program, "this backend has no such kernel"), i, instruction.opcode);
     operands.clear();
-    for (int k = 0; k < instruction.nin + instruction.nout; ++k) operands.push_back(program_.values[program_.inputs(instruction)[k]].ref(nullptr));
+    for (int k = 0; k < instruction.nin + instruction.nout; ++k)
+      operands.push_back(program_.values[program_.inputs(instruction)[k]].ref(nullptr));
     most_operands = std::max(most_operands, operands.size());
-    const KernelArgs args{static_cast<int>(instruction.opcode), operands.data(), instruction.nin, operands.data() + instruction.nin,
-                          instruction.nout, program_.attrs.data() + instruction.attrs, static_cast<int>(instruction.nattrs)};
+    const KernelArgs args{static_cast<int>(instruction.opcode), operands.data(),  instruction.nin,
+                          operands.data() + instruction.nin,    instruction.nout, program_.attrs.data() + instruction.attrs,
+                          static_cast<int>(instruction.nattrs)};
     const Status status = kernel->check(args);
     if (!status.ok()) return at_instruction(status, i, instruction.opcode);
     if (kernel->scratch_bytes == nullptr) continue;
     const int64_t bytes = kernel->scratch_bytes(args);
-    if (bytes < 0 || bytes > (int64_t{1} << 40)) return at_instruction(fail(Code::invalid_program, "its scratch would pass 2^40 bytes"), i, instruction.opcode);
+    if (bytes < 0 || bytes > (int64_t{1} << 40))
+      return at_instruction(fail(Code::invalid_program, "its scratch would pass 2^40 bytes"), i, instruction.opcode);
     scratch = std::max(scratch, bytes);
   }
   need_.scratch_bytes = round_up(scratch);
@@ -154,7 +158,8 @@ bool Executor::cancelled() const {
 
 Status Executor::check_arguments(const RunRequest& request) const {
   if (request.arguments.size() != program_.argument_bytes.size()) {
-    return fail(Code::invalid_argument, "run: expected %zu arguments but received %zu", program_.argument_bytes.size(), request.arguments.size());
+    return fail(Code::invalid_argument, "run: expected %zu arguments but received %zu", program_.argument_bytes.size(),
+                request.arguments.size());
   }
   for (size_t a = 0; a < request.arguments.size(); ++a) {
     if (request.arguments[a]->bytes < program_.argument_bytes[a]) {
@@ -256,7 +261,8 @@ void* Executor::address(const Value& value, const Worker& worker, const Place& p
       base = static_cast<char*>(request_->arguments[value.argument]->data());
       break;
   }
-  uint64_t offset = value.offset + static_cast<uint64_t>(place.slice) * value.slice_stride + static_cast<uint64_t>(place.lane) * value.lane_stride;
+  uint64_t offset =
+      value.offset + static_cast<uint64_t>(place.slice) * value.slice_stride + static_cast<uint64_t>(place.lane) * value.lane_stride;
   if (value.slots > 0) {
     // |step * mul + add| < 2^32 * 2^31 + 2^31 fits in 64 bits; the remainder is made non-negative.
     const int64_t slots = value.slots;
@@ -280,8 +286,13 @@ Status Executor::run_instruction(uint32_t index, Worker& worker, const Place& pl
     return at_instruction(fail(Code::invalid_argument, "%s", message), index, instruction.opcode);
   }
   worker.first_slice = place.first_slice;
-  const KernelArgs args{static_cast<int>(instruction.opcode), refs, instruction.nin, refs + instruction.nin,
-                        instruction.nout, program_.attrs.data() + instruction.attrs, static_cast<int>(instruction.nattrs)};
+  const KernelArgs args{static_cast<int>(instruction.opcode),
+                        refs,
+                        instruction.nin,
+                        refs + instruction.nin,
+                        instruction.nout,
+                        program_.attrs.data() + instruction.attrs,
+                        static_cast<int>(instruction.nattrs)};
   const Status status = table_[static_cast<size_t>(instruction.opcode)]->run(args, worker);
   return status.ok() ? status : at_instruction(status, index, instruction.opcode);
 }

@@ -18,16 +18,17 @@ using KernelTable = const Kernel* const*;
 class Executor final : public LoadedProgram {
  public:
   // Checks every instruction with its kernel and reserves memory. Both references outlive the executor.
-  static Status create(Program program, KernelTable table, Workers& workers, Workspace& workspace, std::shared_ptr<LoadedProgram>* executor);
+  static Status create(Program program, KernelTable table, Workers& workers, Workspace& workspace,
+                       std::shared_ptr<LoadedProgram>* executor);
   ~Executor() override;
 
   Status run(const RunRequest& request, int64_t* completed) override;
   MemoryNeed memory() const override;
 
  private:
-  struct Worker;      // one per worker: scratch, locals, operand buffer
-  struct LoopState;   // shared by the lanes of one loop while it runs
-  struct Place {      // where an instruction runs
+  struct Worker;     // one per worker: scratch, locals, operand buffer
+  struct LoopState;  // shared by the lanes of one loop while it runs
+  struct Place {     // where an instruction runs
     int64_t slice = 0;
     int64_t lane = 0;
     bool first_slice = true;

@@ -31,8 +31,8 @@ Status read_header(ByteReader& reader, Header* header, Program* program) {
   if (!reader.ok()) return fail(Code::invalid_program, "program: expected a 40-byte header but the bytes end before");
   if (magic != kMagic) return fail(Code::invalid_program, "program: expected magic ALD1 but received 0x%08x", magic);
   if (hash != kOpcodeHash) {
-    return fail(Code::invalid_program, "program: expected opcode hash 0x%08x but received 0x%08x; rebuild the addon and the package together", kOpcodeHash,
-                hash);
+    return fail(Code::invalid_program,
+                "program: expected opcode hash 0x%08x but received 0x%08x; rebuild the addon and the package together", kOpcodeHash, hash);
   }
   if (arena > kMaxBytes || local > kMaxBytes) return fail(Code::invalid_program, "program: arena or local bytes above 2^46");
   if (header->arguments > kMaxArguments) {
@@ -60,7 +60,8 @@ Status read_value(ByteReader& reader, uint32_t index, uint32_t arguments, Value*
   uint64_t bytes = static_cast<uint64_t>(size_of(value->dtype));
   for (int d = 0; d < rank; ++d) {
     const uint32_t dim = reader.read<uint32_t>();
-    if (reader.ok() && (dim == 0 || bytes > kMaxBytes / dim)) return fail(Code::invalid_program, "value %u: dimension %d is %u", index, d, dim);
+    if (reader.ok() && (dim == 0 || bytes > kMaxBytes / dim))
+      return fail(Code::invalid_program, "value %u: dimension %d is %u", index, d, dim);
     bytes *= dim;
     value->dims[d] = dim;
   }
@@ -105,11 +106,13 @@ Status read_instruction(ByteReader& reader, uint32_t index, Program* program) {
     program->operands.push_back(value);
   }
   reader.align(8);
-  if (!reader.holds(instruction.nattrs, sizeof(double))) return fail(Code::invalid_program, "instruction %u: the bytes end inside it", index);
+  if (!reader.holds(instruction.nattrs, sizeof(double)))
+    return fail(Code::invalid_program, "instruction %u: the bytes end inside it", index);
   for (uint32_t i = 0; i < instruction.nattrs; ++i) {
     const double attr = reader.read<double>();
     // Kernels convert attributes to integers, which is undefined for NaN and infinity.
-    if (!std::isfinite(attr)) return fail(Code::invalid_program, "instruction %u (%s): attribute %u is not finite", index, opcode_name(opcode), i);
+    if (!std::isfinite(attr))
+      return fail(Code::invalid_program, "instruction %u (%s): attribute %u is not finite", index, opcode_name(opcode), i);
     program->attrs.push_back(attr);
   }
   program->instructions.push_back(instruction);
@@ -144,7 +147,8 @@ Status decode_program(const uint8_t* bytes, size_t size, Program* program) {
   ByteReader reader(bytes, size);
   Header header{};
   ALUDEL_RETURN_IF_ERROR(read_header(reader, &header, program));
-  if (!reader.holds(header.values, kSmallestValue)) return fail(Code::invalid_program, "program: %u values do not fit in its bytes", header.values);
+  if (!reader.holds(header.values, kSmallestValue))
+    return fail(Code::invalid_program, "program: %u values do not fit in its bytes", header.values);
   program->values.resize(header.values);
   for (uint32_t i = 0; i < header.values; ++i) ALUDEL_RETURN_IF_ERROR(read_value(reader, i, header.arguments, &program->values[i]));
   reader.align(8);

@@ -22,9 +22,11 @@ Status find_loops(Program* program) {
     if (instruction.opcode != Opcode::loop) continue;
     const double* attrs = program->attrs.data() + instruction.attrs;
     if (i < free_from) return fail(Code::invalid_program, "instruction %u: a loop inside a loop", i);
-    if (instruction.nin != 0 || instruction.nout != 0 || instruction.nattrs != 3 || !whole_between(attrs[0], 1, static_cast<double>(count - i - 1)) ||
-        !whole_between(attrs[1], 1, kMaxSlices) || !whole_between(attrs[2], 1, attrs[1])) {
-      return fail(Code::invalid_program, "instruction %u: a loop is [bodyInstructions >= 1, slices >= 1, 1 <= lanes <= slices] without operands", i);
+    if (instruction.nin != 0 || instruction.nout != 0 || instruction.nattrs != 3 ||
+        !whole_between(attrs[0], 1, static_cast<double>(count - i - 1)) || !whole_between(attrs[1], 1, kMaxSlices) ||
+        !whole_between(attrs[2], 1, attrs[1])) {
+      return fail(Code::invalid_program,
+                  "instruction %u: a loop is [bodyInstructions >= 1, slices >= 1, 1 <= lanes <= slices] without operands", i);
     }
     Loop loop{i, i + 1 + static_cast<uint32_t>(attrs[0]), static_cast<int64_t>(attrs[1]), static_cast<int64_t>(attrs[2])};
     program->loops.push_back(loop);
@@ -49,7 +51,8 @@ Status check_extent(Program* program, uint32_t index, int64_t slices, int64_t la
   if (value.step_scalar) return {};
   const uint64_t last_slot = value.slots > 0 ? value.slots - 1 : 0;
   const Wide end = Wide{value.offset} + Wide{value.slice_stride} * static_cast<uint64_t>(slices - 1) +
-                   Wide{value.lane_stride} * static_cast<uint64_t>(lanes - 1) + Wide{static_cast<uint64_t>(value.bytes)} * (Wide{last_slot} + 1);
+                   Wide{value.lane_stride} * static_cast<uint64_t>(lanes - 1) +
+                   Wide{static_cast<uint64_t>(value.bytes)} * (Wide{last_slot} + 1);
   Wide limit = kMaxBytes;
   if (value.storage == Storage::arena) limit = static_cast<uint64_t>(program->arena_bytes);
   if (value.storage == Storage::constant) limit = static_cast<uint64_t>(program->constant_bytes);

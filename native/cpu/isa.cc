@@ -3,9 +3,9 @@
 
 namespace aludel::cpu {
 
-#define ALUDEL_DECLARE_TABLE(isa)        \
-  namespace isa {                        \
-  const Kernel* const* kernel_table();   \
+#define ALUDEL_DECLARE_TABLE(isa)      \
+  namespace isa {                      \
+  const Kernel* const* kernel_table(); \
   }
 ALUDEL_DECLARE_TABLE(portable)
 #ifdef ALUDEL_HAVE_AVX512

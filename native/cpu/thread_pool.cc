@@ -20,7 +20,8 @@ inline void relax() {
 }
 
 // Waits until `value` is no longer `old`.
-template <typename T> void wait_while(const std::atomic<T>& value, T old) {
+template <typename T>
+void wait_while(const std::atomic<T>& value, T old) {
   for (int i = 0; i < kSpins; ++i) {
     if (value.load() != old) return;
     relax();
