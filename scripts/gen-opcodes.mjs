@@ -32,11 +32,20 @@ function render(names) {
     `#define ALUDEL_OPCODE_HASH 0x${hashOf(names).toString(16).padStart(8, '0')}u`,
     '',
     '// Storage and structure: no kernel.',
-    list('ALUDEL_STRUCTURAL_OPCODES', names.filter((name) => structural.has(name))),
+    list(
+      'ALUDEL_STRUCTURAL_OPCODES',
+      names.filter((name) => structural.has(name)),
+    ),
     '// All run by kernel_elementwise.',
-    list('ALUDEL_ELEMENTWISE_OPCODES', names.filter((name) => elementwise.has(name))),
+    list(
+      'ALUDEL_ELEMENTWISE_OPCODES',
+      names.filter((name) => elementwise.has(name)),
+    ),
     '// Each run by the kernel of its name.',
-    list('ALUDEL_KERNEL_OPCODES', names.filter((name) => !structural.has(name) && !elementwise.has(name))),
+    list(
+      'ALUDEL_KERNEL_OPCODES',
+      names.filter((name) => !structural.has(name) && !elementwise.has(name)),
+    ),
     `#define ALUDEL_OPCODES(X) ALUDEL_STRUCTURAL_OPCODES(X) ALUDEL_ELEMENTWISE_OPCODES(X) ALUDEL_KERNEL_OPCODES(X)`,
     `#define ALUDEL_OPCODE_COUNT ${names.length}`,
     '',
