@@ -138,11 +138,11 @@ describe('plans of real sizes', () => {
     expect(compile(convNetStep(256), { winograd: 'off' }).plan.algorithms.every((a) => a.algorithm === 'direct')).toBe(true)
   })
 
-  it('are made within a second, also for ten unrolled steps', () => {
+  it('are made in a moment, also for ten unrolled steps', () => {
     const traced = convNetStep(64, 10)
-    const start = performance.now()
+    const start = process.cpuUsage()
     const { plan } = compile(traced)
-    expect(performance.now() - start).toBeLessThan(3000)
+    expect(process.cpuUsage(start).user / 1e6).toBeLessThan(2.5)
     expect(plan.slices.length).toBe(10)
   })
 
