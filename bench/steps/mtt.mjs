@@ -28,49 +28,53 @@ import {
 import { normal, permutation } from '../../dist/engine/tensor/philox.js'
 import { sgdUpdate } from '../../dist/optim/sgd.js'
 import { initialValues, normalArray, parameterInputs, pickParameters, prefixed, readScalar, scalarArray, zeros } from './arrays.mjs'
-import { classes, grouped, image, network } from './network.mjs'
+import { grouped, network } from './network.mjs'
 
-const inner = 10
-const batch = 100
-const images = 100
-const names = network.parameters.map(({ name }) => name)
+/** The peer's setting: N inner steps over a batch of the images. */
+const setting = { network, inner: 10, batch: 100, images: 100 }
+const namesOf = ({ network }) => network.parameters.map(({ name }) => name)
+const imagesShape = ({ network, images }) => [images, ...network.input]
 const sum = (values) => values.reduce((a, b) => add(a, b))
 const record = (entries) => Object.fromEntries(entries)
 
 /** Gradient of the minibatch's cross-entropy: the inner step's only model call. Returns it with the gathered images. */
-function innerGradient(parameters, v) {
+function innerGradient({ network, batch }, parameters, v) {
   const x = gather(v.syn, v.index)
   const { logits } = network.apply(parameters, grouped(x))
-  const loss = mean(softmaxCe(reshape(logits, [batch, classes]), gather(v.labels, v.index)).loss)
+  const loss = mean(softmaxCe(reshape(logits, [batch, network.classes]), gather(v.labels, v.index)).loss)
   const gradients = grad(
     loss,
-    names.map((name) => parameters[name]),
+    namesOf({ network }).map((name) => parameters[name]),
   )
   return { x, gradients }
 }
 
-const batchInputs = (slots) => ({
-  syn: { shape: [images, ...image] },
+const batchInputs = ({ network, inner, batch, images }, slots) => ({
+  syn: { shape: [images, ...network.input] },
   labels: { shape: [images], dtype: 'i32' },
   lr: { shape: [] },
   index: { shape: [batch], dtype: 'i32', slots: { count: inner, ...slots } },
 })
 
 /** Replay i reads slot i of the ring and writes slot i + 1. */
-function forwardProgram(device) {
+function forwardProgram(device, config) {
+  const { network, inner } = config
+  const names = namesOf(config)
   const ring = { count: inner + 1, mul: 1 }
   return bindProgram(device, {
-    inputs: { ...batchInputs({ mul: 1, add: 0 }), ...parameterInputs(network, '', { slots: { ...ring, add: 0 } }) },
+    inputs: { ...batchInputs(config, { mul: 1, add: 0 }), ...parameterInputs(network, '', { slots: { ...ring, add: 0 } }) },
     outputs: record(names.map((name) => [`next.${name}`, { slots: { ...ring, add: 1 } }])),
     build(v) {
-      const { gradients } = innerGradient(pickParameters(network, v), v)
+      const { gradients } = innerGradient(config, pickParameters(network, v), v)
       return record(names.map((name, i) => [`next.${name}`, sub(v[name], mul(gradients[i], v.lr))]))
     },
   })
 }
 
 /** Loss and the first cotangent, from the ring's last slot; clears the accumulators. */
-function matchProgram(device) {
+function matchProgram(device, config) {
+  const { network, inner } = config
+  const names = namesOf(config)
   const slot = (add) => ({ slots: { count: inner + 1, mul: 0, add } })
   const inputs = {
     ...parameterInputs(network, 'start.', slot(0)),
@@ -86,7 +90,7 @@ function matchProgram(device) {
       const factor = div(scalar(2), denominator)
       return {
         loss: div(sum(difference.map((d) => squaredNorm(d))), denominator),
-        gradX: full([images, ...image], 0),
+        gradX: full(imagesShape(config), 0),
         gradLr: full([], 0),
         ...record(names.map((name, i) => [`lam.${name}`, mul(difference[i], factor)])),
       }
@@ -95,21 +99,23 @@ function matchProgram(device) {
 }
 
 /** Replay i works at inner step N - 1 - i. */
-function reverseProgram(device) {
+function reverseProgram(device, config) {
+  const { network, inner, images } = config
+  const names = namesOf(config)
   const back = { mul: -1, add: inner - 1 }
   const lam = parameterInputs(network, 'lam.')
   return bindProgram(device, {
     inputs: {
-      ...batchInputs(back),
+      ...batchInputs(config, back),
       ...parameterInputs(network, '', { slots: { count: inner + 1, ...back } }),
       ...lam,
-      gradX: { shape: [images, ...image] },
+      gradX: { shape: imagesShape(config) },
       gradLr: { shape: [] },
     },
     outputs: record([...Object.keys(lam), 'gradX', 'gradLr'].map((name) => [name, { donate: name }])),
     build(v) {
       const parameters = pickParameters(network, v)
-      const { x, gradients } = innerGradient(parameters, v)
+      const { x, gradients } = innerGradient(config, parameters, v)
       const along = sum(names.map((name, i) => dot(gradients[i], v[`lam.${name}`])))
       const [mixedX, ...hessian] = grad(along, [x, ...names.map((name) => parameters[name])])
       return {
@@ -121,8 +127,8 @@ function reverseProgram(device) {
   })
 }
 
-function updateProgram(device) {
-  const shape = [images, ...image]
+function updateProgram(device, config) {
+  const shape = imagesShape(config)
   return bindProgram(device, {
     inputs: { syn: { shape }, velocity: { shape }, gradX: { shape } },
     outputs: { syn: { donate: 'syn' }, velocity: { donate: 'velocity' } },
@@ -134,7 +140,7 @@ function updateProgram(device) {
 }
 
 /** The ring of N + 1 parameter slots with the start in slot 0, and a target 0.01 standard deviations away. */
-function trajectoryArrays(device) {
+function trajectoryArrays(device, { network, inner }) {
   const ring = {}
   const target = {}
   for (const [i, parameter] of network.parameters.entries()) {
@@ -152,10 +158,16 @@ function trajectoryArrays(device) {
   return { ring, target }
 }
 
-export function prepare(device) {
-  const [forward, match, reverse, update] = [forwardProgram, matchProgram, reverseProgram, updateProgram].map((program) => program(device))
-  const { ring, target } = trajectoryArrays(device)
-  const shape = [images, ...image]
+export const prepare = (device) => prepareSweep(device, setting)
+
+/** `arrays` are those of the step: after it, gradX and gradLr hold the gradients, index the minibatches that were drawn. */
+export function prepareSweep(device, config) {
+  const { network, inner, batch, images } = config
+  const [forward, match, reverse, update] = [forwardProgram, matchProgram, reverseProgram, updateProgram].map((program) =>
+    program(device, config),
+  )
+  const { ring, target } = trajectoryArrays(device, config)
+  const shape = imagesShape(config)
   const lam = prefixed('lam.', record(network.parameters.map((p) => [p.name, zeros(device, [1, ...p.shape])])))
   const index = device.array('i32', [inner, batch])
   const shared = {
@@ -165,7 +177,7 @@ export function prepare(device) {
     labels: device.array(
       'i32',
       [images],
-      Int32Array.from({ length: images }, (_, i) => Math.floor((i * classes) / images)),
+      Int32Array.from({ length: images }, (_, i) => Math.floor((i * network.classes) / images)),
     ),
     lr: scalarArray(device, 0.01),
     loss: scalarArray(device),
@@ -176,6 +188,7 @@ export function prepare(device) {
   let outer = 0
   return {
     plans: [forward.plan, match.plan, reverse.plan, update.plan],
+    arrays: { ...shared, ring, target },
     async step() {
       const draws = new Int32Array(inner * batch)
       for (let i = 0; i < inner; i++) draws.set(permutation([1, 2], outer * inner + i, 3, images).subarray(0, batch), i * batch)
