@@ -10,8 +10,8 @@
 
 namespace aludel::cpu::ALUDEL_ISA {
 
-// One such block of a 32x32 image at 8 lanes is 64 KB.
-constexpr int64_t kBlockLanes = 2 * VW;
+// One such block of a 32x32 image at 8 lanes is 128 KB: it stays in L2 between passes.
+constexpr int64_t kBlockLanes = 4 * VW;
 
 constexpr int kGroupNorm = 1, kBatchNorm = 2;  // attribute kind; 0 is instance norm
 
@@ -95,21 +95,29 @@ enum class NormOperand { x, y, channel, statistic, row_weights };
 // the last input is the optional rowWeights.
 Status check_norm(const KernelArgs& args, const char* op, const NormOperand* inputs, int nin, const NormOperand* outputs, int nout);
 
-// Calls window(oh, ow) for every pooling window, and flush() after at most 64 elements of x: sums of so few may be kept in float32,
-// their totals are float64.
+// Rows of windows [begin, end).
+struct Band {
+  int64_t begin, end;
+};
+
+// Calls f(band) for bands of few rows. All strips of a block visit a band before the next one: memory is read in order, and the lines
+// that strips share are still in L1.
+template <int P, typename F>
+ALUDEL_INLINE void for_bands(const NormShape& s, const F& f) {
+  const int64_t rows = s.OW * P * P >= 64 ? 1 : 64 / (P * P) / (s.OW > 0 ? s.OW : 1);
+  for (int64_t oh = 0; oh < s.OH; oh += rows) f(Band{oh, smaller(oh + rows, s.OH)});
+}
+
+// Calls window(oh, ow) for every pooling window of a band, and flush() after at most 64 elements of x: sums of so few may be kept in
+// float32, their totals are float64.
 template <int P, typename Window, typename Flush>
-ALUDEL_INLINE void for_windows(int64_t OH, int64_t OW, const Window& window, const Flush& flush) {
+ALUDEL_INLINE void for_windows(const Band& band, int64_t OW, const Window& window, const Flush& flush) {
   constexpr int64_t kLimit = 64 / (P * P);
-  if (OW == 0) return;
-  const int64_t rows = OW >= kLimit ? 1 : kLimit / OW;
-  for (int64_t oh0 = 0; oh0 < OH; oh0 += rows) {
-    const int64_t oh1 = smaller(oh0 + rows, OH);
-    for (int64_t ow0 = 0; ow0 < OW; ow0 += kLimit) {
-      const int64_t ow1 = smaller(ow0 + kLimit, OW);
-      for (int64_t oh = oh0; oh < oh1; ++oh)
-        for (int64_t ow = ow0; ow < ow1; ++ow) window(oh, ow);
-      flush();
-    }
+  for (int64_t ow0 = 0; ow0 < OW; ow0 += kLimit) {
+    const int64_t ow1 = smaller(ow0 + kLimit, OW);
+    for (int64_t oh = band.begin; oh < band.end; ++oh)
+      for (int64_t ow = ow0; ow < ow1; ++ow) window(oh, ow);
+    flush();
   }
 }
 

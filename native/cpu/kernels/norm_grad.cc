@@ -40,7 +40,7 @@ void load_coefficients(const Rows& t, const KernelArgs& args, const NormShape& s
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const float* x, const float* gy, const NormShape& s) {
+ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const float* x, const float* gy, const NormShape& s, const Band& band) {
   constexpr int U = S::kVectors;
   const int64_t at = strip.begin;
   const vf share = splat(1.0f / (P * P));
@@ -65,7 +65,7 @@ ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const float* x, cons
       gz_d[u] += in_window_d;
     }
   };
-  for_windows<P>(s.OH, s.OW, window, [&] {
+  for_windows<P>(band, s.OW, window, [&] {
     for (int u = 0; u < U; ++u) {
       add_to(t.gz + at + u * VW, gz[u]), add_to(t.gz_d + at + u * VW, gz_d[u]);
       gz[u] = gz_d[u] = vf{};
@@ -98,7 +98,8 @@ void finish_sums(const Rows& t, const KernelArgs& args, const NormShape& s, int6
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const float* x, const float* gy, float* dx, const NormShape& s) {
+ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const float* x, const float* gy, float* dx, const NormShape& s,
+                               const Band& band) {
   constexpr int U = S::kVectors;
   const int64_t at = strip.begin;
   const vf share = splat(1.0f / (P * P));
@@ -107,7 +108,7 @@ ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const float* x, co
     mean[u] = load(t.mean + at + u * VW), scale[u] = load(t.scale + at + u * VW), shift[u] = load(t.shift + at + u * VW);
     by_d[u] = load(t.by_d + at + u * VW), constant[u] = load(t.constant + at + u * VW);
   }
-  for (int64_t oh = 0; oh < s.OH; ++oh)
+  for (int64_t oh = band.begin; oh < band.end; ++oh)
     for (int64_t ow = 0; ow < s.OW; ++ow) {
       const float* g = gy + (oh * s.OW + ow) * s.C + strip.begin;
       const int64_t first = (oh * P * s.W + ow * P) * s.C + strip.begin;
@@ -123,25 +124,33 @@ ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const float* x, co
           }
       }
     }
-  for_rim<P>(s.H, s.W, [&](int64_t p) {
-    for (int u = 0; u < U; ++u) {
-      const int64_t pixel = p * s.C + strip.begin + u * VW;
-      store(dx + pixel, (load(x + pixel, strip.lanes) - mean[u]) * by_d[u] + constant[u], strip.lanes);
-    }
-  });
+}
+
+// A pixel without window: gz = 0.
+template <typename S>
+ALUDEL_INLINE void write_rim(const S& strip, const Rows& t, const float* x, float* dx) {
+  for (int u = 0; u < S::kVectors; ++u) {
+    const int64_t c = strip.begin + u * VW;
+    const vf d = load(x + c, strip.lanes) - load(t.mean + c);
+    store(dx + c, d * load(t.by_d + c) + load(t.constant + c), strip.lanes);
+  }
 }
 
 template <int P, bool RELU>
 void sum_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
   const float *x = args.in[0].as<const float>() + s.image(g, n), *gy = args.in[5].as<const float>() + s.out_image(g, n);
-  for_strips(begin, end, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, x, gy, s); });
+  for_bands<P>(s,
+               [&](const Band& band) { for_strips(begin, end, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, x, gy, s, band); }); });
 }
 
 template <int P, bool RELU>
 void write_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
   const float *x = args.in[0].as<const float>() + s.image(g, n), *gy = args.in[5].as<const float>() + s.out_image(g, n);
   float* dx = args.out[0].as<float>() + s.image(g, n);
-  for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, x, gy, dx, s); });
+  for_bands<P>(
+      s, [&](const Band& band) { for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, x, gy, dx, s, band); }); });
+  for_rim<P>(s.H, s.W,
+             [&](int64_t p) { for_strips(begin, end, [&](const auto& strip) { write_rim(strip, t, x + p * s.C, dx + p * s.C); }); });
 }
 
 // Instance and group norm: all of the chunk, block by block.

@@ -59,7 +59,7 @@ void load_coefficients(const Rows& t, const KernelArgs& args, const NormShape& s
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const Image& image, const NormShape& s) {
+ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const Image& image, const NormShape& s, const Band& band) {
   constexpr int U = S::kVectors;
   const int64_t at = strip.begin;
   const vf share = splat(1.0f / (P * P));
@@ -85,19 +85,12 @@ ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const Image& image, 
         }
     }
   };
-  for_windows<P>(s.OH, s.OW, window, [&] {
+  for_windows<P>(band, s.OW, window, [&] {
     for (int u = 0; u < U; ++u) {
       const int64_t to = at + u * VW;
       add_to(t.gz + to, gz[u]), add_to(t.gz_d + to, gz_d[u]), add_to(t.gz_ux + to, gz_ux[u]);
       add_to(t.ux + to, ux[u]), add_to(t.ux_d + to, ux_d[u]);
       gz[u] = gz_d[u] = ux[u] = ux_d[u] = gz_ux[u] = vf{};
-    }
-  });
-  for_rim<P>(s.H, s.W, [&](int64_t p) {
-    for (int u = 0; u < U; ++u) {
-      const int64_t pixel = p * s.C + strip.begin + u * VW;
-      const vf d = load(image.x + pixel, strip.lanes) - mean[u], v = load(image.ux + pixel, strip.lanes);
-      add_to(t.ux + at + u * VW, v), add_to(t.ux_d + at + u * VW, v * d);
     }
   });
 }
@@ -150,7 +143,7 @@ void finish_sums(const Rows& t, const KernelArgs& args, const NormShape& s, int6
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const Image& image, const NormShape& s) {
+ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const Image& image, const NormShape& s, const Band& band) {
   constexpr int U = S::kVectors;
   const int64_t at = strip.begin;
   const vf share = splat(1.0f / (P * P));
@@ -160,7 +153,7 @@ ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const Image& image
     mean[u] = load(t.mean + k), scale[u] = load(t.scale + k), shift[u] = load(t.shift + k), gate[u] = load(t.gate + k);
     q0[u] = load(t.q0 + k), x_ux[u] = load(t.x_ux + k), x_d[u] = load(t.x_d + k), x0[u] = load(t.x0 + k);
   }
-  for (int64_t oh = 0; oh < s.OH; ++oh)
+  for (int64_t oh = band.begin; oh < band.end; ++oh)
     for (int64_t ow = 0; ow < s.OW; ++ow) {
       const int64_t first = (oh * P * s.W + ow * P) * s.C + strip.begin, out = (oh * s.OW + ow) * s.C + strip.begin;
       for (int u = 0; u < U; ++u) {
@@ -179,25 +172,41 @@ ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const Image& image
         store(image.ggy + out + u * VW, P == 1 ? sum : sum * share, strip.lanes);
       }
     }
-  for_rim<P>(s.H, s.W, [&](int64_t p) {
-    for (int u = 0; u < U; ++u) {
-      const int64_t pixel = p * s.C + strip.begin + u * VW;
-      const vf d = load(image.x + pixel, strip.lanes) - mean[u];
-      store(image.gx + pixel, load(image.ux + pixel, strip.lanes) * x_ux[u] + (d * x_d[u] + x0[u]), strip.lanes);
-    }
-  });
+}
+
+// A pixel without window: gz = 0, but ux counts.
+template <typename S>
+ALUDEL_INLINE void sum_rim(const S& strip, const Rows& t, const Image& image, int64_t pixel) {
+  for (int u = 0; u < S::kVectors; ++u) {
+    const int64_t c = strip.begin + u * VW;
+    const vf d = load(image.x + pixel + c, strip.lanes) - load(t.mean + c), v = load(image.ux + pixel + c, strip.lanes);
+    add_to(t.ux + c, v), add_to(t.ux_d + c, v * d);
+  }
+}
+
+template <typename S>
+ALUDEL_INLINE void write_rim(const S& strip, const Rows& t, const Image& image, int64_t pixel) {
+  for (int u = 0; u < S::kVectors; ++u) {
+    const int64_t c = strip.begin + u * VW;
+    const vf d = load(image.x + pixel + c, strip.lanes) - load(t.mean + c), v = load(image.ux + pixel + c, strip.lanes);
+    store(image.gx + pixel + c, v * load(t.x_ux + c) + (d * load(t.x_d + c) + load(t.x0 + c)), strip.lanes);
+  }
 }
 
 template <int P, bool RELU>
 void sum_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
   const Image image = image_of(args, s, g, n);
-  for_strips(begin, end, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, image, s); });
+  for_bands<P>(s,
+               [&](const Band& band) { for_strips(begin, end, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, image, s, band); }); });
+  for_rim<P>(s.H, s.W, [&](int64_t p) { for_strips(begin, end, [&](const auto& strip) { sum_rim(strip, t, image, p * s.C); }); });
 }
 
 template <int P, bool RELU>
 void write_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
   const Image image = image_of(args, s, g, n);
-  for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, image, s); });
+  for_bands<P>(
+      s, [&](const Band& band) { for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, image, s, band); }); });
+  for_rim<P>(s.H, s.W, [&](int64_t p) { for_strips(begin, end, [&](const auto& strip) { write_rim(strip, t, image, p * s.C); }); });
 }
 
 // Instance and group norm: all of the chunk, block by block.
