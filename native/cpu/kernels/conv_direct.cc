@@ -234,7 +234,7 @@ struct TileJob {
 };
 
 template <int P>
-void compute_tile(const TileJob& job, const float* const* rows, float* const* out, int64_t valid_rows) {
+ALUDEL_TILE void compute_tile(const TileJob& job, const float* const* rows, float* const* out, int64_t valid_rows) {
   vf sum[P][kVectors];
 #pragma GCC unroll 2
   for (int v = 0; v < kVectors; ++v) {

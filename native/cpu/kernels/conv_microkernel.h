@@ -14,6 +14,9 @@ constexpr int kHalfRows = kRows / 2;
 
 static_assert(kPreparedMultiple % kBlock == 0, "prepared weights hold whole blocks");
 
+// For functions around a register tile: its row pointers need the general registers of a whole function. Static, so never a weak symbol.
+#define ALUDEL_TILE [[maybe_unused]] static __attribute__((noinline))
+
 // Hands out aligned pieces of a worker's scratch. With a null base it only counts.
 struct ScratchCursor {
   uintptr_t base;
@@ -49,7 +52,7 @@ ALUDEL_INLINE void inner_products(vf (&sum)[P][kVectors], const float* const* ro
 
 // out[p] = panel-weighted sums of rows p < P, rows and results a fixed stride apart; whole blocks are stored.
 template <int P>
-ALUDEL_INLINE void inner_tile(const float* a, int64_t a_row, const float* panel, int64_t count, float* out, int64_t out_row) {
+ALUDEL_TILE void inner_tile(const float* a, int64_t a_row, const float* panel, int64_t count, float* out, int64_t out_row) {
   const float* rows[P];
 #pragma GCC unroll 16
   for (int p = 0; p < P; ++p) rows[p] = a + p * a_row;

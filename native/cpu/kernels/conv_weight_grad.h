@@ -48,8 +48,8 @@ void run_winograd_weight_grad(const ConvGeometry& geometry, const WeightGradOper
 
 // One register tile of a product reduced over a walk: out[p][0..columns) for p < rows, stored or added.
 template <int P>
-ALUDEL_INLINE void outer_tile(const float* a, const float* b, const ReductionWalk& walk, float* out, int64_t out_row, int64_t rows,
-                              int64_t columns, bool add) {
+ALUDEL_TILE void outer_tile(const float* a, const float* b, const ReductionWalk& walk, float* out, int64_t out_row, int64_t rows,
+                            int64_t columns, bool add) {
   vf sum[P][kVectors] = {};
   outer_products<P>(sum, a, b, walk);
 #pragma GCC unroll 16

@@ -156,9 +156,9 @@ void add_column_sums(const float* dy, int64_t panel, int64_t pixels, int64_t fil
   }
 }
 
-// out[row][0..columns) for up to kRows rows. Not inlined: the register tiles are big, and one copy serves both layouts.
-__attribute__((noinline)) void multiply_panel(const float* a, const float* b, const ReductionWalk& walk, float* out, int64_t out_row,
-                                              int64_t rows, int64_t columns, bool add) {
+// out[row][0..columns) for up to kRows rows.
+void multiply_panel(const float* a, const float* b, const ReductionWalk& walk, float* out, int64_t out_row, int64_t rows, int64_t columns,
+                    bool add) {
   if (rows <= kHalfRows) {
     outer_tile<kHalfRows>(a, b, walk, out, out_row, rows, columns, add);
   } else {
