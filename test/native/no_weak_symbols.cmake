@@ -1,0 +1,12 @@
+# Fails when one of OBJECTS (separated by |) defines a weak symbol. Sanitizer builds add weak symbols of their own and are not looked at.
+string(REPLACE "|" ";" objects "${OBJECTS}")
+foreach(object ${objects})
+  execute_process(COMMAND ${NM} -C ${object} OUTPUT_VARIABLE symbols RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "nm cannot read ${object}")
+  endif()
+  string(REGEX MATCHALL "[0-9a-f]+ [WVuwv] [^\n]+" weak "${symbols}")
+  if(weak AND NOT symbols MATCHES "__asan|__tsan|__ubsan")
+    message(FATAL_ERROR "${object} defines weak symbols: ${weak}")
+  endif()
+endforeach()
