@@ -11,8 +11,8 @@ export interface ProgressOptions {
 
 const barCells = 24
 const redrawSeconds = 0.1
-/** Without a terminal: a line after this long, or after a tenth of the work, whichever comes later. */
-const lineSeconds = 5
+/** Without a terminal: a line per tenth of the work, but none sooner than the first and none later than the second after the one before. */
+const lineSeconds = { least: 5, most: 60 }
 
 const systemClock = (): number => performance.now() / 1000
 
@@ -46,7 +46,8 @@ export class Progress {
       stream.write(`\r${this.#line(done, details, time).slice(0, (stream.columns ?? 80) - 1)}\x1b[K`)
       this.#open = true
     } else {
-      const early = time - this.#drawn < lineSeconds || done - this.#drawnDone < total / 10
+      const pause = time - this.#drawn
+      const early = pause < lineSeconds.least || (pause < lineSeconds.most && done - this.#drawnDone < total / 10)
       if (!finished && early && this.#drawnDone > 0) return
       stream.write(`${this.#line(done, details, time)}\n`)
     }

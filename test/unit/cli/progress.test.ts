@@ -43,6 +43,12 @@ describe('Progress', () => {
     expect(written.every((line) => line.endsWith('\n') && !line.includes('\x1b'))).toBe(true)
     expect(written.at(-1)).toBe('distill 100/100  1:40 in all\n')
   })
+
+  it('writes a line a minute when a tenth of the work takes longer', () => {
+    const { written, at } = recorder(false)
+    for (let i = 1; i <= 5; i++) at(i * 61, i)
+    expect(written).toHaveLength(5)
+  })
 })
 
 it('formats clocks', () => {
