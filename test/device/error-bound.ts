@@ -19,7 +19,6 @@ import {
 } from '../../src/engine/index.js'
 
 const epsilons: Partial<Record<DType, number>> = { f32: 2 ** -24, f64: 2 ** -53 }
-const draws = 4
 
 /** These round nothing, and where they compare, a moved operand would be another question. */
 const exactOps: ReadonlySet<Opcode> = new Set<Opcode>([
@@ -76,8 +75,8 @@ export interface Bounded {
   readonly unit: readonly number[]
 }
 
-/** Reference results and the unit their errors are measured in. */
-export function boundErrors(traced: Traced, inputs: readonly RefTensor[]): Bounded {
+/** Reference results and the unit their errors are measured in, from `draws` random movements. */
+export function boundErrors(traced: Traced, inputs: readonly RefTensor[], draws = 4): Bounded {
   const reference = interpret(traced, inputs)
   const unit = reference.map(({ data }, i) => finite(largest(data)) * (epsilons[traced.outputs[i].dtype] ?? 0))
   for (let draw = 0; draw < draws; draw++) {

@@ -1,0 +1,124 @@
+/** @file Cases large enough for kernels to spread over threads, with sizes that no block divides. */
+import * as ops from '../../src/engine/index.js'
+import { keyOf, purpose } from '../../src/engine/index.js'
+import { between, distinct, given, integers, type OpCase } from '../cases/index.js'
+
+const theta = Array.from(
+  { length: 61 },
+  (_, n) =>
+    [
+      [0, 0, 0, 0, 0, 0, 0, 0],
+      [1, 0.25, 1.5, 0.75, 0, 0, 0, 0],
+      [2, 2, -3, 0, 0, 0, 0, 0],
+      [3, 4, 5, 8, 8, 0, 0, 0],
+      [4, 1, 0, 0, 0, 0, 0, 0],
+      [5, 0.9375, -0.25, 0.125, 0.25, 0.9375, 0, 0],
+    ][n % 6],
+).flat()
+
+const norm = (kind: 'instance' | 'group' | 'batch'): OpCase => ({
+  op: 'norm_act_pool',
+  name: `large, ${kind}`,
+  inputs: [between([2, 13, 12, 12, 24], -2, 2), between([2, 24], 0.5, 1.5), between([2, 24], -0.5, 0.5)],
+  build: (x, gamma, beta) => [ops.normActPool(x, gamma, beta, { kind, groups: kind === 'group' ? 4 : 1, relu: true, pool: 2 }).y],
+  wrt: [0, 1, 2],
+})
+
+export const largeCases: readonly OpCase[] = [
+  {
+    op: 'map',
+    name: 'large',
+    inputs: [between([3, 257, 131], -2, 2), between([257, 1], 0.5, 2)],
+    build: (x, y) => [ops.tanh(ops.sub(ops.mul(x, y), ops.square(x)))],
+    wrt: [0, 1],
+  },
+  { op: 'sum', name: 'large, all', inputs: [between([70001], -1, 2)], build: (x) => [ops.sum(ops.square(x))], wrt: [0] },
+  { op: 'sum', name: 'large, rows', inputs: [between([3001, 37], -1, 2)], build: (x) => [ops.square(ops.sum(x, { axes: [0] }))], wrt: [0] },
+  {
+    op: 'sum',
+    name: 'large, columns',
+    inputs: [between([301, 371], -1, 2)],
+    build: (x) => [ops.square(ops.sum(x, { axes: [1] }))],
+    wrt: [0],
+  },
+  { op: 'max', name: 'large', inputs: [distinct([41, 1009])], build: (x) => [ops.max(x), ops.square(ops.max(x, { axes: [1] }))], wrt: [0] },
+  {
+    op: 'transpose',
+    name: 'large',
+    inputs: [between([61, 16, 16, 7], -1, 1)],
+    build: (x) => [ops.square(ops.transpose(x, [0, 3, 1, 2]))],
+    wrt: [0],
+  },
+  {
+    op: 'matmul',
+    name: 'large',
+    inputs: [between([211, 307], -1, 1), between([307, 97], -1, 1)],
+    build: (a, b) => [ops.matmul(a, b)],
+    wrt: [0, 1],
+  },
+  {
+    op: 'matmul',
+    name: 'long inner axis',
+    inputs: [between([10, 5003], -1, 1), between([5003, 9], -1, 1)],
+    build: (a, b) => [ops.matmul(a, b)],
+  },
+  {
+    op: 'conv2d',
+    name: 'large, 5x5, stride 2',
+    inputs: [between([1, 23, 15, 15, 6], -1, 1), between([1, 5, 5, 6, 20], -1, 1), between([1, 20], -1, 1)],
+    build: (x, w, bias) => [ops.conv2d(x, w, bias, { pad: 2, stride: 2 })],
+    wrt: [0, 1, 2],
+  },
+  norm('instance'),
+  norm('group'),
+  norm('batch'),
+  { op: 'avg_pool2d', name: 'large', inputs: [between([61, 16, 16, 9], -1, 1)], build: (x) => [ops.avgPool2d(x, { window: 2 })], wrt: [0] },
+  {
+    op: 'max_pool2d',
+    name: 'large',
+    inputs: [distinct([13, 15, 15, 9])],
+    build: (x) => [ops.maxPool2d(x, { window: 3, stride: 2 })],
+    wrt: [0],
+  },
+  { op: 'log_softmax', name: 'large', inputs: [between([701, 103], -3, 3)], build: (x) => [ops.logSoftmax(x)], wrt: [0] },
+  {
+    op: 'softmax_ce',
+    name: 'large',
+    inputs: [between([701, 103], -3, 3), integers([701], 103)],
+    build: (z, t) => [ops.softmaxCe(z, t).loss],
+    wrt: [0],
+  },
+  {
+    op: 'gather',
+    name: 'large',
+    inputs: [between([301, 259], -1, 1), integers([907], 301)],
+    build: (x, index) => [ops.square(ops.gather(x, index))],
+    wrt: [0],
+  },
+  {
+    op: 'image_gather',
+    name: 'large',
+    inputs: [integers([31, 16, 16, 3], 256, 'u8'), integers([97], 31), between([3], 0.01, 0.02), between([3], -2, -1)],
+    build: (images, index, scale, shift) => [ops.imageGather(images, index, scale, shift)],
+  },
+  {
+    op: 'augment',
+    name: 'large',
+    inputs: [between([61, 16, 16, 3], -1, 1), given([61, 8], theta)],
+    build: (x, t) => [ops.augment(x, t)],
+    wrt: [0],
+  },
+  {
+    op: 'random_normal',
+    name: 'large',
+    inputs: [given([2], [...keyOf(9)], 'u32'), given([1], [4], 'u32')],
+    build: (key, step) => [ops.randomNormal(key, step, [50021], purpose.noise), ops.randomUniform(key, step, [30011], purpose.noise)],
+  },
+  {
+    op: 'random_permutation',
+    name: 'large',
+    inputs: [given([2], [...keyOf(9)], 'u32'), given([1], [4], 'u32')],
+    build: (key, step) => [ops.randomPermutation(key, step, 20011, purpose.shuffle)],
+    tolerance: 0,
+  },
+]
