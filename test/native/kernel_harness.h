@@ -1,6 +1,7 @@
 // Runs one instruction alone: tensors of exact size, a stand-in for the executor with any number of threads, poisoned scratch.
 // Every kernel call is made with 1, 2 and 3 threads, and the bits must agree.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -158,7 +159,7 @@ inline bool run_all(const Call& call, const std::string& what) {
   if (!status.ok()) return false;
   std::vector<std::vector<char>> first;
   for (int threads = 1; threads <= 3; ++threads) {
-    for (auto* t : call.out) std::memset(t->bytes.data(), 0x7f, t->bytes.size());
+    for (auto* t : call.out) std::fill(t->bytes.begin(), t->bytes.end(), char(0x7f));
     status = call.run(threads);
     expect(status.ok(), what + ": run: " + status.message);
     if (!status.ok()) return false;
