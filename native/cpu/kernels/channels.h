@@ -69,6 +69,10 @@ ALUDEL_INLINE void add_to(double* acc, vf v) {
   for (int i = 0; i < VW; ++i) acc[i] += (double)v[i];
 }
 
+ALUDEL_INLINE void add_to(double* acc, vf v, AllLanes) { add_to(acc, v); }
+// Lanes outside take nothing, not even a NaN: they may be the neighbour's.
+ALUDEL_INLINE void add_to(double* acc, vf v, const SomeLanes& lanes) { add_to(acc, (vf)((vi)v & lanes.mask)); }
+
 ALUDEL_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 ALUDEL_INLINE int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 

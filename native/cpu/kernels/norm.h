@@ -25,7 +25,7 @@ struct NormShape {
   bool batch;                // one segment per g; otherwise every image is one
   int64_t set_channels;      // 1, or C / groups
   int64_t block_channels;    // whole sets: what is normalised at a time, so that it stays in cache between passes
-  int64_t lanes;             // C rounded up to whole vectors: the length of per-channel rows
+  int64_t lanes;             // length of per-channel rows: C and room for a vector that starts anywhere in it
   int64_t chunks;            // per g
 
   ALUDEL_INLINE int64_t pixels() const { return H * W; }
@@ -60,7 +60,7 @@ static inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
   s.batch = kind == kBatchNorm;
   s.set_channels = kind == kGroupNorm ? s.C / (int64_t)args.attrs[1] : 1;
   s.block_channels = smaller(s.C, round_up(kBlockLanes, s.set_channels));
-  s.lanes = round_up(s.C, VW);
+  s.lanes = round_up(s.C, VW) + VW;
   s.chunks = smaller(s.N, s.G < 32 ? 32 / s.G : 1);  // enough tasks for many threads, few enough rows
   return s;
 }
@@ -127,6 +127,11 @@ ALUDEL_INLINE void for_rim(int64_t H, int64_t W, const F& f) {
   if (P == 1) return;
   for (int64_t h = 0; h < H; ++h)
     for (int64_t w = h < H / P * P ? W / P * P : 0; w < W; ++w) f(h * W + w);
+}
+
+// An empty y (a pool of one row) may have no address at all.
+ALUDEL_INLINE void zero(float* p, int64_t n) {
+  if (n > 0) __builtin_memset(p, 0, (size_t)n * sizeof(float));
 }
 
 // z > 0 ? v : 0

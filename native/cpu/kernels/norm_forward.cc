@@ -40,7 +40,7 @@ ALUDEL_INLINE void sum_pixels(const S& strip, const float* x, int64_t pixels, in
         for (int u = 0; u < U; ++u) part[k][u] = f(load(from + (p + k) * C + u * VW, strip.lanes), u, part[k][u]);
     for (; p < p1; ++p)
       for (int u = 0; u < U; ++u) part[0][u] = f(load(from + p * C + u * VW, strip.lanes), u, part[0][u]);
-    for (int u = 0; u < U; ++u) add_to(acc + u * VW, (part[0][u] + part[1][u]) + (part[2][u] + part[3][u]));
+    for (int u = 0; u < U; ++u) add_to(acc + u * VW, (part[0][u] + part[1][u]) + (part[2][u] + part[3][u]), strip.lanes);
   }
 }
 
@@ -180,7 +180,7 @@ void write_chunk(const Rows& all, const KernelArgs& args, const NormShape& s, in
     if (s.takes_part(g, n)) {
       write_image<P, RELU>(all, args, s, g, n, 0, s.C);
     } else {
-      __builtin_memset(args.out[0].as<float>() + s.out_image(g, n), 0, (size_t)(s.out_pixels() * s.C) * sizeof(float));
+      zero(args.out[0].as<float>() + s.out_image(g, n), s.out_pixels() * s.C);
     }
   }
 }

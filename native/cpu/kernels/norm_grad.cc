@@ -67,7 +67,7 @@ ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const float* x, cons
   };
   for_windows<P>(band, s.OW, window, [&] {
     for (int u = 0; u < U; ++u) {
-      add_to(t.gz + at + u * VW, gz[u]), add_to(t.gz_d + at + u * VW, gz_d[u]);
+      add_to(t.gz + at + u * VW, gz[u], strip.lanes), add_to(t.gz_d + at + u * VW, gz_d[u], strip.lanes);
       gz[u] = gz_d[u] = vf{};
     }
   });
@@ -196,7 +196,7 @@ void write_chunk(const Rows& all, const KernelArgs& args, const NormShape& s, in
     if (s.takes_part(g, n)) {
       write_image<P, RELU>(all, args, s, g, n, 0, s.C);
     } else {
-      __builtin_memset(args.out[0].as<float>() + s.image(g, n), 0, (size_t)(s.pixels() * s.C) * sizeof(float));
+      zero(args.out[0].as<float>() + s.image(g, n), s.pixels() * s.C);
     }
   }
 }

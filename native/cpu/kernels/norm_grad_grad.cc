@@ -88,8 +88,8 @@ ALUDEL_INLINE void sum_strip(const S& strip, const Rows& t, const Image& image, 
   for_windows<P>(band, s.OW, window, [&] {
     for (int u = 0; u < U; ++u) {
       const int64_t to = at + u * VW;
-      add_to(t.gz + to, gz[u]), add_to(t.gz_d + to, gz_d[u]), add_to(t.gz_ux + to, gz_ux[u]);
-      add_to(t.ux + to, ux[u]), add_to(t.ux_d + to, ux_d[u]);
+      add_to(t.gz + to, gz[u], strip.lanes), add_to(t.gz_d + to, gz_d[u], strip.lanes), add_to(t.gz_ux + to, gz_ux[u], strip.lanes);
+      add_to(t.ux + to, ux[u], strip.lanes), add_to(t.ux_d + to, ux_d[u], strip.lanes);
       gz[u] = gz_d[u] = ux[u] = ux_d[u] = gz_ux[u] = vf{};
     }
   });
@@ -180,7 +180,7 @@ ALUDEL_INLINE void sum_rim(const S& strip, const Rows& t, const Image& image, in
   for (int u = 0; u < S::kVectors; ++u) {
     const int64_t c = strip.begin + u * VW;
     const vf d = load(image.x + pixel + c, strip.lanes) - load(t.mean + c), v = load(image.ux + pixel + c, strip.lanes);
-    add_to(t.ux + c, v), add_to(t.ux_d + c, v * d);
+    add_to(t.ux + c, v, strip.lanes), add_to(t.ux_d + c, v * d, strip.lanes);
   }
 }
 
@@ -250,8 +250,8 @@ void write_chunk(const Rows& all, const KernelArgs& args, const NormShape& s, in
       write_image<P, RELU>(all, args, s, g, n, 0, s.C);
     } else {
       const Image image = image_of(args, s, g, n);
-      __builtin_memset(image.gx, 0, (size_t)(s.pixels() * s.C) * sizeof(float));
-      __builtin_memset(image.ggy, 0, (size_t)(s.out_pixels() * s.C) * sizeof(float));
+      zero(image.gx, s.pixels() * s.C);
+      zero(image.ggy, s.out_pixels() * s.C);
     }
   }
 }
