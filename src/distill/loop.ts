@@ -131,9 +131,9 @@ async function replay(
       rows.set(row, (slot * classes + c) * thetaSize)
     }
   }
-  realIndex.write(batches)
-  if (theta && rows) theta.write(rows)
-  await step.run(arrays, { n, startStep: first })
+  // Uploads and run queue in this order; every one is awaited, so that none can fail unheard.
+  const uploads = [realIndex.write(batches), ...(theta && rows ? [theta.write(rows)] : [])]
+  await Promise.all([...uploads, step.run(arrays, { n, startStep: first })])
   const losses = (await arrays.loss.read()) as Float32Array
   return Array.from({ length: n }, (_, i) => losses[(first + i) % chunkSlots])
 }

@@ -64,8 +64,8 @@ async function trainAll(
   for (let epoch = 0; epoch <= epochs; ) {
     if (signal?.aborted) throw new AbortError(signal.reason)
     if (epoch === drop) {
-      trainer.setLearningRate(protocol.lr * protocol.dropFactor)
-      trainer.resetMomentum()
+      await trainer.setLearningRate(protocol.lr * protocol.dropFactor)
+      await trainer.resetMomentum()
     }
     const until = Math.min(epoch + epochsPerReport, epochs + 1, epoch < drop ? drop : epochs + 1)
     const losses = await trainer.train(epoch, until - epoch)

@@ -3,11 +3,17 @@ import type { Dataset } from '../data/dataset.js'
 import { normalizeImages } from '../data/normalize.js'
 import { createSampler } from '../data/sampler.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
+import { expected } from '../errors.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { SyntheticSet } from '../experiment/types.js'
 
-/** `ipc` random real images of each class as a set, drawn by `seed` alone. */
+/** `ipc` random real images of each class as a set, drawn by `seed` alone. Throws `invalid_option` when a class has fewer. */
 export function randomRealSet(train: Dataset, ipc: number, seed: number): SyntheticSet {
+  for (const [c, name] of train.classes.entries()) {
+    const available = train.classIndices(c).length
+    if (available < ipc)
+      throw expected('invalid_option', `class '${name}'`, `at least ${ipc} images for ipc ${ipc}`, available, 'lower ipc')
+  }
   const [low, high] = fold(keyOf(seed), 'random-real')
   const sourceIds = createSampler({
     dataset: train,

@@ -78,17 +78,16 @@ export class Trainer {
   async initialize(device: Device): Promise<void> {
     const { network, groups, key, firstNetwork } = this.#options
     await drawParameters(device, network, { groups, key: fold(key, 'parameters', firstNetwork), into: this.parameters })
-    this.resetMomentum()
+    await this.resetMomentum()
   }
 
-  resetMomentum(): void {
-    for (const [name, array] of Object.entries(this.#arrays)) {
-      if (name.startsWith('velocity:')) array.write(new Float32Array(sizeOf(array.shape)))
-    }
+  async resetMomentum(): Promise<void> {
+    const velocities = Object.entries(this.#arrays).filter(([name]) => name.startsWith('velocity:'))
+    await Promise.all(velocities.map(([, array]) => array.write(new Float32Array(sizeOf(array.shape)))))
   }
 
-  setLearningRate(lr: number): void {
-    this.#arrays.lr.write(Float32Array.of(lr))
+  async setLearningRate(lr: number): Promise<void> {
+    await this.#arrays.lr.write(Float32Array.of(lr))
   }
 
   /** Trains epochs [first, first + epochs) and returns the last step's losses, one per network. */
@@ -115,8 +114,9 @@ export class Trainer {
           this.#fill(chunk, slot, g, batch, theta)
         }
       }
-      for (const [name, data] of Object.entries(chunk)) this.#arrays[name].write(data)
-      await this.#step.run(this.#arrays, { n, startStep: this.#steps })
+      // Uploads and run queue in this order; every one is awaited, so that none can fail unheard.
+      const uploads = Object.entries(chunk).map(([name, data]) => this.#arrays[name].write(data))
+      await Promise.all([...uploads, this.#step.run(this.#arrays, { n, startStep: this.#steps })])
       const all = (await this.#arrays.loss.read()) as Float32Array
       const last = (this.#steps + n - 1) % chunkSlots
       losses = all.slice(last * groups, (last + 1) * groups)
