@@ -34,7 +34,10 @@ Status read_header(ByteReader& reader, Header* header, Program* program) {
     return fail(Code::invalid_program,
                 "program: expected opcode hash 0x%08x but received 0x%08x; rebuild the addon and the package together", kOpcodeHash, hash);
   }
-  if (arena > kMaxBytes || local > kMaxBytes) return fail(Code::invalid_program, "program: arena or local bytes above 2^46");
+  if (arena > kMaxBytes || local > kMaxBytes) {
+    return fail(Code::out_of_memory, "the program's working memory needs %llu bytes, which no system gives; use a smaller batch",
+                static_cast<unsigned long long>(arena > local ? arena : local));
+  }
   if (header->arguments > kMaxArguments) {
     return fail(Code::invalid_program, "program: expected at most %u arguments but received %u", kMaxArguments, header->arguments);
   }

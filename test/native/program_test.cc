@@ -96,7 +96,9 @@ void refuses() {
   expect_refused([](ProgramSpec& p) { p.instructions[2].attrs = {2, NAN, 1}; });
   expect_refused([](ProgramSpec& p) { p.instructions[3] = p.instructions[2]; });  // nested
   expect_refused([](ProgramSpec& p) { p.arguments = 1u << 20; });
-  expect_refused([](ProgramSpec& p) { p.arena_bytes = UINT64_MAX; });
+  ProgramSpec large = full_program();
+  large.arena_bytes = UINT64_MAX;  // well-formed, but no machine holds it
+  CHECK(decode(large).code == Code::out_of_memory);
 }
 
 void every_prefix_is_refused() {

@@ -1,0 +1,83 @@
+/** @file No memory: refusals that name the bytes, and a device that goes on. The address space of this process is limited meanwhile. */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { compile } from '../../src/engine/compile/pipeline.js'
+import { add, broadcast, reverse, spec, square, sum, trace } from '../../src/engine/index.js'
+import { Device } from '../../src/engine/runtime/device.js'
+
+let device: Device
+beforeAll(async () => {
+  device = await Device.open({ threads: 1 })
+})
+afterAll(() => device.close())
+
+/** Needs a buffer of rows x rows floats between two kernels. */
+function program(rows: number) {
+  const traced = trace((x) => sum(reverse(square(add(broadcast(x, [rows, rows]), 1)), [0])), [spec([rows])])
+  return compile(traced, { isa: device.isa, slicing: 'off' })
+}
+
+async function expectStillWorks(): Promise<void> {
+  const executable = device.load(program(3))
+  const result = device.array('f32', [])
+  await executable.run([device.array('f32', [3], Float32Array.of(0, 1, 2)), result])
+  expect([...(await result.read())]).toEqual([42])
+  executable.dispose()
+}
+
+it('refuses a plan that no address space holds', async () => {
+  const absurd = program(2 ** 24)
+  expect(absurd.plan.arenaBytes).toBeGreaterThanOrEqual(2 ** 50)
+  const needed = expect.stringContaining(`needs ${absurd.plan.arenaBytes} bytes`)
+  expect(() => device.load(absurd)).toThrow(expect.objectContaining({ code: 'out_of_memory', message: needed }))
+  await expectStillWorks()
+})
+
+const virtualBytes = (): number => 1024 * Number(/VmSize:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
+const setLimit = (soft: number | string) => spawnSync('prlimit', ['--pid', `${process.pid}`, `--as=${soft}:`]).status === 0
+const canLimit = process.platform === 'linux' && setLimit('unlimited')
+
+describe.skipIf(!canLimit)('in a limited address space', () => {
+  const mebibyte = 2 ** 20
+
+  async function limited(action: () => unknown): Promise<unknown> {
+    setLimit(virtualBytes() + 400 * mebibyte)
+    try {
+      return await action()
+    } finally {
+      setLimit('unlimited')
+    }
+  }
+
+  it('refuses a plan with its bytes, and keeps the device and its arrays', async () => {
+    const array = device.array('f32', [2], Float32Array.of(5, 6))
+    const large = program(2 ** 14) // 1 GiB
+    const refused = limited(() => device.load(large))
+    await expect(refused).rejects.toMatchObject({
+      code: 'out_of_memory',
+      message: expect.stringMatching(/working memory needs [12]\d{9} bytes/),
+    })
+    expect([...(await array.read())]).toEqual([5, 6])
+    await expectStillWorks()
+  })
+
+  it('refuses an array, and a write that finds no room for its copy', async () => {
+    await expect(limited(() => device.array('f32', [256 * mebibyte]))).rejects.toMatchObject({
+      code: 'out_of_memory',
+      message: expect.stringMatching(/needs 1073741824 bytes/),
+    })
+    const array = device.array('u8', [512 * mebibyte])
+    const data = new Uint8Array(512 * mebibyte)
+    await expect(limited(() => array.write(data))).rejects.toMatchObject({ code: 'out_of_memory' })
+    await expect(limited(() => device.array('u8', [512 * mebibyte], data))).rejects.toMatchObject({ code: 'out_of_memory' })
+    array.dispose()
+    await expectStillWorks()
+  })
+
+  it('loads the same plan once there is room', async () => {
+    const executable = device.load(program(2 ** 12))
+    expect(executable.memory.arenaBytes).toBeGreaterThanOrEqual(2 ** 26)
+    executable.dispose()
+  })
+})
