@@ -3,6 +3,7 @@ import { drawRow, thetaSize } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { createSampler, type Sampler } from '../data/sampler.js'
+import { allOrNothing } from '../engine/runtime/all-or-nothing.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
@@ -57,9 +58,11 @@ async function runLoop(
     realRows: classes * realBatch,
     padded: sampler.counts.some((count) => count < realBatch),
   }
-  const step = buildMatchingStep(device, settings, shape)
   const start = initialImages(dataset, settings)
-  const arrays = uploadState(device, dataset, settings, shape, sampler, start.images)
+  const { step, arrays } = allOrNothing((own) => ({
+    step: own(buildMatchingStep(device, settings, shape)),
+    arrays: uploadState((...array) => own(device.array(...array)), dataset, settings, shape, sampler, start.images),
+  }))
   try {
     stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes: step.plan.arenaBytes })
     const startTime = performance.now()
@@ -139,7 +142,7 @@ async function replay(
 }
 
 function uploadState(
-  device: Device,
+  make: Device['array'],
   dataset: Dataset,
   { ipc, augment, realBatch, seed }: ResolvedSettings,
   { rows, image, classes, realRows, padded }: StepShape,
@@ -150,20 +153,20 @@ function uploadState(
   const { scale, shift } = scaleShift(dataset)
   const classOf = (perClass: number) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
   return {
-    images: device.array('f32', [syntheticRows, ...image], images),
-    velocity: device.array('f32', [syntheticRows, ...image], new Float32Array(images.length)),
-    data: device.array('u8', [rows, ...image], dataset.images),
-    scale: device.array('f32', [scale.length], scale),
-    shift: device.array('f32', [shift.length], shift),
-    key: device.array('u32', [2], Uint32Array.from(fold(keyOf(seed), 'network'))),
-    realIndex: device.array('i32', [chunkSlots, realRows]),
-    realClass: device.array('i32', [realRows], classOf(realBatch)),
-    syntheticClass: device.array('i32', [syntheticRows], classOf(ipc)),
-    realCounts: device.array('f32', [classes, 1], Float32Array.from(sampler.counts)),
-    syntheticCounts: device.array('f32', [classes, 1], new Float32Array(classes).fill(ipc)),
-    ...(padded ? { realWeights: device.array('f32', [realRows, 1], sampler.weights) } : {}),
-    ...(augment.operations.length > 0 ? { theta: device.array('f32', [chunkSlots, classes, thetaSize]) } : {}),
-    loss: device.array('f32', [chunkSlots]),
+    images: make('f32', [syntheticRows, ...image], images),
+    velocity: make('f32', [syntheticRows, ...image], new Float32Array(images.length)),
+    data: make('u8', [rows, ...image], dataset.images),
+    scale: make('f32', [scale.length], scale),
+    shift: make('f32', [shift.length], shift),
+    key: make('u32', [2], Uint32Array.from(fold(keyOf(seed), 'network'))),
+    realIndex: make('i32', [chunkSlots, realRows]),
+    realClass: make('i32', [realRows], classOf(realBatch)),
+    syntheticClass: make('i32', [syntheticRows], classOf(ipc)),
+    realCounts: make('f32', [classes, 1], Float32Array.from(sampler.counts)),
+    syntheticCounts: make('f32', [classes, 1], new Float32Array(classes).fill(ipc)),
+    ...(padded ? { realWeights: make('f32', [realRows, 1], sampler.weights) } : {}),
+    ...(augment.operations.length > 0 ? { theta: make('f32', [chunkSlots, classes, thetaSize]) } : {}),
+    loss: make('f32', [chunkSlots]),
   }
 }
 

@@ -3,6 +3,7 @@ import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
 import { argmax, broadcast, cast, equal, imageGather, mul, reshape, sum } from '../engine/index.js'
+import { allOrNothing } from '../engine/runtime/all-or-nothing.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { Network } from '../nn/module.js'
@@ -31,29 +32,25 @@ export class AccuracyMeter {
     this.#rows = rows
     this.#batches = Math.ceil(rows / batch)
     const padded = this.#batches * batch
-    this.#program = forwardProgram(device, network, test, groups, batch, this.#batches)
     const { scale, shift } = scaleShift(normalization)
-    this.#arrays = {
-      data: device.array('u8', test.shape, test.images),
-      scale: device.array('f32', [scale.length], scale),
-      shift: device.array('f32', [shift.length], shift),
-      index: device.array(
-        'i32',
-        [this.#batches, batch],
-        Int32Array.from({ length: padded }, (_, i) => Math.min(i, rows - 1)),
-      ),
-      labels: device.array(
-        'i32',
-        [this.#batches, batch],
-        Int32Array.from({ length: padded }, (_, i) => test.labels[Math.min(i, rows - 1)]),
-      ),
-      valid: device.array(
-        'f32',
-        [this.#batches, batch],
-        Float32Array.from({ length: padded }, (_, i) => (i < rows ? 1 : 0)),
-      ),
-      correct: device.array('f32', [this.#batches, groups]),
-    }
+    const batches = [this.#batches, batch]
+    const index = Int32Array.from({ length: padded }, (_, i) => Math.min(i, rows - 1))
+    const labels = index.map((row) => test.labels[row])
+    const valid = Float32Array.from({ length: padded }, (_, i) => (i < rows ? 1 : 0))
+    const { program, arrays } = allOrNothing((own) => ({
+      program: own(forwardProgram(device, network, test, groups, batch, this.#batches)),
+      arrays: {
+        data: own(device.array('u8', test.shape, test.images)),
+        scale: own(device.array('f32', [scale.length], scale)),
+        shift: own(device.array('f32', [shift.length], shift)),
+        index: own(device.array('i32', batches, index)),
+        labels: own(device.array('i32', batches, labels)),
+        valid: own(device.array('f32', batches, valid)),
+        correct: own(device.array('f32', [this.#batches, groups])),
+      },
+    }))
+    this.#program = program
+    this.#arrays = arrays
   }
 
   /** Accuracy of each network in per cent. */

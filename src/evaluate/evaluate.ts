@@ -1,5 +1,6 @@
 /** @file Evaluation of a synthetic set: train fresh networks on it by the field's protocol and measure them on real test images. */
 import { parseAugment } from '../augment/dsa.js'
+import { allOrNothing } from '../engine/runtime/all-or-nothing.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf } from '../engine/tensor/key.js'
 import { AbortError, AludelError, expected } from '../errors.js'
@@ -39,8 +40,10 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
   for (const name of networks) {
     const network = networkByName(name, image, set.classes.length)
     const key = fold(keyOf(seed), 'evaluate', name)
-    const trainer = new Trainer(device, { network, set, groups: repeats, augment: policy, key, firstNetwork: 0 })
-    const meter = new AccuracyMeter(device, network, test, repeats, set)
+    const { trainer, meter } = allOrNothing((own) => ({
+      trainer: own(new Trainer(device, { network, set, groups: repeats, augment: policy, key, firstNetwork: 0 })),
+      meter: own(new AccuracyMeter(device, network, test, repeats, set)),
+    }))
     try {
       await trainer.initialize(device)
       await trainAll(trainer, epochs, signal, (epoch, loss) => onProgress?.({ network: name, epoch, epochs: epochs + 1, loss }))

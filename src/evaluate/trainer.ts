@@ -2,6 +2,7 @@
 import { type AugmentPolicy, drawBatch, thetaSize } from '../augment/dsa.js'
 import { type BoundProgram, bindProgram, type NamedInput, type NamedOutput } from '../engine/bound-program.js'
 import { augment, gather, grad, greater, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
+import { allOrNothing } from '../engine/runtime/all-or-nothing.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
@@ -52,26 +53,29 @@ export class Trainer {
     const { network, set, groups } = options
     this.#options = options
     this.#batch = Math.min(protocol.batch, set.shape[0])
-    this.#step = trainingStep(device, options, this.#batch)
     const rows = groups * this.#batch
-    const parameters: Record<string, DeviceArray> = {}
-    const velocities: Record<string, DeviceArray> = {}
-    for (const { name, shape } of network.parameters) {
-      parameters[name] = device.array('f32', [groups, ...shape])
-      velocities[`velocity:${name}`] = device.array('f32', [groups, ...shape])
-    }
-    this.parameters = parameters
-    this.#arrays = {
-      ...parameters,
-      ...velocities,
-      images: device.array('f32', set.shape, set.images),
-      lr: device.array('f32', [], Float32Array.of(protocol.lr)),
-      index: device.array('i32', [chunkSlots, rows]),
-      labels: device.array('i32', [chunkSlots, groups, this.#batch]),
-      weights: device.array('f32', [chunkSlots, groups, this.#batch]),
-      ...(options.augment.operations.length > 0 ? { theta: device.array('f32', [chunkSlots, rows, thetaSize]) } : {}),
-      loss: device.array('f32', [chunkSlots, groups]),
-    }
+    const places = [chunkSlots, groups, this.#batch]
+    const made = allOrNothing((own) => {
+      const zeros = (name: string) =>
+        Object.fromEntries(network.parameters.map((p) => [`${name}${p.name}`, own(device.array('f32', [groups, ...p.shape]))]))
+      return {
+        step: own(trainingStep(device, options, this.#batch)),
+        parameters: zeros(''),
+        arrays: {
+          ...zeros('velocity:'),
+          images: own(device.array('f32', set.shape, set.images)),
+          lr: own(device.array('f32', [], Float32Array.of(protocol.lr))),
+          index: own(device.array('i32', [chunkSlots, rows])),
+          labels: own(device.array('i32', places)),
+          weights: own(device.array('f32', places)),
+          ...(options.augment.operations.length > 0 ? { theta: own(device.array('f32', [chunkSlots, rows, thetaSize])) } : {}),
+          loss: own(device.array('f32', [chunkSlots, groups])),
+        },
+      }
+    })
+    this.#step = made.step
+    this.parameters = made.parameters
+    this.#arrays = { ...made.parameters, ...made.arrays }
   }
 
   /** Draws fresh parameters and clears the momentum. */
@@ -205,13 +209,11 @@ export async function drawParameters(
   network: Network,
   { groups, key, into }: { groups: number; key: Key; into: Readonly<Record<string, DeviceArray>> },
 ): Promise<void> {
-  const program = bindProgram(device, {
-    inputs: { key: { shape: [2], dtype: 'u32' }, counter: { shape: [1], dtype: 'u32' } },
-    outputs: Object.fromEntries(network.parameters.map(({ name }) => [name, {}])),
-    build: (v) => initialize(network, { key: v.key, counter: v.counter, groups }),
-  })
-  const keyArray = device.array('u32', [2], Uint32Array.from(key))
-  const counter = device.array('u32', [1], Uint32Array.of(0))
+  const { program, keyArray, counter } = allOrNothing((own) => ({
+    program: own(initialization(device, network, groups)),
+    keyArray: own(device.array('u32', [2], Uint32Array.from(key))),
+    counter: own(device.array('u32', [1], Uint32Array.of(0))),
+  }))
   try {
     await program.run({ key: keyArray, counter, ...into })
   } finally {
@@ -219,4 +221,13 @@ export async function drawParameters(
     counter.dispose()
     program.dispose()
   }
+}
+
+/** A program that draws the parameters of `groups` networks from a key. */
+function initialization(device: Device, network: Network, groups: number): BoundProgram {
+  return bindProgram(device, {
+    inputs: { key: { shape: [2], dtype: 'u32' }, counter: { shape: [1], dtype: 'u32' } },
+    outputs: Object.fromEntries(network.parameters.map(({ name }) => [name, {}])),
+    build: (v) => initialize(network, { key: v.key, counter: v.counter, groups }),
+  })
 }

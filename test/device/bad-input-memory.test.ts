@@ -1,10 +1,14 @@
 /** @file No memory: refusals that name the bytes, and a device that goes on. The address space of this process is limited meanwhile. */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { distill } from '../../src/distill/index.js'
 import { compile } from '../../src/engine/compile/pipeline.js'
 import { add, broadcast, reverse, spec, square, sum, trace } from '../../src/engine/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
+import { AludelError } from '../../src/errors.js'
+import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
+import { stripes } from '../method/contract.js'
 
 let device: Device
 beforeAll(async () => {
@@ -20,10 +24,10 @@ function program(rows: number) {
 
 async function expectStillWorks(): Promise<void> {
   const executable = device.load(program(3))
-  const result = device.array('f32', [])
-  await executable.run([device.array('f32', [3], Float32Array.of(0, 1, 2)), result])
-  expect([...(await result.read())]).toEqual([42])
-  executable.dispose()
+  const arrays = [device.array('f32', [3], Float32Array.of(0, 1, 2)), device.array('f32', [])]
+  await executable.run(arrays)
+  expect([...(await arrays[1].read())]).toEqual([42])
+  for (const resource of [executable, ...arrays]) resource.dispose()
 }
 
 it('refuses a plan that no address space holds', async () => {
@@ -32,6 +36,49 @@ it('refuses a plan that no address space holds', async () => {
   const needed = expect.stringContaining(`needs ${absurd.plan.arenaBytes} bytes`)
   expect(() => device.load(absurd)).toThrow(expect.objectContaining({ code: 'out_of_memory', message: needed }))
   await expectStillWorks()
+})
+
+describe('every allocation of a call may fail', () => {
+  const dataset = stripes([4, 4])
+  const options = { method: 'dm', ipc: 1, iterations: 1, realBatch: 5, augment: 'dsa' }
+
+  /** Refuses the n-th array or program from now, once. */
+  function refuse(n: number): void {
+    const [array, load] = [device.array.bind(device), device.load.bind(device)]
+    const count = () => {
+      if (n-- === 0) throw new AludelError('out_of_memory', 'refused by the test')
+    }
+    vi.spyOn(device, 'array').mockImplementation((...args) => {
+      count()
+      return array(...args)
+    })
+    vi.spyOn(device, 'load').mockImplementation((...args) => {
+      count()
+      return load(...args) as never
+    })
+  }
+
+  it.each([
+    ['distill', 15, () => distill(dataset, { ...options, device }).result],
+    ['evaluate', 30, () => evaluate(randomRealSet(dataset, 1, 0), { networks: ['convnet'], repeats: 1, epochs: 1, test: dataset, device })],
+  ] as const)('%s frees what it had made and rejects', async (_, least, action) => {
+    let failures = 0
+    for (let done = false; !done; ) {
+      refuse(failures)
+      const code = await action().then(
+        () => 'done',
+        (error) => error.code,
+      )
+      vi.restoreAllMocks()
+      expect(device.memory()).toMatchObject({ arrayBytes: 0, constantBytes: 0, workspaceBytes: 0 })
+      done = code === 'done'
+      if (!done) {
+        expect(code).toBe('out_of_memory')
+        failures++
+      }
+    }
+    expect(failures).toBeGreaterThanOrEqual(least)
+  })
 })
 
 const virtualBytes = (): number => 1024 * Number(/VmSize:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
