@@ -1,9 +1,9 @@
 /** @file Test accuracy of G networks in one pass over a data set, without augmentation. */
 import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
+import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
 import { argmax, broadcast, cast, equal, imageGather, mul, reshape, sum } from '../engine/index.js'
-import { allOrNothing } from '../engine/runtime/all-or-nothing.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { Network } from '../nn/module.js'

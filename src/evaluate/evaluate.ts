@@ -1,6 +1,6 @@
 /** @file Evaluation of a synthetic set: train fresh networks on it by the field's protocol and measure them on real test images. */
 import { parseAugment } from '../augment/dsa.js'
-import { allOrNothing } from '../engine/runtime/all-or-nothing.js'
+import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf } from '../engine/tensor/key.js'
 import { AbortError, AludelError, expected } from '../errors.js'

@@ -1,8 +1,8 @@
 /** @file Trains G networks at once on one synthetic set: their weights carry the group axis, each sees its own batches and augmentation. */
 import { type AugmentPolicy, drawBatch, thetaSize } from '../augment/dsa.js'
+import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram, type NamedInput, type NamedOutput } from '../engine/bound-program.js'
 import { augment, gather, grad, greater, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
-import { allOrNothing } from '../engine/runtime/all-or-nothing.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
