@@ -1,4 +1,4 @@
-/** @file Random networks: convolutions, norms, pools, augmentation and batch reductions in any order, with a loss and all its gradients. */
+/** @file Random networks: convolutions, norms, pools, augmentation and batch reductions in any order, with a loss and all its gradients, first and second. */
 import * as ops from '../../src/engine/index.js'
 import {
   fold,
@@ -12,6 +12,7 @@ import {
   trace,
   uniform,
   type Value,
+  vjp,
 } from '../../src/engine/index.js'
 
 const classes = 3
@@ -155,7 +156,9 @@ export interface RandomGraph {
   readonly text: string
 }
 
+/** Odd seeds add a Hessian-vector product to the gradients. */
 export function randomGraph(seed: number): RandomGraph {
+  const withHessian = seed % 2 === 1
   const draws = new Draws(seed)
   const rows = draws.pick(rowChoices)
   const image = [rows, draws.pick([6, 8, 11]), draws.pick([6, 8, 9]), draws.pick([1, 3, 4])]
@@ -181,7 +184,10 @@ export function randomGraph(seed: number): RandomGraph {
       const ce = ops.mean(ops.softmaxCe(ops.matmul(embedding, weights), target).loss)
       const loss = ops.add(ce, ops.mean(ops.square(means)))
       const differentiable = (values as Value[]).filter(({ dtype, shape: s }) => dtype === 'f32' && s.join() !== `${rows},8`)
-      return [loss, ...grad(loss, differentiable)]
+      const gradients = grad(loss, differentiable)
+      // A Hessian-vector product in the images, along the gradient itself.
+      const [images] = gradients
+      return withHessian ? [loss, ...gradients, ...vjp([images], [ops.mul(images, ops.scalar(rows))], [x])] : [loss, ...gradients]
     },
     parameters.map(({ shape: s, dtype }) => spec(s, dtype)),
   )
