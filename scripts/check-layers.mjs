@@ -5,7 +5,7 @@ import { exists, filesUnder, isMain, read, report } from './lib/files.mjs'
 const engineCore = ['errors', 'engine/tensor', 'engine/graph', 'engine/ops']
 const upper = ['errors', 'engine/index', 'engine/tensor']
 // Loops bind compiled steps; devices and arrays reach them as arguments, so they know the types only.
-const programs = ['engine/bound-program']
+const programs = ['engine/bound-program', 'engine/all-or-nothing']
 // What a run ends with and an evaluation starts from.
 const artifact = ['experiment/synthetic-set']
 
@@ -26,14 +26,21 @@ const layers = {
   'engine/compile': { may: [...engineCore, 'engine/reference'], types: ['engine/trace'] },
   'engine/runtime': { may: ['errors', 'engine/tensor', 'engine/ops/opcodes'], types: ['engine/compile'], node: true },
   'engine/bound-program': { may: ['engine', 'errors'] },
+  'engine/all-or-nothing': { may: [] },
   'engine/index': { may: ['engine', 'errors'] },
   nn: { may: upper },
   optim: { may: upper },
   augment: { may: upper },
   data: { may: ['errors', 'crc32', 'engine/tensor'], node: true },
   scores: { may: [...upper, 'nn', 'optim', 'augment', 'data'] },
-  distill: { may: [...upper, ...programs, ...artifact, 'nn', 'optim', 'augment', 'data'], types: ['engine/runtime', 'experiment', 'evaluate'] },
-  evaluate: { may: [...upper, ...programs, ...artifact, 'nn', 'optim', 'augment', 'data'], types: ['engine/runtime', 'experiment', 'distill'] },
+  distill: {
+    may: [...upper, ...programs, ...artifact, 'nn', 'optim', 'augment', 'data'],
+    types: ['engine/runtime', 'experiment', 'evaluate'],
+  },
+  evaluate: {
+    may: [...upper, ...programs, ...artifact, 'nn', 'optim', 'augment', 'data'],
+    types: ['engine/runtime', 'experiment', 'distill'],
+  },
   export: { may: [...upper, 'nn'], node: true },
   experiment: {
     may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'],
