@@ -4,7 +4,8 @@ import type { Opcode } from './opcodes.js'
 export const unaryFunctions = {
   neg: (x) => -x,
   abs: Math.abs,
-  sign: (x) => (x > 0 ? 1 : x < 0 ? -1 : x),
+  // NaN gives 0, as in PyTorch and in the kernels.
+  sign: (x) => (x > 0 ? 1 : x < 0 ? -1 : 0),
   exp: Math.exp,
   log: Math.log,
   sqrt: Math.sqrt,
@@ -25,8 +26,8 @@ export const binaryFunctions = {
   sub: (a, b) => a - b,
   mul: (a, b) => a * b,
   div: (a, b) => a / b,
-  // C's pow(1, NaN) and pow(1, inf) are 1; JavaScript's are NaN.
-  pow: (a, b) => (a === 1 ? 1 : a ** b),
+  // C's pow(1, NaN), pow(1, inf) and pow(-1, inf) are 1; JavaScript's are NaN.
+  pow: (a, b) => (a === 1 || (a === -1 && Math.abs(b) === Number.POSITIVE_INFINITY) ? 1 : a ** b),
   maximum: (a, b) => (Number.isNaN(a) || a >= b ? a : b),
   minimum: (a, b) => (Number.isNaN(a) || a <= b ? a : b),
   greater: (a, b) => (a > b ? 1 : 0),
