@@ -27,7 +27,8 @@ struct Exec {
 };
 
 // f(task, scratch) over tasks; f must not throw.
-template <typename F> ALUDEL_INLINE void parallel_for(Exec& exec, int64_t tasks, const F& f) {
+template <typename F>
+ALUDEL_INLINE void parallel_for(Exec& exec, int64_t tasks, const F& f) {
   exec.parallel(
       &exec, tasks, [](void* context, int64_t task, void* scratch) { (*static_cast<const F*>(context))(task, scratch); },
       const_cast<F*>(&f));

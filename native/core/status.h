@@ -13,7 +13,7 @@ enum class Code : int32_t {
   invalid_index,     // an index or label in device data out of range
   out_of_memory,
   cancelled,
-  unavailable,       // backend or feature absent in this build
+  unavailable,  // backend or feature absent in this build
   internal,
 };
 
@@ -25,7 +25,8 @@ struct Status {
   __attribute__((always_inline)) bool ok() const { return code == Code::ok; }
 };
 
-// Static, not inline: kernel units must not share weak symbols across instruction sets. The message is cut at 239 characters; it names what was expected and what came.
+// Static, not inline: kernel units must not share weak symbols across instruction sets. The message is cut at 239 characters; it names what
+// was expected and what came.
 [[maybe_unused]] __attribute__((format(printf, 2, 3))) static Status fail(Code code, const char* format, ...) {
   Status status;
   status.code = code;
@@ -36,10 +37,10 @@ struct Status {
   return status;
 }
 
-#define ALUDEL_RETURN_IF_ERROR(expression)              \
-  do {                                                  \
-    ::aludel::Status aludel_status_ = (expression);     \
-    if (!aludel_status_.ok()) return aludel_status_;    \
+#define ALUDEL_RETURN_IF_ERROR(expression)           \
+  do {                                               \
+    ::aludel::Status aludel_status_ = (expression);  \
+    if (!aludel_status_.ok()) return aludel_status_; \
   } while (0)
 
 }  // namespace aludel

@@ -10,9 +10,7 @@ namespace aludel {
 
 enum class DType : uint8_t { f32 = 0, f64 = 1, i32 = 2, u32 = 3, u8 = 4 };
 
-ALUDEL_INLINE int64_t size_of(DType dtype) {
-  return dtype == DType::f64 ? 8 : dtype == DType::u8 ? 1 : 4;
-}
+ALUDEL_INLINE int64_t size_of(DType dtype) { return dtype == DType::f64 ? 8 : dtype == DType::u8 ? 1 : 4; }
 
 constexpr int kMaxRank = 8;
 
@@ -29,7 +27,10 @@ struct TensorRef {
   }
   ALUDEL_INLINE int64_t bytes() const { return numel() * size_of(dtype); }
   ALUDEL_INLINE int64_t dim(int i) const { return dims[i < 0 ? i + rank : i]; }  // negative counts from the end
-  template <typename T> ALUDEL_INLINE T* as() const { return static_cast<T*>(data); }
+  template <typename T>
+  ALUDEL_INLINE T* as() const {
+    return static_cast<T*>(data);
+  }
 };
 
 }  // namespace aludel

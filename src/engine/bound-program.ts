@@ -1,5 +1,5 @@
 /** @file A compiled step with named inputs and outputs: traces, compiles and loads once, then binds arrays by name at each run. */
-import { AludelError } from '../errors.js'
+import { AludelError, expected } from '../errors.js'
 import { type CompileOptions, compile } from './compile/pipeline.js'
 import type { Isa, Plan } from './compile/program.js'
 import type { Value } from './graph/node.js'
@@ -43,6 +43,7 @@ export interface BoundProgram {
 export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgram {
   const inputNames = Object.keys(spec.inputs)
   const outputNames = Object.keys(spec.outputs)
+  checkNames(spec)
   const specs = inputNames.map((name) => ({ shape: spec.inputs[name].shape, dtype: spec.inputs[name].dtype ?? ('f32' as DType) }))
   if (spec.step !== undefined) specs.push({ shape: [1], dtype: 'u32' })
   const traced = trace((...values: Value[]) => {
@@ -82,4 +83,16 @@ export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgra
     },
     dispose: () => executable.dispose(),
   }
+}
+
+/** One name is one array: an output may share an input's name only when it is written into that input. */
+function checkNames({ inputs, outputs, step }: BoundProgramSpec): void {
+  for (const [name, { donate }] of Object.entries(outputs)) {
+    if (donate !== undefined && !Object.hasOwn(inputs, donate))
+      throw expected('invalid_option', `output '${name}': donate`, 'the name of an input', donate)
+    if (donate !== name && Object.hasOwn(inputs, name)) {
+      throw expected('invalid_option', `output '${name}'`, 'a name that no input has, or donate to that input', name)
+    }
+  }
+  if (step !== undefined && Object.hasOwn(inputs, step)) throw expected('invalid_option', 'step', 'a name that no input has', step)
 }

@@ -27,11 +27,16 @@ function npy(header: string, data: Uint8Array): Uint8Array {
   return concatenate([latin1('\x93NUMPY\x01\x00'), fields(2, [0, 2, padded.length]), latin1(padded), data])
 }
 
-const header = (descr: string, shape: string, fortran = 'False') => `{'descr': '${descr}', 'fortran_order': ${fortran}, 'shape': ${shape}, }`
+const header = (descr: string, shape: string, fortran = 'False') =>
+  `{'descr': '${descr}', 'fortran_order': ${fortran}, 'shape': ${shape}, }`
 const float64 = (...values: number[]) => new Uint8Array(Float64Array.from(values).buffer)
 
 /** A zip archive of one entry, with every field that the tests want to bend. */
-function zip(name: string, content: Uint8Array, bend: { deflate?: boolean; crc?: number; bytes?: number; offset?: number; method?: number } = {}): string {
+function zip(
+  name: string,
+  content: Uint8Array,
+  bend: { deflate?: boolean; crc?: number; bytes?: number; offset?: number; method?: number } = {},
+): string {
   const deflated = bend.deflate ? deflateRawSync(content) : undefined
   const packed = deflated ? Uint8Array.from(deflated) : content
   const entry = latin1(name)

@@ -13,7 +13,7 @@ import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-optio
 
 const specification = 'fashion-mnist'
 const network = 'convnet'
-const realBatch = 64
+const realBatch = 32
 const ipc = 1
 
 interface Options extends DeviceOptions {
@@ -28,7 +28,7 @@ export function addQuickstart(program: Command, context: CliContext): void {
   const command = program
     .command('quickstart')
     .description('distill the bundled Fashion-MNIST subset to one image per class and compare with random real images')
-    .option('--iterations <n>', 'distillation steps', wholeNumber(1), 150)
+    .option('--iterations <n>', 'distillation steps', wholeNumber(1), 120)
     .option('--repeats <n>', 'networks trained per set', wholeNumber(1), 5)
     .option('--epochs <n>', 'training epochs per network', wholeNumber(1), 300)
     .addOption(seedOption())

@@ -12,7 +12,8 @@ import { logSoftmax } from './softmax.js'
 /** Arithmetic mean over `axes` (default all). */
 export function mean(x: Value, options: ReduceOptions = {}): Value {
   const total = sum(x, options)
-  return mul(total, sizeOf(total.shape) / sizeOf(x.shape))
+  // Dividing by the count is exact; multiplying by its rounded reciprocal would not be.
+  return div(total, sizeOf(x.shape) / sizeOf(total.shape))
 }
 
 /** Weights `[N]` against x `[N,…]`. */

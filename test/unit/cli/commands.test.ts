@@ -183,7 +183,7 @@ describe('quickstart', () => {
     expect(stdout.trimEnd().split('\n').at(-1)).toBe(
       'accuracy: distilled 72.3 ± 0.9 %, random real images 41.3 ± 0.9 % (ConvNet-3, IPC 1, n=5 networks)',
     )
-    expect(calls.distill[0]).toMatchObject({ method: 'dm', ipc: 1, iterations: 150, realBatch: 64 })
+    expect(calls.distill[0]).toMatchObject({ method: 'dm', ipc: 1, iterations: 120, realBatch: 32 })
     expect(calls.evaluate[1]).toMatchObject({ networks: ['convnet'], repeats: 5, epochs: 300 })
     expect(readdirSync(out).sort()).toEqual(artifact)
     expect((await readRunRecord(out)).evaluations.map(({ label }) => label)).toEqual(['distilled', 'random real images'])
