@@ -4,6 +4,7 @@ import { openDataset } from '../data/open.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
 import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, EvaluationResult, SyntheticSet } from '../experiment/types.js'
+import { given } from './options.js'
 
 export type BackendState =
   | { readonly available: true; readonly isa: string; readonly isas: readonly string[] }
@@ -11,7 +12,7 @@ export type BackendState =
 
 export interface Library {
   openDataset(specification: string, split: Split): Promise<Dataset>
-  openDevice(options: { readonly threads?: number; readonly device?: string }): Promise<DeviceHandle>
+  openDevice(options: { readonly threads?: number; readonly device?: 'auto' | 'cpu' | 'cuda' }): Promise<DeviceHandle>
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
   evaluate(set: SyntheticSet, options: EvaluateOptions): Promise<EvaluationResult[]>
   randomRealSet(train: Dataset, ipc: number, seed: number): Promise<SyntheticSet>
@@ -24,12 +25,8 @@ type EngineOptions<T> = Omit<T, 'device'> & { readonly device: Device }
 export const library: Library = {
   openDataset,
   async openDevice({ device, threads }) {
-    if (device === 'cuda') {
-      const { cuda } = await library.backends()
-      if (!cuda.available) throw new AludelError('unavailable', `--device cuda: ${cuda.reason}`)
-    }
-    const { Device } = await import('../engine/runtime/device.js')
-    return Device.open(threads === undefined ? {} : { threads })
+    const { openDevice } = await import('../engine/runtime/open-device.js')
+    return openDevice(given({ device, threads }))
   },
   async distill(dataset, options) {
     const { distill } = await import('../distill/index.js')

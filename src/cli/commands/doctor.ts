@@ -21,7 +21,7 @@ async function doctorCommand(command: Command, context: CliContext): Promise<voi
   output.line(`processor  ${cpuModel()}, ${coreCount()} threads at hand`)
   output.line(`memory     ${memory.free} GiB free of ${memory.total} GiB`)
   output.line(
-    `cpu        ${backends.cpu.available ? `ready, ${backends.cpu.isa} in use (built: ${backends.cpu.isas.join(', ')})` : backends.cpu.reason}`,
+    `cpu        ${backends.cpu.available ? `ready, ${backends.cpu.isa} in use (usable here: ${backends.cpu.isas.join(', ')})` : backends.cpu.reason}`,
   )
   output.line(`cuda       ${backends.cuda.available ? 'ready' : backends.cuda.reason}`)
   output.value({ versions: versions(), processor: cpuModel(), threads: coreCount(), memoryGiB: memory, backends })

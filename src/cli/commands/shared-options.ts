@@ -4,7 +4,7 @@ import { wholeNumber } from '../options.js'
 
 export interface DeviceOptions {
   readonly threads?: number
-  readonly device?: string
+  readonly device?: 'cpu' | 'cuda'
 }
 
 export function addDeviceOptions(command: Command): Command {

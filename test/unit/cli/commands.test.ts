@@ -123,19 +123,26 @@ describe('evaluate', () => {
     expect(JSON.parse(stdout)).toMatchObject({
       accuracy,
       networks: { convnet: accuracy, 'convnet-bn': accuracy },
+      random: { convnet: accuracy, 'convnet-bn': accuracy },
       data: 'tiny',
       epochs: 30,
     })
-    expect(calls.opened.at(-1)).toBe('tiny test')
+    expect(calls.opened.slice(-2)).toEqual(['tiny test', 'tiny train'])
     expect(calls.evaluate[0]).toMatchObject({ networks: ['convnet', 'convnet-bn'], repeats: 2, epochs: 30, seed: 0 })
-    expect((await readRunRecord(out)).evaluations[0]).toMatchObject({ label: 'distilled', epochs: 30 })
+    expect((await readRunRecord(out)).evaluations).toMatchObject([
+      { label: 'distilled', epochs: 30 },
+      { label: 'random real images', epochs: 30 },
+    ])
     expect((await readEvents(out)).at(-1)?.type).toBe('evaluation')
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('72.3 ± 0.9')
   })
 
   it('prints a line a network for people', async () => {
     const { library, out } = await distilled()
-    expect((await run(library, 'evaluate', out)).stdout).toBe('convnet: 72.3 ± 0.9 % (n=5 networks)\n')
+    expect((await run(library, 'evaluate', out)).stdout).toBe(
+      'convnet on distilled: 72.3 ± 0.9 % (n=5 networks)\nconvnet on random real images: 72.3 ± 0.9 % (n=5 networks)\n',
+    )
+    expect((await run(library, 'evaluate', out, '--no-baseline')).stdout).toBe('convnet on distilled: 72.3 ± 0.9 % (n=5 networks)\n')
   })
 
   it('needs --data for a set outside a run', async () => {
@@ -205,7 +212,7 @@ describe('doctor', () => {
     const { library } = fakeLibrary()
     const { code, stdout } = await run(library, 'doctor')
     expect(code).toBe(0)
-    expect(stdout).toMatch(/cpu +ready, avx2 in use \(built: avx2, portable\)\ncuda +not built; run setup\n$/)
+    expect(stdout).toMatch(/cpu +ready, avx2 in use \(usable here: avx2, portable\)\ncuda +not built; run setup\n$/)
     expect(JSON.parse((await run(library, 'doctor', '--json')).stdout)).toMatchObject({ backends: { cpu: { isa: 'avx2' } } })
   })
 
