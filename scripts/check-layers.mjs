@@ -16,6 +16,7 @@ const artifact = ['experiment/synthetic-set']
 const layers = {
   errors: { may: [] },
   crc32: { may: [] },
+  'event-loop': { may: [] },
   index: { may: ['*'], node: false },
   'engine/tensor': { may: ['errors'] },
   'engine/graph': { may: ['errors', 'engine/tensor'], types: ['engine/ops/opcodes'] },
@@ -34,11 +35,11 @@ const layers = {
   data: { may: ['errors', 'crc32', 'engine/tensor'], node: true },
   scores: { may: [...upper, 'nn', 'optim', 'augment', 'data'] },
   distill: {
-    may: [...upper, ...programs, ...artifact, 'nn', 'optim', 'augment', 'data'],
+    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],
     types: ['engine/runtime', 'experiment', 'evaluate'],
   },
   evaluate: {
-    may: [...upper, ...programs, ...artifact, 'nn', 'optim', 'augment', 'data'],
+    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],
     types: ['engine/runtime', 'experiment', 'distill'],
   },
   export: { may: [...upper, 'nn'], node: true },

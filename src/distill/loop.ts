@@ -8,6 +8,7 @@ import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
 import { AbortError, AludelError } from '../errors.js'
+import { Turn } from '../event-loop.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { DistillOptions, DistillRun, SyntheticSet } from '../experiment/types.js'
 import { EventStream } from './events.js'
@@ -126,7 +127,9 @@ async function replay(
   const augmentKey = fold(keyOf(settings.seed), 'augment')
   const [, height, width] = arrays.data.shape
   const classes = sampler.counts.length
+  const turn = new Turn()
   for (let s = first; s < first + n; s++) {
+    await turn.breathe()
     const slot = s % chunkSlots
     batches.set(sampler.draw(s), slot * realIndex.shape[1])
     for (let c = 0; rows && c < classes; c++) {

@@ -7,7 +7,7 @@ import { AbortError, AludelError, expected } from '../errors.js'
 import type { EvaluateOptions, EvaluationResult, SyntheticSetFields } from '../experiment/types.js'
 import { networkByName } from '../nn/networks/registry.js'
 import { AccuracyMeter } from './accuracy.js'
-import { dropEpoch, protocol } from './schedule.js'
+import { dropEpoch, networksTogether, protocol } from './schedule.js'
 import { Trainer } from './trainer.js'
 
 /** Epochs between two looks at the signal and two progress reports. */
@@ -40,18 +40,28 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
   for (const name of networks) {
     const network = networkByName(name, image, set.classes.length)
     const key = fold(keyOf(seed), 'evaluate', name)
-    const { trainer, meter } = allOrNothing((own) => ({
-      trainer: own(new Trainer(device, { network, set, groups: repeats, augment: policy, key, firstNetwork: 0 })),
-      meter: own(new AccuracyMeter(device, network, test, repeats, set)),
-    }))
-    try {
-      await trainer.initialize(device)
-      await trainAll(trainer, epochs, signal, (epoch, loss) => onProgress?.({ network: name, epoch, epochs: epochs + 1, loss }))
-      results.push({ network: name, ...summary(await meter.measure(trainer.parameters)) })
-    } finally {
-      trainer.dispose()
-      meter.dispose()
+    const together = networksTogether(repeats, Math.min(protocol.batch, set.shape[0]))
+    const rounds = Math.ceil(repeats / together)
+    const accuracies: number[] = []
+    for (let round = 0; round < rounds; round++) {
+      const firstNetwork = round * together
+      const groups = Math.min(together, repeats - firstNetwork)
+      const { trainer, meter } = allOrNothing((own) => ({
+        trainer: own(new Trainer(device, { network, set, groups, augment: policy, key, firstNetwork })),
+        meter: own(new AccuracyMeter(device, network, test, groups, set)),
+      }))
+      const report = (epoch: number, loss: number) =>
+        onProgress?.({ network: name, epoch: round * (epochs + 1) + epoch, epochs: rounds * (epochs + 1), loss })
+      try {
+        await trainer.initialize(device)
+        await trainAll(trainer, epochs, signal, report)
+        accuracies.push(...(await meter.measure(trainer.parameters)))
+      } finally {
+        trainer.dispose()
+        meter.dispose()
+      }
     }
+    results.push({ network: name, ...summary(accuracies) })
   }
   return results
 }

@@ -7,8 +7,12 @@ export const protocol = { lr: 0.01, momentum: 0.9, weightDecay: 5e-4, batch: 256
 /** Epoch index from which the lower learning rate holds: the drop comes after epoch index floor(E/2) + 1. */
 export const dropEpoch = (epochs: number): number => Math.floor(epochs / 2) + 2
 
-/** Rows of the synthetic set in the batches of one epoch of one network: a fresh order, cut into equal capacities; the last may be short. */
-export function epochBatches(key: Key, network: number, epoch: number, rows: number, batch: number): Int32Array[] {
-  const order = permutation(fold(key, 'order', network), epoch, purpose.shuffle, rows)
-  return Array.from({ length: Math.ceil(rows / batch) }, (_, b) => order.subarray(b * batch, (b + 1) * batch))
-}
+/** Order of the synthetic set's rows in one epoch of one network; batches are cut from it, the last one may be short. */
+export const epochOrder = (key: Key, network: number, epoch: number, rows: number): Int32Array =>
+  permutation(fold(key, 'order', network), epoch, purpose.shuffle, rows)
+
+/** Rows that networks trained together may hold in one step: small batches share their launches, large ones are cut into slices instead. */
+const rowsTogether = 128
+
+/** How many networks to train at once. What a network draws does not depend on it. */
+export const networksTogether = (repeats: number, batch: number): number => Math.max(1, Math.min(repeats, Math.floor(rowsTogether / batch)))

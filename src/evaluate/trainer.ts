@@ -7,9 +7,10 @@ import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
 import { sizeOf } from '../engine/tensor/shape.js'
+import { Turn } from '../event-loop.js'
 import { initialize, type Network } from '../nn/module.js'
 import { sgdUpdate } from '../optim/sgd.js'
-import { epochBatches, protocol } from './schedule.js'
+import { epochOrder, protocol } from './schedule.js'
 
 /** Training steps whose batches are uploaded together. */
 const chunkSlots = 32
@@ -81,7 +82,7 @@ export class Trainer {
   /** Draws fresh parameters and clears the momentum. */
   async initialize(device: Device): Promise<void> {
     const { network, groups, key, firstNetwork } = this.#options
-    await drawParameters(device, network, { groups, key: fold(key, 'parameters', firstNetwork), into: this.parameters })
+    await drawParameters(device, network, { groups, first: firstNetwork, key: fold(key, 'parameters'), into: this.parameters })
     await this.resetMomentum()
   }
 
@@ -100,20 +101,21 @@ export class Trainer {
     const [rows, height, width] = set.shape
     const perEpoch = Math.ceil(rows / this.#batch)
     let losses = new Float32Array(groups)
+    let orders: Int32Array[] = []
+    const turn = new Turn()
     const total = epochs * perEpoch
     for (let begin = 0; begin < total; begin += chunkSlots) {
       const n = Math.min(chunkSlots, total - begin)
       const chunk = this.#emptyChunk()
       for (let s = 0; s < n; s++) {
         const epoch = first + Math.floor((begin + s) / perEpoch)
+        const inEpoch = (begin + s) % perEpoch
+        if (inEpoch === 0) orders = Array.from({ length: groups }, (_, g) => epochOrder(key, firstNetwork + g, epoch, rows))
         const slot = (this.#steps + s) % chunkSlots
         for (let g = 0; g < groups; g++) {
-          const batch = epochBatches(key, firstNetwork + g, epoch, rows, this.#batch)[(begin + s) % perEpoch]
-          const address = {
-            key: fold(key, 'augment', firstNetwork + g),
-            purpose: purpose.augment,
-            step: epoch * perEpoch + ((begin + s) % perEpoch),
-          }
+          await turn.breathe()
+          const batch = orders[g].subarray(inEpoch * this.#batch, (inEpoch + 1) * this.#batch)
+          const address = { key: fold(key, 'augment', firstNetwork + g), purpose: purpose.augment, step: epoch * perEpoch + inEpoch }
           const theta = policy.operations.length > 0 ? drawBatch(policy, address, batch.length, height, width) : undefined
           this.#fill(chunk, slot, g, batch, theta)
         }
@@ -203,31 +205,34 @@ function trainingStep(device: Device, { network, set, groups, augment: policy }:
   })
 }
 
-/** Writes freshly drawn parameters of `groups` networks into device arrays. */
+/** Writes freshly drawn parameters of networks [first, first + groups) into device arrays. */
 export async function drawParameters(
   device: Device,
   network: Network,
-  { groups, key, into }: { groups: number; key: Key; into: Readonly<Record<string, DeviceArray>> },
+  { groups, first, key, into }: { groups: number; first: number; key: Key; into: Readonly<Record<string, DeviceArray>> },
 ): Promise<void> {
-  const { program, keyArray, counter } = allOrNothing((own) => ({
-    program: own(initialization(device, network, groups)),
+  const { program, keyArray } = allOrNothing((own) => ({
+    program: own(initialization(device, network, groups, first)),
     keyArray: own(device.array('u32', [2], Uint32Array.from(key))),
-    counter: own(device.array('u32', [1], Uint32Array.of(0))),
   }))
   try {
-    await program.run({ key: keyArray, counter, ...into })
+    await program.run({ key: keyArray, ...into }, { n: groups, startStep: first })
   } finally {
     keyArray.dispose()
-    counter.dispose()
     program.dispose()
   }
 }
 
-/** A program that draws the parameters of `groups` networks from a key. */
-function initialization(device: Device, network: Network, groups: number): BoundProgram {
+/** Replay i draws network i, the counter of its bits, into row i - first of the arrays: the same bits in any grouping. */
+function initialization(device: Device, network: Network, groups: number, first: number): BoundProgram {
+  const slots = { count: groups, add: groups - (first % groups) }
   return bindProgram(device, {
-    inputs: { key: { shape: [2], dtype: 'u32' }, counter: { shape: [1], dtype: 'u32' } },
-    outputs: Object.fromEntries(network.parameters.map(({ name }) => [name, {}])),
-    build: (v) => initialize(network, { key: v.key, counter: v.counter, groups }),
+    inputs: { key: { shape: [2], dtype: 'u32' } },
+    outputs: Object.fromEntries(network.parameters.map(({ name }) => [name, { slots }])),
+    step: 'network',
+    build(v) {
+      const parameters = initialize(network, { key: v.key, counter: v.network })
+      return Object.fromEntries(network.parameters.map(({ name, shape }) => [name, reshape(parameters[name], shape)]))
+    },
   })
 }

@@ -127,7 +127,7 @@ export interface EvaluateOptions<D extends DeviceHandle = DeviceHandle> extends 
 
 export interface EvaluationProgress {
   readonly network: string
-  /** Epochs completed of this entry's networks, which train together. */
+  /** Epochs completed of this entry's networks: those of networks that train one after the other add up. */
   readonly epoch: number
   readonly epochs: number
   readonly loss?: number

@@ -1,0 +1,43 @@
+/** @file What a network draws depends on its number, not on the networks trained beside it. */
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { Device } from '../../src/engine/runtime/device.js'
+import { keyOf } from '../../src/engine/tensor/key.js'
+import { epochOrder, networksTogether } from '../../src/evaluate/schedule.js'
+import { Trainer } from '../../src/evaluate/trainer.js'
+import { convNet } from '../../src/nn/networks/conv-net.js'
+
+let device: Device
+beforeAll(async () => {
+  device = await Device.open({ threads: 2 })
+})
+afterAll(() => device.close())
+
+const network = convNet({ input: [8, 8, 2], classes: 3, width: 8, depth: 1 })
+const set = { images: new Float32Array(6 * 128), shape: [6, 8, 8, 2] as const, labels: Int32Array.of(0, 0, 1, 1, 2, 2) }
+
+async function parametersOf(firstNetwork: number, groups: number): Promise<number[][]> {
+  const trainer = new Trainer(device, { network, set, groups, augment: { operations: [] }, key: keyOf(5), firstNetwork })
+  await trainer.initialize(device)
+  const all = await Promise.all(network.parameters.map(({ name }) => trainer.parameters[name].read()))
+  trainer.dispose()
+  return Array.from({ length: groups }, (_, g) =>
+    all.flatMap((values) => Array.from(values.subarray((g * values.length) / groups, ((g + 1) * values.length) / groups))),
+  )
+}
+
+it('draws the same parameters in any grouping', async () => {
+  const together = await parametersOf(0, 5)
+  expect(new Set(together.map(String)).size).toBe(5)
+  expect([...(await parametersOf(0, 2)), ...(await parametersOf(2, 2)), ...(await parametersOf(4, 1))]).toEqual(together)
+  expect([...(await parametersOf(0, 3)), ...(await parametersOf(3, 2))]).toEqual(together)
+})
+
+it('orders every epoch of every network anew, without loss', () => {
+  const orders = [0, 1].flatMap((net) => [0, 1].map((epoch) => Array.from(epochOrder(keyOf(1), net, epoch, 50))))
+  for (const order of orders) expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, i) => i))
+  expect(new Set(orders.map(String)).size).toBe(4)
+})
+
+it('trains small batches together and large ones one after the other', () => {
+  expect([networksTogether(5, 10), networksTogether(5, 100), networksTogether(2, 10), networksTogether(20, 10)]).toEqual([5, 1, 2, 12])
+})
