@@ -16,7 +16,7 @@ const classIndex = (perClass) => Int32Array.from({ length: classes * perClass },
 
 function build(v) {
   const batch = (side) => ({ images: grouped(v[side]), classIndex: v[`${side}Class`], counts: v[`${side}Counts`] })
-  const loss = dm.loss({ network, key: v.key, step: v.step, classes, real: batch('real'), synthetic: batch('syn') })
+  const loss = dm.loss({ network, key: v.key, step: v.step, classes, real: batch('real'), synthetic: batch('syn') }, {})
   const { parameter, velocity } = sgdUpdate(v.syn, v.velocity, grad(loss, [v.syn])[0], { lr: 1, momentum: 0.5 })
   return { loss, syn: parameter, velocity }
 }

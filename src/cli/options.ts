@@ -17,6 +17,25 @@ export function positiveNumber(text: string): number {
   return value
 }
 
+/**
+ * `key=value` of a repeatable option, added to those before: numbers become numbers, commas make lists. What a key may be, and its
+ * value, is the method's to say. A key given twice is an error.
+ */
+export function assignment(text: string, before: Readonly<Record<string, OptionText>> = {}): Record<string, OptionText> {
+  const [, key, value] = /^([^=]+)=(.+)$/s.exec(text) ?? []
+  if (key === undefined || value === undefined) throw new InvalidArgumentError('expected key=value.')
+  if (Object.hasOwn(before, key)) throw new InvalidArgumentError(`'${key}' is given twice.`)
+  const parts = value.split(',').map(numberOrText)
+  return { ...before, [key]: parts.length === 1 ? parts[0] : parts }
+}
+
+export type OptionText = number | string | readonly (number | string)[]
+
+function numberOrText(text: string): number | string {
+  const value = Number(text)
+  return text.trim() === '' || Number.isNaN(value) ? text : value
+}
+
 /** Names separated by commas. */
 export function nameList(text: string): string[] {
   const names = text.split(',').map((name) => name.trim())

@@ -100,11 +100,13 @@ async function follow(run: DistillRun, runDir: RunDir, output: Output): Promise<
 }
 
 function initialRecord({ dataset, specification, settings, device }: DistillationJob): RunRecord {
+  const { methodOptions = {}, ...general } = settings
+  const config: RunConfig = { ...general, ...methodOptions }
   return {
     format: runFormat,
     version: runVersion,
     status: 'running',
-    config: { ...settings } as RunConfig,
+    config,
     data: { specification, name: dataset.name, sha256: dataset.sha256, images: dataset.shape[0] },
     versions: versions(),
     host: hostDescription(device),

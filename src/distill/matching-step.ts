@@ -24,7 +24,7 @@ export interface StepShape {
 
 /** Inputs by name; state is `images` and `velocity`, both updated in place. `loss` has one row per slot. */
 export function buildMatchingStep(device: Device, settings: ResolvedSettings, shape: StepShape): BoundProgram {
-  const { method, network, ipc, augment: policy, imageLr, imageMomentum } = settings
+  const { method, methodOptions, network, ipc, augment: policy, imageLr, imageMomentum } = settings
   const { rows, image, classes, realRows, padded } = shape
   const syntheticRows = classes * ipc
   const slots = { count: chunkSlots }
@@ -63,7 +63,7 @@ export function buildMatchingStep(device: Device, settings: ResolvedSettings, sh
         classIndex: v.syntheticClass,
         counts: v.syntheticCounts,
       }
-      const loss = method.loss({ network, key: v.key, step: v.step, classes, real, synthetic })
+      const loss = method.loss({ network, key: v.key, step: v.step, classes, real, synthetic }, methodOptions)
       const [gradient] = grad(loss, [v.images])
       const next = sgdUpdate(v.images, v.velocity, gradient, { lr: imageLr, momentum: imageMomentum })
       // A loss that is not finite leaves the images as they were, so that the last good state can be saved.

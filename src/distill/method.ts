@@ -1,6 +1,8 @@
-/** @file What a method is: its defaults and its loss, traced once. It never opens files, draws unseeded randomness or knows the device. */
+/** @file What a method is: its presets, its options and its loss, traced once. It never opens files, draws unseeded randomness or knows the device. */
 import type { Value } from '../engine/index.js'
+import { AludelError } from '../errors.js'
 import type { Network } from '../nn/module.js'
+import type { MethodOptions, OptionSpecs } from './method-options.js'
 
 /** One side of a step: images and what tells their classes apart. */
 export interface ClassBatch {
@@ -32,15 +34,47 @@ export interface MethodDefaults {
   readonly imageMomentum: number
   readonly init: 'real' | 'noise'
   readonly augment: string
+  /** Registry name of the network that images are matched under. */
+  readonly network: string
 }
 
-export interface Method {
+/** What published settings vary with. */
+export interface PresetContext {
+  readonly ipc: number
+  /** [H, W, C] */
+  readonly image: readonly [number, number, number]
+}
+
+/** A published set of settings, complete: general settings and the method's own options. */
+export interface Preset<O extends MethodOptions = MethodOptions> {
+  /** Where the values come from. */
+  readonly doc: string
+  settings(context: PresetContext): MethodDefaults & { readonly options: O }
+}
+
+export interface Method<O extends MethodOptions = MethodOptions> {
   readonly name: string
   /** One sentence and the source. */
   readonly doc: string
-  readonly defaults: (ipc: number) => MethodDefaults
+  /** By name; the first one is the default. */
+  readonly presets: Readonly<Record<string, Preset<O>>>
+  readonly options: OptionSpecs<O>
+  /**
+   * Settles what depends on other options or on the network, before anything runs; `given` holds the names that the caller set.
+   * Throws `invalid_option` for a combination that makes no sense.
+   */
+  resolve?(options: O, network: Network, given: ReadonlySet<string>): O
   /** Scalar loss of one step; the loop differentiates it with respect to the synthetic pixels. */
-  readonly loss: (context: LossContext) => Value
+  loss(context: LossContext, options: O): Value
 }
 
-export const defineMethod = (method: Method): Method => method
+export const defineMethod = <O extends MethodOptions>(method: Method<O>): Method<O> => method
+
+/** A preset by name, the first one when no name is given. Throws `not_found` with the known names. */
+export function presetByName(method: Method, name = Object.keys(method.presets)[0]): { readonly name: string; readonly preset: Preset } {
+  if (!Object.hasOwn(method.presets, name)) {
+    const known = Object.keys(method.presets).join(', ')
+    throw new AludelError('not_found', `preset of ${method.name}: expected one of ${known} but received '${name}'`)
+  }
+  return { name, preset: method.presets[name] }
+}

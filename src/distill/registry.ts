@@ -1,9 +1,11 @@
 /** @file Methods by name. */
 import { AludelError } from '../errors.js'
+import { atom } from './matching/atom.js'
+import { datadam } from './matching/datadam.js'
 import { dm } from './matching/dm.js'
 import type { Method } from './method.js'
 
-const methods: Readonly<Record<string, Method>> = { dm }
+const methods: Readonly<Record<string, Method>> = { dm, datadam, atom }
 
 export const methodNames = Object.keys(methods)
 

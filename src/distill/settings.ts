@@ -1,4 +1,4 @@
-/** @file Settings of a run: checked, completed with the method's defaults, and refused with the reason when they do not fit the data. */
+/** @file Settings of a run: checked, completed from the method's preset, and refused with the reason when they do not fit the data. */
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
 import { keyOf } from '../engine/tensor/key.js'
@@ -6,7 +6,8 @@ import { expected } from '../errors.js'
 import type { DistillSettings, RunConfig } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
 import { networkByName } from '../nn/networks/registry.js'
-import type { Method } from './method.js'
+import { type Method, presetByName } from './method.js'
+import { completeOptions, type MethodOptions } from './method-options.js'
 import { methodByName } from './registry.js'
 
 export interface ResolvedSettings {
@@ -20,6 +21,7 @@ export interface ResolvedSettings {
   readonly init: 'real' | 'noise'
   readonly augment: AugmentPolicy
   readonly seed: number
+  readonly methodOptions: MethodOptions
   /** The same as JSON values, for run.json and the manifest. */
   readonly config: RunConfig
 }
@@ -27,10 +29,13 @@ export interface ResolvedSettings {
 export function resolveSettings(dataset: Dataset, settings: DistillSettings): ResolvedSettings {
   const method = methodByName(settings.method)
   const ipc = wholeNumber('ipc', settings.ipc)
-  const defaults = method.defaults(ipc)
   const [, height, width, channels] = dataset.shape
-  const networkName = settings.network ?? 'convnet'
-  const network = networkByName(networkName, [height, width, channels], dataset.classes.length)
+  const image = [height, width, channels] as const
+  const { name: presetName, preset } = presetByName(method, settings.preset)
+  const defaults = preset.settings({ ipc, image })
+  const networkName = settings.network ?? defaults.network
+  const network = networkByName(networkName, image, dataset.classes.length)
+  const methodOptions = resolveOptions(method, defaults.options, settings.methodOptions, network)
   const iterations = wholeNumber('iterations', settings.iterations ?? defaults.iterations)
   const realBatch = wholeNumber('realBatch', settings.realBatch ?? defaults.realBatch)
   const imageLr = settings.imageLr ?? defaults.imageLr
@@ -45,6 +50,7 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   const { imageMomentum } = defaults
   const config: RunConfig = {
     method: method.name,
+    preset: presetName,
     ipc,
     iterations,
     realBatch,
@@ -56,8 +62,15 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     seed,
     data: dataset.name,
     dataSha256: dataset.sha256,
+    ...methodOptions,
   }
-  return { method, network, ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, config }
+  return { method, network, ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, methodOptions, config }
+}
+
+function resolveOptions(method: Method, defaults: MethodOptions, given: DistillSettings['methodOptions'], network: Network): MethodOptions {
+  const options = completeOptions(method.name, method.options, defaults, given)
+  const names = Object.entries(given ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  return method.resolve ? method.resolve(options, network, new Set(names)) : options
 }
 
 function wholeNumber(name: string, value: number): number {

@@ -9,7 +9,7 @@ export interface DeviceHandle {
   close(): void | Promise<void>
 }
 
-/** Settings of a distillation run. Everything but method and ipc has a default that depends on the method. */
+/** Settings of a distillation run. Everything but method and ipc has a default: that of the preset. */
 export interface DistillSettings {
   /** Registry name of the method, for example 'dm'. */
   readonly method: string
@@ -29,6 +29,10 @@ export interface DistillSettings {
   readonly network?: string
   /** Seed of every random draw of the run. */
   readonly seed?: number
+  /** Published settings that everything not given is taken from, such as 'paper' or 'code'; default: the method's first. */
+  readonly preset?: string
+  /** The method's own options by name, such as `{ lambda: 0.02 }`. An unknown name is an error that lists the known ones. */
+  readonly methodOptions?: Readonly<Record<string, number | readonly number[] | null>>
 }
 
 export interface DistillOptions<D extends DeviceHandle = DeviceHandle> extends DistillSettings {

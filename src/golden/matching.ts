@@ -1,163 +1,27 @@
-/** @file Replays of the feature-matching cases: the ConvNet's forward pass, and DM's loss, pixel gradient and SGD steps. */
-
+/** @file Replays of the feature-matching cases: loss and terms of DM, DataDAM and ATOM with their pixel gradient, and DM's SGD steps. */
+import { atom, atomTerms } from '../distill/matching/atom.js'
+import { datadam, datadamTerms } from '../distill/matching/datadam.js'
 import { dm } from '../distill/matching/dm.js'
-import type { ClassBatch } from '../distill/method.js'
-import { div, grad, maximum, norm, reshape, sizeOf, square, sum, type Value } from '../engine/index.js'
-import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
-import type { Norm } from '../nn/networks/conv-net.js'
+import { grad, type Value } from '../engine/index.js'
 import { sgdUpdate } from '../optim/sgd.js'
-import { augmentStages, type ChainLink, stageInputs, thetaStages } from './augmentation.js'
 import type { GoldenCase } from './case-file.js'
 import { type Check, CheckList } from './compare.js'
 import type { Build, GoldenEngine, Inputs } from './engines.js'
 import { fieldAt, listAt, numberAt, scalarTensor, tensorAt } from './fields.js'
-import { buildNetwork, type GoldenNetwork, meanLoss, parametersOf, weightInputs } from './network.js'
+import { hasBothSides, lossContext, type MatchingCase, readMatching, toNchw, type Values } from './matching-case.js'
 import type { GoldenTensor } from './tensor.js'
 
-type Sizes4 = readonly [number, number, number, number]
-
-function networkOf(golden: GoldenCase): GoldenNetwork {
-  const n = (name: string) => numberAt(golden, 'net', name)
-  return buildNetwork({
-    depth: n('depth'),
-    width: n('width'),
-    height: n('height'),
-    widthPixels: n('width_px'),
-    channels: n('in_channels'),
-    classes: n('num_classes'),
-    norm: fieldAt(golden, 'net', 'norm') as Norm,
-    eps: n('norm_eps'),
-  })
-}
-
-const weightsOf = (golden: GoldenCase, net: GoldenNetwork) =>
-  weightInputs(net, ({ name, layout }) => tensorAt(golden, layout === 'conv' ? 4 : layout === 'linear' ? 2 : 1, 'weights', name))
-
-/** NCHW images of a case as [N, H, W, C]. */
-function images({ shape, data }: GoldenTensor): GoldenTensor {
-  const [n, c, h, w] = shape as Sizes4
-  return { shape: [n, h, w, c], data: nchwToNhwc(data, [n, c, h, w]) }
-}
-
-/** [..., N, H, W, C] results in the files' order. */
-function toNchw({ shape, data }: GoldenTensor): GoldenTensor {
-  const [n, h, w, c] = shape.slice(-4) as unknown as Sizes4
-  return { shape: [n, c, h, w], data: nhwcToNchw(data, [n, h, w, c]) }
-}
-
-/** Attention vectors: one row an image, scaled to length 1 (divided by max(length, 1e-12)). */
-function unitRows(attention: Value, rows: number): Value {
-  const flat = reshape(attention, [rows, sizeOf(attention.shape) / rows])
-  return div(flat, maximum(norm(flat, { axes: [1], keep: true }), 1e-12))
-}
-
-const withGroup = (x: Value): Value => reshape(x, [1, ...x.shape])
-
-export const isForward = (golden: GoldenCase): boolean =>
-  fieldAt(golden, 'expected', 'logits') !== undefined && fieldAt(golden, 'inputs', 'x') !== undefined
-
-export async function replayForward(golden: GoldenCase, engine: GoldenEngine): Promise<Check[]> {
-  const net = networkOf(golden)
-  const x = tensorAt(golden, 4, 'inputs', 'x')
-  const rows = x.shape[0]
-  const labels = { shape: [rows], data: Float64Array.from({ length: rows }, (_, i) => i), dtype: 'i32' as const }
-  const results = await engine.run(
-    (values) => {
-      const parameters = parametersOf(net, values)
-      const fused = net.network.apply(parameters, withGroup(values.x))
-      const { taps } = net.network.apply(parameters, withGroup(values.x), { taps: true })
-      const loss = meanLoss(reshape(fused.logits, [rows, net.network.classes]), values.labels)
-      const maps = taps.flatMap((map, i) => [
-        [`relu${i}`, map],
-        // f >= 0 behind a ReLU, so |f|^p needs no absolute value; axis 0 is the group.
-        [`spatial_att_p1.${i}`, unitRows(sum(map, { axes: [0, -1] }), rows)],
-        [`spatial_att_p4.${i}`, unitRows(sum(square(square(map)), { axes: [0, -1] }), rows)],
-        [`channel_att_p4.${i}`, unitRows(sum(square(square(map)), { axes: [0, -3, -2] }), rows)],
-      ])
-      return { logits: fused.logits, embedding: fused.embedding, loss, ...Object.fromEntries(maps) }
-    },
-    { x: images(x), labels, ...weightsOf(golden, net) },
-  )
-  const checks = new CheckList(engine.name)
-  const { height, width, channels } = net.map
-  const embedding = toNchw({ shape: [rows, height, width, channels], data: results.embedding.data })
-  checks.add('logits', 'loss', results.logits, tensorAt(golden, 2, 'expected', 'logits'))
-  checks.add('embedding', 'loss', embedding, tensorAt(golden, 2, 'expected', 'embedding'))
-  checks.add('cross_entropy', 'loss', results.loss, scalarTensor(numberAt(golden, 'expected', 'cross_entropy_with_labels_0_1')))
-  for (const i of listAt(golden, 'expected', 'relu').keys()) {
-    checks.add(`relu.${i}`, 'loss', toNchw(results[`relu${i}`]), tensorAt(golden, 4, 'expected', 'relu', i))
-    for (const name of ['spatial_att_p1', 'spatial_att_p4', 'channel_att_p4']) {
-      checks.add(`${name}.${i}`, 'loss', results[`${name}.${i}`], tensorAt(golden, 2, 'expected', name, i))
-    }
-  }
-  return checks.checks
-}
+const has = (golden: GoldenCase, parameter: string): boolean => fieldAt(golden, 'params', parameter) !== undefined
 
 /** DM cases carry real and synthetic images and no attention or gradient-distance parameters. */
-export function isDistributionMatching(golden: GoldenCase): boolean {
-  const params = (fieldAt(golden, 'params') ?? {}) as Record<string, unknown>
-  const hasImages = fieldAt(golden, 'inputs', 'real') !== undefined && fieldAt(golden, 'inputs', 'syn') !== undefined
-  return hasImages && !('p_spatial' in params) && !('metric' in params)
-}
+export const isDistributionMatching = (golden: GoldenCase): boolean =>
+  hasBothSides(golden) && !has(golden, 'p_spatial') && !has(golden, 'metric')
 
-interface MatchingCase {
-  readonly net: GoldenNetwork
-  readonly classes: number
-  readonly synthetic: GoldenTensor
-  readonly inputs: Inputs
-  /** Loss and its gradient with respect to the value `syn`. */
-  readonly lossAndGradient: (values: Readonly<Record<string, Value>>) => { loss: Value; gradient: Value }
-}
+export const isAttentionMatching = (golden: GoldenCase): boolean => hasBothSides(golden) && has(golden, 'p_spatial')
 
-function classInputs(prefix: string, classes: number, perClass: number): Inputs {
-  const index = Float64Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
-  return {
-    [`${prefix}Index`]: { shape: [classes * perClass], data: index, dtype: 'i32' },
-    [`${prefix}Counts`]: { shape: [classes, 1], data: new Float64Array(classes).fill(perClass) },
-  }
-}
-
-function thetaInputs(golden: GoldenCase, prefix: string, perClass: number): Inputs {
-  const chains = fieldAt(golden, 'params', 'chain_of_class') as readonly (readonly ChainLink[])[] | undefined
-  if (!chains) return {}
-  const size = { height: numberAt(golden, 'net', 'height'), width: numberAt(golden, 'net', 'width_px') }
-  return stageInputs(
-    prefix,
-    thetaStages(
-      chains.flatMap((chain) => Array<readonly ChainLink[]>(perClass).fill(chain)),
-      size,
-    ),
-  )
-}
-
-function readMatching(golden: GoldenCase): MatchingCase {
-  const net = networkOf(golden)
-  const [classes, perClass, ipc] = ['num_classes', 'real_per_class', 'ipc'].map((name) => numberAt(golden, 'inputs', name))
-  const synthetic = images(tensorAt(golden, 4, 'inputs', 'syn'))
-  const inputs: Inputs = {
-    syn: synthetic,
-    real: images(tensorAt(golden, 4, 'inputs', 'real')),
-    key: { shape: [2], data: new Float64Array(2), dtype: 'u32' },
-    step: { shape: [1], data: new Float64Array(1), dtype: 'u32' },
-    ...classInputs('real', classes, perClass),
-    ...classInputs('syn', classes, ipc),
-    ...thetaInputs(golden, 'realTheta', perClass),
-    ...thetaInputs(golden, 'synTheta', ipc),
-    ...weightsOf(golden, net),
-  }
-  const lossAndGradient = (values: Readonly<Record<string, Value>>) => {
-    // The method draws its own network; the case's weights take their place.
-    const fixed = parametersOf(net, values)
-    const network = { ...net.network, apply: (_: unknown, ...rest: [Value]) => net.network.apply(fixed, ...rest) }
-    const batch = (side: 'real' | 'syn'): ClassBatch => ({
-      images: withGroup(augmentStages(values[side], values, `${side}Theta`)),
-      classIndex: values[`${side}Index`],
-      counts: values[`${side}Counts`],
-    })
-    const loss = dm.loss({ network, key: values.key, step: values.step, classes, real: batch('real'), synthetic: batch('syn') })
-    return { loss, gradient: grad(loss, [values.syn])[0] }
-  }
-  return { net, classes, synthetic, inputs, lossAndGradient }
+const dmLoss = (matching: MatchingCase, values: Values): { loss: Value; gradient: Value } => {
+  const loss = dm.loss(lossContext(matching, values), {})
+  return { loss, gradient: grad(loss, [values.syn])[0] }
 }
 
 export function replayDistributionMatching(golden: GoldenCase, engine: GoldenEngine): Promise<Check[]> {
@@ -165,19 +29,55 @@ export function replayDistributionMatching(golden: GoldenCase, engine: GoldenEng
 }
 
 async function replayOneStep(golden: GoldenCase, engine: GoldenEngine): Promise<Check[]> {
-  const { inputs, lossAndGradient } = readMatching(golden)
-  const { loss, gradient } = await engine.run((values) => lossAndGradient(values), inputs)
+  const matching = readMatching(golden)
+  const { loss, gradient } = await engine.run((values) => dmLoss(matching, values), matching.inputs)
   const checks = new CheckList(engine.name)
   checks.add('loss', 'loss', loss, scalarTensor(numberAt(golden, 'expected', 'loss')))
   checks.add('grad_syn', 'gradient', toNchw(gradient), tensorAt(golden, 4, 'expected', 'grad_syn'))
   return checks.checks
 }
 
+/** Every case is ATOM's formula; one without a channel term is DataDAM's as well, and is replayed through both methods. */
+export async function replayAttentionMatching(golden: GoldenCase, engine: GoldenEngine): Promise<Check[]> {
+  const matching = readMatching(golden)
+  const n = (name: string) => numberAt(golden, 'params', name)
+  const general = { lambda: n('lambda'), gain: n('gain'), layers: listAt(golden, 'expected', 'S_l').map((_, i) => i + 1) }
+  const powers = { spatialPower: n('p_spatial'), channelPower: n('p_channel') }
+  const weights = { spatialWeight: n('w_spatial'), channelWeight: n('w_channel') }
+  const isDatadam = weights.channelWeight === 0 && weights.spatialWeight === 1
+  const results = await engine.run((values) => {
+    const context = lossContext(matching, values)
+    const options = { ...general, ...powers, ...weights, gamma: null }
+    const terms = atomTerms(context, options)
+    const loss = atom.loss(context, options)
+    const results: Record<string, Value> = { loss, grad_syn: grad(loss, [values.syn])[0], M: terms.embedding() }
+    for (const [i, term] of terms.spatial().entries()) results[`S_l.${i}`] = term
+    for (const [i, term] of terms.channel().entries()) results[`C_l.${i}`] = term
+    if (!isDatadam) return results
+    const own = { ...general, power: powers.spatialPower }
+    results.datadam = datadam.loss(context, own)
+    results.datadam_grad_syn = grad(results.datadam, [values.syn])[0]
+    results.datadam_M = datadamTerms(context, own).embedding
+    return results
+  }, matching.inputs)
+  const checks = new CheckList(engine.name)
+  for (const [name, result] of Object.entries(results)) {
+    const [field, ...index] = name
+      .replace(/^datadam_/, '')
+      .replace('datadam', 'loss')
+      .split('.')
+    if (field === 'grad_syn') checks.add(name, 'gradient', toNchw(result), tensorAt(golden, 4, 'expected', field))
+    else checks.add(name, 'loss', result, scalarTensor(numberAt(golden, 'expected', field, ...index.map(Number))))
+  }
+  return checks.checks
+}
+
 async function replaySgd(golden: GoldenCase, engine: GoldenEngine): Promise<Check[]> {
-  const { inputs, synthetic, lossAndGradient } = readMatching(golden)
+  const matching = readMatching(golden)
+  const { inputs, synthetic } = matching
   const [lr, momentum] = [numberAt(golden, 'params', 'lr'), numberAt(golden, 'params', 'momentum')]
   const build: Build = (values) => {
-    const { loss, gradient } = lossAndGradient(values)
+    const { loss, gradient } = dmLoss(matching, values)
     const { parameter, velocity } = sgdUpdate(values.syn, values.velocity, gradient, { lr, momentum })
     return { loss, syn: parameter, velocity }
   }

@@ -3,7 +3,9 @@ import { isAugmentation, replayAugmentation } from './augmentation.js'
 import { findCases, type GoldenCase, type UnreadableCase } from './case-file.js'
 import { type Check, passes } from './compare.js'
 import type { GoldenEngine } from './engines.js'
-import { isDistributionMatching, isForward, replayDistributionMatching, replayForward } from './matching.js'
+import { isForward, replayForward } from './forward.js'
+import { isGradientMatching, replayGradientMatching } from './gradient-matching.js'
+import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
 
 interface Kind {
@@ -15,6 +17,8 @@ const kinds: readonly Kind[] = [
   { matches: isForward, replay: replayForward },
   { matches: isAugmentation, replay: replayAugmentation },
   { matches: isDistributionMatching, replay: replayDistributionMatching },
+  { matches: isAttentionMatching, replay: replayAttentionMatching },
+  { matches: isGradientMatching, replay: replayGradientMatching },
   { matches: isHessianVector, replay: replayHessianVector },
 ]
 

@@ -1,5 +1,5 @@
 /** @file What a network is: parameter specifications and an init/apply pair over traced values. A user's own network is the same object. */
-import { full, mul, randomUniform, scalar, sub, type Value } from '../engine/index.js'
+import { full, mul, randomUniform, scalar, spec, sub, trace, type Value } from '../engine/index.js'
 import type { Shape } from '../engine/tensor/shape.js'
 
 /** One parameter tensor, without the group axis. Layouts: conv HWIO, linear [in, out]; the flat public order is that of the list. */
@@ -59,3 +59,18 @@ export function initialize(network: Network, draw: { key: Value; counter: Value;
 /** Number of scalars in one network. */
 export const parameterCount = (network: Network): number =>
   network.parameters.reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
+
+/** Number of ReLU maps that the network gives with `taps`: traced over one image, nothing is computed. */
+export function tapCount(network: Network): number {
+  let count = 0
+  trace(
+    (x, ...values) => {
+      const named = Object.fromEntries(network.parameters.map(({ name }, i) => [name, values[i]]))
+      const { taps, logits } = network.apply(named, x, { taps: true })
+      count = taps.length
+      return [logits]
+    },
+    [spec([1, 1, ...network.input]), ...network.parameters.map(({ shape }) => spec([1, ...shape]))],
+  )
+  return count
+}

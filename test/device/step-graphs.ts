@@ -48,7 +48,8 @@ export function matchingStep(norm: Norm = 'instance'): StepGraph {
       outputs: { synthetic: { donate: 'synthetic' }, velocity: { donate: 'velocity' }, loss: { slots: { count: 8 } } },
       step: 'step',
       build(v) {
-        const loss = dm.loss({ network, key: v.key, step: v.step, classes, real: batch(v, 'real'), synthetic: batch(v, 'synthetic') })
+        const sides = { real: batch(v, 'real'), synthetic: batch(v, 'synthetic') }
+        const loss = dm.loss({ network, key: v.key, step: v.step, classes, ...sides }, {})
         const next = sgdUpdate(v.synthetic, v.velocity, grad(loss, [v.synthetic])[0], { lr: 0.1, momentum: 0.5 })
         return { synthetic: next.parameter, velocity: next.velocity, loss }
       },

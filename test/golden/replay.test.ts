@@ -12,7 +12,13 @@ import { describeResult, replayCase, replayFolder } from '../../src/golden/repla
 
 /** The places that the perturbations below reach into. */
 interface GoldenJson {
-  readonly expected: { loss: number; readonly grad_syn: { data: (number | null)[] }; readonly syn_after: { data: number[] } }
+  readonly expected: {
+    loss: number
+    distance: number
+    readonly C_l: number[]
+    readonly grad_syn: { data: (number | null)[] }
+    readonly syn_after: { data: number[] }
+  }
   readonly arrays: Readonly<Record<string, { data: number[] }>>
   readonly cases: readonly { readonly y: { data: number[] } }[]
 }
@@ -24,7 +30,7 @@ afterAll(() => rmSync(scratch, { recursive: true }))
 
 it('counts a case that exists as .json and as .npz once', () => {
   expect(cases.map(({ name }) => name).filter((name) => name.endsWith('hvp'))).toEqual(['trajectory/hvp'])
-  expect(cases).toHaveLength(20)
+  expect(cases).toHaveLength(30)
 })
 
 describe('float64 interpreter', () => {
@@ -78,6 +84,8 @@ describe('what must not pass', () => {
     ],
     ['an augmented pixel', 'matching/dsa_crop', 'siamese_extreme.y[f64]', (json) => (json.cases[0].y.data[3] += 1)],
     ['a Hessian-vector product', 'trajectory/hvp', 'soft_Hv[f64]', (json) => (json.arrays.soft_Hv.data[7] += 1e-4)],
+    ['a distance of gradients', 'matching/dc_mse', 'distance[f64]', (json) => (json.expected.distance *= 1 + 1e-7)],
+    ['a channel term', 'matching/atom_p4', 'C_l.1[f64]', (json) => (json.expected.C_l[1] *= 1 + 1e-7)],
     ['a momentum step', 'matching/dm_sgd', 'syn_after[f64]', (json) => (json.expected.syn_after.data[0] += 1e-6)],
   ] as [string, string, string, (json: GoldenJson) => void][])('%s', async (label, name, tensor, edit) => {
     const result = await replayOne(edited(name, label, edit))

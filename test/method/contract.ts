@@ -120,6 +120,8 @@ export function testMethod(method: string, options: Partial<DistillSettings> = {
       ['an unknown network', { network: 'no-such-net' }, 'not_found'],
       ['an unknown augmentation', { augment: 'blur' }, 'invalid_option'],
       ['a learning rate of NaN', { imageLr: Number.NaN }, 'invalid_option'],
+      ['an unknown preset', { preset: 'toString' }, 'not_found'],
+      ['an option it does not have', { methodOptions: { toString: 1 } }, 'invalid_option'],
     ] as const)('refuses %s before it starts', (_, wrong, code) => {
       expect(() => distill(dataset, { ...settings, ...wrong, device })).toThrow(expect.objectContaining({ code }))
     })

@@ -45,6 +45,7 @@ describe('dm: settings', () => {
     const { events, set } = await runOn(dataset, settings, 1)
     const resolved = {
       method: 'dm',
+      preset: 'code',
       ipc: 2,
       realBatch: 5,
       imageLr: 1,

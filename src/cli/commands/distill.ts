@@ -6,13 +6,14 @@ import type { DistillSettings } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { exitCode } from '../exit-codes.js'
-import { given, positiveNumber, wholeNumber } from '../options.js'
+import { assignment, given, type OptionText, positiveNumber, wholeNumber } from '../options.js'
 import { runDistillation } from '../run-distillation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
 interface Options extends DistillSettings, DeviceOptions {
   readonly data: string
   readonly out?: string
+  readonly set?: Readonly<Record<string, OptionText>>
 }
 
 export function addDistill(program: Command, context: CliContext): void {
@@ -25,12 +26,14 @@ export function addDistill(program: Command, context: CliContext): void {
     )
     .option('--method <name>', 'distillation method', 'dm')
     .option('--ipc <n>', 'synthetic images per class', wholeNumber(1), 1)
-    .option('--iterations <n>', "outer steps (default: the method's)", wholeNumber(1))
-    .option('--real-batch <n>', "real images per class and step (default: the method's)", wholeNumber(1))
-    .option('--image-lr <x>', "learning rate of the pixels (default: the method's)", positiveNumber)
-    .addOption(new Option('--init <start>', "what the images start from (default: the method's)").choices(['real', 'noise']))
-    .option('--augment <policy>', "none, dsa, or operations joined by _ such as color_crop_flip (default: the method's)")
-    .option('--network <name>', 'network that the images are matched under', 'convnet')
+    .option('--iterations <n>', "outer steps (default: the preset's)", wholeNumber(1))
+    .option('--real-batch <n>', "real images per class and step (default: the preset's)", wholeNumber(1))
+    .option('--image-lr <x>', "learning rate of the pixels (default: the preset's)", positiveNumber)
+    .addOption(new Option('--init <start>', "what the images start from (default: the preset's)").choices(['real', 'noise']))
+    .option('--augment <policy>', "none, dsa, or operations joined by _ such as color_crop_flip (default: the preset's)")
+    .option('--network <name>', "network that the images are matched under (default: the preset's)")
+    .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
+    .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
     .addOption(seedOption())
     .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)')
   addDeviceOptions(command).action((options: Options) => distillCommand(options, command, context))
@@ -39,10 +42,27 @@ export function addDistill(program: Command, context: CliContext): void {
 async function distillCommand(options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { data, out, threads, device: kind, method, ipc, seed, iterations, realBatch, imageLr, init, augment, network } = options
+  const {
+    data,
+    out,
+    threads,
+    device: kind,
+    method,
+    ipc,
+    seed,
+    iterations,
+    realBatch,
+    imageLr,
+    init,
+    augment,
+    network,
+    preset,
+    set,
+  } = options
   const dataset = await library.openDataset(data, 'train')
   const dir = out ?? join('runs', `${method}-${dataset.name}-ipc${ipc}-seed${seed}`)
-  const settings = { method, ipc, ...given({ iterations, realBatch, imageLr, init, augment, network, seed }) } as DistillSettings
+  const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed }
+  const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
     const job = { library, output, device, dataset, specification: data, settings, dir }

@@ -1,22 +1,28 @@
 /** @file Distribution matching (DM, 2110.04181): class-wise mean embeddings under a fresh random network in every step. */
-import { reshape, squaredNorm, sub } from '../../engine/index.js'
-import { initialize } from '../../nn/module.js'
-import { type ClassBatch, defineMethod } from '../method.js'
-import { classMeans } from './class-means.js'
+import { defineMethod } from '../method.js'
+import { classMeanDistance, embeddingRows } from './class-means.js'
 
-export const dm = defineMethod({
+type NoOptions = Readonly<Record<never, never>>
+
+export const dm = defineMethod<NoOptions>({
   name: 'dm',
   doc: 'Distribution matching: class-wise mean embeddings under random networks (2110.04181)',
-  // Released code: image lr 1 up to IPC 50, 10 above.
-  defaults: (ipc) => ({ iterations: 20_000, realBatch: 256, imageLr: ipc > 50 ? 10 : 1, imageMomentum: 0.5, init: 'real', augment: 'dsa' }),
-  loss({ network, key, step, classes, real, synthetic }) {
-    const parameters = initialize(network, { key, counter: step })
-    // Real and synthetic images pass separately: with batch norm each side has its own statistics.
-    const mean = (batch: ClassBatch) => {
-      const { embedding } = network.apply(parameters, batch.images)
-      return classMeans(reshape(embedding, [embedding.shape[1], embedding.shape[2]]), batch, classes)
-    }
-    // L = sum_c || mean e(real_c) - mean e(syn_c) ||^2, over all entries of the [classes, D] difference.
-    return squaredNorm(sub(mean(real), mean(synthetic)))
+  presets: {
+    code: {
+      doc: 'released code; image learning rate 10 above IPC 50, as advised there for CIFAR-10',
+      settings: ({ ipc }) => ({
+        iterations: 20_000,
+        realBatch: 256,
+        imageLr: ipc > 50 ? 10 : 1,
+        imageMomentum: 0.5,
+        init: 'real',
+        augment: 'dsa',
+        network: 'convnet',
+        options: {},
+      }),
+    },
   },
+  options: {},
+  // L = sum_c || mean e(real_c) - mean e(syn_c) ||^2
+  loss: (context) => classMeanDistance(context)(embeddingRows),
 })

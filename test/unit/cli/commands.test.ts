@@ -47,7 +47,16 @@ describe('distill', () => {
   it('leaves options that were not given to the method', async () => {
     const { library, calls } = fakeLibrary()
     await run(library, 'distill', '--data', 'tiny', '--out', join(freshDir(), 'run'))
-    expect(Object.keys(calls.distill[0]).sort()).toEqual(['device', 'ipc', 'method', 'network', 'seed', 'signal'])
+    expect(Object.keys(calls.distill[0]).sort()).toEqual(['device', 'ipc', 'method', 'seed', 'signal'])
+  })
+
+  it('passes a preset and the options of the method, and notes them in the run', async () => {
+    const { library, calls } = fakeLibrary()
+    const out = join(freshDir(), 'run')
+    const options = '--method atom --preset paper --set lambda=0.02 --set layers=1,2 --set power=four'
+    expect((await run(library, 'distill', '--data', 'tiny', '--out', out, ...options.split(' '))).code).toBe(0)
+    const methodOptions = { lambda: 0.02, layers: [1, 2], power: 'four' }
+    expect(calls.distill[0]).toMatchObject({ method: 'atom', preset: 'paper', methodOptions })
   })
 
   it('finishes the step and saves on the first signal, and exits with 130', async () => {
