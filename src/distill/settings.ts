@@ -5,7 +5,7 @@ import { keyOf } from '../engine/tensor/key.js'
 import { expected } from '../errors.js'
 import type { DistillSettings, RunConfig } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
-import { networkByName } from '../nn/networks/registry.js'
+import { resolveNetwork } from '../nn/networks/registry.js'
 import type { Method } from './method.js'
 import { methodByName } from './registry.js'
 
@@ -29,8 +29,8 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   const ipc = wholeNumber('ipc', settings.ipc)
   const defaults = method.defaults(ipc)
   const [, height, width, channels] = dataset.shape
-  const networkName = settings.network ?? 'convnet'
-  const network = networkByName(networkName, [height, width, channels], dataset.classes.length)
+  const choice = settings.network ?? 'convnet'
+  const network = resolveNetwork(choice, [height, width, channels], dataset.classes.length)
   const iterations = wholeNumber('iterations', settings.iterations ?? defaults.iterations)
   const realBatch = wholeNumber('realBatch', settings.realBatch ?? defaults.realBatch)
   const imageLr = settings.imageLr ?? defaults.imageLr
@@ -52,7 +52,7 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     imageMomentum,
     init,
     augment: augmentText,
-    network: networkName,
+    network: typeof choice === 'string' ? choice : choice.name,
     seed,
     data: dataset.name,
     dataSha256: dataset.sha256,

@@ -4,6 +4,7 @@ import { findCases, type GoldenCase, type UnreadableCase } from './case-file.js'
 import { type Check, passes } from './compare.js'
 import type { GoldenEngine } from './engines.js'
 import { isDistributionMatching, isForward, replayDistributionMatching, replayForward } from './matching.js'
+import { isNetwork, replayNetwork } from './networks.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
 
 interface Kind {
@@ -12,6 +13,7 @@ interface Kind {
 }
 
 const kinds: readonly Kind[] = [
+  { matches: isNetwork, replay: replayNetwork },
   { matches: isForward, replay: replayForward },
   { matches: isAugmentation, replay: replayAugmentation },
   { matches: isDistributionMatching, replay: replayDistributionMatching },
