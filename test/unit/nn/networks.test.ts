@@ -67,7 +67,7 @@ testNetwork('alexnet', alexNet({ input: [8, 8, 1], classes: 3, width: 2 }))
 testNetwork('vgg11', vgg11({ input: [32, 32, 1], classes: 3, width: 2 }))
 testNetwork('vgg11-bn', vgg11({ input: [32, 32, 1], classes: 3, width: 2, norm: 'batch' }))
 testNetwork('resnet18', resNet18({ input: [16, 16, 1], classes: 3, width: 2 }))
-testNetwork('resnet18-bn', resNet18({ input: [12, 12, 1], classes: 3, width: 1, norm: 'batch' }))
+testNetwork('resnet18-bn', resNet18({ input: [12, 12, 1], classes: 3, width: 2, norm: 'batch' }))
 testNetwork('lenet', leNet({ input: [16, 16, 1], classes: 3 }))
 testNetwork('mlp', mlp({ input: [3, 2, 2], classes: 3, width: 5 }))
 
