@@ -100,8 +100,9 @@ async function follow(run: DistillRun, runDir: RunDir, output: Output): Promise<
 }
 
 function initialRecord({ dataset, specification, settings, device }: DistillationJob): RunRecord {
-  const { methodOptions = {}, ...general } = settings
-  const config: RunConfig = { ...general, ...methodOptions }
+  const { methodOptions = {}, network, ...general } = settings
+  const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
+  const config: RunConfig = { ...general, ...named, ...methodOptions }
   return {
     format: runFormat,
     version: runVersion,

@@ -5,7 +5,7 @@ import { keyOf } from '../engine/tensor/key.js'
 import { expected } from '../errors.js'
 import type { DistillSettings, RunConfig } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
-import { networkByName } from '../nn/networks/registry.js'
+import { resolveNetwork } from '../nn/networks/registry.js'
 import { type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
 import { methodByName } from './registry.js'
@@ -33,8 +33,8 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   const image = [height, width, channels] as const
   const { name: presetName, preset } = presetByName(method, settings.preset)
   const defaults = preset.settings({ ipc, image })
-  const networkName = settings.network ?? defaults.network
-  const network = networkByName(networkName, image, dataset.classes.length)
+  const choice = settings.network ?? defaults.network
+  const network = resolveNetwork(choice, [height, width, channels], dataset.classes.length)
   const methodOptions = resolveOptions(method, defaults.options, settings.methodOptions, network)
   const iterations = wholeNumber('iterations', settings.iterations ?? defaults.iterations)
   const realBatch = wholeNumber('realBatch', settings.realBatch ?? defaults.realBatch)
@@ -58,7 +58,7 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     imageMomentum,
     init,
     augment: augmentText,
-    network: networkName,
+    network: typeof choice === 'string' ? choice : choice.name,
     seed,
     data: dataset.name,
     dataSha256: dataset.sha256,

@@ -1,4 +1,4 @@
-/** @file Test accuracy of G networks in one pass over a data set, without augmentation. */
+/** @file Test accuracy of G networks in one pass over a data set: eval mode, without augmentation. */
 import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
@@ -7,6 +7,7 @@ import { argmax, broadcast, cast, equal, imageGather, mul, reshape, sum } from '
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { Network } from '../nn/module.js'
+import { type NetworkArrays, networkInputs, networkValues, programArrays } from './trainer.js'
 
 /** Rows of one forward pass over all networks together. */
 const rowsPerPass = 160
@@ -16,7 +17,7 @@ export interface Normalization {
   readonly std: readonly number[]
 }
 
-/** Holds the test images on the device; `measure` may be called for any parameters of the same network and group count. */
+/** Holds the test images on the device; `measure` may be called for any networks of the same kind and group count. */
 export class AccuracyMeter {
   readonly #arrays: Record<string, DeviceArray>
   readonly #program: BoundProgram
@@ -54,11 +55,14 @@ export class AccuracyMeter {
   }
 
   /** Accuracy of each network in per cent. */
-  async measure(parameters: Readonly<Record<string, DeviceArray>>): Promise<number[]> {
+  async measure(networks: NetworkArrays): Promise<number[]> {
     // Replays are split so that other work of the device's queue, and an abort, never wait for the whole pass.
     const passes = 8
     for (let first = 0; first < this.#batches; first += passes) {
-      await this.#program.run({ ...this.#arrays, ...parameters }, { n: Math.min(passes, this.#batches - first), startStep: first })
+      await this.#program.run(
+        { ...this.#arrays, ...programArrays(networks) },
+        { n: Math.min(passes, this.#batches - first), startStep: first },
+      )
     }
     const correct = (await this.#arrays.correct.read()) as Float32Array
     return Array.from({ length: this.#groups }, (_, g) => {
@@ -79,7 +83,7 @@ function forwardProgram(device: Device, network: Network, test: Dataset, groups:
   const slots = { count: batches }
   return bindProgram(device, {
     inputs: {
-      ...Object.fromEntries(network.parameters.map(({ name, shape }) => [name, { shape: [groups, ...shape] }])),
+      ...networkInputs(network, groups),
       data: { shape: test.shape, dtype: 'u8' },
       scale: { shape: [image[2]] },
       shift: { shape: [image[2]] },
@@ -90,8 +94,10 @@ function forwardProgram(device: Device, network: Network, test: Dataset, groups:
     outputs: { correct: { slots } },
     build(v) {
       const x = reshape(imageGather(v.data, v.index, v.scale, v.shift), [1, batch, ...image])
-      const parameters = Object.fromEntries(network.parameters.map(({ name }) => [name, v[name]]))
-      const { logits } = network.apply(parameters, groups === 1 ? x : broadcast(x, [groups, batch, ...image]))
+      const { parameters, state } = networkValues(network, v)
+      const shared = groups === 1 ? x : broadcast(x, [groups, batch, ...image])
+      // Running statistics, not the batch's: an image's prediction must not depend on its neighbours.
+      const { logits } = network.apply(parameters, shared, { mode: 'eval', state })
       const predicted = cast(argmax(logits), 'f32')
       const hits = equal(predicted, cast(v.labels, 'f32'))
       return { correct: sum(mul(hits, v.valid), { axes: [1] }) }

@@ -5,7 +5,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf } from '../engine/tensor/key.js'
 import { AbortError, AludelError, expected } from '../errors.js'
 import type { EvaluateOptions, EvaluationResult, SyntheticSetFields } from '../experiment/types.js'
-import { networkByName } from '../nn/networks/registry.js'
+import { resolveNetwork } from '../nn/networks/registry.js'
 import { AccuracyMeter } from './accuracy.js'
 import { dropEpoch, networksTogether, protocol } from './schedule.js'
 import { Trainer } from './trainer.js'
@@ -22,7 +22,7 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
   for (const [name, value] of Object.entries({ repeats, epochs })) {
     if (!Number.isSafeInteger(value) || value < 1) throw expected('invalid_option', name, 'a whole number >= 1', value)
   }
-  if (!Array.isArray(networks) || networks.length === 0) throw expected('invalid_option', 'networks', 'at least one network name', networks)
+  if (!Array.isArray(networks) || networks.length === 0) throw expected('invalid_option', 'networks', 'at least one network', networks)
   if (test.shape.slice(1).join() !== set.shape.slice(1).join()) {
     throw expected(
       'invalid_data',
@@ -37,8 +37,9 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
   const policy = parseAugment(options.augment ?? 'dsa', set.flip)
   const image = set.shape.slice(1) as unknown as [number, number, number]
   const results: EvaluationResult[] = []
-  for (const name of networks) {
-    const network = networkByName(name, image, set.classes.length)
+  for (const choice of networks) {
+    const network = resolveNetwork(choice, image, set.classes.length)
+    const name = typeof choice === 'string' ? choice : choice.name
     const key = fold(keyOf(seed), 'evaluate', name)
     const together = networksTogether(repeats, Math.min(protocol.batch, set.shape[0]))
     const rounds = Math.ceil(repeats / together)
@@ -55,7 +56,7 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
       try {
         await trainer.initialize(device)
         await trainAll(trainer, epochs, signal, report)
-        accuracies.push(...(await meter.measure(trainer.parameters)))
+        accuracies.push(...(await meter.measure(trainer.networks)))
       } finally {
         trainer.dispose()
         meter.dispose()

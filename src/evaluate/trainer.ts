@@ -8,7 +8,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
 import { sizeOf } from '../engine/tensor/shape.js'
 import { Turn } from '../event-loop.js'
-import { initialize, type Network } from '../nn/module.js'
+import { initialize, initialState, type Network } from '../nn/module.js'
 import { sgdUpdate } from '../optim/sgd.js'
 import { epochOrder, protocol } from './schedule.js'
 
@@ -33,6 +33,27 @@ export interface TrainerOptions {
   readonly firstNetwork: number
 }
 
+/** Device arrays of trained networks, [groups, ...shape] each, by the names of their specifications. */
+export interface NetworkArrays {
+  readonly parameters: Readonly<Record<string, DeviceArray>>
+  /** Running statistics. */
+  readonly state: Readonly<Record<string, DeviceArray>>
+}
+
+/** Names of a network's tensors in a program, where they must not meet the program's own names. */
+export const parameterKey = (name: string): string => `parameter:${name}`
+export const stateKey = (name: string): string => `state:${name}`
+const velocityKey = (name: string): string => `velocity:${name}`
+
+/** The arrays under their names in a program. */
+export const programArrays = ({ parameters, state }: NetworkArrays): Record<string, DeviceArray> => ({
+  ...withKeys(parameters, parameterKey),
+  ...withKeys(state, stateKey),
+})
+
+const withKeys = <T>(tensors: Readonly<Record<string, T>>, key: (name: string) => string): Record<string, T> =>
+  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [key(name), tensor]))
+
 /** Draws of one upload, by the names of the step's inputs. */
 interface Chunk {
   readonly index: Int32Array
@@ -41,9 +62,9 @@ interface Chunk {
   readonly theta?: Float32Array
 }
 
-/** Owns the parameters, velocities and programs; `dispose` frees them. */
+/** Owns the parameters, running statistics, velocities and programs; `dispose` frees them. */
 export class Trainer {
-  readonly parameters: Readonly<Record<string, DeviceArray>>
+  readonly networks: NetworkArrays
   readonly #options: TrainerOptions
   readonly #batch: number
   readonly #arrays: Record<string, DeviceArray>
@@ -57,13 +78,13 @@ export class Trainer {
     const rows = groups * this.#batch
     const places = [chunkSlots, groups, this.#batch]
     const made = allOrNothing((own) => {
-      const zeros = (name: string) =>
-        Object.fromEntries(network.parameters.map((p) => [`${name}${p.name}`, own(device.array('f32', [groups, ...p.shape]))]))
+      const zeros = (specs: readonly { readonly name: string; readonly shape: readonly number[] }[]) =>
+        Object.fromEntries(specs.map(({ name, shape }) => [name, own(device.array('f32', [groups, ...shape]))]))
       return {
         step: own(trainingStep(device, options, this.#batch)),
-        parameters: zeros(''),
+        networks: { parameters: zeros(network.parameters), state: zeros(network.state) },
         arrays: {
-          ...zeros('velocity:'),
+          ...withKeys(zeros(network.parameters), velocityKey),
           images: own(device.array('f32', set.shape, set.images)),
           lr: own(device.array('f32', [], Float32Array.of(protocol.lr))),
           index: own(device.array('i32', [chunkSlots, rows])),
@@ -75,19 +96,19 @@ export class Trainer {
       }
     })
     this.#step = made.step
-    this.parameters = made.parameters
-    this.#arrays = { ...made.parameters, ...made.arrays }
+    this.networks = made.networks
+    this.#arrays = { ...programArrays(made.networks), ...made.arrays }
   }
 
-  /** Draws fresh parameters and clears the momentum. */
+  /** Draws fresh parameters, resets the running statistics and clears the momentum. */
   async initialize(device: Device): Promise<void> {
     const { network, groups, key, firstNetwork } = this.#options
-    await drawParameters(device, network, { groups, first: firstNetwork, key: fold(key, 'parameters'), into: this.parameters })
+    await drawNetworks(device, network, { groups, first: firstNetwork, key: fold(key, 'parameters'), into: this.networks })
     await this.resetMomentum()
   }
 
   async resetMomentum(): Promise<void> {
-    const velocities = Object.entries(this.#arrays).filter(([name]) => name.startsWith('velocity:'))
+    const velocities = Object.entries(this.#arrays).filter(([name]) => name.startsWith(velocityKey('')))
     await Promise.all(velocities.map(([, array]) => array.write(new Float32Array(sizeOf(array.shape)))))
   }
 
@@ -161,16 +182,15 @@ function trainingStep(device: Device, { network, set, groups, augment: policy }:
   const slots = { count: chunkSlots }
   const [, ...image] = set.shape
   const names = network.parameters.map(({ name }) => name)
-  const parameterInputs = Object.fromEntries(
-    network.parameters.flatMap(({ name, shape }) =>
-      [name, `velocity:${name}`].map((key): [string, NamedInput] => [key, { shape: [groups, ...shape] }]),
-    ),
-  )
-  const donated = Object.fromEntries(Object.keys(parameterInputs).map((name): [string, NamedOutput] => [name, { donate: name }]))
+  const carried: Record<string, NamedInput> = {
+    ...networkInputs(network, groups),
+    ...Object.fromEntries(network.parameters.map(({ name, shape }) => [velocityKey(name), { shape: [groups, ...shape] }])),
+  }
+  const donated = Object.fromEntries(Object.keys(carried).map((name): [string, NamedOutput] => [name, { donate: name }]))
   const augmented = policy.operations.length > 0
   return bindProgram(device, {
     inputs: {
-      ...parameterInputs,
+      ...carried,
       images: { shape: set.shape },
       lr: { shape: [] },
       index: { shape: [groups * batch], dtype: 'i32', slots },
@@ -182,41 +202,55 @@ function trainingStep(device: Device, { network, set, groups, augment: policy }:
     build(v) {
       const drawn = gather(v.images, v.index)
       const x = reshape(augmented ? augment(drawn, v.theta) : drawn, [groups, batch, ...image])
-      const parameters = Object.fromEntries(names.map((name) => [name, v[name]]))
+      const { parameters, state } = networkValues(network, v)
       // Rows of weight 0 are padding: batch statistics leave them out too.
-      const { logits } = network.apply(parameters, x, set.shape[0] % batch === 0 ? {} : { rowWeights: greater(v.weights, 0) })
-      const loss = sum(mul(softmaxCe(logits, v.labels).loss, v.weights), { axes: [1] })
+      const padding = set.shape[0] % batch === 0 ? {} : { rowWeights: greater(v.weights, 0) }
+      const applied = network.apply(parameters, x, { mode: 'train', state, ...padding })
+      const loss = sum(mul(softmaxCe(applied.logits, v.labels).loss, v.weights), { axes: [1] })
       const gradients = grad(
         sum(loss),
-        names.map((name) => v[name]),
+        names.map((name) => parameters[name]),
       )
-      const next: Record<string, Value> = { loss }
+      const next: Record<string, Value> = { loss, ...withKeys(applied.state, stateKey) }
       for (const [i, name] of names.entries()) {
-        const update = sgdUpdate(v[name], v[`velocity:${name}`], gradients[i], {
+        const update = sgdUpdate(parameters[name], v[velocityKey(name)], gradients[i], {
           lr: v.lr,
           momentum: protocol.momentum,
           weightDecay: protocol.weightDecay,
         })
-        next[name] = update.parameter
-        next[`velocity:${name}`] = update.velocity
+        next[parameterKey(name)] = update.parameter
+        next[velocityKey(name)] = update.velocity
       }
       return next
     },
   })
 }
 
-/** Writes freshly drawn parameters of networks [first, first + groups) into device arrays. */
-export async function drawParameters(
+/** Inputs of a program that holds `groups` networks. */
+export const networkInputs = (network: Network, groups: number): Record<string, NamedInput> =>
+  Object.fromEntries([
+    ...network.parameters.map(({ name, shape }) => [parameterKey(name), { shape: [groups, ...shape] }]),
+    ...network.state.map(({ name, shape }) => [stateKey(name), { shape: [groups, ...shape] }]),
+  ])
+
+/** The networks' tensors among a program's values, by their own names. */
+export const networkValues = (network: Network, values: Readonly<Record<string, Value>>) => ({
+  parameters: Object.fromEntries(network.parameters.map(({ name }) => [name, values[parameterKey(name)]])),
+  state: Object.fromEntries(network.state.map(({ name }) => [name, values[stateKey(name)]])),
+})
+
+/** Writes freshly drawn parameters and the initial state of networks [first, first + groups) into device arrays. */
+async function drawNetworks(
   device: Device,
   network: Network,
-  { groups, first, key, into }: { groups: number; first: number; key: Key; into: Readonly<Record<string, DeviceArray>> },
+  { groups, first, key, into }: { groups: number; first: number; key: Key; into: NetworkArrays },
 ): Promise<void> {
   const { program, keyArray } = allOrNothing((own) => ({
     program: own(initialization(device, network, groups, first)),
     keyArray: own(device.array('u32', [2], Uint32Array.from(key))),
   }))
   try {
-    await program.run({ key: keyArray, ...into }, { n: groups, startStep: first })
+    await program.run({ key: keyArray, ...programArrays(into) }, { n: groups, startStep: first })
   } finally {
     keyArray.dispose()
     program.dispose()
@@ -228,11 +262,14 @@ function initialization(device: Device, network: Network, groups: number, first:
   const slots = { count: groups, add: groups - (first % groups) }
   return bindProgram(device, {
     inputs: { key: { shape: [2], dtype: 'u32' } },
-    outputs: Object.fromEntries(network.parameters.map(({ name }) => [name, { slots }])),
+    outputs: Object.fromEntries(Object.keys(networkInputs(network, groups)).map((name) => [name, { slots }])),
     step: 'network',
     build(v) {
-      const parameters = initialize(network, { key: v.key, counter: v.network })
-      return Object.fromEntries(network.parameters.map(({ name, shape }) => [name, reshape(parameters[name], shape)]))
+      const drawn = {
+        ...withKeys(initialize(network, { key: v.key, counter: v.network }), parameterKey),
+        ...withKeys(initialState(network, 1), stateKey),
+      }
+      return Object.fromEntries(Object.entries(drawn).map(([name, value]) => [name, reshape(value, value.shape.slice(1))]))
     },
   })
 }

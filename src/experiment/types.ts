@@ -1,5 +1,6 @@
 /** @file What passes between the distillation loop, the evaluators and the shell (CLI, report, embedding program). Types only. */
 import type { Dataset } from '../data/dataset.js'
+import type { Network } from '../nn/module.js'
 
 /** The part of a device that the shell handles; the engine's Device satisfies it. */
 export interface DeviceHandle {
@@ -25,8 +26,8 @@ export interface DistillSettings {
   readonly init?: 'real' | 'noise'
   /** Augmentation applied to real and synthetic images alike: 'none', 'dsa', or a list such as 'color_crop_flip'. */
   readonly augment?: string
-  /** Registry name of the network, for example 'convnet'. */
-  readonly network?: string
+  /** Registry name of the network, for example 'convnet', or a network of your own; the run's record keeps its name. */
+  readonly network?: string | Network
   /** Seed of every random draw of the run. */
   readonly seed?: number
   /** Published settings that everything not given is taken from, such as 'paper' or 'code'; default: the method's first. */
@@ -112,8 +113,8 @@ export interface SyntheticSet extends SyntheticSetFields {
 }
 
 export interface EvaluationSettings {
-  /** Registry names of the networks to train on the set. */
-  readonly networks: readonly string[]
+  /** The networks to train on the set: registry names, or networks of your own. */
+  readonly networks: readonly (string | Network)[]
   /** Networks trained from scratch per entry (default 5). */
   readonly repeats?: number
   readonly epochs?: number

@@ -1,8 +1,8 @@
 /** @file The ConvNet of a golden case: its description, and its weights between PyTorch's order and the engine's. */
 
-import { div, softmaxCe, sum, type Value } from '../engine/index.js'
+import { div, sizeOf, softmaxCe, sum, type Value } from '../engine/index.js'
 import { AludelError } from '../errors.js'
-import { type FeatureMap, hwioToOihw, linearToEngine, linearToTorch, oihwToHwio } from '../nn/layout.js'
+import { type FeatureMap, parameterToEngine, parameterToTorch } from '../nn/layout.js'
 import type { Network, ParameterSpec } from '../nn/module.js'
 import { convNet, type Norm } from '../nn/networks/conv-net.js'
 import type { GoldenTensor } from './tensor.js'
@@ -20,6 +20,7 @@ export interface NetDescription {
 
 export interface GoldenNetwork {
   readonly network: Network
+  /** The map that is flattened to the embedding. */
   readonly map: FeatureMap
 }
 
@@ -30,27 +31,20 @@ export function buildNetwork(net: NetDescription): GoldenNetwork {
   return { network, map: { height: height >> depth, width: widthPixels >> depth, channels: width } }
 }
 
-type Shape4 = readonly [number, number, number, number]
-
 /** One parameter from PyTorch's order, with the group axis G = 1 in front. */
-export function toEngine({ layout, shape, name }: ParameterSpec, { map }: GoldenNetwork, { data }: GoldenTensor): GoldenTensor {
-  const size = shape.reduce((a, b) => a * b, 1)
+export function toEngine(parameter: ParameterSpec, { data }: GoldenTensor): GoldenTensor {
+  const size = sizeOf(parameter.shape)
   if (data.length !== size)
-    throw new AludelError('invalid_data', `golden weights: expected ${size} numbers for ${name} but received ${data.length}`)
-  const [kh, kw, c, k] = shape
-  const converted = layout === 'conv' ? oihwToHwio(data, [k, c, kh, kw]) : layout === 'linear' ? linearToEngine(data, shape[1], map) : data
-  return { shape: [1, ...shape], data: converted }
+    throw new AludelError('invalid_data', `golden weights: expected ${size} numbers for ${parameter.name} but received ${data.length}`)
+  return { shape: [1, ...parameter.shape], data: parameterToEngine(parameter, data) }
 }
 
 /** The inverse of `toEngine`: PyTorch's order, flat. */
-export function toTorch({ layout, shape }: ParameterSpec, { map }: GoldenNetwork, { data }: GoldenTensor): Float64Array {
-  if (layout === 'conv') return hwioToOihw(data, shape as unknown as Shape4)
-  return layout === 'linear' ? linearToTorch(data, shape[1], map) : data
-}
+export const toTorch = (parameter: ParameterSpec, { data }: GoldenTensor): Float64Array => parameterToTorch(parameter, data)
 
 /** All parameters as inputs of a trace, under their own names. */
 export function weightInputs(golden: GoldenNetwork, weight: (parameter: ParameterSpec) => GoldenTensor): Record<string, GoldenTensor> {
-  return Object.fromEntries(golden.network.parameters.map((parameter) => [parameter.name, toEngine(parameter, golden, weight(parameter))]))
+  return Object.fromEntries(golden.network.parameters.map((parameter) => [parameter.name, toEngine(parameter, weight(parameter))]))
 }
 
 /** The parameters among a trace's values. */

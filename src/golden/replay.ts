@@ -6,6 +6,7 @@ import type { GoldenEngine } from './engines.js'
 import { isForward, replayForward } from './forward.js'
 import { isGradientMatching, replayGradientMatching } from './gradient-matching.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
+import { isNetwork, replayNetwork } from './networks.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
 
 interface Kind {
@@ -14,6 +15,7 @@ interface Kind {
 }
 
 const kinds: readonly Kind[] = [
+  { matches: isNetwork, replay: replayNetwork },
   { matches: isForward, replay: replayForward },
   { matches: isAugmentation, replay: replayAugmentation },
   { matches: isDistributionMatching, replay: replayDistributionMatching },

@@ -85,7 +85,7 @@ async function derivatives(net: GoldenNetwork, engine: GoldenEngine, inputs: Rec
 }
 
 function joinFlat(net: GoldenNetwork, prefix: string, results: Record<string, GoldenTensor>): GoldenTensor {
-  const parts = net.network.parameters.map((parameter) => toTorch(parameter, net, results[prefix + parameter.name]))
+  const parts = net.network.parameters.map((parameter) => toTorch(parameter, results[prefix + parameter.name]))
   return { shape: [parts.reduce((n, part) => n + part.length, 0)], data: Float64Array.from(parts.flatMap((part) => [...part])) }
 }
 

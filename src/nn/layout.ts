@@ -6,6 +6,7 @@
 import type { TypedArray } from '../engine/tensor/dtype.js'
 import { type Shape, sizeOf, stridesOf } from '../engine/tensor/shape.js'
 import { expected } from '../errors.js'
+import type { ParameterSpec } from './module.js'
 
 type Sizes4 = readonly [number, number, number, number]
 
@@ -58,3 +59,21 @@ export function linearToEngine<T extends TypedArray>(data: T, classes: number, {
 export function linearToTorch<T extends TypedArray>(data: T, classes: number, { height, width, channels }: FeatureMap): T {
   return permuteAxes(data, [height, width, channels, classes], [3, 2, 0, 1])
 }
+
+/** One parameter from PyTorch's order ([K, C, KH, KW], [out, in], [C, H, W], [C]) into the engine's. */
+export function parameterToEngine<T extends TypedArray>({ layout, shape, rows }: ParameterSpec, data: T): T {
+  const [a, b, c, d] = shape
+  if (layout === 'conv') return oihwToHwio(data, [d, c, a, b])
+  if (layout === 'linear') return linearToEngine(data, b, featureMap(rows ?? [1, 1, a]))
+  return layout === 'map' ? permuteAxes(data, [c, a, b], [1, 2, 0]) : permuteAxes(data, shape, [0])
+}
+
+/** One parameter from the engine's order into PyTorch's; `spec.shape` is the engine's. */
+export function parameterToTorch<T extends TypedArray>({ layout, shape, rows }: ParameterSpec, data: T): T {
+  const [a, b, c, d] = shape
+  if (layout === 'conv') return hwioToOihw(data, [a, b, c, d])
+  if (layout === 'linear') return linearToTorch(data, b, featureMap(rows ?? [1, 1, a]))
+  return layout === 'map' ? permuteAxes(data, [a, b, c], [2, 0, 1]) : permuteAxes(data, shape, [0])
+}
+
+const featureMap = ([height, width, channels]: readonly [number, number, number]): FeatureMap => ({ height, width, channels })

@@ -1,20 +1,38 @@
-/** @file What a network is: parameter specifications and an init/apply pair over traced values. A user's own network is the same object. */
+/** @file What a network is: parameter and state specifications and `apply` over traced values. A user's own network is the same object. */
 import { full, mul, randomUniform, scalar, spec, sub, trace, type Value } from '../engine/index.js'
 import type { Shape } from '../engine/tensor/shape.js'
 
-/** One parameter tensor, without the group axis. Layouts: conv HWIO, linear [in, out]; the flat public order is that of the list. */
+/** [H, W, C] of an image or a feature map. */
+export type MapShape = readonly [number, number, number]
+
+/** One parameter tensor, without the group axis. The flat public order is that of the list. */
 export interface ParameterSpec {
   readonly name: string
   readonly shape: Shape
-  readonly layout: 'conv' | 'linear' | 'vector'
+  /** What the axes are: conv [KH, KW, in, out], linear [in, out], map [H, W, C] (layer norm), vector [C]. */
+  readonly layout: 'conv' | 'linear' | 'map' | 'vector'
+  /** The feature map whose flattened elements are the rows of a linear weight; absent when they have no spatial order. */
+  readonly rows?: MapShape
   /** PyTorch's defaults: uniform in ±bound (bound = 1/sqrt(fan_in)), or a constant. */
   readonly init: { readonly kind: 'uniform'; readonly bound: number } | { readonly kind: 'constant'; readonly value: number }
 }
 
-/** Parameter tensors by name, each with the group axis G in front. */
+/** One tensor that training updates without a gradient (a running statistic), without the group axis. */
+export interface StateSpec {
+  readonly name: string
+  readonly shape: Shape
+  /** The value that a fresh network starts with. */
+  readonly initial: number
+}
+
+/** Parameter (or state) tensors by name, each with the group axis G in front. */
 export type Parameters = Readonly<Record<string, Value>>
 
 export interface ApplyOptions {
+  /** 'train' (default) normalises by the batch at hand, as all matching does; 'eval' by the running statistics in `state`. */
+  readonly mode?: 'train' | 'eval'
+  /** Tensors of `Network.state`: read in eval mode; updated copies are returned in train mode. Matching leaves it out. */
+  readonly state?: Parameters
   /** 0/1 validity of rows, [G, N]: padded rows stay out of batch statistics. */
   readonly rowWeights?: Value
   /** Also return the ReLU maps of the blocks before pooling (costs writing them). */
@@ -24,18 +42,22 @@ export interface ApplyOptions {
 export interface Applied {
   /** [G, N, classes] */
   readonly logits: Value
-  /** [G, N, features], flattened NHWC. */
+  /** [G, N, features]: the input of the last linear layer, flattened NHWC. */
   readonly embedding: Value
   /** ReLU maps by block, [G, N, H, W, C]; empty unless asked for. */
   readonly taps: readonly Value[]
+  /** In train mode the given state, updated by this batch (every tensor of `Network.state`); in eval mode, or when none was given, empty. */
+  readonly state: Parameters
 }
 
 export interface Network {
   readonly name: string
   /** [H, W, C] of one image. */
-  readonly input: readonly [number, number, number]
+  readonly input: MapShape
   readonly classes: number
   readonly parameters: readonly ParameterSpec[]
+  /** Running statistics; empty for networks without batch norm. */
+  readonly state: readonly StateSpec[]
   /** x: [G, N, H, W, C]; parameters carry the same G. */
   apply(parameters: Parameters, x: Value, options?: ApplyOptions): Applied
 }
@@ -55,6 +77,10 @@ export function initialize(network: Network, draw: { key: Value; counter: Value;
     }),
   )
 }
+
+/** State of `groups` fresh networks, as constants of the trace. */
+export const initialState = (network: Network, groups = 1): Parameters =>
+  Object.fromEntries(network.state.map(({ name, shape, initial }) => [name, full([groups, ...shape], initial)]))
 
 /** Number of scalars in one network. */
 export const parameterCount = (network: Network): number =>

@@ -18,7 +18,7 @@ const set = { images: new Float32Array(6 * 128), shape: [6, 8, 8, 2] as const, l
 async function parametersOf(firstNetwork: number, groups: number): Promise<number[][]> {
   const trainer = new Trainer(device, { network, set, groups, augment: { operations: [] }, key: keyOf(5), firstNetwork })
   await trainer.initialize(device)
-  const all = await Promise.all(network.parameters.map(({ name }) => trainer.parameters[name].read()))
+  const all = await Promise.all(network.parameters.map(({ name }) => trainer.networks.parameters[name].read()))
   trainer.dispose()
   return Array.from({ length: groups }, (_, g) =>
     all.flatMap((values) => Array.from(values.subarray((g * values.length) / groups, ((g + 1) * values.length) / groups))),

@@ -1,91 +1,41 @@
-/** @file ConvNet, the field's standard: depth x [conv 3x3 -> norm -> ReLU -> average pool 2], then one linear layer (DC, DM, MTT). */
-
-import { add, avgPool2d, conv2d, matmul, normActPool, relu, reshape, type Value } from '../../engine/index.js'
+/** @file ConvNet, the field's standard: depth x [conv 3x3 -> norm -> activation -> pool 2], then one linear layer (DC, DM, MTT). */
 import { expected } from '../../errors.js'
-import type { Applied, ApplyOptions, Network, ParameterSpec, Parameters } from '../module.js'
+import { type Activation, activations, checkCounts, compose, convBlock, firstPad, type Layer, type Pooling, poolings } from '../blocks.js'
+import type { MapShape, Network } from '../module.js'
+import type { Norm } from '../normalization.js'
 
-export type Norm = 'instance' | 'batch' | 'none'
+export type { Activation, Pooling } from '../blocks.js'
+export type { Norm } from '../normalization.js'
 
 export interface ConvNetOptions {
   /** [H, W, C] of one image. */
-  readonly input: readonly [number, number, number]
+  readonly input: MapShape
   readonly classes: number
-  /** Blocks; default halves the map down to 4: 3 for 28 and 32 pixels, 4 for 64. */
+  /** Blocks; default halves the map down to 4: 3 for 28 and 32 pixels, 4 for 64, 5 for 128. */
   readonly depth?: number
   /** Channels of every block, default 128. */
   readonly width?: number
-  /** Default 'instance'. 'batch' always normalises by the batch at hand (train mode). */
+  /** Default 'instance'. 'batch' normalises by the batch in train mode and by running statistics in eval mode; 'group' has 4 groups. */
   readonly norm?: Norm
+  /** Default 'relu'; 'leakyrelu' has slope 0.01. */
+  readonly activation?: Activation
+  /** Default 'avg'. With 'none' every map keeps its size. */
+  readonly pooling?: Pooling
 }
 
-const eps = 1e-5
-
-/** Images of 28 pixels are padded by 3 in the first convolution, so that the map is 32 wide. */
-const firstPad = (height: number): number => (height === 28 ? 3 : 1)
-
+/** Parameters conv0.weight, conv0.bias, norm0.gamma, norm0.beta, conv1.weight, …, fc.weight, fc.bias. @throws AludelError 'invalid_option' */
 export function convNet(options: ConvNetOptions): Network {
-  const { input, classes, width = 128, norm = 'instance' } = options
-  const [height, breadth, channels] = input
-  const pad = firstPad(height)
-  const mapSizes = (size: number, blocks: number) => (size + 2 * pad - 2) >> blocks
-  const depth = options.depth ?? Math.max(1, Math.round(Math.log2(Math.min(height, breadth) / 4)))
-  for (const [name, value] of Object.entries({ depth, width, classes })) {
-    if (!Number.isInteger(value) || value < 1) throw expected('invalid_option', `convNet ${name}`, 'a whole number >= 1', value)
-  }
-  const [finalHeight, finalWidth] = [mapSizes(height, depth), mapSizes(breadth, depth)]
-  if (finalHeight < 1 || finalWidth < 1) {
-    throw expected('invalid_option', 'convNet depth', `few enough blocks for ${height}x${breadth} images`, depth)
-  }
-  const features = finalHeight * finalWidth * width
-  const parameters: ParameterSpec[] = []
+  const { input, classes, width = 128, norm = 'instance', activation = 'relu', pooling = 'avg' } = options
+  const depth = options.depth ?? Math.max(1, Math.round(Math.log2(Math.min(input[0], input[1]) / 4)))
+  checkCounts('convNet', { depth, width, classes })
+  if (!activations.includes(activation))
+    throw expected('invalid_option', 'convNet activation', `one of ${activations.join(', ')}`, activation)
+  if (!poolings.includes(pooling)) throw expected('invalid_option', 'convNet pooling', `one of ${poolings.join(', ')}`, pooling)
+  const layers: Layer[] = []
   for (let block = 0; block < depth; block++) {
-    const fanIn = 9 * (block === 0 ? channels : width)
-    const bound = 1 / Math.sqrt(fanIn)
-    parameters.push(
-      { name: `conv${block}.weight`, shape: [3, 3, fanIn / 9, width], layout: 'conv', init: { kind: 'uniform', bound } },
-      { name: `conv${block}.bias`, shape: [width], layout: 'vector', init: { kind: 'uniform', bound } },
-    )
-    if (norm === 'none') continue
-    parameters.push(
-      { name: `norm${block}.gamma`, shape: [width], layout: 'vector', init: { kind: 'constant', value: 1 } },
-      { name: `norm${block}.beta`, shape: [width], layout: 'vector', init: { kind: 'constant', value: 0 } },
-    )
+    const map = layers.at(-1)?.output ?? input
+    const pad = block === 0 ? firstPad(3, input) : 1
+    layers.push(convBlock(block, map, { channels: width, kernel: 3, pad, norm, activation, pooling }))
   }
-  const bound = 1 / Math.sqrt(features)
-  parameters.push(
-    { name: 'fc.weight', shape: [features, classes], layout: 'linear', init: { kind: 'uniform', bound } },
-    { name: 'fc.bias', shape: [classes], layout: 'vector', init: { kind: 'uniform', bound } },
-  )
-
-  function apply(params: Parameters, x: Value, applyOptions: ApplyOptions = {}): Applied {
-    const taps: Value[] = []
-    let map = x
-    for (let block = 0; block < depth; block++) {
-      map = conv2d(map, params[`conv${block}.weight`], params[`conv${block}.bias`], { pad: block === 0 ? pad : 1 })
-      map = finishBlock(map, params, block, norm, applyOptions, taps)
-    }
-    const [groups, rows] = map.shape
-    const embedding = reshape(map, [groups, rows, features])
-    const bias = reshape(params['fc.bias'], [groups, 1, classes])
-    return { logits: add(matmul(embedding, params['fc.weight']), bias), embedding, taps }
-  }
-
-  return { name: `convnet${depth}`, input, classes, parameters, apply }
-}
-
-/** norm -> ReLU -> average pool: one fused op, unless the ReLU map itself is asked for. */
-function finishBlock(x: Value, params: Parameters, block: number, norm: Norm, options: ApplyOptions, taps: Value[]): Value {
-  const pool = { window: 2, stride: 2 }
-  if (norm === 'none') {
-    const active = relu(x)
-    if (options.taps) taps.push(active)
-    return avgPool2d(active, pool)
-  }
-  const [gamma, beta] = [params[`norm${block}.gamma`], params[`norm${block}.beta`]]
-  const rowWeights = norm === 'batch' ? options.rowWeights : undefined
-  const settings = { kind: norm, eps, relu: true, ...(rowWeights ? { rowWeights } : {}) }
-  if (!options.taps) return normActPool(x, gamma, beta, { ...settings, pool: 2 }).y
-  const active = normActPool(x, gamma, beta, { ...settings, pool: 0 }).y
-  taps.push(active)
-  return avgPool2d(active, pool)
+  return compose({ name: `convnet${depth}`, input, classes, layers })
 }

@@ -1,21 +1,108 @@
-/** @file Networks by name, as options and commands spell them. */
-import { AludelError } from '../../errors.js'
-import type { Network } from '../module.js'
-import { convNet } from './conv-net.js'
+/** @file Networks by name, as options and commands spell them, and the check of a user's own network. */
+import { formatShape } from '../../engine/tensor/shape.js'
+import { AludelError, expected } from '../../errors.js'
+import type { MapShape, Network } from '../module.js'
+import { alexNet } from './alex-net.js'
+import { type ConvNetOptions, convNet } from './conv-net.js'
+import { leNet } from './le-net.js'
+import { mlp } from './mlp.js'
+import { resNet18 } from './res-net.js'
+import { vgg11 } from './vgg.js'
 
-type Build = (input: readonly [number, number, number], classes: number) => Network
+type Build = (input: MapShape, classes: number) => Network
+type ConvNetVariant = Omit<ConvNetOptions, 'input' | 'classes'>
+
+/** The variants of the DC lineage's evaluation pools, by the ending of their names. */
+const convNetVariants: Readonly<Record<string, ConvNetVariant>> = {
+  d1: { depth: 1 },
+  d2: { depth: 2 },
+  d3: { depth: 3 },
+  d4: { depth: 4 },
+  d5: { depth: 5 },
+  d6: { depth: 6 },
+  w32: { width: 32 },
+  w64: { width: 64 },
+  w128: { width: 128 },
+  w256: { width: 256 },
+  nn: { norm: 'none' },
+  in: { norm: 'instance' },
+  bn: { norm: 'batch' },
+  ln: { norm: 'layer' },
+  gn: { norm: 'group' },
+  relu: { activation: 'relu' },
+  sigmoid: { activation: 'sigmoid' },
+  leakyrelu: { activation: 'leakyrelu' },
+  avgpool: { pooling: 'avg' },
+  maxpool: { pooling: 'max' },
+  nopool: { pooling: 'none' },
+}
 
 const networks: Readonly<Record<string, Build>> = {
   convnet: (input, classes) => convNet({ input, classes }),
-  'convnet-bn': (input, classes) => convNet({ input, classes, norm: 'batch' }),
+  ...Object.fromEntries(
+    Object.entries(convNetVariants).map(([ending, variant]): [string, Build] => [
+      `convnet-${ending}`,
+      (input, classes) => convNet({ input, classes, ...variant }),
+    ]),
+  ),
+  alexnet: (input, classes) => alexNet({ input, classes }),
+  vgg11: (input, classes) => vgg11({ input, classes }),
+  'vgg11-bn': (input, classes) => vgg11({ input, classes, norm: 'batch' }),
+  resnet18: (input, classes) => resNet18({ input, classes }),
+  'resnet18-bn': (input, classes) => resNet18({ input, classes, norm: 'batch' }),
+  lenet: (input, classes) => leNet({ input, classes }),
+  mlp: (input, classes) => mlp({ input, classes }),
 }
 
 export const networkNames = Object.keys(networks)
 
+/** Sets of networks that the field evaluates a synthetic set on, one per question (DC). */
+export const evaluationPools = {
+  architecture: ['mlp', 'convnet', 'lenet', 'alexnet', 'vgg11', 'resnet18'],
+  width: ['convnet-w32', 'convnet-w64', 'convnet-w128', 'convnet-w256'],
+  depth: ['convnet-d1', 'convnet-d2', 'convnet-d3', 'convnet-d4'],
+  activation: ['convnet-sigmoid', 'convnet-relu', 'convnet-leakyrelu'],
+  pooling: ['convnet-nopool', 'convnet-maxpool', 'convnet-avgpool'],
+  norm: ['convnet-nn', 'convnet-bn', 'convnet-ln', 'convnet-in', 'convnet-gn'],
+} as const satisfies Readonly<Record<string, readonly string[]>>
+
 /** A network by its registry name for images [H, W, C]. Throws `not_found` with the known names. */
-export function networkByName(name: string, input: readonly [number, number, number], classes: number): Network {
+export function networkByName(name: string, input: MapShape, classes: number): Network {
   if (!Object.hasOwn(networks, name)) {
     throw new AludelError('not_found', `network: expected one of ${networkNames.join(', ')} but received '${name}'`)
   }
   return networks[name](input, classes)
+}
+
+/** A registry name, or a network of the caller's own made for these images and classes. */
+export function resolveNetwork(choice: string | Network, input: MapShape, classes: number): Network {
+  if (typeof choice === 'string') return networkByName(choice, input, classes)
+  if (typeof choice?.apply !== 'function' || typeof choice.name !== 'string' || choice.name === '') {
+    throw expected(
+      'invalid_option',
+      'network',
+      'a registry name, or an object with name, input, classes, parameters, state and apply',
+      choice,
+    )
+  }
+  const what = `network '${choice.name}'`
+  if (String(choice.input) !== String(input)) {
+    throw expected('invalid_option', `${what}: input`, `${formatShape(input)} as the images have`, JSON.stringify(choice.input))
+  }
+  if (choice.classes !== classes) throw expected('invalid_option', `${what}: classes`, `${classes} as the data has`, choice.classes)
+  checkTensors(what, 'parameters', choice.parameters)
+  checkTensors(what, 'state', choice.state)
+  return choice
+}
+
+/** Every tensor of a user's network has a name of its own and a shape. */
+function checkTensors(what: string, list: 'parameters' | 'state', specs: Network['parameters'] | Network['state']): void {
+  if (!Array.isArray(specs))
+    throw expected('invalid_option', `${what}: ${list}`, 'a list of specifications', specs, 'use [] where there are none')
+  const seen = new Set<string>()
+  for (const { name, shape } of specs) {
+    if (typeof name !== 'string' || seen.has(name)) throw expected('invalid_option', `${what}: ${list}`, 'names that differ', name)
+    if (!Array.isArray(shape)) throw expected('invalid_option', `${what}: ${name}`, 'a shape', shape)
+    seen.add(name)
+  }
 }

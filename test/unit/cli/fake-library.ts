@@ -50,7 +50,8 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
     async evaluate(set, { networks, repeats = 5, onProgress, signal, ...rest }) {
       calls.evaluate.push({ networks, repeats, ...rest })
       const mean = set.config.method === 'random-real' ? 41.25 : 72.34
-      return networks.map((network) => {
+      return networks.map((choice) => {
+        const network = typeof choice === 'string' ? choice : choice.name
         onProgress?.({ network, epoch: 1, epochs: 2 })
         duringStep(0)
         if (signal?.aborted) throw new AbortError(signal.reason)

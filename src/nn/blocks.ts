@@ -1,0 +1,169 @@
+/** @file Layers that the networks are composed of. Maps are [G, N, H, W, C]; every layer declares its parameters in PyTorch's order. */
+import { add, avgPool2d, conv2d, greater, matmul, maxPool2d, mul, relu, reshape, select, sigmoid, type Value } from '../engine/index.js'
+import { formatShape, sizeOf } from '../engine/tensor/shape.js'
+import { expected } from '../errors.js'
+import type { Applied, ApplyOptions, MapShape, Network, ParameterSpec, Parameters, StateSpec } from './module.js'
+import { type Norm, type NormPass, normLayer } from './normalization.js'
+
+export const activations = ['relu', 'sigmoid', 'leakyrelu'] as const
+export type Activation = (typeof activations)[number]
+export const poolings = ['avg', 'max', 'none'] as const
+export type Pooling = (typeof poolings)[number]
+
+/** One call of `apply`, handed from layer to layer. */
+export interface Pass extends NormPass {
+  /** Receives the ReLU maps when they are asked for. */
+  readonly taps: Value[]
+}
+
+export interface Layer {
+  readonly parameters: readonly ParameterSpec[]
+  readonly state: readonly StateSpec[]
+  /** [H, W, C] of the result. */
+  readonly output: MapShape
+  apply(x: Value, pass: Pass): Value
+}
+
+/** Keeps a ReLU map among the taps when they are asked for. */
+export function tap(x: Value, { options, taps }: Pass): Value {
+  if (options.taps) taps.push(x)
+  return x
+}
+
+/** Images of 28 pixels are padded by 2 more in the first convolution, so that the map is 32 wide (DC). */
+export const firstPad = (kernel: number, [height]: MapShape): number => (kernel - 1) / 2 + (height === 28 ? 2 : 0)
+
+export interface ConvLayerOptions {
+  readonly channels: number
+  readonly kernel: number
+  readonly pad: number
+  readonly stride?: number
+  readonly bias?: boolean
+}
+
+/** Convolution with PyTorch's default draws: weight and bias uniform in ±1/sqrt(fan in). */
+export function convLayer(name: string, [height, width, inputs]: MapShape, options: ConvLayerOptions): Layer {
+  const { channels, kernel, pad, stride = 1, bias = true } = options
+  const init = { kind: 'uniform', bound: 1 / Math.sqrt(kernel * kernel * inputs) } as const
+  const weight: ParameterSpec = { name: `${name}.weight`, shape: [kernel, kernel, inputs, channels], layout: 'conv', init }
+  const parameters = bias ? [weight, { name: `${name}.bias`, shape: [channels], layout: 'vector', init } as const] : [weight]
+  const size = (pixels: number) => Math.floor((pixels + 2 * pad - kernel) / stride) + 1
+  const output: MapShape = [size(height), size(width), channels]
+  checkMap(name, output, [height, width, inputs])
+  return {
+    parameters,
+    state: [],
+    output,
+    apply: (x, { parameters: p }) => conv2d(x, p[`${name}.weight`], bias ? p[`${name}.bias`] : undefined, { stride, pad }),
+  }
+}
+
+function checkMap(name: string, [height, width]: MapShape, input: MapShape): void {
+  if (height < 1 || width < 1) {
+    throw expected(
+      'invalid_option',
+      name,
+      'a map that is large enough for the layer',
+      formatShape(input),
+      'use larger images or fewer blocks',
+    )
+  }
+}
+
+export function activate(x: Value, activation: Activation): Value {
+  if (activation === 'sigmoid') return sigmoid(x)
+  // PyTorch's default slope.
+  return activation === 'relu' ? relu(x) : select(greater(x, 0), x, mul(x, 0.01))
+}
+
+export interface ConvBlockOptions extends ConvLayerOptions {
+  readonly norm: Norm
+  readonly activation?: Activation
+  /** Over 2x2 windows with stride 2; a remainder of rows or columns is left out. */
+  readonly pooling: Pooling
+}
+
+/** Block `index` of a plain network: convolution `convINDEX` -> norm `normINDEX` -> activation -> pooling. */
+export function convBlock(index: number, input: MapShape, options: ConvBlockOptions): Layer {
+  const { norm, activation = 'relu', pooling } = options
+  const convolution = convLayer(`conv${index}`, input, options)
+  const normalization = normLayer(`norm${index}`, norm, convolution.output)
+  const [height, width, channels] = convolution.output
+  const output: MapShape = pooling === 'none' ? convolution.output : [height >> 1, width >> 1, channels]
+  checkMap(`pooling of block ${index}`, output, convolution.output)
+  return {
+    parameters: [...convolution.parameters, ...normalization.parameters],
+    state: normalization.state,
+    output,
+    apply(x, pass) {
+      const fused = activation === 'relu'
+      // Norm, ReLU and average pooling are one op, unless the ReLU map itself is asked for.
+      const whole = fused && pooling === 'avg' && !pass.options.taps
+      const normed = normalization.apply(convolution.apply(x, pass), pass, { relu: fused, pool: whole ? 2 : 0 })
+      if (whole) return normed
+      const active = tap(fused ? normed : activate(normed, activation), pass)
+      if (pooling === 'none') return active
+      return pooling === 'avg' ? avgPool2d(active, { window: 2 }) : maxPool2d(active, { window: 2 })
+    },
+  }
+}
+
+/** Linear layer over flattened maps, x [G, N, H*W*C] -> [G, N, outputs]; weight and bias uniform in ±1/sqrt(H*W*C). */
+export function linearLayer(name: string, rows: MapShape, outputs: number): Layer {
+  const features = sizeOf(rows)
+  const init = { kind: 'uniform', bound: 1 / Math.sqrt(features) } as const
+  return {
+    parameters: [
+      { name: `${name}.weight`, shape: [features, outputs], layout: 'linear', rows, init },
+      { name: `${name}.bias`, shape: [outputs], layout: 'vector', init },
+    ],
+    state: [],
+    output: [1, 1, outputs],
+    apply: (x, { parameters }) =>
+      add(matmul(x, parameters[`${name}.weight`]), reshape(parameters[`${name}.bias`], [x.shape[0], 1, outputs])),
+  }
+}
+
+export interface Composition {
+  readonly name: string
+  readonly input: MapShape
+  readonly classes: number
+  /** Layers over maps, in order. */
+  readonly layers: readonly Layer[]
+  /** Widths of linear layers with ReLU between the maps and the last linear layer `fc`; named fc0, fc1, … */
+  readonly hidden?: readonly number[]
+}
+
+/** A network of layers one after another, then flatten, hidden linear layers, and `fc` to the classes. */
+export function compose({ name, input, classes, layers, hidden = [] }: Composition): Network {
+  checkCounts(name, { classes })
+  let map = layers.at(-1)?.output ?? input
+  const dense = hidden.map((width, i) => {
+    const layer = linearLayer(`fc${i}`, map, width)
+    map = layer.output
+    return layer
+  })
+  const head = linearLayer('fc', map, classes)
+  const all = [...layers, ...dense, head]
+
+  function apply(parameters: Parameters, x: Value, options: ApplyOptions = {}): Applied {
+    const pass: Pass = { parameters, options, taps: [], nextState: {} }
+    const last = layers.reduce((y, layer) => layer.apply(y, pass), x)
+    const [groups, rows] = last.shape
+    let embedding = reshape(last, [groups, rows, sizeOf(last.shape.slice(2))])
+    for (const layer of dense) {
+      embedding = relu(layer.apply(embedding, pass))
+      tap(reshape(embedding, [groups, rows, ...layer.output]), pass)
+    }
+    return { logits: head.apply(embedding, pass), embedding, taps: pass.taps, state: pass.nextState }
+  }
+
+  return { name, input, classes, parameters: all.flatMap((l) => l.parameters), state: all.flatMap((l) => l.state), apply }
+}
+
+/** Refuses sizes that are not whole numbers >= 1. */
+export function checkCounts(network: string, counts: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(counts)) {
+    if (!Number.isSafeInteger(value) || value < 1) throw expected('invalid_option', `${network} ${name}`, 'a whole number >= 1', value)
+  }
+}

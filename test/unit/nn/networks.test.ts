@@ -1,0 +1,138 @@
+/** @file The networks: sizes that the literature and PyTorch give, initial bounds, the contract on tiny instances, and refusals. */
+import { describe, expect, it } from 'vitest'
+import { interpret, refTensor, spec, trace } from '../../../src/engine/index.js'
+import { type MapShape, type Network, parameterCount } from '../../../src/nn/module.js'
+import { alexNet } from '../../../src/nn/networks/alex-net.js'
+import { type ConvNetOptions, convNet } from '../../../src/nn/networks/conv-net.js'
+import { leNet } from '../../../src/nn/networks/le-net.js'
+import { mlp } from '../../../src/nn/networks/mlp.js'
+import { evaluationPools, networkByName, networkNames, resolveNetwork } from '../../../src/nn/networks/registry.js'
+import { resNet18 } from '../../../src/nn/networks/res-net.js'
+import { vgg11 } from '../../../src/nn/networks/vgg.js'
+import { testNetwork } from '../../contracts/testNetwork.js'
+
+const cifar: MapShape = [32, 32, 3]
+const gray: MapShape = [28, 28, 1]
+
+describe('parameter counts', () => {
+  it.each([
+    ['convnet', cifar, 10, 320_010],
+    ['convnet', cifar, 100, 504_420],
+    ['convnet', [64, 64, 3], 200, 857_160],
+    ['convnet', [128, 128, 3], 10, 615_690],
+    ['convnet-d6', [128, 128, 3], 10, 748_170],
+    ['convnet', gray, 10, 317_706],
+    ['convnet-bn', cifar, 10, 320_010],
+    ['convnet-gn', cifar, 10, 320_010],
+    ['convnet-nn', cifar, 10, 319_242],
+    // Scale and shift per position: 2 x 128 x (32² + 16² + 8²) instead of 3 x 2 x 128.
+    ['convnet-ln', cifar, 10, 663_306],
+    // Three maps of 32x32 stay: 1310730 in the linear layer.
+    ['convnet-nopool', cifar, 10, 1_610_250],
+    ['alexnet', cifar, 10, 1_872_202],
+    ['alexnet', gray, 10, 1_865_802],
+    ['vgg11', cifar, 10, 9_231_114],
+    ['vgg11-bn', cifar, 10, 9_231_114],
+    ['resnet18', cifar, 10, 11_173_962],
+    ['resnet18-bn', cifar, 10, 11_173_962],
+    ['lenet', cifar, 10, 62_006],
+    ['lenet', gray, 10, 61_706],
+    ['mlp', gray, 10, 118_282],
+  ] as [string, MapShape, number, number][])('%s on [%s], %i classes', (name, input, classes, count) => {
+    expect(parameterCount(networkByName(name, input, classes))).toBe(count)
+  })
+})
+
+describe('initial values', () => {
+  it("are PyTorch's: uniform in ±1/sqrt(fan in) for weight and bias, 1 and 0 for norms, and running statistics 0 and 1", () => {
+    const { parameters, state } = resNet18({ input: cifar, classes: 10, norm: 'batch' })
+    const init = (name: string) => parameters.find((p) => p.name === name)?.init
+    expect(init('conv0.weight')).toEqual({ kind: 'uniform', bound: 1 / Math.sqrt(27) })
+    expect(init('stage1.block0.shortcut.conv.weight')).toEqual({ kind: 'uniform', bound: 1 / Math.sqrt(64) })
+    expect(init('fc.bias')).toEqual({ kind: 'uniform', bound: 1 / Math.sqrt(512) })
+    expect(init('norm0.gamma')).toEqual({ kind: 'constant', value: 1 })
+    expect(init('norm0.beta')).toEqual({ kind: 'constant', value: 0 })
+    expect(state).toHaveLength(40)
+    expect(state.map(({ initial }) => initial).slice(0, 2)).toEqual([0, 1])
+    expect(leNet({ input: cifar, classes: 10 }).parameters[0].init).toEqual({ kind: 'uniform', bound: 1 / Math.sqrt(75) })
+  })
+})
+
+const tiny = (options: Partial<ConvNetOptions>): Network => convNet({ input: [6, 6, 2], classes: 3, depth: 2, width: 4, ...options })
+
+for (const norm of ['none', 'instance', 'batch', 'layer', 'group'] as const) testNetwork(`convnet ${norm}`, tiny({ norm }))
+for (const activation of ['sigmoid', 'leakyrelu'] as const) testNetwork(`convnet ${activation}`, tiny({ activation, norm: 'batch' }))
+for (const pooling of ['max', 'none'] as const) testNetwork(`convnet ${pooling}`, tiny({ pooling }))
+testNetwork('alexnet', alexNet({ input: [8, 8, 1], classes: 3, width: 2 }))
+testNetwork('vgg11', vgg11({ input: [32, 32, 1], classes: 3, width: 2 }))
+testNetwork('vgg11-bn', vgg11({ input: [32, 32, 1], classes: 3, width: 2, norm: 'batch' }))
+testNetwork('resnet18', resNet18({ input: [16, 16, 1], classes: 3, width: 2 }))
+testNetwork('resnet18-bn', resNet18({ input: [12, 12, 1], classes: 3, width: 2, norm: 'batch' }))
+testNetwork('lenet', leNet({ input: [16, 16, 1], classes: 3 }))
+testNetwork('mlp', mlp({ input: [3, 2, 2], classes: 3, width: 5 }))
+
+describe('running statistics', () => {
+  it('leave padded rows out and use the unbiased variance of the true rows', () => {
+    const network = convNet({ input: [2, 2, 1], classes: 2, depth: 1, width: 1, norm: 'batch' })
+    const specs = network.parameters.map(({ shape }) => spec([1, ...shape]))
+    const traced = trace(
+      (...v) => {
+        const parameters = Object.fromEntries(network.parameters.map(({ name }, i) => [name, v[i]]))
+        const [mean, variance, x, rowWeights] = v.slice(network.parameters.length)
+        const { state } = network.apply(parameters, x, { state: { 'norm0.mean': mean, 'norm0.variance': variance }, rowWeights })
+        return [state['norm0.mean'], state['norm0.variance']]
+      },
+      [...specs, spec([1, 1]), spec([1, 1]), spec([1, 2, 2, 2, 1]), spec([1, 2])],
+    )
+    // A centre tap of 1 makes the convolution the identity.
+    const values = network.parameters.map(({ name, shape }) =>
+      refTensor(
+        [1, ...shape],
+        Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (name === 'conv0.weight' && i === 4 ? 1 : 0)),
+      ),
+    )
+    const x = refTensor([1, 2, 2, 2, 1], [1, 2, 3, 6, 100, 200, 300, 400])
+    const state = [refTensor([1, 1], [10]), refTensor([1, 1], [2])]
+    const [mean, variance] = interpret(traced, [...values, ...state, x, refTensor([1, 2], [1, 0])])
+    expect(mean.data[0]).toBeCloseTo(0.9 * 10 + 0.1 * 3, 12)
+    expect(variance.data[0]).toBeCloseTo(0.9 * 2 + 0.1 * (14 / 3), 10)
+  })
+
+  it('are asked for by name in eval mode', () => {
+    const network = tiny({ norm: 'batch' })
+    const specs = [...network.parameters.map(({ shape }) => spec([1, ...shape])), spec([1, 2, ...network.input])]
+    const evaluate = () =>
+      trace((...v) => {
+        const parameters = Object.fromEntries(network.parameters.map(({ name }, i) => [name, v[i]]))
+        return [network.apply(parameters, v[v.length - 1], { mode: 'eval' }).logits]
+      }, specs)
+    expect(evaluate).toThrow(expect.objectContaining({ code: 'invalid_option', message: expect.stringContaining('norm0.mean') }))
+  })
+})
+
+describe('the registry', () => {
+  it('knows every network of the evaluation pools', () => {
+    for (const name of Object.values(evaluationPools).flat()) expect(networkNames).toContain(name)
+  })
+
+  it.each([
+    ['a depth that leaves no map', () => convNet({ input: [8, 8, 1], classes: 2, depth: 4 })],
+    ['a width that 4 groups do not divide', () => tiny({ norm: 'group', width: 6 })],
+    ['a width of 0', () => tiny({ width: 0 })],
+    ['an unknown norm', () => tiny({ norm: 'weight' as 'none' })],
+    ['an unknown activation', () => tiny({ activation: 'gelu' as 'relu' })],
+    ['an unknown pooling', () => tiny({ pooling: 'sum' as 'avg' })],
+    ['images too small for VGG', () => vgg11({ input: [16, 16, 3], classes: 10 })],
+    ['an odd AlexNet width', () => alexNet({ input: cifar, classes: 10, width: 3 })],
+    ['something that is no network', () => resolveNetwork({} as Network, cifar, 10)],
+    ['a network for other images', () => resolveNetwork(tiny({}), cifar, 3)],
+    ['a network for other classes', () => resolveNetwork(tiny({}), [6, 6, 2], 4)],
+    [
+      'two parameters of one name',
+      () => resolveNetwork({ ...tiny({}), parameters: [...tiny({}).parameters, ...tiny({}).parameters] }, [6, 6, 2], 3),
+    ],
+    ['a network without state', () => resolveNetwork({ ...tiny({}), state: undefined as unknown as [] }, [6, 6, 2], 3)],
+  ])('refuses %s', (_, build) => {
+    expect(build).toThrow(expect.objectContaining({ code: 'invalid_option' }))
+  })
+})
