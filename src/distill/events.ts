@@ -3,14 +3,23 @@ import type { RunEvent } from '../experiment/types.js'
 
 const capacity = 256
 
-/** Pushed to by the loop, read with `for await`; each reader gets its own queue from the moment it starts reading. */
+/**
+ * Pushed to by the loop, read with `for await`. The first reader sees everything from the start, however late it comes; each further one
+ * the start and what happens from then on.
+ */
 export class EventStream implements AsyncIterable<RunEvent> {
   readonly #readers = new Set<Reader>()
-  #first: RunEvent | undefined
+  /** Keeps the events of the time before anyone reads; handed to the first reader. */
+  #waiting: Reader | undefined
+  #start: RunEvent | undefined
   #end: { readonly last?: RunEvent; readonly error?: unknown } | undefined
 
+  constructor() {
+    this.#waiting = this.#addReader()
+  }
+
   push(event: RunEvent): void {
-    if (event.type === 'start') this.#first = event
+    if (event.type === 'start') this.#start = event
     for (const reader of this.#readers) reader.push(event)
   }
 
@@ -21,10 +30,18 @@ export class EventStream implements AsyncIterable<RunEvent> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<RunEvent> {
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (waiting) return waiting
+    const reader = this.#addReader()
+    if (this.#start) reader.push(this.#start)
+    if (this.#end) reader.end(this.#end)
+    return reader
+  }
+
+  #addReader(): Reader {
     const reader = new Reader(() => this.#readers.delete(reader))
     this.#readers.add(reader)
-    if (this.#first) reader.push(this.#first)
-    if (this.#end) reader.end(this.#end)
     return reader
   }
 }
