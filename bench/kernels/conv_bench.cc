@@ -115,7 +115,7 @@ void bench_layer(int64_t channels, int64_t filters, int64_t side, int64_t images
       db({1, filters});
   const double flops = 2.0 * double(images * side * side) * double(channels * filters) * 9;
   const int64_t padded_filters = (filters + 31) / 32 * 32, padded_channels = (channels + 31) / 32 * 32;
-  for (int algorithm = 0; algorithm <= (channels >= 8 ? 1 : 0); ++algorithm) {
+  for (int algorithm = 0; algorithm <= 1; ++algorithm) {
     const int64_t points = algorithm == 1 ? 36 : 9;
     Buffer forward({1, points, channels, padded_filters}), backward({1, points, filters, padded_channels});
     const std::vector<double> prepared{1, 1, 1, 1, 16.0 + algorithm}, raw{1, 1, 1, 1, double(algorithm)};
@@ -139,7 +139,8 @@ int main(int argc, char** argv) {
     int64_t channels, filters, side;
   };
   std::printf("one thread, %d lanes; GFLOP/s (%% of peak): forward, input gradient, weight gradient\n", VW);
-  for (const Layer& l : {Layer{3, 128, 32}, {128, 128, 32}, {128, 128, 16}, {128, 128, 8}, {64, 64, 16}, {32, 32, 8}, {512, 512, 4}}) {
+  for (const Layer& l :
+       {Layer{1, 128, 28}, {3, 128, 32}, {128, 128, 32}, {128, 128, 16}, {128, 128, 8}, {64, 64, 16}, {32, 32, 8}, {512, 512, 4}}) {
     if (!only.empty() && std::to_string(l.channels) + "@" + std::to_string(l.side) != only) continue;
     const double peak = measure_peak();
     std::printf("peak %.1f\n", peak);

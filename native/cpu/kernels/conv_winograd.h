@@ -5,10 +5,11 @@
 
 namespace aludel::cpu::ALUDEL_ISA {
 
-// B^T: 6 input samples -> 6 points.
-ALUDEL_INLINE void transform_input(const vf (&d)[6], vf (&o)[6]) {
-  const vf even = d[4] - 4.f * d[2], odd = d[3] - 4.f * d[1];
-  const vf wide = d[4] - d[2], slope = 2.f * (d[3] - d[1]);
+// B^T: 6 input samples -> 6 points. V: vf, or four lanes where a vector holds a pixel's channels.
+template <typename V>
+ALUDEL_INLINE void transform_input(const V (&d)[6], V (&o)[6]) {
+  const V even = d[4] - 4.f * d[2], odd = d[3] - 4.f * d[1];
+  const V wide = d[4] - d[2], slope = 2.f * (d[3] - d[1]);
   o[0] = 4.f * d[0] - 5.f * d[2] + d[4];
   o[1] = even + odd;
   o[2] = even - odd;
@@ -71,6 +72,24 @@ struct TileGrid {
 ALUDEL_INLINE TileGrid make_tile_grid(int64_t images, int64_t height, int64_t width) {
   return {images, height, width, ceil_div(height, 4), ceil_div(width, 4)};
 }
+
+// Where one tile stands, advanced without divisions.
+struct TileWalk {
+  int64_t image, tile_row, tile_column;
+
+  ALUDEL_INLINE void seek(const TileGrid& grid, int64_t tile) {
+    tile_column = tile % grid.tile_columns;
+    tile_row = tile / grid.tile_columns % grid.tile_rows;
+    image = tile / (grid.tile_columns * grid.tile_rows);
+  }
+  ALUDEL_INLINE void next(const TileGrid& grid) {
+    if (++tile_column < grid.tile_columns) return;
+    tile_column = 0;
+    if (++tile_row < grid.tile_rows) return;
+    tile_row = 0;
+    ++image;
+  }
+};
 
 // Matrices of one chunk of tiles, one per point: element (point, tile, channel) at point * plane + tile * row + channel.
 struct PointMatrices {

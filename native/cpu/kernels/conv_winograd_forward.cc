@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "native/cpu/kernels/conv_prepare.h"
+#include "native/cpu/kernels/conv_winograd_few.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
 namespace {
@@ -108,13 +109,16 @@ void run_chunks(const WinogradConv& w, int64_t first, int64_t end, const Operand
 }  // namespace
 
 int64_t winograd_scratch_bytes(const ConvGeometry& geometry, ConvRole role) {
+  const WinogradConv w = make_winograd(geometry, role);
+  if (w.in_channels <= kFewChannels) return few_channels_scratch_bytes(geometry, role);
   ScratchCursor cursor{0};
-  carve(make_winograd(geometry, role), cursor);
+  carve(w, cursor);
   return cursor.bytes;
 }
 
 void run_winograd(const ConvGeometry& g, ConvRole role, const float* in, const float* weights, const float* bias, float* out, Exec& exec) {
   const WinogradConv w = make_winograd(g, role);
+  if (w.in_channels <= kFewChannels) return run_few_channels(g, role, in, weights, bias, out, exec);
   const int64_t task_tiles = task_chunks(w) * chunk_tiles(w);
   const int64_t tasks = ceil_div(w.grid.tiles(), task_tiles);
   const int64_t pixels = g.images * g.height * g.width;

@@ -4,24 +4,6 @@
 namespace aludel::cpu::ALUDEL_ISA {
 namespace {
 
-// Where one tile stands, advanced without divisions.
-struct TileWalk {
-  int64_t image, tile_row, tile_column;
-
-  ALUDEL_INLINE void seek(const TileGrid& grid, int64_t tile) {
-    tile_column = tile % grid.tile_columns;
-    tile_row = tile / grid.tile_columns % grid.tile_rows;
-    image = tile / (grid.tile_columns * grid.tile_rows);
-  }
-  ALUDEL_INLINE void next(const TileGrid& grid) {
-    if (++tile_column < grid.tile_columns) return;
-    tile_column = 0;
-    if (++tile_row < grid.tile_rows) return;
-    tile_row = 0;
-    ++image;
-  }
-};
-
 // patch[i * size + j] = the pixel at (4 * tile_row - border + i, 4 * tile_column - border + j), or zeros outside the map.
 template <int size, int border>
 ALUDEL_INLINE void locate_patch(const float* map, const TileGrid& grid, int64_t pixel_stride, const TileWalk& at, const float* zeros,

@@ -16,8 +16,17 @@ export const isConv = (node: IrNode): boolean => node.op === 'conv2d' || node.op
 const leastChannels = 16
 const leastChannelsWeightGrad = 32
 const leastTiles = 16
+/** Images: so few channels go through a fused form without matrix products, which pays for any of them. */
+const mostImageChannels = 4
+const leastImageChannelsWeightGrad = 3
 
 const tilesOf = ([, n, h, w]: readonly number[]): number => n * Math.ceil(h / 4) * Math.ceil(w / 4)
+
+function enoughChannels(op: string, c: number): boolean {
+  if (op === 'conv2d') return c >= leastChannels || c <= mostImageChannels
+  if (op === 'conv2d_input_grad') return c >= leastChannels
+  return c >= leastChannelsWeightGrad || (c >= leastImageChannelsWeightGrad && c <= mostImageChannels)
+}
 
 function chooseAlgorithm(node: IrNode, options: CompileOptions): number {
   const [strideH, strideW, padH, padW] = node.numbers
@@ -25,8 +34,8 @@ function chooseAlgorithm(node: IrNode, options: CompileOptions): number {
   const [, kernelH, kernelW, c, k] = weights.shape
   const fits = kernelH === 3 && kernelW === 3 && strideH === 1 && strideW === 1 && padH === 1 && padW === 1
   if (options.winograd === 'off' || !fits) return direct
-  const least = node.op === 'conv2d_weight_grad' ? leastChannelsWeightGrad : leastChannels
-  return c >= least && k >= least && tilesOf(node.inputs[0].shape) >= leastTiles ? winograd : direct
+  if (k < (node.op === 'conv2d_weight_grad' ? leastChannelsWeightGrad : leastChannels)) return direct
+  return enoughChannels(node.op, c) && tilesOf(node.inputs[0].shape) >= leastTiles ? winograd : direct
 }
 
 /** Sets the algorithm of every convolution, in loop bodies too (there the batch is one slice). */

@@ -129,12 +129,12 @@ function convNetStep(batch: number, steps = 1): Traced {
 }
 
 describe('plans of real sizes', () => {
-  it('stay in cache: four images a slice, Winograd from the second block on', () => {
+  it('stay in cache: four images a slice, Winograd in every block', () => {
     const { plan } = compile(convNetStep(256))
     expect(plan.slices).toEqual([{ name: 'loop0', count: 64, size: 4, lanes: 16 }])
     expect(plan.localBytesPerWorker).toBeLessThan(8 << 20)
     const chosen = plan.algorithms.filter((a) => a.op === 'conv2d').map((a) => a.algorithm)
-    expect(chosen).toEqual(['direct', 'winograd', 'winograd'])
+    expect(chosen).toEqual(['winograd', 'winograd', 'winograd'])
     expect(compile(convNetStep(256), { winograd: 'off' }).plan.algorithms.every((a) => a.algorithm === 'direct')).toBe(true)
   })
 
