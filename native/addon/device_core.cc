@@ -112,18 +112,23 @@ void DeviceCore::on_complete(napi_env env, napi_value, void*, void* data) {
 }
 
 void DeviceCore::settle(Napi::Env env, Task& task) {
-  const Napi::HandleScope scope(env);
   if (--pending_ == 0 && !shut_) napi_unref_threadsafe_function(env, completions_);
+  // Called from C: nothing may leave. Any call into a worker that is being terminated fails, so does the rejection; nobody is left to
+  // hear of either, and the promise goes with the worker.
   try {
-    if (task.status.ok()) {
-      task.deferred.Resolve(task.result(env));
-    } else {
-      Napi::Error error = to_error(env, task.status);
-      task.describe_failure(error);
+    const Napi::HandleScope scope(env);
+    try {
+      if (task.status.ok()) {
+        task.deferred.Resolve(task.result(env));
+      } else {
+        Napi::Error error = to_error(env, task.status);
+        task.describe_failure(error);
+        task.deferred.Reject(error.Value());
+      }
+    } catch (const Napi::Error& error) {
       task.deferred.Reject(error.Value());
     }
-  } catch (const Napi::Error& error) {
-    task.deferred.Reject(error.Value());
+  } catch (...) {
   }
 }
 

@@ -121,6 +121,35 @@ describe('ends of an environment', () => {
     }
   }, 60_000)
 
+  // In a process of their own: what goes wrong here is an abort of the whole process.
+  it.each([
+    ['reads', 'while (true) await x.read(0, 64)'],
+    ['writes nobody waits for', 'while (true) x.write(0, new Float32Array(16)).catch(() => {})'],
+    ['makes buffers', 'while (true) device.buffer(64).dispose()'],
+    ['opens and closes devices', 'while (true) await addon.createDevice({ threads: 1 }).close()'],
+    ['loads and disposes programs', 'while (true) device.load(bytes).dispose()'],
+  ])(
+    'a worker that %s may be terminated at any moment',
+    async (_, loop) => {
+      const worker = `${preamble(8)}
+      const bytes = Uint8Array.from(${JSON.stringify([...squareProgram(8).bytes])})
+      require('node:worker_threads').parentPort.postMessage('ready')
+      ;(async () => { ${loop} })()`
+      const { code, signal, output } = await inChild(`(async () => {
+      const { Worker } = require('node:worker_threads')
+      for (let i = 0; i < 6; i++) {
+        const worker = new Worker(${JSON.stringify(worker)}, { eval: true })
+        await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+        await new Promise((resolve) => setTimeout(resolve, 20 + 13 * i))
+        await worker.terminate()
+      }
+      console.log('ended')
+    })()`)
+      expect([code, signal, output]).toEqual([0, null, 'ended\n'])
+    },
+    60_000,
+  )
+
   it('process.exit mid-run keeps its exit code', async () => {
     const { code, signal } = await inChild(`${preamble()} run(1e6).catch(() => {}); setTimeout(() => process.exit(7), 50)`)
     expect([code, signal]).toEqual([7, null])
