@@ -4,6 +4,7 @@
     'kernels': ['<!@(node -p "require(\'fs\').readdirSync(\'native/cpu/kernels\').filter(f => f.endsWith(\'.cc\')).map(f => \'native/cpu/kernels/\' + f).join(\' \')")'],
     'addon': ['<!@(node -p "require(\'fs\').readdirSync(\'native/addon\').filter(f => f.endsWith(\'.cc\')).map(f => \'native/addon/\' + f).join(\' \')")'],
     'core': ['<!@(node -p "require(\'fs\').readdirSync(\'native/core\').filter(f => f.endsWith(\'.cc\')).map(f => \'native/core/\' + f).join(\' \')")'],
+    # gyp has no flags per file: -O3 for all kernels, which CMake gives to the norm loops only, costs build time and changes no result
     'kernel_flags': ['-std=c++20', '-O3', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-Wno-psabi'],
     'x64_defines': [],
     'x64_targets': [],

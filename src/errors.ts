@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'invalid_index' // an index or label out of range inside device data
   | 'invalid_program' // bytes that the native decoder refuses
   | 'unavailable' // a backend that is not built, or no addon
+  | 'io' // the system refused to read or write: no space, no permission, not a directory
   | 'internal'
 
 /** Base of all errors thrown by this package. `code` is stable across releases; `message` is for people. */
@@ -33,6 +34,25 @@ export class AbortError extends Error {
     super('the operation was aborted', { cause: reason })
     this.name = 'AbortError'
   }
+}
+
+/** A failure of the operating system as an error with code 'io' that names the file; anything else is returned as it came. */
+export function systemFailure(error: unknown): unknown {
+  const { code, syscall, path, message } = (error ?? {}) as NodeJS.ErrnoException
+  if (!(error instanceof Error) || error instanceof AludelError || code === undefined || syscall === undefined) return error
+  const reason = systemReasons[code] ?? message
+  return new AludelError('io', `${path ?? syscall}: ${reason} (${code})`, { cause: error })
+}
+
+const systemReasons: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space left on the device; free some or choose another place',
+  EDQUOT: 'the disk quota is used up; free some or choose another place',
+  EFBIG: 'the file would be larger than allowed; raise the limit or choose another place',
+  EACCES: 'permission denied; choose a place that you may write',
+  EROFS: 'the file system is read-only; choose another place',
+  ENOTDIR: 'a part of the path is a file, not a directory',
+  EEXIST: 'a file stands where a directory is needed',
+  EISDIR: 'a directory stands where a file is needed',
 }
 
 /** "expected … but received …" in one spelling. */

@@ -1,6 +1,13 @@
 /** @file Public API. */
 export { cifar10, createDataset, type Dataset, fashionMnist, mnist, openDataset } from './data/index.js'
 export { distill, methodNames } from './distill/index.js'
+export {
+  type BoundProgram,
+  type BoundProgramSpec,
+  bindProgram,
+  type NamedInput,
+  type NamedOutput,
+} from './engine/bound-program.js'
 export * as engine from './engine/index.js'
 export type { Device, DeviceOptions } from './engine/runtime/device.js'
 export { type OpenDeviceOptions, openDevice } from './engine/runtime/open-device.js'

@@ -3,7 +3,7 @@
 
 namespace aludel::cuda {
 
-const char* unavailable_reason() { return "this build has no CUDA backend; rebuild with `npm run build:native -- --CDALUDEL_CUDA=ON`"; }
+const char* unavailable_reason() { return "this build has no CUDA backend: this version computes on the CPU only"; }
 
 Status create_backend(int, std::unique_ptr<Backend>*) { return fail(Code::unavailable, "%s", unavailable_reason()); }
 

@@ -1,6 +1,6 @@
 /** @file The command line as a whole, and how one invocation ends. */
 import { Command, CommanderError } from 'commander'
-import { AbortError, AludelError } from '../errors.js'
+import { AbortError, AludelError, systemFailure } from '../errors.js'
 import { addDistill } from './commands/distill.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
@@ -48,7 +48,8 @@ export async function runCli({ args, library, stdout, stderr }: Invocation): Pro
   try {
     await buildProgram(context).parseAsync([...args], { from: 'user' })
     return code
-  } catch (error) {
+  } catch (failure) {
+    const error = systemFailure(failure)
     code = exitCodeOf(error)
     if (code !== 0) reportFailure(error, createOutput(stdout, stderr, args.includes('--json')))
     return code

@@ -65,13 +65,21 @@ export async function runDistillation(job: DistillationJob): Promise<Distillatio
     await runDir.update({ status: done.stopped ? 'stopped' : 'done', finished: new Date().toISOString() })
     return { runDir, set, done, loss: last?.loss ?? null, interrupted: interrupt.requested }
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    await runDir.update({ status: 'failed', finished: new Date().toISOString(), error: message })
-    await runDir.close()
+    // The run may still be going when it was the directory that failed (a full disk): end it before the device is closed.
+    abort.abort(error)
+    await run.result.catch(() => undefined)
+    await markFailed(runDir, error)
     throw error
   } finally {
     interrupt.remove()
   }
+}
+
+/** Notes the failure where that is possible; what failed first is what the user hears of. */
+async function markFailed(runDir: RunDir, error: unknown): Promise<void> {
+  const message = error instanceof Error ? error.message : String(error)
+  await runDir.update({ status: 'failed', finished: new Date().toISOString(), error: message }).catch(() => undefined)
+  await runDir.close().catch(() => undefined)
 }
 
 /** Writes events down until the run ends. */

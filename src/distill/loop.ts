@@ -49,7 +49,9 @@ async function runLoop(
   throwIfAborted(signal)
   await undefined // options errors throw from distill itself; everything below rejects
   const classes = dataset.classes.length
-  const { iterations, realBatch } = settings
+  const { iterations } = settings
+  // A class gives at most all it has: rows beyond the largest class would be padding in every step.
+  const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   const image = dataset.shape.slice(1) as [number, number, number]
   const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
   const shape: StepShape = {
@@ -74,7 +76,7 @@ async function runLoop(
       throwIfAborted(signal)
       const n = Math.min(chunk, iterations - done)
       const before = seconds()
-      const losses = await replay(step, arrays, sampler, settings, done, n)
+      const losses = await replay(step, arrays, sampler, settings, { first: done, n, ...(signal && { signal }) })
       const bad = losses.findIndex((loss) => !Number.isFinite(loss))
       if (bad >= 0) {
         throw new AludelError(
@@ -118,8 +120,7 @@ async function replay(
   arrays: Readonly<Record<string, DeviceArray>>,
   sampler: Sampler,
   settings: ResolvedSettings,
-  first: number,
-  n: number,
+  { first, n, signal }: { first: number; n: number; signal?: AbortSignal },
 ): Promise<number[]> {
   const { realIndex, theta } = arrays
   const batches = new Int32Array(realIndex.shape[0] * realIndex.shape[1])
@@ -139,7 +140,7 @@ async function replay(
   }
   // Uploads and run queue in this order; every one is awaited, so that none can fail unheard.
   const uploads = [realIndex.write(batches), ...(theta && rows ? [theta.write(rows)] : [])]
-  await Promise.all([...uploads, step.run(arrays, { n, startStep: first })])
+  await Promise.all([...uploads, step.run(arrays, { n, startStep: first, ...(signal && { signal }) })])
   const losses = (await arrays.loss.read()) as Float32Array
   return Array.from({ length: n }, (_, i) => losses[(first + i) % chunkSlots])
 }
@@ -147,7 +148,7 @@ async function replay(
 function uploadState(
   make: Device['array'],
   dataset: Dataset,
-  { ipc, augment, realBatch, seed }: ResolvedSettings,
+  { ipc, augment, seed }: ResolvedSettings,
   { rows, image, classes, realRows, padded }: StepShape,
   sampler: Sampler,
   images: Float32Array,
@@ -163,7 +164,7 @@ function uploadState(
     shift: make('f32', [shift.length], shift),
     key: make('u32', [2], Uint32Array.from(fold(keyOf(seed), 'network'))),
     realIndex: make('i32', [chunkSlots, realRows]),
-    realClass: make('i32', [realRows], classOf(realBatch)),
+    realClass: make('i32', [realRows], classOf(realRows / classes)),
     syntheticClass: make('i32', [syntheticRows], classOf(ipc)),
     realCounts: make('f32', [classes, 1], Float32Array.from(sampler.counts)),
     syntheticCounts: make('f32', [classes, 1], new Float32Array(classes).fill(ipc)),

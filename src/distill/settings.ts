@@ -47,6 +47,7 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   const seed = settings.seed ?? 0
   keyOf(seed)
   checkClasses(dataset, ipc, init)
+  checkSize(dataset, ipc)
   const { imageMomentum } = defaults
   const config: RunConfig = {
     method: method.name,
@@ -76,6 +77,17 @@ function resolveOptions(method: Method, defaults: MethodOptions, given: DistillS
 function wholeNumber(name: string, value: number): number {
   if (!Number.isSafeInteger(value) || value < 1) throw expected('invalid_option', name, 'a whole number >= 1', value)
   return value
+}
+
+/** Numbers in one array: more can neither be drawn nor saved as one tensor. */
+const mostPixels = 2 ** 31
+
+function checkSize(dataset: Dataset, ipc: number): void {
+  const [, height, width, channels] = dataset.shape
+  const pixels = dataset.classes.length * ipc * height * width * channels
+  if (pixels > mostPixels) {
+    throw expected('out_of_memory', `the synthetic images of ipc ${ipc}`, `at most ${mostPixels * 4} bytes`, pixels * 4, 'lower ipc')
+  }
 }
 
 /** Every class needs real images to match, and as many as IPC when the images start from real ones. */

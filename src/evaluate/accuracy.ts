@@ -55,13 +55,13 @@ export class AccuracyMeter {
   }
 
   /** Accuracy of each network in per cent. */
-  async measure(networks: NetworkArrays): Promise<number[]> {
-    // Replays are split so that other work of the device's queue, and an abort, never wait for the whole pass.
+  async measure(networks: NetworkArrays, signal?: AbortSignal): Promise<number[]> {
+    // Replays are split so that other work of the device's queue never waits for the whole pass.
     const passes = 8
     for (let first = 0; first < this.#batches; first += passes) {
       await this.#program.run(
         { ...this.#arrays, ...programArrays(networks) },
-        { n: Math.min(passes, this.#batches - first), startStep: first },
+        { n: Math.min(passes, this.#batches - first), startStep: first, ...(signal && { signal }) },
       )
     }
     const correct = (await this.#arrays.correct.read()) as Float32Array

@@ -10,7 +10,7 @@ import { AccuracyMeter } from './accuracy.js'
 import { dropEpoch, networksTogether, protocol } from './schedule.js'
 import { Trainer } from './trainer.js'
 
-/** Epochs between two looks at the signal and two progress reports. */
+/** Epochs between two progress reports. */
 const epochsPerReport = 10
 
 /**
@@ -37,9 +37,12 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
   const policy = parseAugment(options.augment ?? 'dsa', set.flip)
   const image = set.shape.slice(1) as unknown as [number, number, number]
   const results: EvaluationResult[] = []
-  for (const choice of networks) {
-    const network = resolveNetwork(choice, image, set.classes.length)
-    const name = typeof choice === 'string' ? choice : choice.name
+  // All of them before any trains: a mistyped last name must not cost the hours before it.
+  const chosen = networks.map((choice) => ({
+    name: typeof choice === 'string' ? choice : choice.name,
+    network: resolveNetwork(choice, image, set.classes.length),
+  }))
+  for (const { name, network } of chosen) {
     const key = fold(keyOf(seed), 'evaluate', name)
     const together = networksTogether(repeats, Math.min(protocol.batch, set.shape[0]))
     const rounds = Math.ceil(repeats / together)
@@ -56,7 +59,7 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
       try {
         await trainer.initialize(device)
         await trainAll(trainer, epochs, signal, report)
-        accuracies.push(...(await meter.measure(trainer.networks)))
+        accuracies.push(...(await meter.measure(trainer.networks, signal)))
       } finally {
         trainer.dispose()
         meter.dispose()
@@ -82,7 +85,7 @@ async function trainAll(
       await trainer.resetMomentum()
     }
     const until = Math.min(epoch + epochsPerReport, epochs + 1, epoch < drop ? drop : epochs + 1)
-    const losses = await trainer.train(epoch, until - epoch)
+    const losses = await trainer.train(epoch, until - epoch, signal)
     const bad = losses.findIndex((loss) => !Number.isFinite(loss))
     if (bad >= 0)
       throw new AludelError(

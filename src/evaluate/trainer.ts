@@ -116,8 +116,8 @@ export class Trainer {
     await this.#arrays.lr.write(Float32Array.of(lr))
   }
 
-  /** Trains epochs [first, first + epochs) and returns the last step's losses, one per network. */
-  async train(first: number, epochs: number): Promise<Float32Array> {
+  /** Trains epochs [first, first + epochs) and returns the last step's losses, one per network. An abort ends it between two steps. */
+  async train(first: number, epochs: number, signal?: AbortSignal): Promise<Float32Array> {
     const { groups, set, augment: policy, key, firstNetwork } = this.#options
     const [rows, height, width] = set.shape
     const perEpoch = Math.ceil(rows / this.#batch)
@@ -143,7 +143,7 @@ export class Trainer {
       }
       // Uploads and run queue in this order; every one is awaited, so that none can fail unheard.
       const uploads = Object.entries(chunk).map(([name, data]) => this.#arrays[name].write(data))
-      await Promise.all([...uploads, this.#step.run(this.#arrays, { n, startStep: this.#steps })])
+      await Promise.all([...uploads, this.#step.run(this.#arrays, { n, startStep: this.#steps, ...(signal && { signal }) })])
       const all = (await this.#arrays.loss.read()) as Float32Array
       const last = (this.#steps + n - 1) % chunkSlots
       losses = all.slice(last * groups, (last + 1) * groups)

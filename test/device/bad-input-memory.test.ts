@@ -59,7 +59,7 @@ describe('every allocation of a call may fail', () => {
   }
 
   it.each([
-    ['distill', 15, () => distill(dataset, { ...options, device }).result],
+    ['distill', 14, () => distill(dataset, { ...options, device }).result],
     ['evaluate', 30, () => evaluate(randomRealSet(dataset, 1, 0), { networks: ['convnet'], repeats: 1, epochs: 1, test: dataset, device })],
   ] as const)('%s frees what it had made and rejects', async (_, least, action) => {
     let failures = 0

@@ -1,27 +1,8 @@
 /** @file The elementwise opcodes, and what a map micro-program may hold. */
+import { binaryFunctions, unaryFunctions } from '../ops/elementwise-functions.js'
 import type { Opcode } from '../ops/opcodes.js'
 
-const unary = [
-  'neg',
-  'abs',
-  'sign',
-  'exp',
-  'log',
-  'sqrt',
-  'rsqrt',
-  'reciprocal',
-  'square',
-  'tanh',
-  'sigmoid',
-  'relu',
-  'floor',
-  'sin',
-  'cos',
-  'is_finite',
-] as const
-const binary = ['add', 'sub', 'mul', 'div', 'pow', 'maximum', 'minimum', 'greater', 'greater_equal', 'equal'] as const
-
-const mappable: ReadonlySet<string> = new Set([...unary, ...binary, 'select'])
+const mappable: ReadonlySet<string> = new Set([...Object.keys(unaryFunctions), ...Object.keys(binaryFunctions), 'select'])
 
 /** Ops that a map program can hold: NumPy broadcasting, one output. */
 export const isMappable = (op: Opcode): boolean => mappable.has(op)
