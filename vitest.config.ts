@@ -14,7 +14,6 @@ const project = (name: string, timeoutSeconds: number) => ({
 
 export default defineConfig({
   test: {
-    passWithNoTests: true,
     // Each device test may use both cores of a small machine by itself.
     maxWorkers: 2,
     projects: [

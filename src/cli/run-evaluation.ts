@@ -17,9 +17,20 @@ export interface EvaluationJob {
   readonly settings: EvaluationSettings
   /** What is trained on, in front of the progress line. */
   readonly label: string
+  /** As in EvaluateOptions. */
+  readonly onResult?: (result: EvaluationResult) => void | Promise<void>
 }
 
-export async function runEvaluation({ library, output, device, set, test, settings, label }: EvaluationJob): Promise<EvaluationResult[]> {
+export async function runEvaluation({
+  library,
+  output,
+  device,
+  set,
+  test,
+  settings,
+  label,
+  onResult,
+}: EvaluationJob): Promise<EvaluationResult[]> {
   const abort = new AbortController()
   const interrupt = listenForInterrupt(() => {
     output.notice('\nstopping the evaluation (ctrl-c again: leave at once)')
@@ -38,6 +49,11 @@ export async function runEvaluation({ library, output, device, set, test, settin
           progress = { network, bar: new Progress({ label: `train ${network} on ${label}, epoch`, total: epochs, stream: output.stderr }) }
         }
         progress.bar.update(epoch, loss === undefined ? [] : [`loss ${loss.toPrecision(3)}`])
+      },
+      async onResult(result) {
+        progress?.bar.finish()
+        progress = undefined
+        await onResult?.(result)
       },
     })
   } catch (error) {

@@ -18,7 +18,7 @@ const epochsPerReport = 10
  * `epochs` + 1 epochs (default 1000) of batches of 256, lr x 0.1 with a fresh momentum in the second half; default augmentation 'dsa'.
  */
 export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions<Device>): Promise<EvaluationResult[]> {
-  const { networks, test, repeats = 5, epochs = protocol.epochs, seed = 0, signal, device, onProgress } = options
+  const { networks, test, repeats = 5, epochs = protocol.epochs, seed = 0, signal, device, onProgress, onResult } = options
   for (const [name, value] of Object.entries({ repeats, epochs })) {
     if (!Number.isSafeInteger(value) || value < 1) throw expected('invalid_option', name, 'a whole number >= 1', value)
   }
@@ -65,7 +65,9 @@ export async function evaluate(set: SyntheticSetFields, options: EvaluateOptions
         meter.dispose()
       }
     }
-    results.push({ network: name, ...summary(accuracies) })
+    const result = { network: name, ...summary(accuracies) }
+    results.push(result)
+    await onResult?.(result)
   }
   return results
 }

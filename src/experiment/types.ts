@@ -128,6 +128,8 @@ export interface EvaluateOptions<D extends DeviceHandle = DeviceHandle> extends 
   readonly device: D
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: EvaluationProgress) => void
+  /** Called with each entry's accuracies as soon as its networks are measured, in order: an abort later does not lose them. */
+  readonly onResult?: (result: EvaluationResult) => void | Promise<void>
 }
 
 export interface EvaluationProgress {

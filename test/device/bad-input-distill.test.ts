@@ -70,6 +70,12 @@ const badSettings: readonly Row[] = [
     'invalid_option',
     /class 'stripe 2': expected at least 8 .* but received 7; lower ipc/,
   ],
+  [
+    'more synthetic pixels than one array holds',
+    distilled({ ipc: 2 ** 30, init: 'noise' }),
+    'out_of_memory',
+    /ipc 1073741824: expected at most 8589934592 bytes .*; lower ipc/,
+  ],
   ['an unknown method', distilled({ method: 'dmm' }), 'not_found', /method: expected one of .*dm.* but received 'dmm'/],
   ['a method of the prototype', distilled({ method: 'toString' }), 'not_found', /received 'toString'/],
   ['an unknown network', distilled({ network: 'no-such-net' }), 'not_found', /network: expected one of .* but received 'no-such-net'/],

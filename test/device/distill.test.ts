@@ -84,6 +84,16 @@ describe('a distillation', () => {
   })
 })
 
+it('plans no more real rows than the largest class has', async () => {
+  const planned = async (realBatch: string) => {
+    const out = newRun()
+    expect((await distillTo(out, '--real-batch', realBatch)).code).toBe(0)
+    const start = (await readEvents(out)).find((event) => event.type === 'start')
+    return { bytes: start?.type === 'start' && start.plannedBytes, images: (await loadSyntheticSet(out)).images }
+  }
+  expect(await planned('5000')).toEqual(await planned('3'))
+})
+
 it('doctor tells what this machine runs', async () => {
   const { code, stdout } = await run(library, 'doctor', '--json')
   expect(code).toBe(0)

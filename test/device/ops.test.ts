@@ -13,7 +13,10 @@ import { wideConvCases } from './wide-conv-cases.js'
  * give sqrt(n), and exp, log and tanh are good to a few units in the last place.
  */
 const roundings = 24
-/** F(4,3) multiplies by up to 8 on the way in and out: in float32 it loses about a digit against direct sums (70 roundings are seen). */
+/**
+ * Rounding noise of F(4,3) over a direct sum: sqrt(sum of (A G B)^2 / 3) = 5.6 per axis at the worst of its four outputs (points 0, ±1, ±2),
+ * 31 in two axes. Five roundings of that; 77 are seen.
+ */
 const winogradRoundings = 160
 
 const isas = binding().info().isas

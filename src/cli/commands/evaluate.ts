@@ -54,9 +54,12 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   try {
     const settings = { networks, repeats, seed, ...given({ epochs, augment }) } as const
     const measure = async (entry: SyntheticSet, label: string) => {
-      const results = await runEvaluation({ library, output, device, set: entry, test, settings, label })
-      if (isRun) await record(run, label, epochs ?? null, results)
-      for (const result of results) output.line(`${result.network} on ${label}: ${formatAccuracy(result)} (n=${result.n} networks)`)
+      // Told and kept network by network: what an interrupt ends later is not lost.
+      const onResult = async (result: EvaluationResult) => {
+        output.line(`${result.network} on ${label}: ${formatAccuracy(result)} (n=${result.n} networks)`)
+        if (isRun) await record(run, label, epochs ?? null, result)
+      }
+      const results = await runEvaluation({ library, output, device, set: entry, test, settings, label, onResult })
       return results.map(({ network, ...accuracy }) => [network, accuracy] as const)
     }
     const distilled = await measure(set, 'distilled')
@@ -82,11 +85,11 @@ async function randomReal(set: SyntheticSet, data: string, seed: number, library
   return library.randomRealSet(await library.openDataset(data, 'train'), Math.max(...counts), seed)
 }
 
-/** Adds the accuracies to the run and its report. */
-async function record(run: string, label: string, epochs: number | null, results: readonly EvaluationResult[]): Promise<void> {
+/** Adds the accuracies of one network to the run and its report. */
+async function record(run: string, label: string, epochs: number | null, result: EvaluationResult): Promise<void> {
   const runDir = await reopenRunDir(run)
   try {
-    const entry = { label, epochs, results }
+    const entry = { label, epochs, results: [result] }
     await runDir.append({ type: 'evaluation', ...entry })
     await runDir.update({ evaluations: [...runDir.record.evaluations, entry] })
   } finally {

@@ -139,8 +139,10 @@ describe('evaluate', () => {
     expect(calls.opened.slice(-2)).toEqual(['tiny test', 'tiny train'])
     expect(calls.evaluate[0]).toMatchObject({ networks: ['convnet', 'convnet-bn'], repeats: 2, epochs: 30, seed: 0 })
     expect((await readRunRecord(out)).evaluations).toMatchObject([
-      { label: 'distilled', epochs: 30 },
-      { label: 'random real images', epochs: 30 },
+      { label: 'distilled', epochs: 30, results: [{ network: 'convnet' }] },
+      { label: 'distilled', epochs: 30, results: [{ network: 'convnet-bn' }] },
+      { label: 'random real images', epochs: 30, results: [{ network: 'convnet' }] },
+      { label: 'random real images', epochs: 30, results: [{ network: 'convnet-bn' }] },
     ])
     expect((await readEvents(out)).at(-1)?.type).toBe('evaluation')
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('72.3 ± 0.9')
@@ -180,6 +182,18 @@ describe('evaluate', () => {
     expect(code).toBe(130)
     expect(JSON.parse(stdout)).toEqual({ error: { code: 'aborted', message: 'the operation was aborted' } })
     expect(calls.closed).toBe(1)
+  })
+
+  it('keeps what was measured before a signal', async () => {
+    const { out } = await distilled()
+    let networks = 0
+    const { library } = fakeLibrary(() => {
+      if (++networks === 2) process.emit('SIGINT')
+    })
+    const { code, stdout } = await run(library, 'evaluate', out, '--networks', 'convnet,lenet,mlp')
+    expect([code, stdout]).toEqual([130, 'convnet on distilled: 72.3 ± 0.9 % (n=5 networks)\n'])
+    expect((await readRunRecord(out)).evaluations).toMatchObject([{ label: 'distilled', results: [{ network: 'convnet' }] }])
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('72.3 ± 0.9')
   })
 
   it('says what is missing', async () => {

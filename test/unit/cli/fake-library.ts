@@ -3,7 +3,7 @@ import type { Library } from '../../../src/cli/library.js'
 import { runCli } from '../../../src/cli/program.js'
 import { AbortError, AludelError } from '../../../src/errors.js'
 import { createSyntheticSet } from '../../../src/experiment/synthetic-set.js'
-import type { DistillOptions, DistillRun, RunEvent, SyntheticSet } from '../../../src/experiment/types.js'
+import type { DistillOptions, DistillRun, EvaluationResult, RunEvent, SyntheticSet } from '../../../src/experiment/types.js'
 import { tinyDataset } from '../data/fixtures.js'
 
 export interface Calls {
@@ -47,17 +47,20 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       if (options.method === 'unknown') throw new AludelError('not_found', "method: expected one of dm but received 'unknown'")
       return fakeRun(options, duringStep)
     },
-    async evaluate(set, { networks, repeats = 5, onProgress, signal, ...rest }) {
+    async evaluate(set, { networks, repeats = 5, onProgress, onResult, signal, ...rest }) {
       calls.evaluate.push({ networks, repeats, ...rest })
       const mean = set.config.method === 'random-real' ? 41.25 : 72.34
-      return networks.map((choice) => {
+      const results: EvaluationResult[] = []
+      for (const choice of networks) {
         const network = typeof choice === 'string' ? choice : choice.name
         onProgress?.({ network, epoch: 1, epochs: 2 })
         duringStep(0)
         if (signal?.aborted) throw new AbortError(signal.reason)
         onProgress?.({ network, epoch: 2, epochs: 2, loss: 0.5 })
-        return { network, mean, std: 0.9, n: repeats, values: new Array(repeats).fill(mean) }
-      })
+        results.push({ network, mean, std: 0.9, n: repeats, values: new Array(repeats).fill(mean) })
+        await onResult?.(results[results.length - 1])
+      }
+      return results
     },
     randomRealSet: async (_, ipc, seed) => setOf(ipc, seed, 'random-real'),
     backends: async () => ({

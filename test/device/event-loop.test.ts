@@ -1,0 +1,39 @@
+/** @file The event loop belongs to the caller: in steady state nothing here holds it. */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { distill } from '../../src/distill/index.js'
+import { Device } from '../../src/engine/runtime/device.js'
+import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
+import { stripes } from '../method/contract.js'
+
+let device: Device
+beforeAll(async () => {
+  // One thread, so that this process leaves a core to the loop.
+  device = await Device.open({ threads: 1 })
+})
+afterAll(() => device.close())
+
+const dataset = stripes([60, 60, 60])
+const delay = () => monitorEventLoopDelay({ resolution: 1 })
+
+/** Not the maximum: other processes may hold the cores, which is not this thread's doing. */
+function expectFree(histogram: ReturnType<typeof delay>): void {
+  histogram.disable()
+  expect(histogram.max).toBeGreaterThan(0)
+  expect(histogram.percentile(95) / 1e6).toBeLessThan(10)
+}
+
+it('while a distillation steps', async () => {
+  const histogram = delay()
+  const run = distill(dataset, { method: 'dm', ipc: 5, iterations: 60, realBatch: 50, augment: 'dsa', device })
+  for await (const event of run) if (event.type === 'step' && event.step === 5) histogram.enable()
+  expectFree(histogram)
+})
+
+it('while networks train and are measured', async () => {
+  const histogram = delay()
+  const set = randomRealSet(dataset, 10, 0)
+  const started = () => histogram.enable()
+  await evaluate(set, { networks: ['convnet'], repeats: 2, epochs: 30, augment: 'dsa', test: dataset, device, onProgress: started })
+  expectFree(histogram)
+})
