@@ -33,13 +33,13 @@ const layers = {
   optim: { may: upper },
   augment: { may: upper },
   data: { may: ['errors', 'crc32', 'engine/tensor'], node: true },
-  scores: { may: [...upper, 'nn', 'optim', 'augment', 'data'] },
+  scores: { may: [...upper, 'event-loop', 'nn', 'optim', 'augment', 'data'] },
   distill: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],
     types: ['engine/runtime', 'experiment', 'evaluate'],
   },
   evaluate: {
-    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],
+    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'scores'],
     types: ['engine/runtime', 'experiment', 'distill'],
   },
   export: { may: [...upper, 'nn'], node: true },

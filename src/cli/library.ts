@@ -3,6 +3,7 @@ import type { Dataset, Split } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
+import type { HerdingOptions, TrainingSource } from '../evaluate/index.js'
 import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, EvaluationResult, SyntheticSet } from '../experiment/types.js'
 import { given } from './options.js'
 
@@ -14,8 +15,14 @@ export interface Library {
   openDataset(specification: string, split: Split): Promise<Dataset>
   openDevice(options: { readonly threads?: number; readonly device?: 'auto' | 'cpu' | 'cuda' }): Promise<DeviceHandle>
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
-  evaluate(set: SyntheticSet, options: EvaluateOptions): Promise<EvaluationResult[]>
-  randomRealSet(train: Dataset, ipc: number, seed: number): Promise<SyntheticSet>
+  evaluate(source: TrainingSource, options: EvaluateOptions): Promise<EvaluationResult[]>
+  /** Random real images, redrawn for every network. */
+  randomBaseline(train: Dataset, ipc: number, seed: number): Promise<(network: number) => SyntheticSet>
+  herdingBaseline(
+    train: Dataset,
+    ipc: number,
+    options: Omit<HerdingOptions, 'device'> & { readonly device: DeviceHandle },
+  ): Promise<SyntheticSet>
   backends(): Promise<{ readonly cpu: BackendState; readonly cuda: BackendState }>
 }
 
@@ -32,13 +39,17 @@ export const library: Library = {
     const { distill } = await import('../distill/index.js')
     return distill(dataset, options as EngineOptions<DistillOptions>)
   },
-  async evaluate(set, options) {
+  async evaluate(source, options) {
     const { evaluate } = await import('../evaluate/index.js')
-    return evaluate(set, options as EngineOptions<EvaluateOptions>)
+    return evaluate(source, options as EngineOptions<EvaluateOptions>)
   },
-  async randomRealSet(train, ipc, seed) {
+  async randomBaseline(train, ipc, seed) {
     const { randomRealSet } = await import('../evaluate/index.js')
-    return randomRealSet(train, ipc, seed)
+    return (network) => randomRealSet(train, ipc, seed, network)
+  },
+  async herdingBaseline(train, ipc, options) {
+    const { herdingSet } = await import('../evaluate/index.js')
+    return herdingSet(train, ipc, options as HerdingOptions)
   },
   async backends() {
     const [{ binding }, { Device }] = await Promise.all([import('../engine/runtime/binding.js'), import('../engine/runtime/device.js')])

@@ -1,7 +1,8 @@
-/** @file One evaluation for a command: progress on stderr, ctrl-c aborts at the next look. */
+/** @file Training of networks for a command: progress on stderr, ctrl-c aborts at the next look. */
 import type { Dataset } from '../data/dataset.js'
 import { AbortError } from '../errors.js'
-import type { DeviceHandle, EvaluationResult, EvaluationSettings, SyntheticSet } from '../experiment/types.js'
+import type { TrainingSource } from '../evaluate/index.js'
+import type { DeviceHandle, EvaluationProgress, EvaluationResult, EvaluationSettings } from '../experiment/types.js'
 import { asUsageError } from './exit-codes.js'
 import { listenForInterrupt } from './interrupt.js'
 import type { Library } from './library.js'
@@ -12,7 +13,7 @@ export interface EvaluationJob {
   readonly library: Library
   readonly output: Output
   readonly device: DeviceHandle
-  readonly set: SyntheticSet
+  readonly source: TrainingSource
   readonly test: Dataset
   readonly settings: EvaluationSettings
   /** What is trained on, in front of the progress line. */
@@ -21,45 +22,63 @@ export interface EvaluationJob {
   readonly onResult?: (result: EvaluationResult) => void | Promise<void>
 }
 
-export async function runEvaluation({
+export function runEvaluation({
   library,
   output,
   device,
-  set,
+  source,
   test,
   settings,
   label,
   onResult,
 }: EvaluationJob): Promise<EvaluationResult[]> {
+  return withProgress(output, label, ({ signal, onProgress, endLine }) =>
+    library.evaluate(source, {
+      ...settings,
+      test,
+      device,
+      signal,
+      onProgress,
+      async onResult(result) {
+        endLine()
+        await onResult?.(result)
+      },
+    }),
+  )
+}
+
+export interface ProgressHooks {
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: EvaluationProgress) => void
+  /** Ends the progress line, before something else is printed. */
+  readonly endLine: () => void
+}
+
+/** Runs `action` with a progress line; a signal of the system aborts it and ends the command as interrupted. */
+export async function withProgress<T>(output: Output, label: string, action: (hooks: ProgressHooks) => Promise<T>): Promise<T> {
   const abort = new AbortController()
   const interrupt = listenForInterrupt(() => {
     output.notice('\nstopping the evaluation (ctrl-c again: leave at once)')
     abort.abort()
   })
   let progress: { readonly network: string; readonly bar: Progress } | undefined
+  const endLine = () => {
+    progress?.bar.finish()
+    progress = undefined
+  }
+  const onProgress = ({ network, epoch, epochs, loss }: EvaluationProgress) => {
+    if (progress?.network !== network) {
+      endLine()
+      progress = { network, bar: new Progress({ label: `train ${network} on ${label}, epoch`, total: epochs, stream: output.stderr }) }
+    }
+    progress?.bar.update(epoch, loss === undefined ? [] : [`loss ${loss.toPrecision(3)}`])
+  }
   try {
-    return await library.evaluate(set, {
-      ...settings,
-      test,
-      device,
-      signal: abort.signal,
-      onProgress({ network, epoch, epochs, loss }) {
-        if (progress?.network !== network) {
-          progress?.bar.finish()
-          progress = { network, bar: new Progress({ label: `train ${network} on ${label}, epoch`, total: epochs, stream: output.stderr }) }
-        }
-        progress.bar.update(epoch, loss === undefined ? [] : [`loss ${loss.toPrecision(3)}`])
-      },
-      async onResult(result) {
-        progress?.bar.finish()
-        progress = undefined
-        await onResult?.(result)
-      },
-    })
+    return await action({ signal: abort.signal, onProgress, endLine })
   } catch (error) {
     throw abort.signal.aborted ? new AbortError('interrupted') : asUsageError(error)
   } finally {
-    progress?.bar.finish()
+    endLine()
     interrupt.remove()
   }
 }

@@ -3,7 +3,7 @@ import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
-import { argmax, broadcast, cast, equal, imageGather, mul, reshape, sum } from '../engine/index.js'
+import { argmax, broadcast, cast, equal, imageGather, reshape } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { Network } from '../nn/module.js'
@@ -17,27 +17,43 @@ export interface Normalization {
   readonly std: readonly number[]
 }
 
+/** Accuracies in per cent. */
+export interface TestAccuracy {
+  readonly accuracy: number
+  /** By class index; null for a class without test images. */
+  readonly perClass: readonly (number | null)[]
+}
+
+/** Accuracies from 1 (right) or 0 per test image. */
+export function accuracyOf({ labels, classes }: Pick<Dataset, 'labels' | 'classes'>, hits: Uint8Array): TestAccuracy {
+  const right = new Array<number>(classes.length).fill(0)
+  const total = new Array<number>(classes.length).fill(0)
+  for (const [row, hit] of hits.entries()) {
+    right[labels[row]] += hit
+    total[labels[row]]++
+  }
+  const all = right.reduce((a, b) => a + b, 0)
+  return { accuracy: (100 * all) / hits.length, perClass: right.map((count, c) => (total[c] > 0 ? (100 * count) / total[c] : null)) }
+}
+
 /** Holds the test images on the device; `measure` may be called for any networks of the same kind and group count. */
 export class AccuracyMeter {
   readonly #arrays: Record<string, DeviceArray>
   readonly #program: BoundProgram
-  readonly #groups: number
   readonly #batches: number
-  readonly #rows: number
+  readonly #test: Dataset
 
   /** Pixels are normalised as the training images were: with the statistics of the set that the networks were trained on. */
   constructor(device: Device, network: Network, test: Dataset, groups: number, normalization: Normalization) {
     const [rows] = test.shape
+    this.#test = test
     const batch = Math.max(1, Math.min(rows, Math.floor(rowsPerPass / groups)))
-    this.#groups = groups
-    this.#rows = rows
     this.#batches = Math.ceil(rows / batch)
     const padded = this.#batches * batch
     const { scale, shift } = scaleShift(normalization)
     const batches = [this.#batches, batch]
     const index = Int32Array.from({ length: padded }, (_, i) => Math.min(i, rows - 1))
     const labels = index.map((row) => test.labels[row])
-    const valid = Float32Array.from({ length: padded }, (_, i) => (i < rows ? 1 : 0))
     const { program, arrays } = allOrNothing((own) => ({
       program: own(forwardProgram(device, network, test, groups, batch, this.#batches)),
       arrays: {
@@ -46,16 +62,15 @@ export class AccuracyMeter {
         shift: own(device.array('f32', [shift.length], shift)),
         index: own(device.array('i32', batches, index)),
         labels: own(device.array('i32', batches, labels)),
-        valid: own(device.array('f32', batches, valid)),
-        correct: own(device.array('f32', [this.#batches, groups])),
+        hits: own(device.array('f32', [this.#batches, groups, batch])),
       },
     }))
     this.#program = program
     this.#arrays = arrays
   }
 
-  /** Accuracy of each network in per cent. */
-  async measure(networks: NetworkArrays, signal?: AbortSignal): Promise<number[]> {
+  /** Accuracies of each network, in order. */
+  async measure(networks: NetworkArrays, signal?: AbortSignal): Promise<TestAccuracy[]> {
     // Replays are split so that other work of the device's queue never waits for the whole pass.
     const passes = 8
     for (let first = 0; first < this.#batches; first += passes) {
@@ -64,11 +79,15 @@ export class AccuracyMeter {
         { n: Math.min(passes, this.#batches - first), startStep: first, ...(signal && { signal }) },
       )
     }
-    const correct = (await this.#arrays.correct.read()) as Float32Array
-    return Array.from({ length: this.#groups }, (_, g) => {
-      let hits = 0
-      for (let b = 0; b < this.#batches; b++) hits += correct[b * this.#groups + g]
-      return (100 * hits) / this.#rows
+    const hits = (await this.#arrays.hits.read()) as Float32Array
+    const [, groups, batch] = this.#arrays.hits.shape
+    const [rows] = this.#test.shape
+    return Array.from({ length: groups }, (_, g) => {
+      const hit = (row: number) => hits[(Math.floor(row / batch) * groups + g) * batch + (row % batch)] === 1
+      return accuracyOf(
+        this.#test,
+        Uint8Array.from({ length: rows }, (_, row) => (hit(row) ? 1 : 0)),
+      )
     })
   }
 
@@ -89,9 +108,8 @@ function forwardProgram(device: Device, network: Network, test: Dataset, groups:
       shift: { shape: [image[2]] },
       index: { shape: [batch], dtype: 'i32', slots },
       labels: { shape: [batch], dtype: 'i32', slots },
-      valid: { shape: [batch], slots },
     },
-    outputs: { correct: { slots } },
+    outputs: { hits: { slots } },
     build(v) {
       const x = reshape(imageGather(v.data, v.index, v.scale, v.shift), [1, batch, ...image])
       const { parameters, state } = networkValues(network, v)
@@ -99,8 +117,7 @@ function forwardProgram(device: Device, network: Network, test: Dataset, groups:
       // Running statistics, not the batch's: an image's prediction must not depend on its neighbours.
       const { logits } = network.apply(parameters, shared, { mode: 'eval', state })
       const predicted = cast(argmax(logits), 'f32')
-      const hits = equal(predicted, cast(v.labels, 'f32'))
-      return { correct: sum(mul(hits, v.valid), { axes: [1] }) }
+      return { hits: equal(predicted, cast(v.labels, 'f32')) }
     },
   })
 }

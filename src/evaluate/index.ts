@@ -1,3 +1,4 @@
 /** @file Evaluation of synthetic sets. */
-export { evaluate } from './evaluate.js'
+export { evaluate, type TrainingSource } from './evaluate.js'
+export { type HerdingOptions, herdingSet } from './herding-set.js'
 export { randomRealSet } from './random-real.js'

@@ -1,8 +1,9 @@
-/** @file Trains G networks at once on one synthetic set: their weights carry the group axis, each sees its own batches and augmentation. */
+/** @file Trains G networks at once, on one set or one each: their weights carry the group axis, each sees its own batches and augmentation. */
 import { type AugmentPolicy, drawBatch, thetaSize } from '../augment/dsa.js'
+import { scaleShift } from '../data/normalize.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram, type NamedInput, type NamedOutput } from '../engine/bound-program.js'
-import { augment, gather, grad, greater, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
+import { augment, gather, grad, greater, imageGather, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
@@ -16,15 +17,18 @@ import { epochOrder, protocol } from './schedule.js'
 const chunkSlots = 32
 
 export interface TrainingSet {
-  /** Normalised NHWC pixels. */
-  readonly images: Float32Array
+  /** NHWC pixels: normalised float32, or bytes that the device normalises row by row with `mean` and `std`. */
+  readonly images: Float32Array | Uint8Array
   readonly shape: readonly [number, number, number, number]
   readonly labels: Int32Array
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
 }
 
 export interface TrainerOptions {
   readonly network: Network
-  readonly set: TrainingSet
+  /** One set for all networks, or one each, of one shape and dtype. */
+  readonly sets: readonly TrainingSet[]
   /** Networks trained together. */
   readonly groups: number
   readonly augment: AugmentPolicy
@@ -72,7 +76,8 @@ export class Trainer {
   #steps = 0
 
   constructor(device: Device, options: TrainerOptions) {
-    const { network, set, groups } = options
+    const { network, sets, groups } = options
+    const [set] = sets
     this.#options = options
     this.#batch = Math.min(protocol.batch, set.shape[0])
     const rows = groups * this.#batch
@@ -85,7 +90,8 @@ export class Trainer {
         networks: { parameters: zeros(network.parameters), state: zeros(network.state) },
         arrays: {
           ...withKeys(zeros(network.parameters), velocityKey),
-          images: own(device.array('f32', set.shape, set.images)),
+          images: own(device.array(dtypeOf(set), stackedShape(sets), stacked(sets))),
+          ...(dtypeOf(set) === 'u8' ? ownScaleShift(set, (data) => own(device.array('f32', [data.length], data))) : {}),
           lr: own(device.array('f32', [], Float32Array.of(protocol.lr))),
           index: own(device.array('i32', [chunkSlots, rows])),
           labels: own(device.array('i32', places)),
@@ -98,6 +104,10 @@ export class Trainer {
     this.#step = made.step
     this.networks = made.networks
     this.#arrays = { ...programArrays(made.networks), ...made.arrays }
+  }
+
+  get stepsPerEpoch(): number {
+    return Math.ceil(this.#options.sets[0].shape[0] / this.#batch)
   }
 
   /** Draws fresh parameters, resets the running statistics and clears the momentum. */
@@ -118,9 +128,9 @@ export class Trainer {
 
   /** Trains epochs [first, first + epochs) and returns the last step's losses, one per network. An abort ends it between two steps. */
   async train(first: number, epochs: number, signal?: AbortSignal): Promise<Float32Array> {
-    const { groups, set, augment: policy, key, firstNetwork } = this.#options
-    const [rows, height, width] = set.shape
-    const perEpoch = Math.ceil(rows / this.#batch)
+    const { groups, sets, augment: policy, key, firstNetwork } = this.#options
+    const [rows, height, width] = sets[0].shape
+    const perEpoch = this.stepsPerEpoch
     let losses = new Float32Array(groups)
     let orders: Int32Array[] = []
     const turn = new Turn()
@@ -164,9 +174,13 @@ export class Trainer {
 
   /** Writes one network's batch into its slot; places beyond a short batch keep weight 0. */
   #fill(chunk: Chunk, slot: number, group: number, batch: Int32Array, theta: Float32Array | undefined): void {
-    const at = (slot * this.#options.groups + group) * this.#batch
-    chunk.index.set(batch, at)
-    for (const [i, row] of batch.entries()) chunk.labels[at + i] = this.#options.set.labels[row]
+    const { sets, groups } = this.#options
+    const at = (slot * groups + group) * this.#batch
+    const own = group % sets.length
+    for (const [i, row] of batch.entries()) {
+      chunk.index[at + i] = own * sets[own].shape[0] + row
+      chunk.labels[at + i] = sets[own].labels[row]
+    }
     chunk.weights.fill(1 / batch.length, at, at + batch.length)
     if (theta) chunk.theta?.set(theta, at * thetaSize)
   }
@@ -177,10 +191,30 @@ export class Trainer {
   }
 }
 
+const dtypeOf = ({ images }: TrainingSet): 'u8' | 'f32' => (images instanceof Uint8Array ? 'u8' : 'f32')
+
+const stackedShape = (sets: readonly TrainingSet[]): readonly number[] => [sets.length * sets[0].shape[0], ...sets[0].shape.slice(1)]
+
+/** The sets' rows one after the other. */
+function stacked(sets: readonly TrainingSet[]): TrainingSet['images'] {
+  const [{ images: first }] = sets
+  if (sets.length === 1) return first
+  const all = first instanceof Uint8Array ? new Uint8Array(sets.length * first.length) : new Float32Array(sets.length * first.length)
+  for (const [i, { images }] of sets.entries()) all.set(images, i * first.length)
+  return all
+}
+
+function ownScaleShift(set: TrainingSet, own: (data: Float32Array) => DeviceArray): Record<string, DeviceArray> {
+  const { scale, shift } = scaleShift(set)
+  return { scale: own(scale), shift: own(shift) }
+}
+
 /** One SGD step of G networks. The cross-entropy of each network is a mean over its true rows: weights hold 1/count or 0. */
-function trainingStep(device: Device, { network, set, groups, augment: policy }: TrainerOptions, batch: number): BoundProgram {
+function trainingStep(device: Device, { network, sets, groups, augment: policy }: TrainerOptions, batch: number): BoundProgram {
   const slots = { count: chunkSlots }
+  const [set] = sets
   const [, ...image] = set.shape
+  const dtype = dtypeOf(set)
   const names = network.parameters.map(({ name }) => name)
   const carried: Record<string, NamedInput> = {
     ...networkInputs(network, groups),
@@ -191,7 +225,8 @@ function trainingStep(device: Device, { network, set, groups, augment: policy }:
   return bindProgram(device, {
     inputs: {
       ...carried,
-      images: { shape: set.shape },
+      images: { shape: stackedShape(sets), dtype },
+      ...(dtype === 'u8' ? { scale: { shape: [image[2]] }, shift: { shape: [image[2]] } } : {}),
       lr: { shape: [] },
       index: { shape: [groups * batch], dtype: 'i32', slots },
       labels: { shape: [groups, batch], dtype: 'i32', slots },
@@ -200,7 +235,7 @@ function trainingStep(device: Device, { network, set, groups, augment: policy }:
     },
     outputs: { ...donated, loss: { slots } },
     build(v) {
-      const drawn = gather(v.images, v.index)
+      const drawn = dtype === 'u8' ? imageGather(v.images, v.index, v.scale, v.shift) : gather(v.images, v.index)
       const x = reshape(augmented ? augment(drawn, v.theta) : drawn, [groups, batch, ...image])
       const { parameters, state } = networkValues(network, v)
       // Rows of weight 0 are padding: batch statistics leave them out too.

@@ -148,4 +148,8 @@ export interface EvaluationResult {
   readonly std: number
   readonly n: number
   readonly values: readonly number[]
+  /** 95 % confidence interval of the mean (Student's t over the n networks); null for a single network. */
+  readonly interval: readonly [number, number] | null
+  /** Mean accuracy of the test images of each class; null for a class without any. */
+  readonly perClass: readonly (number | null)[]
 }

@@ -1,7 +1,7 @@
 /** @file Evaluation through its public function: what is checked before anything trains, results as they come, and an abort on the way. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Device } from '../../src/engine/runtime/device.js'
-import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
+import { evaluate, herdingSet, randomRealSet } from '../../src/evaluate/index.js'
 import type { EvaluateOptions, EvaluationResult } from '../../src/experiment/types.js'
 import { stripes } from '../method/contract.js'
 
@@ -60,4 +60,45 @@ it('ends between two steps, not after the epochs of a report', async () => {
   await expect(run).rejects.toMatchObject({ name: 'AbortError' })
   expect(reports).toBe(0)
   expect(device.memory()).toMatchObject({ arrayBytes: 0, constantBytes: 0, workspaceBytes: 0 })
+})
+
+it('redraws images per network, all of one shape', async () => {
+  const asked: number[] = []
+  const source = (network: number) => {
+    asked.push(network)
+    return randomRealSet(dataset, 40, 0, network)
+  }
+  const [result] = await evaluate(source, { networks: ['mlp'], repeats: 3, epochs: 1, test: dataset, device })
+  expect(result.n).toBe(3)
+  expect([...new Set(asked)].sort()).toEqual([0, 1, 2])
+  const other = (network: number) => randomRealSet(dataset, 1 + network, 0)
+  await expect(evaluate(other, { networks: ['mlp'], repeats: 2, epochs: 1, test: dataset, device })).rejects.toMatchObject({
+    code: 'invalid_data',
+  })
+})
+
+it('reports classes and the interval of the mean', async () => {
+  const [result] = await start({ networks: ['convnet'], epochs: 30 })
+  const classes = result.perClass as number[]
+  expect(classes).toHaveLength(3)
+  expect(classes.reduce((a, b) => a + b) / 3).toBeCloseTo(result.mean, 9)
+  const [low, high] = result.interval as [number, number]
+  expect((low + high) / 2).toBeCloseTo(result.mean, 9)
+  // Two networks: half the width is t(0.975, 1) |a - b| / 2.
+  expect(high - low).toBeCloseTo(12.7062 * Math.abs(result.values[0] - result.values[1]), 3)
+})
+
+it('chooses real images of each class by herding, the same at any number of threads', async () => {
+  const sets = []
+  for (const threads of [1, 3]) {
+    const own = await Device.open({ threads })
+    sets.push(await herdingSet(dataset, 3, { device: own, epochs: 1, seed: 1 }))
+    expect(own.memory()).toMatchObject({ arrayBytes: 0, constantBytes: 0, workspaceBytes: 0 })
+    await own.close()
+  }
+  const [set, again] = sets
+  expect([...set.labels]).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2])
+  expect(new Set(set.sourceIds).size).toBe(9)
+  expect(again.sourceIds).toEqual(set.sourceIds)
+  expect(set.images).not.toEqual(randomRealSet(dataset, 3, 1).images)
 })

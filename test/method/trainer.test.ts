@@ -1,9 +1,11 @@
 /** @file What a network draws depends on its number, not on the networks trained beside it. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { normalizeImages } from '../../src/data/normalize.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { keyOf } from '../../src/engine/tensor/key.js'
+import { uniform } from '../../src/engine/tensor/philox.js'
 import { epochOrder, networksTogether } from '../../src/evaluate/schedule.js'
-import { Trainer } from '../../src/evaluate/trainer.js'
+import { Trainer, type TrainingSet } from '../../src/evaluate/trainer.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
 
 let device: Device
@@ -13,10 +15,16 @@ beforeAll(async () => {
 afterAll(() => device.close())
 
 const network = convNet({ input: [8, 8, 2], classes: 3, width: 8, depth: 1 })
-const set = { images: new Float32Array(6 * 128), shape: [6, 8, 8, 2] as const, labels: Int32Array.of(0, 0, 1, 1, 2, 2) }
+const set = {
+  images: new Float32Array(6 * 128),
+  shape: [6, 8, 8, 2] as const,
+  labels: Int32Array.of(0, 0, 1, 1, 2, 2),
+  mean: [0, 0],
+  std: [1, 1],
+}
 
 async function parametersOf(firstNetwork: number, groups: number): Promise<number[][]> {
-  const trainer = new Trainer(device, { network, set, groups, augment: { operations: [] }, key: keyOf(5), firstNetwork })
+  const trainer = new Trainer(device, { network, sets: [set], groups, augment: { operations: [] }, key: keyOf(5), firstNetwork })
   await trainer.initialize(device)
   const all = await Promise.all(network.parameters.map(({ name }) => trainer.networks.parameters[name].read()))
   trainer.dispose()
@@ -30,6 +38,25 @@ it('draws the same parameters in any grouping', async () => {
   expect(new Set(together.map(String)).size).toBe(5)
   expect([...(await parametersOf(0, 2)), ...(await parametersOf(2, 2)), ...(await parametersOf(4, 1))]).toEqual(together)
   expect([...(await parametersOf(0, 3)), ...(await parametersOf(3, 2))]).toEqual(together)
+})
+
+it('trains each network on its own images, of bytes or floats', async () => {
+  const rows = [4, 9].map((seed) => Uint8Array.from(uniform(keyOf(seed), 0, 1, 6 * 128), (u) => Math.floor(256 * u)))
+  const statistics = { mean: [0.4, 0.5], std: [0.2, 0.3] }
+  const [a, b] = rows.map((images) => ({ ...set, ...statistics, images }))
+  const lossesOf = async (sets: readonly TrainingSet[], firstNetwork: number, groups: number) => {
+    const trainer = new Trainer(device, { network, sets, groups, augment: { operations: [] }, key: keyOf(5), firstNetwork })
+    await trainer.initialize(device)
+    const losses = await trainer.train(0, 8)
+    trainer.dispose()
+    return losses
+  }
+  const [first, second] = await lossesOf([a, b], 0, 2)
+  expect(first).toBeCloseTo((await lossesOf([a], 0, 1))[0], 5)
+  expect(second).toBeCloseTo((await lossesOf([b], 1, 1))[0], 5)
+  expect(Math.abs(second - (await lossesOf([a], 0, 2))[1])).toBeGreaterThan(1e-3)
+  const floats = [a, b].map((own) => ({ ...own, images: normalizeImages(own.images, statistics) }))
+  expect((await lossesOf(floats, 0, 2))[1]).toBeCloseTo(second, 5)
 })
 
 it('orders every epoch of every network anew, without loss', () => {

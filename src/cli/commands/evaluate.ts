@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { exists } from '../../data/file-bytes.js'
 import { AludelError, expected } from '../../errors.js'
+import type { TrainingSource } from '../../evaluate/index.js'
 import { readRunRecord, reopenRunDir, runFile } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { EvaluationResult, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
-import type { Library } from '../library.js'
 import { given, nameList, wholeNumber } from '../options.js'
-import { formatAccuracy, runEvaluation } from '../run-evaluation.js'
+import { formatAccuracy, runEvaluation, withProgress } from '../run-evaluation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
 interface Options extends DeviceOptions {
@@ -20,7 +20,8 @@ interface Options extends DeviceOptions {
   readonly epochs?: number
   readonly augment?: string
   readonly seed: number
-  readonly baseline: boolean
+  readonly baseline: string[] | false
+  readonly herdingEpochs: number
 }
 
 export function addEvaluate(program: Command, context: CliContext): void {
@@ -33,7 +34,9 @@ export function addEvaluate(program: Command, context: CliContext): void {
     .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)
     .option('--epochs <n>', "training epochs (default: the protocol's 1000)", wholeNumber(1))
     .option('--augment <policy>', 'augmentation while training (default: dsa)')
-    .option('--no-baseline', 'leave out random real images of the same number per class under the same protocol')
+    .option('--baseline <names>', 'real images trained on beside it: random, herding', nameList, [...baselineNames])
+    .option('--no-baseline', 'train on the distilled images only')
+    .option('--herding-epochs <n>', 'epochs that the network behind herding is trained for', wholeNumber(1), 2)
     .addOption(seedOption())
   addDeviceOptions(command).action((run: string, options: Options) => evaluateCommand(run, options, command, context))
 }
@@ -41,7 +44,8 @@ export function addEvaluate(program: Command, context: CliContext): void {
 async function evaluateCommand(run: string, options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { networks, repeats, epochs, augment, seed, threads, device: kind, baseline } = options
+  const { networks, repeats, epochs, augment, seed, threads, device: kind, herdingEpochs } = options
+  const baselines = (options.baseline || []).map(baselineOf)
   const set = await loadSyntheticSet(run)
   const isRun = await exists(join(run, runFile))
   const data = options.data ?? (isRun ? (await readRunRecord(run)).data.specification : undefined)
@@ -53,21 +57,34 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
     const settings = { networks, repeats, seed, ...given({ epochs, augment }) } as const
-    const measure = async (entry: SyntheticSet, label: string) => {
+    const measure = async (source: TrainingSource, label: string) => {
       // Told and kept network by network: what an interrupt ends later is not lost.
       const onResult = async (result: EvaluationResult) => {
         output.line(`${result.network} on ${label}: ${formatAccuracy(result)} (n=${result.n} networks)`)
         if (isRun) await record(run, label, epochs ?? null, result)
       }
-      const results = await runEvaluation({ library, output, device, set: entry, test, settings, label, onResult })
-      return results.map(({ network, ...accuracy }) => [network, accuracy] as const)
+      const results = await runEvaluation({ library, output, device, source, test, settings, label, onResult })
+      return Object.fromEntries(results.map(({ network, ...accuracy }) => [network, accuracy]))
     }
     const distilled = await measure(set, 'distilled')
-    const random = baseline ? await measure(await randomReal(set, data, seed, library), 'random real images') : undefined
+    const others: [string, Awaited<ReturnType<typeof measure>>][] = []
+    if (baselines.length > 0) {
+      const train = await library.openDataset(data, 'train')
+      const ipc = largestClass(set)
+      for (const name of baselines) {
+        const source =
+          name === 'random'
+            ? await library.randomBaseline(train, ipc, seed)
+            : await withProgress(output, 'all real images', ({ signal, onProgress }) =>
+                library.herdingBaseline(train, ipc, { device, epochs: herdingEpochs, seed, signal, onProgress }),
+              )
+        others.push([name, await measure(source, baselineLabels[name])])
+      }
+    }
     output.value({
-      accuracy: distilled[0][1],
-      networks: Object.fromEntries(distilled),
-      ...(random && { random: Object.fromEntries(random) }),
+      accuracy: distilled[networks[0]],
+      networks: distilled,
+      baselines: Object.fromEntries(others),
       run,
       data,
       epochs: epochs ?? null,
@@ -78,11 +95,22 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   }
 }
 
-/** The baseline: as many random real training images per class as the set has, the most of any class where they differ. */
-async function randomReal(set: SyntheticSet, data: string, seed: number, library: Library): Promise<SyntheticSet> {
-  const counts = new Int32Array(set.classes.length)
-  for (const label of set.labels) counts[label]++
-  return library.randomRealSet(await library.openDataset(data, 'train'), Math.max(...counts), seed)
+type Baseline = keyof typeof baselineLabels
+
+const baselineLabels = { random: 'random real images', herding: 'herded real images' } as const
+const baselineNames = Object.keys(baselineLabels) as Baseline[]
+
+function baselineOf(name: string): Baseline {
+  const known = baselineNames.find((baseline) => baseline === name)
+  if (known === undefined) throw expected('invalid_option', '--baseline', `some of ${baselineNames.join(', ')}`, name)
+  return known
+}
+
+/** Images per class of a set: the most of any class where they differ. */
+function largestClass({ classes, labels }: SyntheticSet): number {
+  const counts = new Int32Array(classes.length)
+  for (const label of labels) counts[label]++
+  return Math.max(...counts)
 }
 
 /** Adds the accuracies of one network to the run and its report. */

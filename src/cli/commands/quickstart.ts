@@ -1,7 +1,8 @@
 /** @file `aludel quickstart`: the whole way on bundled data in a few minutes, from images to distilled images to accuracies to a report. */
 import type { Command } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
-import type { DeviceHandle, EvaluationResult, SyntheticSet } from '../../experiment/types.js'
+import type { TrainingSource } from '../../evaluate/index.js'
+import type { DeviceHandle, EvaluationResult } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { exitCode } from '../exit-codes.js'
@@ -76,14 +77,14 @@ async function compare(
 ): Promise<void> {
   const { library } = context
   const test = await library.openDataset(specification, 'test')
-  const entries: [string, SyntheticSet][] = [
+  const entries: [string, TrainingSource][] = [
     ['distilled', set],
-    ['random real images', await library.randomRealSet(train, ipc, seed)],
+    ['random real images', await library.randomBaseline(train, ipc, seed)],
   ]
   const results: EvaluationResult[] = []
-  for (const [label, entry] of entries) {
+  for (const [label, source] of entries) {
     const settings = { networks: [network], repeats, epochs, seed }
-    const evaluation = await runEvaluation({ library, output, device, set: entry, test, settings, label })
+    const evaluation = await runEvaluation({ library, output, device, source, test, settings, label })
     results.push(evaluation[0])
     const evaluated = { label, epochs, results: evaluation }
     await runDir.append({ type: 'evaluation', ...evaluated })

@@ -132,7 +132,10 @@ describe('evaluate', () => {
     expect(JSON.parse(stdout)).toMatchObject({
       accuracy,
       networks: { convnet: accuracy, 'convnet-bn': accuracy },
-      random: { convnet: { mean: 41.25, n: 2 }, 'convnet-bn': { mean: 41.25, n: 2 } },
+      baselines: {
+        random: { convnet: { mean: 41.25, n: 2 }, 'convnet-bn': { mean: 41.25, n: 2 } },
+        herding: { convnet: { mean: 55.5, n: 2 }, 'convnet-bn': { mean: 55.5, n: 2 } },
+      },
       data: 'tiny',
       epochs: 30,
     })
@@ -143,7 +146,10 @@ describe('evaluate', () => {
       { label: 'distilled', epochs: 30, results: [{ network: 'convnet-bn' }] },
       { label: 'random real images', epochs: 30, results: [{ network: 'convnet' }] },
       { label: 'random real images', epochs: 30, results: [{ network: 'convnet-bn' }] },
+      { label: 'herded real images', epochs: 30, results: [{ network: 'convnet' }] },
+      { label: 'herded real images', epochs: 30, results: [{ network: 'convnet-bn' }] },
     ])
+    expect(calls.herding).toEqual([{ ipc: 1, seed: 0, epochs: 2 }])
     expect((await readEvents(out)).at(-1)?.type).toBe('evaluation')
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('72.3 ± 0.9')
   })
@@ -151,7 +157,8 @@ describe('evaluate', () => {
   it('prints a line a network for people', async () => {
     const { library, out } = await distilled()
     expect((await run(library, 'evaluate', out)).stdout).toBe(
-      'convnet on distilled: 72.3 ± 0.9 % (n=5 networks)\nconvnet on random real images: 41.3 ± 0.9 % (n=5 networks)\n',
+      'convnet on distilled: 72.3 ± 0.9 % (n=5 networks)\nconvnet on random real images: 41.3 ± 0.9 % (n=5 networks)\n' +
+        'convnet on herded real images: 55.5 ± 0.9 % (n=5 networks)\n',
     )
     expect((await run(library, 'evaluate', out, '--no-baseline')).stdout).toBe('convnet on distilled: 72.3 ± 0.9 % (n=5 networks)\n')
   })

@@ -10,6 +10,7 @@ export interface Calls {
   readonly distill: DistillOptions[]
   readonly evaluate: object[]
   readonly opened: string[]
+  readonly herding: object[]
   closed: number
 }
 
@@ -28,7 +29,7 @@ const setOf = (ipc: number, seed: number, method: string): SyntheticSet =>
 
 /** `duringStep` runs after each step: a test may raise a signal there, or throw. */
 export function fakeLibrary(duringStep: (step: number) => void = () => {}): { library: Library; calls: Calls } {
-  const calls: Calls = { distill: [], evaluate: [], opened: [], closed: 0 }
+  const calls: Calls = { distill: [], evaluate: [], opened: [], herding: [], closed: 0 }
   const library: Library = {
     async openDataset(specification, split) {
       calls.opened.push(`${specification} ${split}`)
@@ -47,9 +48,10 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       if (options.method === 'unknown') throw new AludelError('not_found', "method: expected one of dm but received 'unknown'")
       return fakeRun(options, duringStep)
     },
-    async evaluate(set, { networks, repeats = 5, onProgress, onResult, signal, ...rest }) {
+    async evaluate(source, { networks, repeats = 5, onProgress, onResult, signal, ...rest }) {
       calls.evaluate.push({ networks, repeats, ...rest })
-      const mean = set.config.method === 'random-real' ? 41.25 : 72.34
+      const set = typeof source === 'function' ? source(0) : source
+      const mean = set.config.method === 'random-real' ? 41.25 : set.config.method === 'herding' ? 55.5 : 72.34
       const results: EvaluationResult[] = []
       for (const choice of networks) {
         const network = typeof choice === 'string' ? choice : choice.name
@@ -57,12 +59,17 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
         duringStep(0)
         if (signal?.aborted) throw new AbortError(signal.reason)
         onProgress?.({ network, epoch: 2, epochs: 2, loss: 0.5 })
-        results.push({ network, mean, std: 0.9, n: repeats, values: new Array(repeats).fill(mean) })
+        results.push({ network, mean, std: 0.9, n: repeats, values: new Array(repeats).fill(mean), interval: null, perClass: [] })
         await onResult?.(results[results.length - 1])
       }
       return results
     },
-    randomRealSet: async (_, ipc, seed) => setOf(ipc, seed, 'random-real'),
+    randomBaseline: async (_, ipc, seed) => () => setOf(ipc, seed, 'random-real'),
+    async herdingBaseline(_, ipc, { seed = 0, epochs, onProgress }) {
+      calls.herding.push({ ipc, seed, epochs })
+      onProgress?.({ network: 'convnet', epoch: 1, epochs: 2, loss: 1 })
+      return setOf(ipc, seed, 'herding')
+    },
     backends: async () => ({
       cpu: { available: true, isa: 'avx2', isas: ['avx2', 'portable'] },
       cuda: { available: false, reason: 'not built; run setup' },

@@ -1,0 +1,32 @@
+/** @file Real images as a set: what baselines train on. */
+import type { Dataset } from '../data/dataset.js'
+import { normalizeImages } from '../data/normalize.js'
+import { expected } from '../errors.js'
+import { createSyntheticSet } from '../experiment/synthetic-set.js'
+import type { RunConfig, SyntheticSet } from '../experiment/types.js'
+
+/** The given rows of `train`, class-major, as a set that says where it comes from. */
+export function realSet(train: Dataset, rows: Int32Array, config: RunConfig): SyntheticSet {
+  const [, height, width, channels] = train.shape
+  return createSyntheticSet({
+    images: normalizeImages(train.subset(rows).images, train),
+    shape: [rows.length, height, width, channels],
+    labels: Int32Array.from(rows, (row) => train.labels[row]),
+    classes: train.classes,
+    mean: train.mean,
+    std: train.std,
+    flip: train.flip,
+    source: { name: train.name, split: train.split, sha256: train.sha256 },
+    config: { ...config, data: train.name, dataSha256: train.sha256 },
+    sourceIds: rows,
+  })
+}
+
+/** Throws `invalid_option` when a class has fewer than `ipc` images. */
+export function checkClassSizes(train: Dataset, ipc: number): void {
+  for (const [c, name] of train.classes.entries()) {
+    const available = train.classIndices(c).length
+    if (available < ipc)
+      throw expected('invalid_option', `class '${name}'`, `at least ${ipc} images for ipc ${ipc}`, available, 'lower ipc')
+  }
+}

@@ -1,0 +1,38 @@
+/** @file The learning rates of the protocol over a trainer's epochs. */
+import { AbortError, AludelError } from '../errors.js'
+import { dropEpoch, protocol } from './schedule.js'
+import type { Trainer } from './trainer.js'
+
+/** Training steps between two progress reports, or an epoch where that is more. */
+const stepsPerReport = 10
+
+/**
+ * Trains epochs 0..epochs; after epoch floor(epochs/2)+1 the learning rate drops and the optimiser starts afresh. `report` hears of the
+ * epochs completed and the mean loss of the last step. Throws AbortError, or `not_finite` when a loss is no number.
+ */
+export async function trainAll(
+  trainer: Trainer,
+  epochs: number,
+  signal: AbortSignal | undefined,
+  report: (epoch: number, loss: number) => void,
+): Promise<void> {
+  const drop = dropEpoch(epochs)
+  const epochsPerReport = Math.max(1, Math.floor(stepsPerReport / trainer.stepsPerEpoch))
+  for (let epoch = 0; epoch <= epochs; ) {
+    if (signal?.aborted) throw new AbortError(signal.reason)
+    if (epoch === drop) {
+      await trainer.setLearningRate(protocol.lr * protocol.dropFactor)
+      await trainer.resetMomentum()
+    }
+    const until = Math.min(epoch + epochsPerReport, epochs + 1, epoch < drop ? drop : epochs + 1)
+    const losses = await trainer.train(epoch, until - epoch, signal)
+    const bad = losses.findIndex((loss) => !Number.isFinite(loss))
+    if (bad >= 0)
+      throw new AludelError(
+        'not_finite',
+        `the training loss of network ${bad} is ${losses[bad]} by epoch ${until}: the images do not train`,
+      )
+    epoch = until
+    report(epoch, losses.reduce((a, b) => a + b, 0) / losses.length)
+  }
+}
