@@ -4,6 +4,8 @@ import type { Library } from './library.js'
 import { createOutput, type Output, type Stream } from './output.js'
 
 export interface CliContext {
+  /** The command line, for the run's record. */
+  readonly args: readonly string[]
   readonly library: Library
   readonly stdout: Stream
   readonly stderr: Stream

@@ -3,7 +3,7 @@ import type { Dataset, Split } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
-import type { HerdingOptions, TrainingSource } from '../evaluate/index.js'
+import type { HerdingOptions, NearestReal, TrainingSource } from '../evaluate/index.js'
 import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, EvaluationResult, SyntheticSet } from '../experiment/types.js'
 import { given } from './options.js'
 
@@ -23,6 +23,7 @@ export interface Library {
     ipc: number,
     options: Omit<HerdingOptions, 'device'> & { readonly device: DeviceHandle },
   ): Promise<SyntheticSet>
+  nearestReal(images: Uint8Array, real: Dataset, device: DeviceHandle): Promise<NearestReal>
   backends(): Promise<{ readonly cpu: BackendState; readonly cuda: BackendState }>
 }
 
@@ -50,6 +51,10 @@ export const library: Library = {
   async herdingBaseline(train, ipc, options) {
     const { herdingSet } = await import('../evaluate/index.js')
     return herdingSet(train, ipc, options as HerdingOptions)
+  },
+  async nearestReal(images, real, device) {
+    const { nearestReal } = await import('../evaluate/index.js')
+    return nearestReal(images, real, { device: device as Device })
   },
   async backends() {
     const [{ binding }, { Device }] = await Promise.all([import('../engine/runtime/binding.js'), import('../engine/runtime/device.js')])

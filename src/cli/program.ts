@@ -5,6 +5,7 @@ import { addDistill } from './commands/distill.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
 import { addQuickstart } from './commands/quickstart.js'
+import { addReport } from './commands/report.js'
 import type { CliContext } from './context.js'
 import { exitCodeOf } from './exit-codes.js'
 import { packageVersion } from './host.js'
@@ -22,7 +23,7 @@ function buildProgram(context: CliContext): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => context.stdout.write(text), writeErr: (text) => context.stderr.write(text) })
   // sub-commands inherit exitOverride and output when they are added after both are set
-  for (const add of [addDistill, addEvaluate, addDoctor, addQuickstart]) add(program, context)
+  for (const add of [addDistill, addEvaluate, addReport, addDoctor, addQuickstart]) add(program, context)
   return program
 }
 
@@ -38,6 +39,7 @@ export interface Invocation {
 export async function runCli({ args, library, stdout, stderr }: Invocation): Promise<number> {
   let code = 0
   const context: CliContext = {
+    args,
     library,
     stdout,
     stderr,

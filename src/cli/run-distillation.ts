@@ -10,7 +10,9 @@ import { hostDescription, versions } from './host.js'
 import { listenForInterrupt } from './interrupt.js'
 import type { Library } from './library.js'
 import type { Output } from './output.js'
+import { commandLine, startPhase } from './phase.js'
 import { Progress } from './progress.js'
+import { addRealImages } from './real-images.js'
 
 export interface DistillationJob {
   readonly library: Library
@@ -21,6 +23,8 @@ export interface DistillationJob {
   readonly specification: string
   readonly settings: DistillSettings
   readonly dir: string
+  /** The command line, for run.json. */
+  readonly args: readonly string[]
   readonly overwrite?: boolean
 }
 
@@ -59,10 +63,13 @@ export async function runDistillation(job: DistillationJob): Promise<Distillatio
     run.stop()
   })
   try {
+    const endPhase = startPhase('distill')
     const { done, last } = await follow(run, runDir, output)
     const set = await run.result
+    const phases = [...(runDir.record.phases ?? []), endPhase()]
     await set.save(dir)
-    await runDir.update({ status: done.stopped ? 'stopped' : 'done', finished: new Date().toISOString() })
+    await runDir.update({ status: done.stopped ? 'stopped' : 'done', finished: new Date().toISOString(), phases })
+    await addRealImages(dir, { set, train: dataset, device, library })
     return { runDir, set, done, loss: last?.loss ?? null, interrupted: interrupt.requested }
   } catch (error) {
     // The run may still be going when it was the directory that failed (a full disk): end it before the device is closed.
@@ -107,7 +114,7 @@ async function follow(run: DistillRun, runDir: RunDir, output: Output): Promise<
   return { done, last }
 }
 
-function initialRecord({ dataset, specification, settings, device }: DistillationJob): RunRecord {
+function initialRecord({ dataset, specification, settings, device, args }: DistillationJob): RunRecord {
   const { methodOptions = {}, network, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
   const config: RunConfig = { ...general, ...named, ...methodOptions }
@@ -123,5 +130,7 @@ function initialRecord({ dataset, specification, settings, device }: Distillatio
     finished: null,
     error: null,
     evaluations: [],
+    phases: [],
+    commands: [commandLine(args)],
   }
 }

@@ -1,4 +1,5 @@
 /** @file Evaluation of synthetic sets. */
 export { evaluate, type TrainingSource } from './evaluate.js'
 export { type HerdingOptions, herdingSet } from './herding-set.js'
+export { type NearestReal, nearestReal } from './nearest-real.js'
 export { randomRealSet } from './random-real.js'

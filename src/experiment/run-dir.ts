@@ -14,6 +14,13 @@ export const runVersion = 1
 
 export type RunStatus = 'running' | 'done' | 'stopped' | 'failed'
 
+export interface Phase {
+  readonly name: string
+  readonly seconds: number
+  /** Largest resident size of the process up to the phase's end. */
+  readonly peakBytes: number
+}
+
 /** A list of accuracies under a heading such as 'distilled' or 'random real images'. */
 export interface EvaluationRecord {
   readonly label: string
@@ -35,6 +42,10 @@ export interface RunRecord {
   readonly finished: string | null
   readonly error: string | null
   readonly evaluations: readonly EvaluationRecord[]
+  /** What was done, in order, with its time and memory. */
+  readonly phases?: readonly Phase[]
+  /** The command lines that made the run what it is, in order. */
+  readonly commands?: readonly string[]
 }
 
 export type LoggedEvent = RunEvent | ({ readonly type: 'evaluation' } & EvaluationRecord)

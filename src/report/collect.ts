@@ -1,5 +1,6 @@
 /** @file Everything a report shows, read from a run directory. */
 import { AludelError } from '../errors.js'
+import { type RealImages, readRealImages } from '../experiment/real-images.js'
 import { type LoggedEvent, type RunRecord, readEvents, readRunRecord } from '../experiment/run-dir.js'
 import { loadSyntheticSet } from '../experiment/synthetic-set.js'
 import type { DoneEvent, StepEvent, SyntheticSet } from '../experiment/types.js'
@@ -10,6 +11,8 @@ export interface ReportData {
   readonly done: DoneEvent | undefined
   /** Absent while a run has not saved its images yet. */
   readonly set: SyntheticSet | undefined
+  /** Absent when the run was not compared with real images. */
+  readonly real: RealImages | undefined
 }
 
 const isStep = (event: LoggedEvent): event is StepEvent => event.type === 'step' && Number.isFinite(event.loss)
@@ -23,5 +26,6 @@ export async function collectReport(dir: string): Promise<ReportData> {
     if (error instanceof AludelError && error.code === 'not_found') return undefined
     throw error
   })
-  return { record, steps: events.filter(isStep), done: events.find(isDone), set }
+  const real = set && (await readRealImages(dir, set.labels.length, set.images.length / set.labels.length))
+  return { record, steps: events.filter(isStep), done: events.findLast(isDone), set, real }
 }

@@ -11,6 +11,13 @@ export function formatNumber(value: number, digits = 4): string {
   return String(Number(value.toPrecision(digits)))
 }
 
+/** '3.4 GB', '12 MB': decimal units, two significant digits at least. */
+export function formatBytes(bytes: number): string {
+  const [unit, size] = bytes >= 1e9 ? ['GB', 1e9] : bytes >= 1e6 ? ['MB', 1e6] : ['kB', 1e3]
+  const value = bytes / size
+  return `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`
+}
+
 /** '1 h 2 min', '3 min 4 s' or '5.6 s'. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds) || seconds < 0) return '–'

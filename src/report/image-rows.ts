@@ -1,6 +1,7 @@
-/** @file The synthetic images, one row a class, embedded as PNG. */
+/** @file Synthetic images, one class after the other, beside the real images they are nearest to and the first of their class. */
 import { encodePng } from '../data/png.js'
 import { imageGrid, rowsByClass } from '../experiment/image-grid.js'
+import type { RealImages } from '../experiment/real-images.js'
 import { displayPixels } from '../experiment/synthetic-set.js'
 import type { SyntheticSet } from '../experiment/types.js'
 import { escapeHtml } from './html.js'
@@ -8,22 +9,54 @@ import { escapeHtml } from './html.js'
 /** A page with more images than this is slow to open and to scroll. */
 const maxImages = 2000
 
-export function imageRows(set: SyntheticSet): string {
-  const { shape, labels, classes } = set
-  const [, h, w, c] = shape
+type Shape = SyntheticSet['shape']
+
+interface Strip {
+  readonly name: string
+  readonly images: Uint8Array
+  readonly numbers: readonly number[]
+  readonly describe: string
+}
+
+export function imageRows(set: SyntheticSet, real: RealImages | undefined): string {
+  const { shape, labels, classes, sourceIds } = set
+  const [, , , c] = shape
   if (c !== 1 && c !== 3) return `<p>Images with ${c} channels have no picture.</p>`
-  const images = displayPixels(set)
+  const synthetic = displayPixels(set)
   const perClass = Math.max(1, Math.floor(maxImages / classes.length))
-  // shown at about 64 pixels, sent at their own size: the browser enlarges
-  const zoom = Math.max(1, Math.round(64 / h))
+  const samples = real && rowsByClass(real.sampleLabels, classes.length)
   const rows = rowsByClass(labels, classes.length).map((numbers, label) => {
     const shown = numbers.slice(0, perClass)
     if (shown.length === 0) return ''
-    const { width, height, ...raster } = imageGrid({ images, shape, rows: [shown] }, 1)
-    const png = Buffer.from(encodePng({ width, height, ...raster })).toString('base64')
-    const alt = `${shown.length} synthetic ${shown.length === 1 ? 'image' : 'images'} of class ${classes[label]}, ${w} by ${h} pixels each`
-    return `<tr><th scope="row">${escapeHtml(classes[label])}</th><td><img alt="${escapeHtml(alt)}" width="${width * zoom}" height="${height * zoom}" src="data:image/png;base64,${png}"></td></tr>`
+    const kind = (name: string, count: number) => `${count} ${name} ${count === 1 ? 'image' : 'images'} of class ${classes[label]}`
+    const strips: Strip[] = [{ name: 'synthetic', images: synthetic, numbers: shown, describe: kind('synthetic', shown.length) }]
+    if (real && samples) {
+      const describe = `the real images nearest to the synthetic images of class ${classes[label]}`
+      strips.push({ name: 'nearest real', images: real.nearest, numbers: shown, describe })
+      if (samples[label].length > 0)
+        strips.push({ name: 'real', images: real.samples, numbers: samples[label], describe: kind('real', samples[label].length) })
+    }
+    const captions = shown.map((i) => caption(i, sourceIds?.[i], real))
+    return `<section class="class"><h3>${escapeHtml(classes[label])}</h3>${strips.map((strip) => figure(strip, shape, captions)).join('')}</section>`
   })
   const left = labels.length > perClass * classes.length ? `<p>The first ${perClass} images of each class.</p>` : ''
-  return `${left}<div class="scroll"><table class="images"><tbody>${rows.join('\n')}</tbody></table></div>`
+  return `${left}<div class="classes">${rows.join('\n')}</div>`
+}
+
+/** What the enlarged picture says of one synthetic image. */
+function caption(i: number, source: number | undefined, real: RealImages | undefined): string {
+  const start = source === undefined || source < 0 ? '' : `, started from real image ${source}`
+  const nearest = real ? `; nearest real image ${real.rows[i]} at ${real.distances[i].toFixed(3)}` : ''
+  return `synthetic image ${i}${start}${nearest}`
+}
+
+function figure({ name, images, numbers, describe }: Strip, shape: Shape, captions: readonly string[]): string {
+  const [, h, w] = shape
+  // shown at about 64 pixels, sent at their own size: the browser enlarges
+  const zoom = Math.max(1, Math.round(64 / h))
+  const { width, height, ...raster } = imageGrid({ images, shape, rows: [numbers] }, 1)
+  const png = Buffer.from(encodePng({ width, height, ...raster })).toString('base64')
+  const alt = `${describe}, ${w} by ${h} pixels each`
+  const said = name === 'real' ? '' : ` data-captions="${escapeHtml(JSON.stringify(captions))}"`
+  return `<figure><figcaption>${name}</figcaption><button type="button" class="zoom" data-image-width="${w}"${said}><img alt="${escapeHtml(alt)}" width="${width * zoom}" height="${height * zoom}" src="data:image/png;base64,${png}"></button></figure>`
 }

@@ -2,13 +2,21 @@
 import { join } from 'node:path'
 import { writeAtomic } from '../experiment/atomic-file.js'
 import { collectReport } from './collect.js'
+import { comparisonPage } from './comparison.js'
 import { reportPage } from './page.js'
 
 export const reportFile = 'report.html'
 
-/** Writes `report.html` into the run directory and returns its path. */
-export async function writeReport(dir: string): Promise<string> {
-  const path = join(dir, reportFile)
+/** Writes the page of the run in `dir` to `path` (default: report.html in it) and returns the path. */
+export async function writeReport(dir: string, path: string = join(dir, reportFile)): Promise<string> {
   await writeAtomic(path, reportPage(await collectReport(dir)))
+  return path
+}
+
+/** Writes one page that compares the runs in `dirs` and returns its path. */
+export async function writeComparison(dirs: readonly string[], path: string): Promise<string> {
+  const runs = []
+  for (const dir of dirs) runs.push({ dir, ...(await collectReport(dir)) })
+  await writeAtomic(path, comparisonPage(runs))
   return path
 }

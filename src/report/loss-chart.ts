@@ -39,14 +39,23 @@ function logTicks(low: number, high: number): number[] {
   return powers.length >= 2 ? powers : [low, high]
 }
 
+/** A loss that falls over orders of magnitude shows nothing on a linear scale. */
+export const isLogarithmic = (low: number, high: number): boolean => low > 0 && high / low > 30
+
+/** What the page's script draws: the thinned curve. */
+export function lossData(steps: readonly Point[]): { steps: number[]; losses: number[]; logarithmic: boolean } {
+  const points = thin(steps, 4 * maxPoints)
+  const losses = points.map(({ loss }) => loss)
+  return { steps: points.map(({ step }) => step), losses, logarithmic: isLogarithmic(Math.min(...losses), Math.max(...losses)) }
+}
+
 /** The chart, or a sentence when there is nothing to draw. */
 export function lossChart(steps: readonly Point[]): string {
   if (steps.length < 2) return '<p>No loss curve: fewer than two steps were recorded.</p>'
   const points = thin(steps)
   const losses = points.map(({ loss }) => loss)
   const [low, high] = [Math.min(...losses), Math.max(...losses)]
-  // a loss that falls over orders of magnitude shows nothing on a linear scale
-  const logarithmic = low > 0 && high / low > 30
+  const logarithmic = isLogarithmic(low, high)
   const scale = logarithmic ? Math.log10 : (value: number) => value
   const [firstStep, lastStep] = [points[0].step, points[points.length - 1].step]
   const x = (step: number) => margin.left + ((step - firstStep) / (lastStep - firstStep || 1)) * (width - margin.left - margin.right)

@@ -1,9 +1,13 @@
 /** @file The report page: one HTML document without a single outside resource. */
 import { accuracyTable } from './accuracy-table.js'
+import { classTable } from './class-table.js'
 import type { ReportData } from './collect.js'
 import { definitionTable, escapeHtml, formatDuration, formatNumber } from './html.js'
 import { imageRows } from './image-rows.js'
-import { lossChart } from './loss-chart.js'
+import { lossChart, lossData } from './loss-chart.js'
+import { nearestSummary } from './nearest.js'
+import { phaseTable } from './phase-table.js'
+import { chartStyle, dataElement, pageScript } from './script.js'
 import { style } from './style.js'
 
 const loading = `from safetensors.torch import load_file
@@ -27,7 +31,7 @@ function figures({ record, steps, done, set }: ReportData): string {
 }
 
 export function reportPage(data: ReportData): string {
-  const { record, steps, set } = data
+  const { record, steps, set, real } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} images per class`
   const { specification, name, sha256, images } = record.data
   return `<!doctype html>
@@ -36,7 +40,7 @@ export function reportPage(data: ReportData): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title>
-<style>${style}</style>
+<style>${style}${chartStyle()}</style>
 </head>
 <body>
 <header>
@@ -47,11 +51,17 @@ ${figures(data)}
 </header>
 <main>
 <section><h2>Accuracy</h2>
-${accuracyTable(record.evaluations)}</section>
+${accuracyTable(record.evaluations)}
+${set ? classTable(record.evaluations, set.classes) : ''}</section>
 <section><h2>Images</h2>
-${set ? imageRows(set) : '<p>No images were saved.</p>'}</section>
+${set ? imageRows(set, real) : '<p>No images were saved.</p>'}</section>
+${real ? `<section><h2>Nearest real images</h2>\n${nearestSummary(real)}</section>` : ''}
 <section><h2>Loss</h2>
-${lossChart(steps)}</section>
+<div id="loss">${lossChart(steps)}</div>
+${steps.length < 2 ? '' : dataElement('loss-data', lossData(steps))}</section>
+<section><h2>Time and memory</h2>
+${phaseTable(record.phases ?? [])}</section>
+${record.commands ? `<section><h2>Do it again</h2>\n<pre><code>${escapeHtml(record.commands.join('\n'))}</code></pre></section>` : ''}
 <section><h2>Settings</h2>
 ${definitionTable('Run', record.config)}
 ${definitionTable('Data', { specification, name, images, sha256 })}
@@ -61,7 +71,9 @@ ${definitionTable('Machine', record.host)}</section>
 <pre><code>${escapeHtml(loading)}</code></pre>
 <p>Images are float32, NCHW, already normalised with the mean and standard deviation in <code>manifest.json</code>.</p></section>
 </main>
+<dialog id="enlarged"><div class="scroll"><img alt="" src="data:,"></div><p></p><form method="dialog"><button>Close</button></form></dialog>
 <footer>Made by aludel ${escapeHtml(record.versions.aludel ?? '')}</footer>
+${pageScript()}
 </body>
 </html>
 `

@@ -20,9 +20,18 @@ th[scope=row] { font-weight: 500 }
 .settings th { width: 14rem; color: var(--soft) }
 .settings + .settings { margin-top: 1.25rem }
 .number { font-variant-numeric: tabular-nums; white-space: nowrap }
-.images { width: auto }
-.images th { white-space: nowrap }
-.images img { display: block; image-rendering: pixelated; max-width: none }
+.classes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1rem }
+.class { background: var(--panel); border-radius: .5rem; padding: .75rem 1rem; min-width: 0 }
+.class h3 { margin: 0 0 .5rem; font-size: 1rem; overflow-wrap: anywhere }
+figure { margin: 0 0 .5rem; overflow-x: auto }
+figcaption { color: var(--soft); font-size: .8rem; position: sticky; left: 0; width: fit-content }
+.zoom { border: 0; padding: 0; background: none; cursor: zoom-in; display: block }
+img { display: block; image-rendering: pixelated; max-width: none }
+dialog { max-width: min(96vw, 70rem); border: 1px solid var(--rule); border-radius: .5rem; background: var(--paper); color: var(--text) }
+dialog::backdrop { background: rgb(0 0 0 / .6) }
+details { margin-top: 1rem }
+summary { cursor: pointer }
+h3, summary { font-weight: 600 }
 .scroll { overflow-x: auto }
 .bar { display: block; width: 10rem; height: .6rem; border-radius: .3rem; background: var(--panel); overflow: hidden }
 .bar span { display: block; height: 100%; background: var(--accent) }

@@ -1,7 +1,7 @@
 /** @file Evaluation through its public function: what is checked before anything trains, results as they come, and an abort on the way. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Device } from '../../src/engine/runtime/device.js'
-import { evaluate, herdingSet, randomRealSet } from '../../src/evaluate/index.js'
+import { evaluate, herdingSet, nearestReal, randomRealSet } from '../../src/evaluate/index.js'
 import type { EvaluateOptions, EvaluationResult } from '../../src/experiment/types.js'
 import { stripes } from '../method/contract.js'
 
@@ -101,4 +101,26 @@ it('chooses real images of each class by herding, the same at any number of thre
   expect(new Set(set.sourceIds).size).toBe(9)
   expect(again.sourceIds).toEqual(set.sourceIds)
   expect(set.images).not.toEqual(randomRealSet(dataset, 3, 1).images)
+})
+
+it('finds the nearest real image of every image, its own where it is a copy', async () => {
+  const rows = [7, 100, 33]
+  const images = dataset.subset(rows).images
+  const exact = await nearestReal(images, dataset, { device })
+  expect([...exact.rows]).toEqual(rows)
+  expect([...exact.distances]).toEqual([0, 0, 0])
+  const noisy = images.map((u, i) => Math.max(0, Math.min(255, u + ((i * 7) % 31) - 15)))
+  const pixels = images.length / 3
+  const distance = (i: number, row: number) =>
+    Math.sqrt(
+      Array.from({ length: pixels }, (_, p) => ((noisy[i * pixels + p] - dataset.images[row * pixels + p]) / 255) ** 2).reduce(
+        (a, b) => a + b,
+      ) / pixels,
+    )
+  const { rows: found, distances } = await nearestReal(noisy, dataset, { device })
+  for (const i of rows.keys()) {
+    const all = Array.from({ length: dataset.shape[0] }, (_, row) => distance(i, row))
+    expect(distances[i]).toBeCloseTo(Math.min(...all), 9)
+    expect(distance(i, found[i])).toBeCloseTo(distances[i], 9)
+  }
 })

@@ -65,7 +65,7 @@ async function distillCommand(options: Options, command: Command, context: CliCo
   const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
-    const job = { library, output, device, dataset, specification: data, settings, dir }
+    const job = { library, output, device, dataset, specification: data, settings, dir, args: context.args }
     const { runDir, done, loss, interrupted } = await runDistillation(job)
     await runDir.close()
     const report = await writeReport(dir)

@@ -4,12 +4,13 @@ import type { Command } from 'commander'
 import { exists } from '../../data/file-bytes.js'
 import { AludelError, expected } from '../../errors.js'
 import type { TrainingSource } from '../../evaluate/index.js'
-import { readRunRecord, reopenRunDir, runFile } from '../../experiment/run-dir.js'
+import { type EvaluationRecord, type Phase, readRunRecord, reopenRunDir, runFile } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { EvaluationResult, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { given, nameList, wholeNumber } from '../options.js'
+import { commandLine, startPhase } from '../phase.js'
 import { formatAccuracy, runEvaluation, withProgress } from '../run-evaluation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
@@ -58,14 +59,22 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   try {
     const settings = { networks, repeats, seed, ...given({ epochs, augment }) } as const
     const measure = async (source: TrainingSource, label: string) => {
+      let endPhase = startPhase('')
       // Told and kept network by network: what an interrupt ends later is not lost.
       const onResult = async (result: EvaluationResult) => {
         output.line(`${result.network} on ${label}: ${formatAccuracy(result)} (n=${result.n} networks)`)
-        if (isRun) await record(run, label, epochs ?? null, result)
+        if (isRun)
+          await record(
+            run,
+            { label, epochs: epochs ?? null, results: [result] },
+            { ...endPhase(), name: `evaluate ${result.network} on ${label}` },
+          )
+        endPhase = startPhase('')
       }
       const results = await runEvaluation({ library, output, device, source, test, settings, label, onResult })
       return Object.fromEntries(results.map(({ network, ...accuracy }) => [network, accuracy]))
     }
+    if (isRun) await recordCommand(run, commandLine(context.args))
     const distilled = await measure(set, 'distilled')
     const others: [string, Awaited<ReturnType<typeof measure>>][] = []
     if (baselines.length > 0) {
@@ -114,14 +123,24 @@ function largestClass({ classes, labels }: SyntheticSet): number {
 }
 
 /** Adds the accuracies of one network to the run and its report. */
-async function record(run: string, label: string, epochs: number | null, result: EvaluationResult): Promise<void> {
+async function record(run: string, entry: EvaluationRecord, phase: Phase): Promise<void> {
   const runDir = await reopenRunDir(run)
   try {
-    const entry = { label, epochs, results: [result] }
     await runDir.append({ type: 'evaluation', ...entry })
-    await runDir.update({ evaluations: [...runDir.record.evaluations, entry] })
+    const { evaluations, phases = [] } = runDir.record
+    await runDir.update({ evaluations: [...evaluations, entry], phases: [...phases, phase] })
   } finally {
     await runDir.close()
   }
   await writeReport(run)
+}
+
+/** Notes the command in the run. */
+async function recordCommand(run: string, command: string): Promise<void> {
+  const runDir = await reopenRunDir(run)
+  try {
+    await runDir.update({ commands: [...(runDir.record.commands ?? []), command] })
+  } finally {
+    await runDir.close()
+  }
 }

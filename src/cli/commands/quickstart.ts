@@ -8,6 +8,7 @@ import { type CliContext, outputOf } from '../context.js'
 import { exitCode } from '../exit-codes.js'
 import { given, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
+import { startPhase } from '../phase.js'
 import { type Distillation, runDistillation } from '../run-distillation.js'
 import { formatAccuracy, runEvaluation } from '../run-evaluation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
@@ -53,6 +54,7 @@ async function quickstartCommand(options: Options, command: Command, context: Cl
       specification,
       settings,
       dir: out,
+      args: context.args,
       overwrite: true,
     })
     try {
@@ -84,11 +86,15 @@ async function compare(
   const results: EvaluationResult[] = []
   for (const [label, source] of entries) {
     const settings = { networks: [network], repeats, epochs, seed }
+    const endPhase = startPhase(`evaluate ${network} on ${label}`)
     const evaluation = await runEvaluation({ library, output, device, source, test, settings, label })
     results.push(evaluation[0])
     const evaluated = { label, epochs, results: evaluation }
     await runDir.append({ type: 'evaluation', ...evaluated })
-    await runDir.update({ evaluations: [...runDir.record.evaluations, evaluated] })
+    await runDir.update({
+      evaluations: [...runDir.record.evaluations, evaluated],
+      phases: [...(runDir.record.phases ?? []), endPhase()],
+    })
   }
   const report = await writeReport(out)
   const [distilled, randomReal] = results

@@ -1,5 +1,5 @@
 /** @file The commands against a fake library: what reaches the library, files, outputs, exit codes, interrupts. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
@@ -7,7 +7,7 @@ import { loadSyntheticSet } from '../../../src/experiment/synthetic-set.js'
 import { freshDir, tinyDataset } from '../data/fixtures.js'
 import { fakeLibrary, run } from './fake-library.js'
 
-const artifact = ['data.safetensors', 'events.jsonl', 'manifest.json', 'preview.png', 'report.html', 'run.json']
+const artifact = ['data.safetensors', 'events.jsonl', 'manifest.json', 'preview.png', 'real.safetensors', 'report.html', 'run.json']
 const listeners = () => process.listenerCount('SIGINT') + process.listenerCount('SIGTERM')
 
 describe('distill', () => {
@@ -207,6 +207,33 @@ describe('evaluate', () => {
     const { code, stderr } = await run(fakeLibrary().library, 'evaluate', 'no-such-run')
     expect(code).toBe(1)
     expect(stderr).toMatch(/^error: no-such-run\/manifest\.json: no readable file \(ENOENT\)/)
+  })
+})
+
+describe('report', () => {
+  it('writes the page of a run with real images beside its own, or a comparison of several', async () => {
+    const { library, calls } = fakeLibrary()
+    const dir = freshDir()
+    const runs = [join(dir, 'a'), join(dir, 'b')]
+    for (const out of runs) await run(library, 'distill', '--data', 'tiny', '--out', out)
+    expect((await readRunRecord(runs[0])).commands).toEqual([`aludel distill --data tiny --out ${runs[0]}`])
+    rmSync(join(runs[0], 'real.safetensors'))
+    const page = join(dir, 'page.html')
+    expect((await run(library, 'report', runs[0], '--out', page)).stdout).toBe(`${page}\n`)
+    expect(readFileSync(page, 'utf8')).toContain('nearest real')
+    const several = join(dir, 'several.html')
+    const { code, stdout } = await run(library, 'report', ...runs, '--json', '--out', several)
+    expect([code, JSON.parse(stdout)]).toEqual([0, { report: several }])
+    expect(calls.closed).toBe(3)
+  })
+
+  it('does without the training data when asked to', async () => {
+    const { library, calls } = fakeLibrary()
+    const out = join(freshDir(), 'run')
+    await run(library, 'distill', '--data', 'tiny', '--out', out)
+    const opened = calls.opened.length
+    expect((await run(library, 'report', out, '--no-real')).code).toBe(0)
+    expect(calls.opened).toHaveLength(opened)
   })
 })
 

@@ -70,6 +70,10 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       onProgress?.({ network: 'convnet', epoch: 1, epochs: 2, loss: 1 })
       return setOf(ipc, seed, 'herding')
     },
+    nearestReal: async (images, real) => {
+      const count = images.length / (real.images.length / real.shape[0])
+      return { rows: new Int32Array(count), distances: new Float64Array(count).fill(0.25) }
+    },
     backends: async () => ({
       cpu: { available: true, isa: 'avx2', isas: ['avx2', 'portable'] },
       cuda: { available: false, reason: 'not built; run setup' },

@@ -1,9 +1,10 @@
 /** @file The report: complete, self-contained, escaped, and readable for runs in every state. */
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { type RealImages, writeRealImages } from '../../../src/experiment/real-images.js'
 import { createRunDir, type EvaluationRecord, type LoggedEvent, type RunRecord } from '../../../src/experiment/run-dir.js'
 import { formatDuration, formatNumber } from '../../../src/report/html.js'
-import { writeReport } from '../../../src/report/index.js'
+import { writeComparison, writeReport } from '../../../src/report/index.js'
 import { lossChart, thin, ticks } from '../../../src/report/loss-chart.js'
 import { expectError, freshDir } from '../data/fixtures.js'
 import { decodePng } from '../experiment/decode-png.js'
@@ -22,12 +23,13 @@ const evaluations: EvaluationRecord[] = [
   },
 ]
 
-async function reportOf(change: Partial<RunRecord>, events: LoggedEvent[], withSet = true): Promise<string> {
+async function reportOf(change: Partial<RunRecord>, events: LoggedEvent[], withSet = true, real?: RealImages): Promise<string> {
   const dir = freshDir()
   const run = await createRunDir(dir, { ...tinyRecord(), ...change })
   for (const event of events) await run.append(event)
   await run.close()
   if (withSet) await tinySet().save(dir)
+  if (real) await writeRealImages(dir, real)
   return readFileSync(await writeReport(dir), 'utf8')
 }
 
@@ -47,7 +49,7 @@ describe('writeReport', () => {
     const html = await reportOf({ evaluations }, [...steps(50), done])
     for (const text of ['72.3 ± 0.9', '41.2 ± 2.0', '50 steps, 1 min 5 s', 'imageLr', 'DM on tiny', '4 of 100'])
       expect(html).toContain(text)
-    expect(html).not.toMatch(/<script|<link|@import|url\(|(?:src|href)="(?!data:)/)
+    expect(html).not.toMatch(/<script[^>]* src|<link|@import|url\(|(?:src|href)="(?!data:)/)
     expect(html).toContain('prefers-color-scheme: dark')
     expect(html.match(/<img alt="2 synthetic images of class [^"]+, 4 by 3 pixels each"/g)).toHaveLength(2)
     for (const [, base64] of html.matchAll(/data:image\/png;base64,([^"]+)/g)) {
@@ -67,8 +69,10 @@ describe('writeReport', () => {
   it('has every element closed', async () => {
     const html = await reportOf({ evaluations }, steps(3))
     const open: string[] = []
-    for (const [, close, name, rest] of html.replace(/<style>[\s\S]*?<\/style>/, '').matchAll(/<(\/?)([a-z][a-z0-9]*)([^>]*)>/g)) {
-      if (['meta', 'img'].includes(name) || rest.endsWith('/')) continue
+    for (const [, close, name, rest] of html
+      .replace(/<style>[\s\S]*?<\/style>|<script[\s\S]*?<\/script>/g, '')
+      .matchAll(/<(\/?)([a-z][a-z0-9]*)([^>]*)>/g)) {
+      if (['meta', 'img', 'br'].includes(name) || rest.endsWith('/')) continue
       if (close) expect(open.pop()).toBe(name)
       else open.push(name)
     }
@@ -78,6 +82,54 @@ describe('writeReport', () => {
   it('does without images, steps and accuracies', async () => {
     const html = await reportOf({ status: 'running' }, [], false)
     for (const text of ['still running', 'No images were saved', 'No loss curve', 'No evaluation']) expect(html).toContain(text)
+  })
+
+  it('shows intervals, classes, time, memory and the commands', async () => {
+    const phases = [{ name: 'distill', seconds: 65, peakBytes: 2.5e8 }]
+    const commands = ['aludel distill --data mnist:dir', "aludel evaluate 'a run'"]
+    const html = await reportOf({ evaluations, phases, commands }, steps(3))
+    for (const text of ['60.1 to 84.6', '<td class="number">64.7</td>', '250 MB', '1 min 5 s', 'aludel evaluate &#39;a run&#39;'])
+      expect(html).toContain(text)
+  })
+
+  it('shows the nearest real images where the run has them', async () => {
+    const image = (shade: number) => new Uint8Array(4 * 3 * 3).fill(shade)
+    const images = new Uint8Array(4 * 36)
+    const real: RealImages = {
+      rows: Int32Array.of(9, 8, 7, 6),
+      distances: Float64Array.of(0.31, 0.1234, 0.5, 0.42),
+      nearest: images,
+      samples: image(7),
+      sampleLabels: Int32Array.of(1),
+    }
+    const html = await reportOf({}, steps(3), true, real)
+    expect(html).toContain('image 1: 0.1234 from real image 8')
+    expect(html).toContain('The median distance is 0.310')
+    expect(html).toContain('1 real image of class &lt;ship&gt;')
+    expect(html).toContain('synthetic image 0, started from real image 7; nearest real image 9 at 0.310')
+    const cut = reportOf({}, steps(3), true, { ...real, nearest: images.subarray(1) })
+    await expectError(() => cut, 'invalid_data', /real\.safetensors: tensor 'nearest'/)
+  })
+
+  it('compares runs: accuracies, what they reached, settings that differ', async () => {
+    const dirs: string[] = []
+    for (const ipc of [1, 2]) {
+      const dir = freshDir()
+      const record = { ...tinyRecord(), evaluations: ipc === 1 ? evaluations : evaluations.slice(1) }
+      const run = await createRunDir(dir, { ...record, config: { ...record.config, ipc } })
+      await run.close()
+      await tinySet().save(dir)
+      dirs.push(dir)
+    }
+    const path = `${freshDir()}/comparison.html`
+    expect(await writeComparison(dirs, path)).toBe(path)
+    const html = readFileSync(path, 'utf8')
+    expect(html).toContain(
+      '<th scope="row">convnet on distilled, 300 epochs</th><td class="number">72.3 ± 0.9</td><td class="number">–</td>',
+    )
+    expect(html).toContain('<th scope="row">ipc</th><td class="number">1</td><td class="number">2</td>')
+    expect(html).not.toContain('<th scope="row">seed</th>')
+    await expectError(() => writeComparison([...dirs, freshDir()], path), 'not_found', /run\.json/)
   })
 
   it('refuses a directory that holds no run', async () => {

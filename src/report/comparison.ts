@@ -1,0 +1,93 @@
+/** @file Several runs on one page: settings that differ, accuracies, losses and images beside each other. */
+import { basename } from 'node:path'
+import type { ReportData } from './collect.js'
+import { escapeHtml, formatDuration, formatNumber } from './html.js'
+import { imageRows } from './image-rows.js'
+import { pageScript } from './script.js'
+import { style } from './style.js'
+
+export interface ComparedRun extends ReportData {
+  readonly dir: string
+}
+
+export function comparisonPage(runs: readonly ComparedRun[]): string {
+  const names = namesOf(runs)
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Comparison of ${runs.length} runs</title>
+<style>${style}</style>
+</head>
+<body>
+<header><h1>Comparison of ${runs.length} runs</h1></header>
+<main>
+<section><h2>Accuracy</h2>
+${accuracies(runs, names)}</section>
+<section><h2>Runs</h2>
+${outcomes(runs, names)}</section>
+<section><h2>Settings that differ</h2>
+${differences(runs, names)}</section>
+${runs.map(({ set, real }, i) => `<section><h2>Images of ${escapeHtml(names[i])}</h2>\n${set ? imageRows(set, real) : '<p>No images were saved.</p>'}</section>`).join('\n')}
+</main>
+<dialog id="enlarged"><div class="scroll"><img alt="" src="data:,"></div><p></p><form method="dialog"><button>Close</button></form></dialog>
+${pageScript()}
+</body>
+</html>
+`
+}
+
+/** The directories' last parts, or the whole paths where those are not distinct. */
+function namesOf(runs: readonly ComparedRun[]): string[] {
+  const short = runs.map(({ dir }) => basename(dir))
+  return new Set(short).size === runs.length ? short : runs.map(({ dir }) => dir)
+}
+
+function table(caption: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = ([first, ...rest]: readonly string[]) =>
+    `<tr><th scope="row">${escapeHtml(first)}</th>${rest.map((cell) => `<td class="number">${escapeHtml(cell)}</td>`).join('')}</tr>`
+  return `<div class="scroll"><table><caption>${escapeHtml(caption)}</caption>
+<thead><tr>${head.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join('')}</tr></thead><tbody>${rows.map(cells).join('\n')}</tbody></table></div>`
+}
+
+function accuracies(runs: readonly ComparedRun[], names: readonly string[]): string {
+  const keys = new Map<string, readonly [string, string, number | null]>()
+  for (const { record } of runs)
+    for (const { label, epochs, results } of record.evaluations)
+      for (const { network } of results) keys.set(JSON.stringify([network, label, epochs]), [network, label, epochs])
+  if (keys.size === 0) return '<p>No evaluation was recorded for these runs.</p>'
+  const rows = [...keys.values()].map(([network, label, epochs]) => [
+    `${network} on ${label}${epochs === null ? '' : `, ${epochs} epochs`}`,
+    ...runs.map(({ record }) => {
+      const result = record.evaluations
+        .filter((entry) => entry.label === label && entry.epochs === epochs)
+        .flatMap(({ results }) => results)
+        .findLast((entry) => entry.network === network)
+      return result ? `${result.mean.toFixed(1)} ± ${result.std.toFixed(1)}` : '–'
+    }),
+  ])
+  return table('Test accuracy in per cent: mean ± standard deviation over networks', ['trained', ...names], rows)
+}
+
+function outcomes(runs: readonly ComparedRun[], names: readonly string[]): string {
+  const rows = runs.map(({ record, steps, done, set }, i) => [
+    names[i],
+    record.status,
+    record.data.name,
+    set ? String(set.labels.length) : '–',
+    String(done?.step ?? steps.at(-1)?.step ?? '–'),
+    steps.length > 0 ? formatNumber(steps[steps.length - 1].loss, 4) : '–',
+    done ? formatDuration(done.seconds) : '–',
+  ])
+  return table('What each run reached', ['run', 'state', 'data', 'images', 'steps', 'last loss', 'time'], rows)
+}
+
+function differences(runs: readonly ComparedRun[], names: readonly string[]): string {
+  const keys = [...new Set(runs.flatMap(({ record }) => Object.keys(record.config)))]
+  const shown = (value: unknown) => (value === undefined ? '–' : Array.isArray(value) ? value.join(', ') : String(value))
+  const rows = keys
+    .map((key) => [key, ...runs.map(({ record }) => shown(record.config[key]))])
+    .filter(([, ...values]) => new Set(values).size > 1)
+  return rows.length === 0 ? '<p>None.</p>' : table('Settings with more than one value', ['setting', ...names], rows)
+}

@@ -1,0 +1,64 @@
+/** @file What makes the page alive: the loss curve under the pointer (uPlot) and enlarged images. Without scripts the page is complete. */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
+const packageFile = (path: string): string => readFileSync(createRequire(import.meta.url).resolve(path), 'utf8')
+
+/** Text inside <script>: nothing in it may end the element. */
+const inline = (text: string): string => text.replace(/<\/(?=script)/gi, '<\\/').replace(/<!--/g, '<\\!--')
+
+export const chartStyle = (): string => packageFile('uplot/dist/uPlot.min.css')
+
+/** The JSON that the script reads: escaped so that no text in it is markup. */
+export const dataElement = (id: string, value: unknown): string =>
+  `<script type="application/json" id="${id}">${JSON.stringify(value).replace(/</g, '\\u003c')}</script>`
+
+export const pageScript = (): string =>
+  `<script>${inline(packageFile('uplot/dist/uPlot.iife.min.js'))}</script><script>${behaviour}</script>`
+
+const behaviour = `
+(() => {
+  const holder = document.getElementById('loss')
+  const source = document.getElementById('loss-data')
+  if (holder && source) {
+    const { steps, losses, logarithmic } = JSON.parse(source.textContent)
+    const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+    let chart
+    const draw = () => {
+      chart?.destroy()
+      holder.replaceChildren()
+      const axis = { stroke: colour('--soft'), grid: { stroke: colour('--rule'), width: 1 }, ticks: { stroke: colour('--rule') } }
+      chart = new uPlot({
+        width: holder.clientWidth, height: 260,
+        scales: { x: { time: false }, y: logarithmic ? { distr: 3 } : {} },
+        axes: [{ ...axis }, { ...axis, size: 64 }],
+        series: [{ label: 'step' }, { label: 'loss', stroke: colour('--accent'), width: 1.75, value: (_, v) => v == null ? '' : v.toPrecision(4) }],
+      }, [steps, losses], holder)
+    }
+    draw()
+    addEventListener('resize', draw)
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw)
+  }
+  const dialog = document.getElementById('enlarged')
+  const [picture, caption] = [dialog?.querySelector('img'), dialog?.querySelector('p')]
+  for (const button of document.querySelectorAll('.zoom')) {
+    const image = button.querySelector('img')
+    const captions = JSON.parse(button.dataset.captions ?? '[]')
+    const cell = Number(button.dataset.imageWidth) + 1
+    const numberAt = (event) => Math.max(0, Math.floor(event.offsetX / image.clientWidth * image.naturalWidth / cell))
+    button.addEventListener('click', (event) => {
+      picture.src = image.src
+      picture.alt = image.alt
+      const factor = Math.max(1, Math.round(256 / image.naturalHeight))
+      picture.width = image.naturalWidth * factor
+      picture.height = image.naturalHeight * factor
+      const number = event.detail === 0 ? 0 : numberAt(event)
+      caption.textContent = captions[number] ?? image.alt
+      dialog.showModal()
+      picture.parentElement.scrollLeft = number * cell * factor
+    })
+    button.addEventListener('mousemove', (event) => { image.title = captions[numberAt(event)] ?? '' })
+  }
+  dialog?.addEventListener('click', (event) => { if (event.target === dialog) dialog.close() })
+})()
+`

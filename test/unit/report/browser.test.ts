@@ -1,0 +1,106 @@
+/** @file The report in a real browser: no errors, nothing loaded, readable on a phone and in the dark, chart and enlarged images alive. */
+import { existsSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeRealImages } from '../../../src/experiment/real-images.js'
+import { createRunDir } from '../../../src/experiment/run-dir.js'
+import { writeReport } from '../../../src/report/index.js'
+import { freshDir } from '../data/fixtures.js'
+import { tinyRecord, tinySet } from '../experiment/sets.js'
+
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
+if (!executablePath) console.log('the report was not opened in a browser: no chromium here (Debian: apt-get install chromium)')
+
+async function writeRun(): Promise<string> {
+  const dir = freshDir()
+  const network = { network: 'convnet', mean: 70, std: 1, n: 3, values: [69, 70, 71], interval: [67.5, 72.5], perClass: [60, 80] } as const
+  const run = await createRunDir(dir, { ...tinyRecord(), evaluations: [{ label: 'distilled', epochs: 300, results: [network] }] })
+  for (let step = 1; step <= 40; step++)
+    await run.append({ type: 'step', step, iterations: 40, loss: 1000 / step ** 2, seconds: step, imagesPerSecond: 1 })
+  await run.close()
+  await tinySet().save(dir)
+  const pixels = 4 * 36
+  await writeRealImages(dir, {
+    rows: Int32Array.of(3, 2, 1, 0),
+    distances: Float64Array.of(0.1, 0.2, 0.3, 0.4),
+    nearest: new Uint8Array(pixels).fill(90),
+    samples: new Uint8Array(pixels).fill(200),
+    sampleLabels: Int32Array.of(0, 0, 1, 1),
+  })
+  return pathToFileURL(await writeReport(dir)).href
+}
+
+describe.skipIf(!executablePath)('the report in a browser', () => {
+  let browser: Browser
+  let url: string
+  beforeAll(async () => {
+    browser = await chromium.launch({ ...(executablePath && { executablePath }), args: ['--no-sandbox'] })
+    url = await writeRun()
+  })
+  afterAll(() => browser?.close())
+
+  /** Opens the page and fails on any error, or any request but for the page itself. */
+  async function open(options: BrowserContextOptions, check: (page: Page) => Promise<void>): Promise<void> {
+    const page = await browser.newPage(options)
+    const problems: string[] = []
+    page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
+    page.on('pageerror', (error) => problems.push(error.message))
+    page.on('request', (request) => {
+      if (request.url() !== url && !request.url().startsWith('data:')) problems.push(request.url())
+    })
+    await page.goto(url)
+    await check(page)
+    expect(problems).toEqual([])
+    await page.close()
+  }
+
+  /** Of the page's background, 0 to 255. */
+  const luminance = async (page: Page) => {
+    const colour = await page.evaluate<string>('getComputedStyle(document.body).backgroundColor')
+    const [r, g, b] = (colour.match(/\d+/g) ?? []).map(Number)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+  }
+
+  it.each([
+    ['a desk', { viewport: { width: 1280, height: 900 } }],
+    ['a phone', { viewport: { width: 375, height: 700 }, isMobile: true, hasTouch: true }],
+  ] as const)('fits the screen of %s and draws the curve', async (_, options) => {
+    await open(options, async (page) => {
+      expect(await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth')).toBe(true)
+      expect(await page.locator('#loss canvas').count()).toBe(1)
+      const painted = await page.evaluate(`(() => {
+        const canvas = document.querySelector('#loss canvas')
+        return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0)
+      })()`)
+      expect(painted).toBe(true)
+    })
+  })
+
+  it('is light in the light and dark in the dark', async () => {
+    await open({ colorScheme: 'light' }, async (page) => expect(await luminance(page)).toBeGreaterThan(200))
+    await open({ colorScheme: 'dark' }, async (page) => expect(await luminance(page)).toBeLessThan(60))
+  })
+
+  it('enlarges an image with what is known of it, by mouse and by keyboard', async () => {
+    await open({}, async (page) => {
+      const button = page.locator('.zoom').first()
+      await button.click({ position: { x: 4, y: 4 } })
+      const dialog = page.locator('#enlarged')
+      await expect.poll(() => dialog.isVisible()).toBe(true)
+      expect(await dialog.locator('p').textContent()).toBe('synthetic image 0, started from real image 7; nearest real image 3 at 0.100')
+      await page.keyboard.press('Escape')
+      await expect.poll(() => dialog.isVisible()).toBe(false)
+      await button.focus()
+      await page.keyboard.press('Enter')
+      await expect.poll(() => dialog.isVisible()).toBe(true)
+    })
+  })
+
+  it('is complete without scripts', async () => {
+    await open({ javaScriptEnabled: false }, async (page) => {
+      expect(await page.locator('svg.chart').isVisible()).toBe(true)
+      expect(await page.locator('.class img').count()).toBe(6)
+    })
+  })
+})
