@@ -1,4 +1,4 @@
-/** @file Test projects. `unit` needs no addon; `device`, `method` and `golden` run the built addon; `types` only compiles. */
+/** @file Test projects. `unit` needs no addon; `device`, `method` and `golden` run the built addon; `package` packs and installs it; `types` only compiles. */
 import { defineConfig } from 'vitest/config'
 
 const project = (name: string, timeoutSeconds: number) => ({
@@ -21,6 +21,7 @@ export default defineConfig({
       project('device', 120),
       project('method', 300),
       project('golden', 120),
+      project('package', 600),
       { test: { name: 'types', include: [], typecheck: { enabled: true, only: true, include: ['test/types/**/*.test-d.ts'], tsconfig: 'tsconfig.json' } } },
     ],
   },

@@ -17,6 +17,7 @@ const layers = {
   errors: { may: [] },
   crc32: { may: [] },
   'event-loop': { may: [] },
+  'package-root': { may: [], node: true },
   index: { may: ['*'], node: false },
   'engine/tensor': { may: ['errors'] },
   'engine/graph': { may: ['errors', 'engine/tensor'], types: ['engine/ops/opcodes'] },
@@ -25,14 +26,14 @@ const layers = {
   'engine/autodiff': { may: [...engineCore, 'engine/trace'] },
   'engine/reference': { may: engineCore, types: ['engine/trace'] },
   'engine/compile': { may: [...engineCore, 'engine/reference'], types: ['engine/trace'] },
-  'engine/runtime': { may: ['errors', 'engine/tensor', 'engine/ops/opcodes'], types: ['engine/compile'], node: true },
+  'engine/runtime': { may: ['errors', 'package-root', 'engine/tensor', 'engine/ops/opcodes'], types: ['engine/compile'], node: true },
   'engine/bound-program': { may: ['engine', 'errors'] },
   'engine/all-or-nothing': { may: [] },
   'engine/index': { may: ['engine', 'errors'] },
   nn: { may: upper },
   optim: { may: upper },
   augment: { may: upper },
-  data: { may: ['errors', 'crc32', 'engine/tensor'], node: true },
+  data: { may: ['errors', 'crc32', 'package-root', 'engine/tensor'], node: true },
   scores: { may: [...upper, 'event-loop', 'nn', 'optim', 'augment', 'data'] },
   distill: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],
@@ -48,7 +49,7 @@ const layers = {
     node: true,
   },
   golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'distill'], node: true },
-  report: { may: ['errors', 'experiment', 'data/png'], node: true },
+  report: { may: ['errors', 'package-root', 'experiment', 'data/png'], node: true },
   cli: { may: ['*'], node: true },
 }
 

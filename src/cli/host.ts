@@ -1,10 +1,7 @@
 /** @file What this machine and this build are, for run.json and doctor. */
-import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import type { DeviceHandle } from '../experiment/types.js'
-
-/** Version of this package, from its package.json. */
-export const packageVersion: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+import { packageVersion } from '../package-root.js'
 
 export const versions = (): Record<string, string> => ({ aludel: packageVersion, node: process.versions.node, zlib: process.versions.zlib })
 

@@ -1,6 +1,8 @@
 /** @file The command line as a whole, and how one invocation ends. */
 import { Command, CommanderError } from 'commander'
 import { AbortError, AludelError, systemFailure } from '../errors.js'
+import { packageVersion } from '../package-root.js'
+import { addBuild } from './commands/build.js'
 import { addDistill } from './commands/distill.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
@@ -8,7 +10,6 @@ import { addQuickstart } from './commands/quickstart.js'
 import { addReport } from './commands/report.js'
 import type { CliContext } from './context.js'
 import { exitCodeOf } from './exit-codes.js'
-import { packageVersion } from './host.js'
 import type { Library } from './library.js'
 import { createOutput, type Stream } from './output.js'
 
@@ -23,7 +24,7 @@ function buildProgram(context: CliContext): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => context.stdout.write(text), writeErr: (text) => context.stderr.write(text) })
   // sub-commands inherit exitOverride and output when they are added after both are set
-  for (const add of [addDistill, addEvaluate, addReport, addDoctor, addQuickstart]) add(program, context)
+  for (const add of [addDistill, addEvaluate, addReport, addDoctor, addBuild, addQuickstart]) add(program, context)
   return program
 }
 

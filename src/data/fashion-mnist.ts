@@ -1,12 +1,13 @@
 /** @file Fashion-MNIST, 28x28 gray; a subset of it ships with the package. */
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { packageRoot } from '../package-root.js'
 import type { Dataset, Split } from './dataset.js'
 import { readMnistLike } from './mnist-family.js'
 
 const classes = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot']
 
 /** Where the bundled subset lies: 500 train and 100 test images per class, in their original order. */
-export const bundledFashionMnist: string = fileURLToPath(new URL('../../data/fashion-mnist-subset', import.meta.url))
+export const bundledFashionMnist: string = join(packageRoot, 'data', 'fashion-mnist-subset')
 
 /**
  * Reads Fashion-MNIST from a directory with the four IDX files (plain or .gz); without a directory, the bundled subset.

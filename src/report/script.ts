@@ -1,8 +1,8 @@
 /** @file What makes the page alive: the loss curve under the pointer (uPlot) and enlarged images. Without scripts the page is complete. */
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { packageRequire } from '../package-root.js'
 
-const packageFile = (path: string): string => readFileSync(createRequire(import.meta.url).resolve(path), 'utf8')
+const packageFile = (path: string): string => readFileSync(packageRequire.resolve(path), 'utf8')
 
 /** Text inside <script>: nothing in it may end the element. */
 const inline = (text: string): string => text.replace(/<\/(?=script)/gi, '<\\/').replace(/<!--/g, '<\\!--')

@@ -1,13 +1,14 @@
-/** @file The only loader of the addon: $ALUDEL_BINARY, else build/Release/aludel.node of this package. */
+/** @file The only loader of the addon: $ALUDEL_BINARY, else build/Release/aludel.node of this package, else the platform's package. */
 import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { AludelError } from '../../errors.js'
+import { packageRequire, packageRoot } from '../../package-root.js'
 import { opcodeHash } from '../ops/opcodes.js'
 import type { NativeBinding, NativeInfo } from './native-types.js'
 
-const require = createRequire(import.meta.url)
+/** The package that holds a built addon for this platform. */
+const platformPackage = `@aludel/${process.platform}-${process.arch}`
+
 let loaded: NativeBinding | undefined
 
 /** The addon, loaded once. Throws `unavailable` when it is absent, does not load, or was built from other sources. */
@@ -20,11 +21,10 @@ export function binding(): NativeBinding {
 export const info = (): NativeInfo => binding().info()
 
 function load(): NativeBinding {
-  const path = process.env.ALUDEL_BINARY ?? join(packageRoot(), 'build', 'Release', 'aludel.node')
-  if (!existsSync(path)) throw unavailable(`the native addon is not built: no file ${path}`)
+  const path = findAddon()
   let addon: NativeBinding
   try {
-    addon = require(path) as NativeBinding
+    addon = packageRequire(path) as NativeBinding
   } catch (cause) {
     throw unavailable(`the native addon ${path} does not load: ${(cause as Error).message}`, cause)
   }
@@ -35,12 +35,22 @@ function load(): NativeBinding {
   return addon
 }
 
-const unavailable = (what: string, cause?: unknown) =>
-  new AludelError('unavailable', `${what}; run \`npm run setup\` in the package folder`, cause === undefined ? undefined : { cause })
-
-/** The nearest folder above this file with a package.json: the same from src/ and from dist/. */
-function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url))
-  while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder)
-  return folder
+/** Path of the addon by the order above. An override that does not exist is an error, not a reason to take another. */
+function findAddon(): string {
+  const override = process.env.ALUDEL_BINARY
+  const path = override ?? join(packageRoot, 'build', 'Release', 'aludel.node')
+  if (existsSync(path)) return path
+  if (override !== undefined) throw unavailable(`ALUDEL_BINARY names no file: ${path}`)
+  try {
+    return packageRequire.resolve(`${platformPackage}/aludel.node`)
+  } catch {
+    throw unavailable(`no native addon: neither ${path} nor the package ${platformPackage} is there`)
+  }
 }
+
+const unavailable = (what: string, cause?: unknown) =>
+  new AludelError(
+    'unavailable',
+    `${what}; install ${platformPackage}, or build it with \`npx aludel build\` (in a checkout: \`npm run setup\`)`,
+    cause === undefined ? undefined : { cause },
+  )
