@@ -12,7 +12,9 @@ import { Turn } from '../event-loop.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { DistillOptions, DistillRun, SyntheticSet } from '../experiment/types.js'
 import { EventStream } from './events.js'
+import { GradientIterations } from './gradient-matching-loop.js'
 import { initialImages } from './initial-images.js'
+import type { IterationRange, Iterations } from './iterations.js'
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
 import { type ResolvedSettings, resolveSettings } from './settings.js'
 
@@ -50,24 +52,11 @@ async function runLoop(
   await undefined // options errors throw from distill itself; everything below rejects
   const classes = dataset.classes.length
   const { iterations } = settings
-  // A class gives at most all it has: rows beyond the largest class would be padding in every step.
-  const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   const image = dataset.shape.slice(1) as [number, number, number]
-  const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
-  const shape: StepShape = {
-    rows: dataset.shape[0],
-    image,
-    classes,
-    realRows: classes * realBatch,
-    padded: sampler.counts.some((count) => count < realBatch),
-  }
   const start = initialImages(dataset, settings)
-  const { step, arrays } = allOrNothing((own) => ({
-    step: own(buildMatchingStep(device, settings, shape)),
-    arrays: uploadState((...array) => own(device.array(...array)), dataset, settings, shape, sampler, start.images),
-  }))
+  const work = openIterations(device, dataset, settings, start.images)
   try {
-    stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes: step.plan.arenaBytes })
+    stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes: work.plannedBytes })
     const startTime = performance.now()
     const seconds = () => (performance.now() - startTime) / 1000
     let done = 0
@@ -76,7 +65,7 @@ async function runLoop(
       throwIfAborted(signal)
       const n = Math.min(chunk, iterations - done)
       const before = seconds()
-      const losses = await replay(step, arrays, sampler, settings, { first: done, n, ...(signal && { signal }) })
+      const losses = await work.run({ first: done, n, ...(signal && { signal }) })
       const bad = losses.findIndex((loss) => !Number.isFinite(loss))
       if (bad >= 0) {
         throw new AludelError(
@@ -86,14 +75,14 @@ async function runLoop(
       }
       const elapsed = seconds() - before
       for (const [i, loss] of losses.entries()) {
-        const imagesPerSecond = (n * (shape.realRows + classes * settings.ipc)) / elapsed
+        const imagesPerSecond = (n * work.imagesPerIteration) / elapsed
         stream.push({ type: 'step', step: done + i + 1, iterations, loss, seconds: before + (elapsed * (i + 1)) / n, imagesPerSecond })
       }
       done += n
-      if (elapsed < chunkSeconds / 2 && chunk < chunkSlots) chunk *= 2
+      if (elapsed < chunkSeconds / 2 && chunk < work.most) chunk *= 2
       if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
     }
-    const images = (await arrays.images.read()) as Float32Array
+    const images = (await work.state.images.read()) as Float32Array
     const set = createSyntheticSet({
       images,
       shape: [classes * settings.ipc, ...image],
@@ -109,8 +98,39 @@ async function runLoop(
     stream.end({ last: { type: 'done', step: done, iterations, seconds: seconds(), stopped: done < iterations } })
     return set
   } finally {
-    for (const array of Object.values(arrays)) array.dispose()
-    step.dispose()
+    work.dispose()
+  }
+}
+
+/** What the method's iterations run on; the state starts from `images` and zero velocity. */
+function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings, images: Float32Array): Iterations {
+  const { method } = settings
+  // A class gives at most all it has: rows beyond the largest class would be padding in every step.
+  const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
+  if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method }, { realBatch, images })
+  const classes = dataset.classes.length
+  const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
+  const shape: StepShape = {
+    rows: dataset.shape[0],
+    image: dataset.shape.slice(1) as [number, number, number],
+    classes,
+    realRows: classes * realBatch,
+    padded: sampler.counts.some((count) => count < realBatch),
+  }
+  const { step, arrays } = allOrNothing((own) => ({
+    step: own(buildMatchingStep(device, { ...settings, method }, shape)),
+    arrays: uploadState((...array) => own(device.array(...array)), dataset, settings, shape, sampler, images),
+  }))
+  return {
+    plannedBytes: step.plan.arenaBytes,
+    imagesPerIteration: shape.realRows + classes * settings.ipc,
+    most: chunkSlots,
+    state: { images: arrays.images, velocity: arrays.velocity },
+    run: (range) => replay(step, arrays, sampler, settings, range),
+    dispose() {
+      for (const array of Object.values(arrays)) array.dispose()
+      step.dispose()
+    },
   }
 }
 
@@ -120,7 +140,7 @@ async function replay(
   arrays: Readonly<Record<string, DeviceArray>>,
   sampler: Sampler,
   settings: ResolvedSettings,
-  { first, n, signal }: { first: number; n: number; signal?: AbortSignal },
+  { first, n, signal }: IterationRange,
 ): Promise<number[]> {
   const { realIndex, theta } = arrays
   const batches = new Int32Array(realIndex.shape[0] * realIndex.shape[1])

@@ -24,9 +24,9 @@ export async function replayGradientMatching(golden: GoldenCase, engine: GoldenE
     const parameters = parametersOf(net, values)
     const side = (name: 'real' | 'syn') => classGradients(net.network, parameters, matching.batch(values, name), classes)
     const [real, synthetic] = [side('real'), side('syn')]
-    const ofClass = gradientDistance(metric, net.network, synthetic.gradients, real.gradients)
+    const ofClass = gradientDistance(metric, net.network.parameters, synthetic.gradients, real.gradients)
     const distance = sum(ofClass)
-    const terms = metric === 'layer-cosine' ? layerCosineTerms(net.network, synthetic.gradients, real.gradients) : {}
+    const terms = metric === 'layer-cosine' ? layerCosineTerms(net.network.parameters, synthetic.gradients, real.gradients) : {}
     const ofTensor = Object.entries(terms).map(([name, term]): [string, Value] => [`tensor.${name}`, sum(term)])
     return {
       distance,
