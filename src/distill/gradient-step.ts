@@ -26,8 +26,8 @@ export interface GradientShape {
 }
 
 /** Names of a network's tensors in a program, where they must not meet the program's own names. */
-const parameterKey = (name: string): string => `parameter:${name}`
-const stateKey = (name: string): string => `state:${name}`
+export const parameterKey = (name: string): string => `parameter:${name}`
+export const stateKey = (name: string): string => `state:${name}`
 
 /** Parameters and running statistics of one network as inputs, or as shapes of the arrays behind them. */
 export const networkInputs = ({ parameters, state }: Network): Record<string, { readonly shape: readonly number[] }> =>
@@ -65,7 +65,6 @@ export function networkDraw(device: Device, network: Network): BoundProgram {
 export function statisticsUpdate(device: Device, network: Network, sizes: { rows: number; batch: number; padded: boolean }): BoundProgram {
   const { rows, batch, padded } = sizes
   const channels = network.input[2]
-  const stateNames = Object.keys(stateAsOutputs(Object.fromEntries(network.state.map(({ name }) => [name, undefined as never]))))
   return bindProgram(device, {
     inputs: {
       ...networkInputs(network),
@@ -75,13 +74,20 @@ export function statisticsUpdate(device: Device, network: Network, sizes: { rows
       index: { shape: [batch], dtype: 'i32' },
       ...(padded ? { weights: { shape: [1, batch] } } : {}),
     },
-    outputs: Object.fromEntries(stateNames.map((name) => [name, { donate: name }])),
-    build(v) {
-      const images = grouped(imageGather(v.data, v.index, v.scale, v.shift))
-      const options = { mode: 'train', state: stateOf(network, v), ...(padded ? { rowWeights: v.weights } : {}) } as const
-      return stateAsOutputs(network.apply(parametersOf(network, v), images, options).state)
-    },
+    outputs: Object.fromEntries(network.state.map(({ name }) => [stateKey(name), { donate: stateKey(name) }])),
+    build: (v) => movedStatistics(network, v, imageGather(v.data, v.index, v.scale, v.shift), padded ? v.weights : undefined),
   })
+}
+
+/** The running statistics after one pass over images [N, H, W, C] in train mode; `v` holds the network. */
+export function movedStatistics(
+  network: Network,
+  v: Readonly<Record<string, Value>>,
+  images: Value,
+  rowWeights?: Value,
+): Record<string, Value> {
+  const options = { mode: 'train', state: stateOf(network, v), ...(rowWeights ? { rowWeights } : {}) } as const
+  return stateAsOutputs(network.apply(parametersOf(network, v), grouped(images), options).state)
 }
 
 export interface ClassStep {

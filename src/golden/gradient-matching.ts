@@ -9,7 +9,8 @@ import { fieldAt, listAt, numberAt, scalarTensor, tensorAt } from './fields.js'
 import { hasBothSides, readMatching, toNchw } from './matching-case.js'
 import { parametersOf } from './network.js'
 
-const metrics: Readonly<Record<string, GradientMetric>> = { layer_cosine: 'layer-cosine', mse: 'mse', cosine: 'cosine' }
+/** Metrics as the files spell them. */
+export const metrics: Readonly<Record<string, GradientMetric>> = { layer_cosine: 'layer-cosine', mse: 'mse', cosine: 'cosine' }
 
 export const isGradientMatching = (golden: GoldenCase): boolean => hasBothSides(golden) && fieldAt(golden, 'params', 'metric') !== undefined
 
