@@ -8,13 +8,14 @@ import { scaleShift } from '../data/normalize.js'
 import { createSampler, type Sampler } from '../data/sampler.js'
 import { allOrNothing, type Own } from '../engine/all-or-nothing.js'
 import type { BoundProgram } from '../engine/bound-program.js'
+import type { Plan } from '../engine/compile/program.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, keyOf, purpose } from '../engine/tensor/key.js'
-import { AludelError, expected } from '../errors.js'
+import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
 import { type GradientShape, gradientStep, networkDraw, networkInputs, statisticsUpdate } from './gradient-step.js'
-import type { IterationRange, Iterations } from './iterations.js'
+import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import type { GradientMethod, NetworkSchedule } from './method.js'
 import { NetworkTraining } from './network-training.js'
 import type { ResolvedSettings } from './settings.js'
@@ -24,9 +25,10 @@ type Arrays = Readonly<Record<string, DeviceArray>>
 
 export class GradientIterations implements Iterations {
   readonly most = 1
-  readonly plannedBytes: number
+  readonly plans: Iterations['plans']
   readonly imagesPerIteration: number
-  readonly state: Iterations['state']
+  /** One slot per class. */
+  readonly stateShape: Iterations['stateShape']
   readonly #settings: Settings
   readonly #schedule: NetworkSchedule
   readonly #sampler: Sampler
@@ -38,9 +40,9 @@ export class GradientIterations implements Iterations {
   /** Absent without batch norm. */
   readonly #statistics: FrozenStatistics | undefined
 
-  /** `realBatch` is the number of real images that a class and step gives at most; `images` are the initial ones. */
-  constructor(device: Device, dataset: Dataset, settings: Settings, { realBatch, images }: { realBatch: number; images: Float32Array }) {
-    const { method, methodOptions, network, ipc, augment, seed, iterations } = settings
+  /** No class may have fewer images than 1, and some must have `realBatch`. */
+  constructor(device: Device, dataset: Dataset, settings: Settings) {
+    const { method, methodOptions, network, ipc, augment, seed, iterations, realBatch } = settings
     const schedule = method.schedule(methodOptions)
     const { outerLoop, innerLoop, networkLr, trainBatch } = schedule
     if (iterations * outerLoop >= 2 ** 32)
@@ -59,52 +61,54 @@ export class GradientIterations implements Iterations {
       match: own(gradientStep(device, { ...settings, options: methodOptions }, shape)),
       training: outerLoop > 1 ? own(new NetworkTraining(device, { network, classes, ipc, batch, lr: networkLr, augment }, key)) : undefined,
       statistics: network.state.length > 0 ? own(new FrozenStatistics(device, dataset, settings, schedule.statisticsBatch)) : undefined,
-      arrays: makeArrays(own, device, dataset, shape, { key, sampler: this.#sampler, images }),
+      arrays: makeArrays(own, device, dataset, shape, { key, sampler: this.#sampler }),
     }))
     this.#draw = made.draw
     this.#match = made.match
     this.#training = made.training
     this.#statistics = made.statistics
     this.#arrays = made.arrays
-    this.state = { images: made.arrays.images, velocity: made.arrays.velocity }
-    this.plannedBytes = Math.max(made.match.plan.arenaBytes, made.training?.plannedBytes ?? 0, made.statistics?.plannedBytes ?? 0)
+    this.stateShape = [classes, ipc, ...network.input]
+    this.plans = {
+      draw: made.draw.plan,
+      match: made.match.plan,
+      ...(made.training ? { training: made.training.plan } : {}),
+      ...(made.statistics ? { statistics: made.statistics.plan } : {}),
+    }
     const trained = (outerLoop - 1) * innerLoop * classes * ipc
     this.imagesPerIteration = outerLoop * (classes * (realBatch + ipc) + (made.statistics?.images ?? 0)) + trained
   }
 
-  async run({ first, n, signal }: IterationRange): Promise<readonly number[]> {
+  async run(state: IterationState, { first, n, signal }: IterationRange): Promise<readonly number[]> {
     const losses: number[] = []
-    for (let iteration = first; iteration < first + n; iteration++) losses.push(await this.#iterate(iteration, signal))
+    const arrays = { ...this.#arrays, ...state }
+    for (let iteration = first; iteration < first + n && losses.every(Number.isFinite); iteration++) {
+      losses.push(await this.#iterate(arrays, iteration, signal))
+    }
     return losses
   }
 
   /** Mean over the matching steps of sum_c D_c. */
-  async #iterate(iteration: number, signal: AbortSignal | undefined): Promise<number> {
+  async #iterate(arrays: Arrays, iteration: number, signal: AbortSignal | undefined): Promise<number> {
     const { outerLoop, innerLoop } = this.#schedule
     const aborting = signal && { signal }
-    await this.#draw.run(this.#arrays, { startStep: iteration, ...aborting })
+    await this.#draw.run(arrays, { startStep: iteration, ...aborting })
     let total = 0
     for (let outer = 0; outer < outerLoop; outer++) {
       const step = iteration * outerLoop + outer
-      await this.#statistics?.update(this.#arrays, step, signal)
-      const loss = await this.#matchClasses(step, signal)
-      if (!Number.isFinite(loss)) {
-        throw new AludelError(
-          'not_finite',
-          `the loss of step ${iteration + 1} is ${loss} in its matching step ${outer + 1} of ${outerLoop}: lower imageLr or networkLr`,
-        )
-      }
+      await this.#statistics?.update(arrays, step, signal)
+      const loss = await this.#matchClasses(arrays, step, signal)
+      if (!Number.isFinite(loss)) return loss
       total += loss
-      if (outer < outerLoop - 1)
-        await this.#training?.train(this.#arrays, { iteration, first: outer * innerLoop, count: innerLoop }, signal)
+      if (outer < outerLoop - 1) await this.#training?.train(arrays, { iteration, first: outer * innerLoop, count: innerLoop }, signal)
     }
     return total / outerLoop
   }
 
   /** One matching step: replay c of the program is class c. */
-  async #matchClasses(step: number, signal: AbortSignal | undefined): Promise<number> {
+  async #matchClasses(arrays: Arrays, step: number, signal: AbortSignal | undefined): Promise<number> {
     const { augment, seed, network } = this.#settings
-    const { realIndex, theta, loss } = this.#arrays
+    const { realIndex, theta, loss } = arrays
     const uploads = [realIndex.write(this.#sampler.draw(step))]
     const classes = this.#sampler.counts.length
     if (theta) {
@@ -119,7 +123,7 @@ export class GradientIterations implements Iterations {
       uploads.push(theta.write(rows))
     }
     // Uploads and run queue in this order; every one is awaited, so that none can fail unheard.
-    await Promise.all([...uploads, this.#match.run(this.#arrays, { n: classes, ...(signal && { signal }) })])
+    await Promise.all([...uploads, this.#match.run(arrays, { n: classes, ...(signal && { signal }) })])
     return ((await loss.read()) as Float32Array).reduce((sum, ofClass) => sum + ofClass, 0)
   }
 
@@ -155,8 +159,8 @@ class FrozenStatistics {
     this.#arrays = made.arrays
   }
 
-  get plannedBytes(): number {
-    return this.#program.plan.arenaBytes
+  get plan(): Plan {
+    return this.#program.plan
   }
 
   async update(arrays: Arrays, step: number, signal: AbortSignal | undefined): Promise<void> {
@@ -176,7 +180,7 @@ function makeArrays(
   device: Device,
   dataset: Dataset,
   { network, rows, classes, ipc, realBatch, padded, augmented }: GradientShape,
-  { key, sampler, images }: { key: Key; sampler: Sampler; images: Float32Array },
+  { key, sampler }: { key: Key; sampler: Sampler },
 ): Record<string, DeviceArray> {
   const make = (...array: Parameters<Device['array']>) => own(device.array(...array))
   const { scale, shift } = scaleShift(dataset)
@@ -184,8 +188,6 @@ function makeArrays(
   return {
     ...Object.fromEntries(Object.entries(networkInputs(network)).map(([name, { shape }]) => [name, make('f32', shape)])),
     key: make('u32', [2], Uint32Array.from(fold(key, 'network'))),
-    images: make('f32', [classes, ipc, ...network.input], images),
-    velocity: make('f32', [classes, ipc, ...network.input]),
     data: make('u8', [rows, ...network.input], dataset.images),
     scale: make('f32', [scale.length], scale),
     shift: make('f32', [shift.length], shift),

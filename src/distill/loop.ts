@@ -14,7 +14,7 @@ import type { DistillOptions, DistillRun, SyntheticSet } from '../experiment/typ
 import { EventStream } from './events.js'
 import { GradientIterations } from './gradient-matching-loop.js'
 import { initialImages } from './initial-images.js'
-import type { IterationRange, Iterations } from './iterations.js'
+import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
 import { type ResolvedSettings, resolveSettings } from './settings.js'
 
@@ -54,9 +54,14 @@ async function runLoop(
   const { iterations } = settings
   const image = dataset.shape.slice(1) as [number, number, number]
   const start = initialImages(dataset, settings)
-  const work = openIterations(device, dataset, settings, start.images)
+  const { work, state } = allOrNothing((own) => {
+    const opened = own(openIterations(device, dataset, settings))
+    const images = own(device.array('f32', opened.stateShape, start.images))
+    return { work: opened, state: { images, velocity: own(device.array('f32', opened.stateShape)) } }
+  })
   try {
-    stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes: work.plannedBytes })
+    const plannedBytes = Math.max(...Object.values(work.plans).map((plan) => plan.arenaBytes))
+    stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes })
     const startTime = performance.now()
     const seconds = () => (performance.now() - startTime) / 1000
     let done = 0
@@ -65,13 +70,10 @@ async function runLoop(
       throwIfAborted(signal)
       const n = Math.min(chunk, iterations - done)
       const before = seconds()
-      const losses = await work.run({ first: done, n, ...(signal && { signal }) })
+      const losses = await work.run(state, { first: done, n, ...(signal && { signal }) })
       const bad = losses.findIndex((loss) => !Number.isFinite(loss))
       if (bad >= 0) {
-        throw new AludelError(
-          'not_finite',
-          `the loss of step ${done + bad + 1} is ${losses[bad]}; the images of step ${done + bad} are unharmed: lower imageLr`,
-        )
+        throw new AludelError('not_finite', `the loss of step ${done + bad + 1} is ${losses[bad]}: lower imageLr`)
       }
       const elapsed = seconds() - before
       for (const [i, loss] of losses.entries()) {
@@ -82,7 +84,7 @@ async function runLoop(
       if (elapsed < chunkSeconds / 2 && chunk < work.most) chunk *= 2
       if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
     }
-    const images = (await work.state.images.read()) as Float32Array
+    const images = (await state.images.read()) as Float32Array
     const set = createSyntheticSet({
       images,
       shape: [classes * settings.ipc, ...image],
@@ -98,16 +100,17 @@ async function runLoop(
     stream.end({ last: { type: 'done', step: done, iterations, seconds: seconds(), stopped: done < iterations } })
     return set
   } finally {
+    for (const array of Object.values(state)) array.dispose()
     work.dispose()
   }
 }
 
-/** What the method's iterations run on; the state starts from `images` and zero velocity. */
-function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings, images: Float32Array): Iterations {
+/** The iterations of the method's kind. */
+function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings): Iterations {
   const { method } = settings
   // A class gives at most all it has: rows beyond the largest class would be padding in every step.
   const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
-  if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method }, { realBatch, images })
+  if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method, realBatch })
   const classes = dataset.classes.length
   const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
   const shape: StepShape = {
@@ -119,14 +122,14 @@ function openIterations(device: Device, dataset: Dataset, settings: ResolvedSett
   }
   const { step, arrays } = allOrNothing((own) => ({
     step: own(buildMatchingStep(device, { ...settings, method }, shape)),
-    arrays: uploadState((...array) => own(device.array(...array)), dataset, settings, shape, sampler, images),
+    arrays: uploadInputs((...array) => own(device.array(...array)), dataset, settings, shape, sampler),
   }))
   return {
-    plannedBytes: step.plan.arenaBytes,
+    plans: { step: step.plan },
     imagesPerIteration: shape.realRows + classes * settings.ipc,
     most: chunkSlots,
-    state: { images: arrays.images, velocity: arrays.velocity },
-    run: (range) => replay(step, arrays, sampler, settings, range),
+    stateShape: [classes * settings.ipc, ...shape.image],
+    run: (state, range) => replay(step, { ...arrays, ...state }, sampler, settings, range),
     dispose() {
       for (const array of Object.values(arrays)) array.dispose()
       step.dispose()
@@ -137,7 +140,7 @@ function openIterations(device: Device, dataset: Dataset, settings: ResolvedSett
 /** Uploads the draws of steps [first, first + n) into their slots, replays them in one crossing and returns their losses. */
 async function replay(
   step: ReturnType<typeof buildMatchingStep>,
-  arrays: Readonly<Record<string, DeviceArray>>,
+  arrays: Readonly<Record<string, DeviceArray>> & IterationState,
   sampler: Sampler,
   settings: ResolvedSettings,
   { first, n, signal }: IterationRange,
@@ -165,20 +168,17 @@ async function replay(
   return Array.from({ length: n }, (_, i) => losses[(first + i) % chunkSlots])
 }
 
-function uploadState(
+function uploadInputs(
   make: Device['array'],
   dataset: Dataset,
   { ipc, augment, seed }: ResolvedSettings,
   { rows, image, classes, realRows, padded }: StepShape,
   sampler: Sampler,
-  images: Float32Array,
 ): Record<string, DeviceArray> {
   const syntheticRows = classes * ipc
   const { scale, shift } = scaleShift(dataset)
   const classOf = (perClass: number) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
   return {
-    images: make('f32', [syntheticRows, ...image], images),
-    velocity: make('f32', [syntheticRows, ...image], new Float32Array(images.length)),
     data: make('u8', [rows, ...image], dataset.images),
     scale: make('f32', [scale.length], scale),
     shift: make('f32', [shift.length], shift),

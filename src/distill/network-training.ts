@@ -2,6 +2,7 @@
 import { type AugmentPolicy, drawBatch, thetaSize } from '../augment/dsa.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram, type NamedOutput } from '../engine/bound-program.js'
+import type { Plan } from '../engine/compile/program.js'
 import { augment, gather, grad, greater, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
@@ -63,8 +64,8 @@ export class NetworkTraining {
     this.#draws = made.draws
   }
 
-  get plannedBytes(): number {
-    return this.#step.plan.arenaBytes
+  get plan(): Plan {
+    return this.#step.plan
   }
 
   /** Trains the network in `arrays`, which also hold `images` [classes, ipc, H, W, C]. An abort ends it between two steps. */
