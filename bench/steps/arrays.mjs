@@ -41,4 +41,7 @@ export const pickParameters = (network, values, prefix = '') =>
 /** The same record under prefixed names. */
 export const prefixed = (prefix, record) => Object.fromEntries(Object.entries(record).map(([name, value]) => [prefix + name, value]))
 
+/** Class of each row of a class-major batch. */
+export const classNumbers = (classes, perClass) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
+
 export const readScalar = async (array) => Number((await array.read())[0])

@@ -1,4 +1,4 @@
-/** @file The network of all four benches: ConvNet-3, width 128, instance norm, 32x32x3 images, 10 classes. */
+/** @file The network of all benches: ConvNet-3, width 128, instance norm, 32x32x3 images, 10 classes. */
 import { reshape } from '../../dist/engine/index.js'
 import { convNet } from '../../dist/nn/networks/conv-net.js'
 

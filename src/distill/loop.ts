@@ -12,7 +12,9 @@ import { Turn } from '../event-loop.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { DistillOptions, DistillRun, SyntheticSet } from '../experiment/types.js'
 import { EventStream } from './events.js'
+import { GradientIterations } from './gradient-matching-loop.js'
 import { initialImages } from './initial-images.js'
+import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
 import { type ResolvedSettings, resolveSettings } from './settings.js'
 
@@ -50,24 +52,16 @@ async function runLoop(
   await undefined // options errors throw from distill itself; everything below rejects
   const classes = dataset.classes.length
   const { iterations } = settings
-  // A class gives at most all it has: rows beyond the largest class would be padding in every step.
-  const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   const image = dataset.shape.slice(1) as [number, number, number]
-  const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
-  const shape: StepShape = {
-    rows: dataset.shape[0],
-    image,
-    classes,
-    realRows: classes * realBatch,
-    padded: sampler.counts.some((count) => count < realBatch),
-  }
   const start = initialImages(dataset, settings)
-  const { step, arrays } = allOrNothing((own) => ({
-    step: own(buildMatchingStep(device, settings, shape)),
-    arrays: uploadState((...array) => own(device.array(...array)), dataset, settings, shape, sampler, start.images),
-  }))
+  const { work, state } = allOrNothing((own) => {
+    const opened = own(openIterations(device, dataset, settings))
+    const images = own(device.array('f32', opened.stateShape, start.images))
+    return { work: opened, state: { images, velocity: own(device.array('f32', opened.stateShape)) } }
+  })
   try {
-    stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes: step.plan.arenaBytes })
+    const plannedBytes = Math.max(...Object.values(work.plans).map((plan) => plan.arenaBytes))
+    stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes })
     const startTime = performance.now()
     const seconds = () => (performance.now() - startTime) / 1000
     let done = 0
@@ -76,24 +70,21 @@ async function runLoop(
       throwIfAborted(signal)
       const n = Math.min(chunk, iterations - done)
       const before = seconds()
-      const losses = await replay(step, arrays, sampler, settings, { first: done, n, ...(signal && { signal }) })
+      const losses = await work.run(state, { first: done, n, ...(signal && { signal }) })
       const bad = losses.findIndex((loss) => !Number.isFinite(loss))
       if (bad >= 0) {
-        throw new AludelError(
-          'not_finite',
-          `the loss of step ${done + bad + 1} is ${losses[bad]}; the images of step ${done + bad} are unharmed: lower imageLr`,
-        )
+        throw new AludelError('not_finite', `the loss of step ${done + bad + 1} is ${losses[bad]}: lower imageLr`)
       }
       const elapsed = seconds() - before
       for (const [i, loss] of losses.entries()) {
-        const imagesPerSecond = (n * (shape.realRows + classes * settings.ipc)) / elapsed
+        const imagesPerSecond = (n * work.imagesPerIteration) / elapsed
         stream.push({ type: 'step', step: done + i + 1, iterations, loss, seconds: before + (elapsed * (i + 1)) / n, imagesPerSecond })
       }
       done += n
-      if (elapsed < chunkSeconds / 2 && chunk < chunkSlots) chunk *= 2
+      if (elapsed < chunkSeconds / 2 && chunk < work.most) chunk *= 2
       if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
     }
-    const images = (await arrays.images.read()) as Float32Array
+    const images = (await state.images.read()) as Float32Array
     const set = createSyntheticSet({
       images,
       shape: [classes * settings.ipc, ...image],
@@ -109,18 +100,50 @@ async function runLoop(
     stream.end({ last: { type: 'done', step: done, iterations, seconds: seconds(), stopped: done < iterations } })
     return set
   } finally {
-    for (const array of Object.values(arrays)) array.dispose()
-    step.dispose()
+    for (const array of Object.values(state)) array.dispose()
+    work.dispose()
+  }
+}
+
+/** The iterations of the method's kind. */
+function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings): Iterations {
+  const { method } = settings
+  // A class gives at most all it has: rows beyond the largest class would be padding in every step.
+  const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
+  if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method, realBatch })
+  const classes = dataset.classes.length
+  const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
+  const shape: StepShape = {
+    rows: dataset.shape[0],
+    image: dataset.shape.slice(1) as [number, number, number],
+    classes,
+    realRows: classes * realBatch,
+    padded: sampler.counts.some((count) => count < realBatch),
+  }
+  const { step, arrays } = allOrNothing((own) => ({
+    step: own(buildMatchingStep(device, { ...settings, method }, shape)),
+    arrays: uploadInputs((...array) => own(device.array(...array)), dataset, settings, shape, sampler),
+  }))
+  return {
+    plans: { step: step.plan },
+    imagesPerIteration: shape.realRows + classes * settings.ipc,
+    most: chunkSlots,
+    stateShape: [classes * settings.ipc, ...shape.image],
+    run: (state, range) => replay(step, { ...arrays, ...state }, sampler, settings, range),
+    dispose() {
+      for (const array of Object.values(arrays)) array.dispose()
+      step.dispose()
+    },
   }
 }
 
 /** Uploads the draws of steps [first, first + n) into their slots, replays them in one crossing and returns their losses. */
 async function replay(
   step: ReturnType<typeof buildMatchingStep>,
-  arrays: Readonly<Record<string, DeviceArray>>,
+  arrays: Readonly<Record<string, DeviceArray>> & IterationState,
   sampler: Sampler,
   settings: ResolvedSettings,
-  { first, n, signal }: { first: number; n: number; signal?: AbortSignal },
+  { first, n, signal }: IterationRange,
 ): Promise<number[]> {
   const { realIndex, theta } = arrays
   const batches = new Int32Array(realIndex.shape[0] * realIndex.shape[1])
@@ -145,20 +168,17 @@ async function replay(
   return Array.from({ length: n }, (_, i) => losses[(first + i) % chunkSlots])
 }
 
-function uploadState(
+function uploadInputs(
   make: Device['array'],
   dataset: Dataset,
   { ipc, augment, seed }: ResolvedSettings,
   { rows, image, classes, realRows, padded }: StepShape,
   sampler: Sampler,
-  images: Float32Array,
 ): Record<string, DeviceArray> {
   const syntheticRows = classes * ipc
   const { scale, shift } = scaleShift(dataset)
   const classOf = (perClass: number) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
   return {
-    images: make('f32', [syntheticRows, ...image], images),
-    velocity: make('f32', [syntheticRows, ...image], new Float32Array(images.length)),
     data: make('u8', [rows, ...image], dataset.images),
     scale: make('f32', [scale.length], scale),
     shift: make('f32', [shift.length], shift),

@@ -4,7 +4,7 @@ import { type BoundProgram, bindProgram, type NamedInput } from '../engine/bound
 import { augment, gather, grad, imageGather, isFiniteMask, reshape, select, type Value } from '../engine/index.js'
 import type { Device } from '../engine/runtime/device.js'
 import { sgdUpdate } from '../optim/sgd.js'
-import type { ClassBatch } from './method.js'
+import type { ClassBatch, LossMethod } from './method.js'
 import type { ResolvedSettings } from './settings.js'
 
 /** Steps whose draws are uploaded together; a replay reads row step mod this. */
@@ -23,7 +23,11 @@ export interface StepShape {
 }
 
 /** Inputs by name; state is `images` and `velocity`, both updated in place. `loss` has one row per slot. */
-export function buildMatchingStep(device: Device, settings: ResolvedSettings, shape: StepShape): BoundProgram {
+export function buildMatchingStep(
+  device: Device,
+  settings: ResolvedSettings & { readonly method: LossMethod },
+  shape: StepShape,
+): BoundProgram {
   const { method, methodOptions, network, ipc, augment: policy, imageLr, imageMomentum } = settings
   const { rows, image, classes, realRows, padded } = shape
   const syntheticRows = classes * ipc

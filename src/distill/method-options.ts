@@ -2,7 +2,7 @@
 import { AludelError, expected } from '../errors.js'
 
 /** null = not used. */
-export type OptionValue = number | readonly number[] | null
+export type OptionValue = number | string | readonly number[] | null
 export type MethodOptions = Readonly<Record<string, OptionValue>>
 
 export interface OptionSpec<T extends OptionValue> {
@@ -26,16 +26,31 @@ const numberSpec = (wanted: string, holds: (value: number) => boolean, doc: stri
 export const positive = (doc: string): OptionSpec<number> => numberSpec('a number > 0', (x) => x > 0, doc)
 export const notNegative = (doc: string): OptionSpec<number> => numberSpec('a number >= 0', (x) => x >= 0, doc)
 
+export const count = (doc: string): OptionSpec<number> => numberSpec('a whole number >= 1', (x) => Number.isSafeInteger(x) && x >= 1, doc)
+
+/** A whole number >= 1, or null for all there are. */
+export const countOrAll = (doc: string): OptionSpec<number | null> => {
+  const { parse } = count(doc)
+  return { doc, wanted: "a whole number >= 1, or 'all'", parse: (value) => (value === null || value === 'all' ? null : parse(value)) }
+}
+
+/** One of a few names. */
+export const oneOf = <T extends string>(names: readonly T[], doc: string): OptionSpec<T> => ({
+  doc,
+  wanted: `one of ${names.join(', ')}`,
+  parse: (value) => names.find((name) => name === value),
+})
+
 /** A number in [0, 1], or null while it is not used. */
 export const fraction = (doc: string): OptionSpec<number | null> => {
   const { wanted, parse } = numberSpec('a number from 0 to 1', (x) => x >= 0 && x <= 1, doc)
   return { doc, wanted, parse: (value) => (value === null ? null : parse(value)) }
 }
 
-/** Numbers of network blocks from 1 up, one or several; comes out ascending. An empty list, the method's own choice, is a preset's only. */
-export const blockNumbers = (doc: string): OptionSpec<readonly number[]> => ({
+/** Numbers of network blocks or layers from 1 up, one or several; comes out ascending. An empty list, the method's own choice, is a preset's only. */
+export const blockNumbers = (doc: string, what = 'block'): OptionSpec<readonly number[]> => ({
   doc,
-  wanted: 'different block numbers from 1 up, such as 1,2',
+  wanted: `different ${what} numbers from 1 up, such as 1,2`,
   parse(value) {
     const list: readonly unknown[] = Array.isArray(value) ? value : [value]
     const valid = list.length > 0 && list.every((n) => Number.isSafeInteger(n) && (n as number) >= 1)

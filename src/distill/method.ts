@@ -1,7 +1,7 @@
-/** @file What a method is: its presets, its options and its loss, traced once. It never opens files, draws unseeded randomness or knows the device. */
+/** @file What a method is: its presets, its options and its mathematics, traced once. It never opens files, draws unseeded randomness or knows the device. */
 import type { Value } from '../engine/index.js'
 import { AludelError } from '../errors.js'
-import type { Network } from '../nn/module.js'
+import type { Network, Parameters } from '../nn/module.js'
 import type { MethodOptions, OptionSpecs } from './method-options.js'
 
 /** One side of a step: images and what tells their classes apart. */
@@ -52,7 +52,7 @@ export interface Preset<O extends MethodOptions = MethodOptions> {
   settings(context: PresetContext): MethodDefaults & { readonly options: O }
 }
 
-export interface Method<O extends MethodOptions = MethodOptions> {
+interface MethodBase<O extends MethodOptions> {
   readonly name: string
   /** One sentence and the source. */
   readonly doc: string
@@ -64,11 +64,38 @@ export interface Method<O extends MethodOptions = MethodOptions> {
    * Throws `invalid_option` for a combination that makes no sense.
    */
   resolve?(options: O, network: Network, given: ReadonlySet<string>): O
+}
+
+/** A method whose iteration is one step with a loss of its own. */
+export interface LossMethod<O extends MethodOptions = MethodOptions> extends MethodBase<O> {
   /** Scalar loss of one step; the loop differentiates it with respect to the synthetic pixels. */
   loss(context: LossContext, options: O): Value
 }
 
-export const defineMethod = <O extends MethodOptions>(method: Method<O>): Method<O> => method
+/** How the network of one iteration is trained between matching steps. */
+export interface NetworkSchedule {
+  /** Matching steps of one iteration. */
+  readonly outerLoop: number
+  /** Epochs on the synthetic images after each of them but the last. */
+  readonly innerLoop: number
+  readonly networkLr: number
+  /** Synthetic images of one training step; null = all of them. */
+  readonly trainBatch: number | null
+  /** Real images per class that fix batch-norm statistics before each matching step. */
+  readonly statisticsBatch: number
+}
+
+/** A method that matches parameter gradients, class by class, while each iteration's network is trained on the synthetic images. */
+export interface GradientMethod<O extends MethodOptions = MethodOptions> extends MethodBase<O> {
+  /** Distance of each class from gradients [classes, ...shape], f32 [classes]; the loop differentiates it in the synthetic pixels. */
+  distance(network: Network, synthetic: Parameters, real: Parameters, options: O): Value
+  schedule(options: O): NetworkSchedule
+}
+
+export type Method<O extends MethodOptions = MethodOptions> = LossMethod<O> | GradientMethod<O>
+
+export const defineMethod = <O extends MethodOptions>(method: LossMethod<O>): LossMethod<O> => method
+export const defineGradientMethod = <O extends MethodOptions>(method: GradientMethod<O>): GradientMethod<O> => method
 
 /** A preset by name, the first one when no name is given. Throws `not_found` with the known names. */
 export function presetByName(method: Method, name = Object.keys(method.presets)[0]): { readonly name: string; readonly preset: Preset } {

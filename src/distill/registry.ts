@@ -2,10 +2,12 @@
 import { AludelError } from '../errors.js'
 import { atom } from './matching/atom.js'
 import { datadam } from './matching/datadam.js'
+import { dc } from './matching/dc.js'
 import { dm } from './matching/dm.js'
+import { dsa } from './matching/dsa.js'
 import type { Method } from './method.js'
 
-const methods: Readonly<Record<string, Method>> = { dm, datadam, atom }
+const methods: Readonly<Record<string, Method>> = { dm, datadam, atom, dc, dsa }
 
 export const methodNames = Object.keys(methods)
 

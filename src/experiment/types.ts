@@ -33,7 +33,7 @@ export interface DistillSettings {
   /** Published settings that everything not given is taken from, such as 'paper' or 'code'; default: the method's first. */
   readonly preset?: string
   /** The method's own options by name, such as `{ lambda: 0.02 }`. An unknown name is an error that lists the known ones. */
-  readonly methodOptions?: Readonly<Record<string, number | readonly number[] | null>>
+  readonly methodOptions?: Readonly<Record<string, number | string | readonly number[] | null>>
 }
 
 export interface DistillOptions<D extends DeviceHandle = DeviceHandle> extends DistillSettings {

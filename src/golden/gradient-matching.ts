@@ -9,7 +9,8 @@ import { fieldAt, listAt, numberAt, scalarTensor, tensorAt } from './fields.js'
 import { hasBothSides, readMatching, toNchw } from './matching-case.js'
 import { parametersOf } from './network.js'
 
-const metrics: Readonly<Record<string, GradientMetric>> = { layer_cosine: 'layer-cosine', mse: 'mse', cosine: 'cosine' }
+/** Metrics as the files spell them. */
+export const metrics: Readonly<Record<string, GradientMetric>> = { layer_cosine: 'layer-cosine', mse: 'mse', cosine: 'cosine' }
 
 export const isGradientMatching = (golden: GoldenCase): boolean => hasBothSides(golden) && fieldAt(golden, 'params', 'metric') !== undefined
 
@@ -24,9 +25,9 @@ export async function replayGradientMatching(golden: GoldenCase, engine: GoldenE
     const parameters = parametersOf(net, values)
     const side = (name: 'real' | 'syn') => classGradients(net.network, parameters, matching.batch(values, name), classes)
     const [real, synthetic] = [side('real'), side('syn')]
-    const ofClass = gradientDistance(metric, net.network, synthetic.gradients, real.gradients)
+    const ofClass = gradientDistance(metric, net.network.parameters, synthetic.gradients, real.gradients)
     const distance = sum(ofClass)
-    const terms = metric === 'layer-cosine' ? layerCosineTerms(net.network, synthetic.gradients, real.gradients) : {}
+    const terms = metric === 'layer-cosine' ? layerCosineTerms(net.network.parameters, synthetic.gradients, real.gradients) : {}
     const ofTensor = Object.entries(terms).map(([name, term]): [string, Value] => [`tensor.${name}`, sum(term)])
     return {
       distance,

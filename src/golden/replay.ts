@@ -5,6 +5,7 @@ import { type Check, passes } from './compare.js'
 import type { GoldenEngine } from './engines.js'
 import { isForward, replayForward } from './forward.js'
 import { isGradientMatching, replayGradientMatching } from './gradient-matching.js'
+import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
@@ -20,6 +21,7 @@ const kinds: readonly Kind[] = [
   { matches: isAugmentation, replay: replayAugmentation },
   { matches: isDistributionMatching, replay: replayDistributionMatching },
   { matches: isAttentionMatching, replay: replayAttentionMatching },
+  { matches: isGradientSteps, replay: replayGradientSteps },
   { matches: isGradientMatching, replay: replayGradientMatching },
   { matches: isHessianVector, replay: replayHessianVector },
 ]

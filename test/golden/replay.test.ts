@@ -15,6 +15,8 @@ interface GoldenJson {
   readonly expected: {
     loss: number
     distance: number
+    readonly loss_of_step: number[]
+    readonly weights_after: Readonly<Record<string, { data: number[] }>>
     readonly C_l: number[]
     readonly grad_syn: { data: (number | null)[] }
     readonly syn_after: { data: number[] }
@@ -30,7 +32,7 @@ afterAll(() => rmSync(scratch, { recursive: true }))
 
 it('counts a case that exists as .json and as .npz once', () => {
   expect(cases.map(({ name }) => name).filter((name) => name.endsWith('hvp'))).toEqual(['trajectory/hvp'])
-  expect(cases).toHaveLength(48)
+  expect(cases).toHaveLength(51)
 })
 
 describe('float64 interpreter', () => {
@@ -85,6 +87,8 @@ describe('what must not pass', () => {
     ['an augmented pixel', 'matching/dsa_crop', 'siamese_extreme.y[f64]', (json) => (json.cases[0].y.data[3] += 1)],
     ['a Hessian-vector product', 'trajectory/hvp', 'soft_Hv[f64]', (json) => (json.arrays.soft_Hv.data[7] += 1e-4)],
     ['a distance of gradients', 'matching/dc_mse', 'distance[f64]', (json) => (json.expected.distance *= 1 + 1e-7)],
+    ['the loss of a matching step', 'matching/dc_steps', 'loss_of_step.2[f64]', (json) => (json.expected.loss_of_step[2] *= 1 + 1e-7)],
+    ['a trained weight', 'matching/dc_steps', 'weights_after[f64]', (json) => (json.expected.weights_after['fc.bias'].data[1] += 1e-6)],
     ['a channel term', 'matching/atom_p4', 'C_l.1[f64]', (json) => (json.expected.C_l[1] *= 1 + 1e-7)],
     ['a momentum step', 'matching/dm_sgd', 'syn_after[f64]', (json) => (json.expected.syn_after.data[0] += 1e-6)],
   ] as [string, string, string, (json: GoldenJson) => void][])('%s', async (label, name, tensor, edit) => {

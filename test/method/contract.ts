@@ -116,7 +116,7 @@ export function testMethod(method: string, options: Partial<DistillSettings> = {
 
     it.each([
       ['ipc 0', { ipc: 0 }, 'invalid_option'],
-      ['more images per class than there are', { ipc: 50 }, 'invalid_option'],
+      ['more images per class than there are', { ipc: 50, init: 'real' }, 'invalid_option'],
       ['an unknown network', { network: 'no-such-net' }, 'not_found'],
       ['an unknown augmentation', { augment: 'blur' }, 'invalid_option'],
       ['a learning rate of NaN', { imageLr: Number.NaN }, 'invalid_option'],

@@ -1,28 +1,31 @@
 /** @file Attention maps of ReLU maps: one unit vector per image, over positions (DataDAM, 2310.00093) or over channels (ATOM, 2405.01373). */
-import { div, greater, maximum, mul, pow, reshape, select, sqrt, square, squaredNorm, sum, type Value } from '../../engine/index.js'
+import {
+  div,
+  greater,
+  largestPower,
+  maximum,
+  pow,
+  powerSums,
+  reshape,
+  select,
+  sqrt,
+  squaredNorm,
+  sum,
+  type Value,
+} from '../../engine/index.js'
 import { AludelError, expected } from '../../errors.js'
 import { type Network, tapCount } from '../../nn/module.js'
 
 /** Vectors shorter than this are divided by it instead of by their length. */
 const shortest = 1e-12
 
-/** f^p of f >= 0 (a ReLU map needs no absolute value), p > 0. */
-function power(f: Value, p: number): Value {
-  switch (p) {
-    case 1:
-      return f
-    case 2:
-      return square(f)
-    case 3:
-      return mul(square(f), f)
-    case 4:
-      return square(square(f))
-    default: {
-      // Below p = 1 the derivative is infinite at 0, where the ReLU lets nothing through: both branches must stay finite.
-      const active = greater(f, 0)
-      return select(active, pow(select(active, f, 1), p), 0)
-    }
-  }
+/** Sums of f^p over channels [1, N, H, W] and over positions [1, N, C] of a ReLU map f (which needs no absolute value), p > 0. */
+function sumsOf(f: Value, p: number): { readonly positions: Value; readonly channels: Value } {
+  if (Number.isInteger(p) && p <= largestPower) return powerSums(f, p)
+  // Below p = 1 the derivative is infinite at 0, where the ReLU lets nothing through: both branches must stay finite.
+  const active = greater(f, 0)
+  const powers = select(active, pow(select(active, f, 1), p), 0)
+  return { positions: sum(powers, { axes: [-1] }), channels: sum(powers, { axes: [2, 3] }) }
 }
 
 /** a / max(||a||, 1e-12) for every row of [N, D]. */
@@ -34,13 +37,13 @@ function unitRows(a: Value): Value {
 /** sum_ch f[b, i, ch]^p over channels, normalised: [1, N, H, W, C] -> [N, H W]. */
 export function spatialAttention(f: Value, p: number): Value {
   const [, rows, height, width] = f.shape
-  return unitRows(reshape(sum(power(f, p), { axes: [-1] }), [rows, height * width]))
+  return unitRows(reshape(sumsOf(f, p).positions, [rows, height * width]))
 }
 
 /** sum_i f[b, i, ch]^p over positions, normalised: [1, N, H, W, C] -> [N, C]. */
 export function channelAttention(f: Value, p: number): Value {
   const [, rows, , , channels] = f.shape
-  return unitRows(reshape(sum(power(f, p), { axes: [2, 3] }), [rows, channels]))
+  return unitRows(reshape(sumsOf(f, p).channels, [rows, channels]))
 }
 
 /**

@@ -19,7 +19,7 @@ import {
   sum,
   type Value,
 } from '../../engine/index.js'
-import type { Network, Parameters } from '../../nn/module.js'
+import type { Network, ParameterSpec, Parameters } from '../../nn/module.js'
 import type { ClassBatch } from '../method.js'
 
 export const gradientMetrics = ['layer-cosine', 'mse', 'cosine'] as const
@@ -34,15 +34,27 @@ export interface ClassGradients {
 /**
  * g_c = d/d theta of the mean cross-entropy of class c's batch, all labels c. Rows are class-major, equally many a class; padded rows
  * count 0. The group axis carries the classes: one set of `parameters` (G = 1) is repeated over it, so that every class has its own gradient.
+ * With `frozen` statistics the network runs in eval mode, as batch norm does here: a class alone has no statistics worth the name.
  */
-export function classGradients(network: Network, parameters: Parameters, batch: ClassBatch, classes: number): ClassGradients {
+export function classGradients(
+  network: Network,
+  parameters: Parameters,
+  batch: ClassBatch,
+  classes: number,
+  frozen?: Parameters,
+): ClassGradients {
   const perClass = batch.images.shape[1] / classes
   const names = network.parameters.map(({ name }) => name)
-  const repeated = names.map((name) => broadcast(parameters[name], [classes, ...parameters[name].shape.slice(1)]))
+  const overClasses = (x: Value): Value => broadcast(x, [classes, ...x.shape.slice(1)])
+  const repeated = names.map((name) => overClasses(parameters[name]))
   const images = reshape(batch.images, [classes, perClass, ...network.input])
   const weights = batch.rowWeights && reshape(batch.rowWeights, [classes, perClass])
   const named = Object.fromEntries(names.map((name, i) => [name, repeated[i]]))
-  const { logits } = network.apply(named, images, weights ? { rowWeights: weights } : {})
+  const statistics = frozen && Object.fromEntries(Object.entries(frozen).map(([name, value]) => [name, overClasses(value)]))
+  const { logits } = network.apply(named, images, {
+    ...(weights ? { rowWeights: weights } : {}),
+    ...(statistics ? { mode: 'eval', state: statistics } : {}),
+  })
   const { loss } = softmaxCe(logits, reshape(batch.classIndex, [classes, perClass]))
   const perRow = weights ? mul(loss, weights) : loss
   const crossEntropy = div(sum(perRow, { axes: [1] }), reshape(batch.counts, [classes]))
@@ -72,8 +84,8 @@ const sumKeeping = (x: Value, kept: readonly number[]): Value => sum(x, { axes: 
  * sum over rows of (1 - <a,b> / (|a||b| + eps)) per parameter tensor, each [classes]. A row is what leads to one output: PyTorch's first
  * axis, the last one of HWIO filters and of [in, out] matrices. Vectors (biases, gamma, beta) have no rows and are left out.
  */
-export function layerCosineTerms(network: Network, a: Parameters, b: Parameters): Record<string, Value> {
-  const matched = network.parameters.filter(({ layout }) => layout !== 'vector')
+export function layerCosineTerms(tensors: readonly ParameterSpec[], a: Parameters, b: Parameters): Record<string, Value> {
+  const matched = tensors.filter(({ layout }) => layout !== 'vector')
   return Object.fromEntries(
     matched.map(({ name }) => {
       const [p, q] = [a[name], b[name]]
@@ -83,12 +95,12 @@ export function layerCosineTerms(network: Network, a: Parameters, b: Parameters)
   )
 }
 
-/** Distance of each class, [classes]. `mse` (a sum of squares) and `cosine` take all parameters together, vectors included. */
-export function gradientDistance(metric: GradientMetric, network: Network, a: Parameters, b: Parameters): Value {
-  const overAll = (f: (p: Value, q: Value) => Value) => addAll(network.parameters.map(({ name }) => sumKeeping(f(a[name], b[name]), [0])))
+/** Distance of each class over some tensors, [classes]. `mse` (a sum of squares) and `cosine` take them all together, vectors included. */
+export function gradientDistance(metric: GradientMetric, tensors: readonly ParameterSpec[], a: Parameters, b: Parameters): Value {
+  const overAll = (f: (p: Value, q: Value) => Value) => addAll(tensors.map(({ name }) => sumKeeping(f(a[name], b[name]), [0])))
   switch (metric) {
     case 'layer-cosine':
-      return addAll(Object.values(layerCosineTerms(network, a, b)))
+      return addAll(Object.values(layerCosineTerms(tensors, a, b)))
     case 'mse':
       return overAll((p, q) => square(sub(p, q)))
     case 'cosine':

@@ -40,6 +40,7 @@ export const opcodes = [
   'sum',
   'max',
   'argmax',
+  'power_sums',
   // movement
   'reshape',
   'transpose',

@@ -10,6 +10,7 @@ import { movementOps } from './movement-ops.js'
 import { normOps } from './norm.js'
 import type { Opcode } from './opcodes.js'
 import { poolOps } from './pool.js'
+import { powerSumsOps } from './power-sums.js'
 import { randomOps } from './random.js'
 import { reduceOps } from './reduce.js'
 import { softmaxOps } from './softmax.js'
@@ -24,6 +25,7 @@ export const registry: Readonly<Record<Opcode, OpDef>> = {
   ...convOps,
   ...poolOps,
   ...normOps,
+  ...powerSumsOps,
   ...softmaxOps,
   ...gatherOps,
   ...imageOps,

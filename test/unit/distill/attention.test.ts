@@ -58,7 +58,7 @@ describe('gradient distance', () => {
         const [classIndex, counts, rowWeights] = rest.slice(parameters.length)
         const named = Object.fromEntries(network.parameters.map(({ name }, i) => [name, rest[i]]))
         const side = (batch: Value) => classGradients(network, named, { images: batch, classIndex, counts, rowWeights }, 2).gradients
-        return gradientMetrics.map((metric) => gradientDistance(metric, network, side(x), side(y)))
+        return gradientMetrics.map((metric) => gradientDistance(metric, network.parameters, side(x), side(y)))
       },
       [...specs, ...more] as [ReturnType<typeof spec>, ...ReturnType<typeof spec>[]],
     )
