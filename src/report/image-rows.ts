@@ -1,6 +1,6 @@
 /** @file The synthetic images, one row a class, embedded as PNG. */
 import { encodePng } from '../data/png.js'
-import { imageGrid, rowsByClass } from '../experiment/image-grid.js'
+import { imageGrid, rowsByClass, shownChannels } from '../experiment/image-grid.js'
 import { displayPixels } from '../experiment/synthetic-set.js'
 import type { SyntheticSet } from '../experiment/types.js'
 import { escapeHtml } from './html.js'
@@ -11,7 +11,6 @@ const maxImages = 2000
 export function imageRows(set: SyntheticSet): string {
   const { shape, labels, classes } = set
   const [, h, w, c] = shape
-  if (c !== 1 && c !== 3) return `<p>Images with ${c} channels have no picture.</p>`
   const images = displayPixels(set)
   const perClass = Math.max(1, Math.floor(maxImages / classes.length))
   // shown at about 64 pixels, sent at their own size: the browser enlarges
@@ -25,5 +24,8 @@ export function imageRows(set: SyntheticSet): string {
     return `<tr><th scope="row">${escapeHtml(classes[label])}</th><td><img alt="${escapeHtml(alt)}" width="${width * zoom}" height="${height * zoom}" src="data:image/png;base64,${png}"></td></tr>`
   })
   const left = labels.length > perClass * classes.length ? `<p>The first ${perClass} images of each class.</p>` : ''
-  return `${left}<div class="scroll"><table class="images"><tbody>${rows.join('\n')}</tbody></table></div>`
+  const shown = shownChannels(c)
+  const part =
+    shown < c ? `<p>The first ${shown === 1 ? 'channel, as gray' : `${shown} channels, as red, green and blue`}, of ${c}.</p>` : ''
+  return `${left}${part}<div class="scroll"><table class="images"><tbody>${rows.join('\n')}</tbody></table></div>`
 }

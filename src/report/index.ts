@@ -6,9 +6,10 @@ import { reportPage } from './page.js'
 
 export const reportFile = 'report.html'
 
-/** Writes `report.html` into the run directory and returns its path. */
+/** Writes `report.html` into the run directory and returns its path. Throws `not_found`, `invalid_data`, `io`. */
 export async function writeReport(dir: string): Promise<string> {
+  const page = reportPage(await collectReport(dir))
   const path = join(dir, reportFile)
-  await writeAtomic(path, reportPage(await collectReport(dir)))
+  await writeAtomic(path, page)
   return path
 }
