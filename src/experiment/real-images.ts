@@ -1,8 +1,7 @@
 /** @file real.safetensors of a run directory: the real images that its report shows beside the synthetic ones. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
-import { exists } from '../data/file-bytes.js'
+import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { expected } from '../errors.js'
 import { writeAtomic } from './atomic-file.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
@@ -48,7 +47,7 @@ export async function writeRealImages(dir: string, { rows, distances, nearest, s
 export async function readRealImages(dir: string, images: number, pixels: number): Promise<RealImages | undefined> {
   const path = join(dir, realFile)
   if (!(await exists(path))) return undefined
-  const { tensors } = decodeSafetensors(path, new Uint8Array(await readFile(path)))
+  const { tensors } = decodeSafetensors(path, await readWhole(path, maxFileBytes))
   const take = (name: string, dtype: string, length?: number): ArrayBuffer => {
     const tensor = tensors.get(name)
     if (tensor?.dtype !== dtype || tensor.shape.length !== 1 || (length !== undefined && tensor.shape[0] !== length))

@@ -7,10 +7,12 @@ import { reportPage } from './page.js'
 
 export const reportFile = 'report.html'
 
-/** Writes the page of the run in `dir` to `path` (default: report.html in it) and returns the path. */
-export async function writeReport(dir: string, path: string = join(dir, reportFile)): Promise<string> {
-  await writeAtomic(path, reportPage(await collectReport(dir)))
-  return path
+/** Writes the page of the run in `dir` to `path` (default: report.html in it) and returns the path. Throws `not_found`, `invalid_data`, `io`. */
+export async function writeReport(dir: string, path?: string): Promise<string> {
+  const page = reportPage(await collectReport(dir))
+  const target = path ?? join(dir, reportFile)
+  await writeAtomic(target, page)
+  return target
 }
 
 /** Writes one page that compares the runs in `dirs` and returns its path. */

@@ -1,11 +1,12 @@
 /** @file The packed package, installed as a user installs it: scripts off, from the tarballs, ESM and CommonJS, with and without an addon. */
 import { spawnSync } from 'node:child_process'
 import { readdirSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { freshDir } from '../unit/data/fixtures.js'
 
-const root = resolve(import.meta.dirname, '../..')
+const root = fileURLToPath(new URL('../..', import.meta.url))
 
 function run(command: string, args: readonly string[], cwd: string, env: Record<string, string> = {}) {
   const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8', env: { ...process.env, ...env } })
