@@ -25,8 +25,8 @@ Status check_power_sums(const KernelArgs& args) {
     return fail(Code::invalid_program, "power_sums: expected a power from 1 to %d, got %g", kMaxPower, p);
   }
   const TensorRef &x = args.in[0], &positions = args.out[0], &channels = args.out[1];
-  bool fits = x.dtype == DType::f32 && x.rank >= 3 && x.rank <= kMaxRank && positions.dtype == DType::f32 &&
-              positions.rank == x.rank - 1 && channels.dtype == DType::f32 && channels.rank == x.rank - 2;
+  bool fits = x.dtype == DType::f32 && x.rank >= 3 && x.rank <= kMaxRank && positions.dtype == DType::f32 && positions.rank == x.rank - 1 &&
+              channels.dtype == DType::f32 && channels.rank == x.rank - 2;
   int64_t numel = 1;
   for (int i = 0; fits && i < x.rank; ++i) {
     fits = x.dims[i] >= 1 && !__builtin_mul_overflow(numel, x.dims[i], &numel) && numel <= (int64_t{1} << 48);
@@ -122,10 +122,14 @@ Status run_power_sums(const KernelArgs& args, Exec& exec) {
     const float* image = from + n * pixels * C;
     float *at_position = positions + n * pixels, *at_channel = channels + n * C;
     switch ((int)args.attrs[0]) {
-      case 1: return run_image<1>(image, at_position, at_channel, pixels, C, scratch);
-      case 2: return run_image<2>(image, at_position, at_channel, pixels, C, scratch);
-      case 3: return run_image<3>(image, at_position, at_channel, pixels, C, scratch);
-      default: return run_image<4>(image, at_position, at_channel, pixels, C, scratch);
+      case 1:
+        return run_image<1>(image, at_position, at_channel, pixels, C, scratch);
+      case 2:
+        return run_image<2>(image, at_position, at_channel, pixels, C, scratch);
+      case 3:
+        return run_image<3>(image, at_position, at_channel, pixels, C, scratch);
+      default:
+        return run_image<4>(image, at_position, at_channel, pixels, C, scratch);
     }
   });
   return {};
