@@ -20,7 +20,36 @@ const composite = (name: string, build: (x: Value) => Value, shape: readonly num
   wrt: [0],
 })
 
+const powerSums = (name: string, shape: readonly number[], power: number): OpCase => ({
+  op: 'power_sums',
+  name,
+  inputs: [between(shape, -1, 1.5)],
+  build(x) {
+    const { positions, channels } = ops.powerSums(x, power)
+    return [ops.square(positions), ops.exp(channels)]
+  },
+  wrt: [0],
+})
+
 export const reduceCases: readonly OpCase[] = [
+  powerSums('first power', [2, 3, 4, 5], 1),
+  powerSums('second power', [1, 2, 3, 3, 9], 2),
+  powerSums('third power, one channel', [2, 2, 5, 1], 3),
+  powerSums('fourth power', [2, 2, 3, 19], 4),
+  {
+    op: 'power_sums',
+    name: 'positions only',
+    inputs: [between([2, 3, 2, 4], -1, 1)],
+    build: (x) => [ops.square(ops.powerSums(x, 4).positions)],
+    wrt: [0],
+  },
+  {
+    op: 'power_sums',
+    name: 'channels only',
+    inputs: [between([2, 3, 2, 4], -1, 1)],
+    build: (x) => [ops.square(ops.powerSums(x, 3).channels)],
+    wrt: [0],
+  },
   sum('all axes', [3, 4, 2], [0, 1, 2]),
   sum('first axis', [6, 5], [0]),
   sum('last axis, kept', [6, 5], [-1], true),

@@ -41,6 +41,16 @@ export const largeCases: readonly OpCase[] = [
     build: (x) => [ops.square(ops.sum(x, { axes: [1] }))],
     wrt: [0],
   },
+  {
+    op: 'power_sums',
+    name: 'large',
+    inputs: [between([5, 13, 11, 1061], -1, 1)],
+    build(x) {
+      const { positions, channels } = ops.powerSums(x, 4)
+      return [positions, channels]
+    },
+    wrt: [0],
+  },
   { op: 'max', name: 'large', inputs: [distinct([41, 1009])], build: (x) => [ops.max(x), ops.square(ops.max(x, { axes: [1] }))], wrt: [0] },
   {
     op: 'transpose',

@@ -25,8 +25,8 @@ Status check_power_sums(const KernelArgs& args) {
     return fail(Code::invalid_program, "power_sums: expected a power from 1 to %d, got %g", kMaxPower, p);
   }
   const TensorRef &x = args.in[0], &positions = args.out[0], &channels = args.out[1];
-  bool fits = x.dtype == DType::f32 && x.rank >= 3 && x.rank <= kMaxRank && positions.dtype == DType::f32 &&
-              positions.rank == x.rank - 1 && channels.dtype == DType::f32 && channels.rank == x.rank - 2;
+  bool fits = x.dtype == DType::f32 && x.rank >= 3 && x.rank <= kMaxRank && positions.dtype == DType::f32 && positions.rank == x.rank - 1 &&
+              channels.dtype == DType::f32 && channels.rank == x.rank - 2;
   int64_t numel = 1;
   for (int i = 0; fits && i < x.rank; ++i) {
     fits = x.dims[i] >= 1 && !__builtin_mul_overflow(numel, x.dims[i], &numel) && numel <= (int64_t{1} << 48);
@@ -45,23 +45,51 @@ ALUDEL_INLINE vf power(vf v) {
   return P == 3 ? square * v : square * square;
 }
 
-// Sum over the channels of one pixel; adds every channel to `acc`.
+// Sum of the lanes in a fixed tree.
+ALUDEL_INLINE float lane_total(vf v) {
+  float lanes[VW];
+  store(lanes, v);
+  for (int half = VW / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
+// One vector of channels of four neighbouring pixels, `step` elements apart: into the pixels' sums and the channels'.
+template <int P, typename L>
+ALUDEL_INLINE void four(const float* x, int64_t step, float* acc, vf sum[4], const L& lanes) {
+  const vf a = power<P>(load(x, lanes)), b = power<P>(load(x + step, lanes));
+  const vf c = power<P>(load(x + 2 * step, lanes)), d = power<P>(load(x + 3 * step, lanes));
+  sum[0] += a, sum[1] += b, sum[2] += c, sum[3] += d;
+  store(acc, load(acc, lanes) + ((a + b) + (c + d)), lanes);
+}
+
+template <int P, typename L>
+ALUDEL_INLINE void one(const float* x, float* acc, vf& sum, const L& lanes) {
+  const vf v = power<P>(load(x, lanes));
+  sum += v;
+  store(acc, load(acc, lanes) + v, lanes);
+}
+
+// Channels [begin, end) of `count` pixels, at most kRun vectors of channels and kRun pixels: adds to `positions` and to `acc`.
 template <int P>
-ALUDEL_INLINE float pixel(const float* x, float* acc, int64_t channels) {
-  double total = 0;
-  for (int64_t begin = 0; begin < channels; begin += kRun * VW) {
-    vf sum{};
-    for_strips(begin, smaller(begin + kRun * VW, channels), [&](const auto& strip) {
-      for (int u = 0; u < strip.kVectors; ++u) {
-        const int64_t c = strip.begin + u * VW;
-        const vf v = power<P>(load(x + c, strip.lanes));
-        sum += v;
-        store(acc + c, load(acc + c, strip.lanes) + v, strip.lanes);
-      }
-    });
-    for (int i = 0; i < VW; ++i) total += (double)sum[i];
+ALUDEL_INLINE void add_pixels(const float* x, int64_t count, int64_t C, int64_t begin, int64_t end, double* positions, float* acc) {
+  const int64_t whole = begin + (end - begin) / VW * VW;
+  const SomeLanes rest = first_lanes((int)(whole < end ? end - whole : 1));
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const float* row = x + i * C;
+    vf sum[4] = {};
+    for (int64_t c = begin; c < whole; c += VW) four<P>(row + c, C, acc + c, sum, AllLanes{});
+    if (whole < end) four<P>(row + whole, C, acc + whole, sum, rest);
+    for (int n = 0; n < 4; ++n) positions[i + n] += (double)lane_total(sum[n]);
   }
-  return (float)total;
+  for (; i < count; ++i) {
+    const float* row = x + i * C;
+    vf sum{};
+    for (int64_t c = begin; c < whole; c += VW) one<P>(row + c, acc + c, sum, AllLanes{});
+    if (whole < end) one<P>(row + whole, acc + whole, sum, rest);
+    positions[i] += (double)lane_total(sum);
+  }
 }
 
 int64_t scratch_bytes(const KernelArgs& args) {
@@ -75,8 +103,11 @@ void run_image(const float* x, float* positions, float* channels, int64_t pixels
   double* total = (double*)((char*)scratch + round_up(C * 4, 64));
   for (int64_t c = 0; c < C; ++c) total[c] = 0;
   for (int64_t begin = 0; begin < pixels; begin += kRun) {
+    const int64_t count = smaller(kRun, pixels - begin);
+    double at_position[kRun] = {};
     for (int64_t c = 0; c < C; ++c) acc[c] = 0;
-    for (int64_t i = begin; i < smaller(begin + kRun, pixels); ++i) positions[i] = pixel<P>(x + i * C, acc, C);
+    for (int64_t c = 0; c < C; c += kRun * VW) add_pixels<P>(x + begin * C, count, C, c, smaller(C, c + kRun * VW), at_position, acc);
+    for (int64_t i = 0; i < count; ++i) positions[begin + i] = (float)at_position[i];
     for (int64_t c = 0; c < C; ++c) total[c] += (double)acc[c];
   }
   for (int64_t c = 0; c < C; ++c) channels[c] = (float)total[c];
@@ -91,10 +122,14 @@ Status run_power_sums(const KernelArgs& args, Exec& exec) {
     const float* image = from + n * pixels * C;
     float *at_position = positions + n * pixels, *at_channel = channels + n * C;
     switch ((int)args.attrs[0]) {
-      case 1: return run_image<1>(image, at_position, at_channel, pixels, C, scratch);
-      case 2: return run_image<2>(image, at_position, at_channel, pixels, C, scratch);
-      case 3: return run_image<3>(image, at_position, at_channel, pixels, C, scratch);
-      default: return run_image<4>(image, at_position, at_channel, pixels, C, scratch);
+      case 1:
+        return run_image<1>(image, at_position, at_channel, pixels, C, scratch);
+      case 2:
+        return run_image<2>(image, at_position, at_channel, pixels, C, scratch);
+      case 3:
+        return run_image<3>(image, at_position, at_channel, pixels, C, scratch);
+      default:
+        return run_image<4>(image, at_position, at_channel, pixels, C, scratch);
     }
   });
   return {};
