@@ -1,7 +1,7 @@
 // norm_act_pool: xh = (x - mean) rstd, y = pool(relu(gamma xh + beta)).
 // Statistics in one pass over x: every band of pixels is summed about the mean of the bands before it, in float32, and merged in float64
 // by Chan's formula. Where a band's mean lies d away from that centre its squares are d^2 per pixel too large and lose digits in
-// proportion, but the merged variance holds a like term, so the error stays that of two passes.
+// proportion, but the merged variance then grows by a like term, so the error stays that of two passes.
 #include "native/cpu/kernels/norm_phases.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
@@ -11,8 +11,8 @@ namespace {
 constexpr NormOperand kInputs[] = {NormOperand::x, NormOperand::channel, NormOperand::channel, NormOperand::row_weights};
 constexpr NormOperand kOutputs[] = {NormOperand::y, NormOperand::statistic, NormOperand::statistic};
 
-constexpr int64_t kBandPixels = 64;   // two float32 sums of 32
-constexpr int64_t kFirstPixels = 16;  // the first band's centre: their mean is within a few deviations of the band's
+constexpr int64_t kBandPixels = 128;  // two float32 sums of 64
+constexpr int64_t kSamples = 16;      // of the first band; their mean is its centre, at most a few of its deviations off
 
 enum Sum { kMean, kM2 };  // mean and centred sum of squares, of the elements so far
 // Of a band: sums of x - centre and of its square. z = (x - centre) scale + shift, divided by the pool's window.
@@ -33,12 +33,12 @@ ALUDEL_INLINE vf relu_of(vf z) {
 }
 
 void first_centre(const Rows& t, const float* x, const NormShape& s) {
-  const int64_t pixels = smaller(s.pixels(), kFirstPixels);
+  const int64_t pixels = smaller(s.pixels(), kBandPixels), samples = smaller(pixels, kSamples), step = pixels / samples * s.C;
   for_strips(0, s.C, [&](const auto& strip) {
     for (int u = 0; u < strip.kVectors; ++u) {
       vf sum{};
-      for (int64_t p = 0; p < pixels; ++p) sum += load(x + p * s.C + strip.begin + u * VW, strip.lanes);
-      store(t.coefficient(kCentre) + strip.begin + u * VW, sum * splat(1.0f / (float)pixels));
+      for (int64_t i = 0; i < samples; ++i) sum += load(x + i * step + strip.begin + u * VW, strip.lanes);
+      store(t.coefficient(kCentre) + strip.begin + u * VW, sum * splat(1.0f / (float)samples));
     }
   });
 }

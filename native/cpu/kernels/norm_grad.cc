@@ -61,12 +61,13 @@ ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const float* x, co
   }
   const auto window = [&](int64_t first, int64_t out) {
     for (int u = 0; u < U; ++u) {
-      const vf g = load(gy + out + at + u * VW, strip.lanes), q = (P == 1 ? g : g * share) * scale[u];
+      const vf g = load(gy + out + at + u * VW, strip.lanes);
+      const vf open = (P == 1 ? g : g * share) * scale[u] + constant[u];
       for (int k = 0; k < P * P; ++k) {
         const int64_t pixel = first + pixels.at[k] + at + u * VW;
         const vf d = load(x + pixel, strip.lanes) - mean[u];
-        const vf part = RELU ? where_positive(d * scale[u] + shift[u], q) : q;
-        store(dx + pixel, part + (d * by_d[u] + constant[u]), strip.lanes);
+        const vf part = RELU ? (d * scale[u] + shift[u] > vf{} ? open : constant[u]) : open;
+        store(dx + pixel, d * by_d[u] + part, strip.lanes);
       }
     }
   };

@@ -83,16 +83,16 @@ ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const Image& image
   const auto window = [&](int64_t first, int64_t out) {
     for (int u = 0; u < U; ++u) {
       const vf g = load(image.gy + out + at + u * VW, strip.lanes);
-      const vf g_gated = (P == 1 ? g : g * share) * gate[u];
+      const vf open = (P == 1 ? g : g * share) * gate[u] + x0[u];
       vf sum{};
       for (int k = 0; k < P * P; ++k) {
         const int64_t pixel = first + pixels.at[k] + at + u * VW;
         const vf d = load(image.x + pixel, strip.lanes) - mean[u], v = load(image.ux + pixel, strip.lanes);
         const vf z = d * scale[u] + shift[u], q = v * scale[u] + (d * gate[u] + q0[u]);
-        const vf open = RELU ? where_positive(z, q) : q;
-        sum = k == 0 ? open : sum + open;
-        const vf part = RELU ? where_positive(z, g_gated) : g_gated;
-        store(image.gx + pixel, part + (v * x_ux[u] + (d * x_d[u] + x0[u])), strip.lanes);
+        const vf gated = RELU ? where_positive(z, q) : q;
+        sum = k == 0 ? gated : sum + gated;
+        const vf part = RELU ? (z > vf{} ? open : x0[u]) : open;
+        store(image.gx + pixel, v * x_ux[u] + (d * x_d[u] + part), strip.lanes);
       }
       store(image.ggy + out + at + u * VW, P == 1 ? sum : sum * share, strip.lanes);
     }
@@ -151,8 +151,8 @@ struct GradGrad {
 
   static void sum_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, double) {
     const Image image = image_of(args, s, g, n);
-    for_bands<P>(s,
-                 [&](const Band& band) { for_strips(0, s.C, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, image, s, band); }); });
+    for_bands<P>(
+        s, [&](const Band& band) { for_strips<1>(0, s.C, [&](const auto& strip) { sum_strip<P, RELU>(strip, t, image, s, band); }); });
     for_rim<P>(s.H, s.W, [&](int64_t p) { for_strips(0, s.C, [&](const auto& strip) { sum_rim(strip, t, image, p * s.C); }); });
   }
 
@@ -184,8 +184,8 @@ struct GradGrad {
 
   static void write_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
     const Image image = image_of(args, s, g, n);
-    for_bands<P>(s,
-                 [&](const Band& band) { for_strips(0, s.C, [&](const auto& strip) { write_strip<P, RELU>(strip, t, image, s, band); }); });
+    for_bands<P>(
+        s, [&](const Band& band) { for_strips<1>(0, s.C, [&](const auto& strip) { write_strip<P, RELU>(strip, t, image, s, band); }); });
     for_rim<P>(s.H, s.W, [&](int64_t p) { for_strips(0, s.C, [&](const auto& strip) { write_rim(strip, t, image, p * s.C); }); });
   }
 
