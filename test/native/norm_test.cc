@@ -199,6 +199,18 @@ static void check_statistics(Random& random) {
   check("images apart", 3e-7, [&](int64_t, int64_t image) { return 4000 * (double)image + random.normal(); });
 }
 
+// A NaN or an overflow in x must reach y through the relu.
+static void check_nan() {
+  Tensor x({1, 2, 8, 8, 20}, 1), gamma({1, 20}, 1), beta({1, 20}), y({1, 2, 4, 4, 20}), mean({1, 2, 20}), rstd(mean.dims);
+  const NormProblem p{1, 2, 8, 8, 20, 0, 1, 1e-5, true, 2, {}};
+  x.data[7] = NAN, x.data[20 * 64 + 19] = INFINITY;
+  run_all(p, "nan bits", kernel_norm_act_pool, {&x, &gamma, &beta}, {&y, &mean, &rstd});
+  for (int64_t i = 0; i < (int64_t)y.data.size(); ++i) {
+    const bool spoilt = i % 20 == (i < 20 * 16 ? 7 : 19);
+    expect(std::isnan(y.data[i]) == spoilt, p, "nan", (double)i);
+  }
+}
+
 static void check_rejections() {
   const NormProblem p{2, 3, 4, 4, 6, 2, 1, 1e-5, true, 2, {}};
   Tensor x({2, 3, 4, 4, 6}), gamma({2, 6}), beta({2, 6}), y({2, 3, 2, 2, 6}), mean({2, 6}), rstd({2, 6}), weights({2, 3}), wrong({2, 5});
@@ -244,6 +256,7 @@ static int main() {
     each_variant(s[0], s[1], s[2], s[3], s[4], [&](const NormProblem& p) { check_kernels(p, random); });
   }
   check_statistics(random);
+  check_nan();
   check_rejections();
   std::printf("norm: %d failures, largest error %.2f of tolerance (%d lanes)\n", failures, worst, ALUDEL_VW);
   return failures != 0;

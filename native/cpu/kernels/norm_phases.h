@@ -57,7 +57,10 @@ struct SharedRows {
   ALUDEL_INLINE void* rows(int64_t g) const { return data + bytes(g); }
 };
 
-ALUDEL_INLINE void zero(double* rows, int64_t n) { __builtin_memset(rows, 0, (size_t)n * sizeof(double)); }
+// No rows may have no address at all.
+ALUDEL_INLINE void zero(double* rows, int64_t n) {
+  if (n > 0) __builtin_memset(rows, 0, (size_t)n * sizeof(double));
+}
 
 ALUDEL_INLINE void add_rows(double* to, const double* from, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] += from[i];
