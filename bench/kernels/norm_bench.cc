@@ -54,7 +54,7 @@ static void time_kernel(const char* name, const Kernel& kernel, const Call& call
     std::printf("%s: %s\n", name, status.message);
     return;
   }
-  ThreadedExec exec(threads, kernel.scratch_bytes ? kernel.scratch_bytes(args) : 0);
+  ThreadedExec exec(threads, kernel, args);
   int64_t bytes = 0;
   for (const TensorRef& t : call.in) bytes += t.bytes();
   for (const TensorRef& t : call.out) bytes += t.bytes();

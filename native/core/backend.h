@@ -21,7 +21,7 @@ class DeviceMemory {
 
 struct MemoryNeed {
   int64_t arena_bytes = 0;
-  int64_t scratch_bytes = 0;  // all workers
+  int64_t scratch_bytes = 0;  // all workers, and what the tasks of an instruction share
   int64_t local_bytes = 0;    // all workers
   int64_t constant_bytes = 0;
 };

@@ -110,7 +110,16 @@ Status Executor::create(Program program, KernelTable table, Workers& workers, Wo
 
 Status Executor::check_kernels() {
   size_t most_operands = 0;
-  int64_t scratch = 0;
+  int64_t shared = 0;
+  auto next_loop = program_.loops.begin();
+  const auto measure = [&](uint32_t index, int64_t (*bytes_of)(const KernelArgs&), const KernelArgs& args, int64_t* largest) -> Status {
+    if (bytes_of == nullptr) return {};
+    const int64_t bytes = bytes_of(args);
+    if (bytes < 0 || bytes > (int64_t{1} << 40))
+      return at_instruction(fail(Code::invalid_program, "its scratch would pass 2^40 bytes"), index, program_.instructions[index].opcode);
+    *largest = std::max(*largest, round_up(bytes));
+    return {};
+  };
   std::vector<TensorRef> operands;
   for (uint32_t i = 0; i < program_.instructions.size(); ++i) {
     const Instruction& instruction = program_.instructions[i];
@@ -126,13 +135,12 @@ Status Executor::check_kernels() {
                           static_cast<int>(instruction.nattrs)};
     const Status status = kernel->check(args);
     if (!status.ok()) return at_instruction(status, i, instruction.opcode);
-    if (kernel->scratch_bytes == nullptr) continue;
-    const int64_t bytes = kernel->scratch_bytes(args);
-    if (bytes < 0 || bytes > (int64_t{1} << 40))
-      return at_instruction(fail(Code::invalid_program, "its scratch would pass 2^40 bytes"), i, instruction.opcode);
-    scratch = std::max(scratch, bytes);
+    while (next_loop != program_.loops.end() && next_loop->end <= i) ++next_loop;
+    const bool in_loop = next_loop != program_.loops.end() && next_loop->instruction < i;
+    ALUDEL_RETURN_IF_ERROR(measure(i, kernel->scratch_bytes, args, &scratch_bytes_));
+    ALUDEL_RETURN_IF_ERROR(measure(i, kernel->shared_bytes, args, in_loop ? &loop_shared_bytes_ : &shared));
   }
-  need_.scratch_bytes = round_up(scratch);
+  need_.scratch_bytes = scratch_bytes_ * workers_.count() + std::max(shared, loop_shared_bytes_ * workers_.count());
   for (int w = 0; w < workers_.count(); ++w) worker_state_.push_back(std::make_unique<Worker>(this, w, most_operands));
   return {};
 }
@@ -141,7 +149,6 @@ Status Executor::reserve() {
   const int64_t workers = workers_.count();
   need_.arena_bytes = round_up(program_.arena_bytes);
   need_.local_bytes = round_up(program_.local_bytes) * workers;
-  need_.scratch_bytes *= workers;
   need_.constant_bytes = program_.constant_bytes;
   const int64_t total = need_.arena_bytes + need_.local_bytes + need_.scratch_bytes;
   ALUDEL_RETURN_IF_ERROR(workspace_.reserve(total));
@@ -180,7 +187,8 @@ Status Executor::run(const RunRequest& request, int64_t* completed) {
   for (int64_t w = 0; w < workers; ++w) {
     Worker& worker = *worker_state_[static_cast<size_t>(w)];
     worker.locals = base + need_.arena_bytes + w * (need_.local_bytes / workers);
-    worker.scratch = base + need_.arena_bytes + need_.local_bytes + w * (need_.scratch_bytes / workers);
+    worker.scratch = base + need_.arena_bytes + need_.local_bytes + w * scratch_bytes_;
+    worker.shared = base + need_.arena_bytes + need_.local_bytes + workers * scratch_bytes_ + w * loop_shared_bytes_;
   }
   Status status;
   for (int64_t k = 0; k < request.steps && status.ok(); ++k) {

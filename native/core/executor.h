@@ -51,6 +51,10 @@ class Executor final : public LoadedProgram {
   Workspace& workspace_;
   MemoryNeed need_;
   int64_t reserved_ = -1;
+  // Beside the parts of need_ that have one size for each worker: the area of worker w starts at w * loop_shared_bytes_, and an
+  // instruction outside loops has all of them as one.
+  int64_t scratch_bytes_ = 0;
+  int64_t loop_shared_bytes_ = 0;
   std::vector<std::unique_ptr<Worker>> worker_state_;
 
   // Set for the time of one run().

@@ -24,6 +24,8 @@ struct Exec {
   // a body must not call parallel. scratch: scratch_bytes() of the kernel, 64-byte aligned, this worker's own, contents undefined.
   void (*parallel)(Exec* self, int64_t tasks, void (*body)(void* context, int64_t task, void* scratch), void* context);
   bool first_slice;  // accumulate: this is the lane's first slice
+  // shared_bytes() of the kernel, 64-byte aligned: one area for all tasks of the instruction at hand, contents undefined at its start.
+  void* shared = nullptr;
 };
 
 // f(task, scratch) over tasks; f must not throw.
@@ -41,6 +43,8 @@ struct Kernel {
   int64_t (*scratch_bytes)(const KernelArgs& args);
   // Fails only for what cannot be known before (indices in data).
   Status (*run)(const KernelArgs& args, Exec& exec);
+  // Bytes that tasks leave for one another within one instruction; a pure function of shapes and attributes. Null: none.
+  int64_t (*shared_bytes)(const KernelArgs& args) = nullptr;
 };
 
 }  // namespace aludel

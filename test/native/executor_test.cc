@@ -1,6 +1,7 @@
 // Executor: loops, lanes, slots, the step scalar, cancel, failures, and equal bits for any number of threads.
 #include "native/core/executor.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "native/cpu/thread_pool.h"
@@ -76,6 +77,33 @@ void loops_lanes_slots(int threads) {
   CHECK(steps->values[2] == 5 && steps->values[1] == 6 && steps->values[0] == 7 && steps->values[3] == -1);
   program.reset();
   CHECK(workspace.bytes() == 0);
+}
+
+// A [40] turned round as a whole, then a [6, 20] slice by slice in three lanes.
+void shared_memory(int threads) {
+  cpu::ThreadPool pool(threads);
+  Workspace workspace;
+  ProgramSpec spec;
+  spec.arguments = 4;
+  spec.values = {{DType::f32, {40}, Storage::argument, 0},
+                 {DType::f32, {40}, Storage::argument, 1},
+                 {DType::f32, {20}, Storage::argument, 2, 0, 80},
+                 {DType::f32, {20}, Storage::argument, 3, 0, 80}};
+  spec.instructions = {{Opcode::reverse, {0}, {1}, {}}, {Opcode::loop, {}, {}, {1, 6, 3}}, {Opcode::reverse, {2}, {3}, {}}};
+  std::shared_ptr<LoadedProgram> program;
+  CHECK_OK(load(spec, pool, workspace, &program));
+  // One area of 160 bytes in whole blocks, or one of 80 for each worker.
+  CHECK(program->memory().scratch_bytes == std::max(192, 128 * threads));
+  std::vector<float> x(40), slices(120);
+  for (size_t i = 0; i < 40; ++i) x[i] = static_cast<float>(i);
+  for (size_t i = 0; i < 120; ++i) slices[i] = static_cast<float>(i);
+  const auto y = floats(std::vector<float>(40)), turned = floats(std::vector<float>(120));
+  RunRequest request;
+  request.arguments = {floats(x), y, floats(slices), turned};
+  int64_t completed = 0;
+  CHECK_OK(program->run(request, &completed));
+  for (size_t i = 0; i < 40; ++i) CHECK(y->values[i] == x[39 - i]);
+  for (size_t i = 0; i < 120; ++i) CHECK(turned->values[i] == slices[i / 20 * 20 + 19 - i % 20]);
 }
 
 void negative_slots_and_wrapping_steps() {
@@ -209,7 +237,7 @@ void workspace_is_the_largest_need() {
 
 int main() {
   using namespace aludel::test;
-  for (const int threads : {1, 2, 3, 5}) loops_lanes_slots(threads);
+  for (const int threads : {1, 2, 3, 5}) loops_lanes_slots(threads), shared_memory(threads);
   negative_slots_and_wrapping_steps();
   bindings_are_checked();
   cancel_changes_nothing_or_everything();

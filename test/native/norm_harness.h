@@ -49,20 +49,30 @@ struct Random {
   }
 };
 
-// Tasks are handed out from the last to the first and scratch starts as NaN: nothing may depend on either.
+// Tasks are handed out from the last to the first; scratch and shared memory have their exact size and start as NaN: nothing may depend
+// on any of this.
 struct ThreadedExec : Exec {
   int threads;
   int64_t scratch_bytes;
 
-  ThreadedExec(int threads_, int64_t bytes) : Exec{run_tasks, false}, threads(threads_), scratch_bytes(bytes) {}
+  ThreadedExec(int threads_, const Kernel& kernel, const KernelArgs& args)
+      : Exec{run_tasks, false}, threads(threads_), scratch_bytes(kernel.scratch_bytes ? kernel.scratch_bytes(args) : 0) {
+    shared = poisoned(kernel.shared_bytes ? kernel.shared_bytes(args) : 0);
+  }
+  ThreadedExec(const ThreadedExec&) = delete;
+  ~ThreadedExec() { std::free(shared); }
+
+  static void* poisoned(int64_t bytes) {
+    void* memory = nullptr;
+    if (bytes > 0 && posix_memalign(&memory, 64, (size_t)bytes) == 0) std::memset(memory, 0xFF, (size_t)bytes);
+    return memory;
+  }
 
   static void run_tasks(Exec* self, int64_t tasks, void (*body)(void*, int64_t, void*), void* context) {
     auto* exec = static_cast<ThreadedExec*>(self);
     std::atomic<int64_t> left{tasks};
     const auto work = [&] {
-      const size_t bytes = ((size_t)exec->scratch_bytes + 63) / 64 * 64;
-      void* scratch = bytes ? std::aligned_alloc(64, bytes) : nullptr;
-      if (scratch) std::memset(scratch, 0xFF, bytes);
+      void* scratch = poisoned(exec->scratch_bytes);
       for (int64_t task; (task = --left) >= 0;) body(context, task, scratch);
       std::free(scratch);
     };
@@ -96,7 +106,7 @@ struct Call {
     for (const TensorRef& t : out) {
       if (t.numel() > 0) std::memset(t.data, 0xFF, (size_t)t.bytes());
     }
-    ThreadedExec exec(threads, kernel.scratch_bytes ? kernel.scratch_bytes(a) : 0);
+    ThreadedExec exec(threads, kernel, a);
     return kernel.run(a, exec);
   }
 };

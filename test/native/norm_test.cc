@@ -175,15 +175,40 @@ static void each_variant(int64_t G, int64_t N, int64_t H, int64_t W, int64_t C, 
   }
 }
 
-// Statistics of data far from zero: a single pass in float32 would lose every digit of the variance.
-static void check_large_mean(Random& random) {
-  const NormProblem p{1, 2, 16, 16, 20, 0, 1, 1e-5, true, 2, {}};
-  Tensor x({1, 2, 16, 16, 20}), gamma({1, 20}, 1), beta({1, 20}), y({1, 2, 8, 8, 20}), mean({1, 2, 20}), rstd(mean.dims);
-  random.fill(x, 1, 4000);
-  run_all(p, "large mean", kernel_norm_act_pool, {&x, &gamma, &beta}, {&y, &mean, &rstd});
-  const NormState s = normalise(p, widen(x));
-  expect_close(p, "large mean", mean, s.mean, 1e-7);
-  expect_close(p, "large mean rstd", rstd, s.rstd, 1e-6);
+// Statistics of data on which sums about a badly chosen centre would lose their digits.
+static void check_statistics(Random& random) {
+  // tolerance: of the mean, as a fraction of mean or deviation.
+  const auto check = [&](const char* what, double tolerance, const auto& at) {
+    for (int kind : {0, 1, 2}) {
+      const NormProblem p{1, 3, 17, 16, 20, kind, 2, 1e-5, true, 2, {}};
+      Tensor x({1, 3, 17, 16, 20}), gamma({1, 20}, 1), beta({1, 20}), y({1, 3, 8, 8, 20});
+      Tensor mean(kind == 2 ? Dims{1, 20} : Dims{1, 3, kind == 1 ? 2 : 20}), rstd(mean.dims);
+      for (size_t i = 0; i < x.data.size(); ++i) x.data[i] = (float)at((int64_t)i / 20 % (17 * 16), (int64_t)i / (20 * 17 * 16));
+      run_all(p, what, kernel_norm_act_pool, {&x, &gamma, &beta}, {&y, &mean, &rstd});
+      const NormState s = normalise(p, widen(x));
+      expect_close(p, what, mean, s.mean, tolerance, 1 / *std::min_element(s.rstd.begin(), s.rstd.end()));
+      expect_close(p, what, rstd, s.rstd, 1e-6);
+    }
+  };
+  check("large mean", 1e-7, [&](int64_t, int64_t) { return 4000 + random.normal(); });
+  check("constant", 1e-7, [&](int64_t, int64_t) { return 0.1f; });
+  check("first pixels apart", 3e-7, [&](int64_t pixel, int64_t) { return (pixel < 16 ? 4000 : 0) + random.normal(); });
+  check("first band apart", 3e-7, [&](int64_t pixel, int64_t) { return pixel < 128 ? 4000 : random.normal(); });
+  check("last pixel apart", 3e-7, [&](int64_t pixel, int64_t) { return (pixel == 17 * 16 - 1 ? 4000 : 0) + random.normal(); });
+  check("ramp", 3e-7, [&](int64_t pixel, int64_t) { return (double)pixel; });
+  check("images apart", 3e-7, [&](int64_t, int64_t image) { return 4000 * (double)image + random.normal(); });
+}
+
+// A NaN or an overflow in x must reach y through the relu.
+static void check_nan() {
+  Tensor x({1, 2, 8, 8, 20}, 1), gamma({1, 20}, 1), beta({1, 20}), y({1, 2, 4, 4, 20}), mean({1, 2, 20}), rstd(mean.dims);
+  const NormProblem p{1, 2, 8, 8, 20, 0, 1, 1e-5, true, 2, {}};
+  x.data[7] = NAN, x.data[20 * 64 + 19] = INFINITY;
+  run_all(p, "nan bits", kernel_norm_act_pool, {&x, &gamma, &beta}, {&y, &mean, &rstd});
+  for (int64_t i = 0; i < (int64_t)y.data.size(); ++i) {
+    const bool spoilt = i % 20 == (i < 20 * 16 ? 7 : 19);
+    expect(std::isnan(y.data[i]) == spoilt, p, "nan", (double)i);
+  }
 }
 
 static void check_rejections() {
@@ -224,11 +249,14 @@ static int main() {
   for (const Dims& s : {Dims{1, 2, 4, 4, 4}, Dims{2, 3, 5, 3, 6}, Dims{1, 4, 2, 7, 10}}) {
     each_variant(s[0], s[1], s[2], s[3], s[4], [&](const NormProblem& p) { check_reference(p, random); });
   }
-  for (const Dims& s : {Dims{1, 1, 1, 1, 1}, Dims{2, 3, 1, 5, 3}, Dims{1, 2, 2, 1, 8}, Dims{3, 2, 5, 4, 10}, Dims{1, 5, 4, 4, 16},
-                        Dims{2, 2, 7, 9, 20}, Dims{1, 3, 8, 8, 128}, Dims{1, 2, 3, 70, 35}, Dims{1, 1, 33, 35, 21}}) {
+  // The last two are large enough for several chunks.
+  for (const Dims& s :
+       {Dims{1, 1, 1, 1, 1}, Dims{2, 3, 1, 5, 3}, Dims{1, 2, 2, 1, 8}, Dims{3, 2, 5, 4, 10}, Dims{1, 5, 4, 4, 16}, Dims{2, 2, 7, 9, 20},
+        Dims{1, 3, 8, 8, 128}, Dims{1, 2, 3, 70, 35}, Dims{1, 1, 33, 35, 21}, Dims{1, 6, 16, 16, 64}, Dims{2, 5, 21, 20, 35}}) {
     each_variant(s[0], s[1], s[2], s[3], s[4], [&](const NormProblem& p) { check_kernels(p, random); });
   }
-  check_large_mean(random);
+  check_statistics(random);
+  check_nan();
   check_rejections();
   std::printf("norm: %d failures, largest error %.2f of tolerance (%d lanes)\n", failures, worst, ALUDEL_VW);
   return failures != 0;

@@ -55,11 +55,13 @@ struct Strip {
   L lanes;
 };
 
-// Calls f(strip) for strips that cover channels [begin, end) in ascending order.
-template <typename F>
+// Calls f(strip) for strips of at most U vectors that cover channels [begin, end) in ascending order.
+template <int U = 2, typename F>
 ALUDEL_INLINE void for_strips(int64_t begin, int64_t end, const F& f) {
   int64_t c = begin;
-  for (; c + 2 * VW <= end; c += 2 * VW) f(Strip<2, AllLanes>{c, {}});
+  if constexpr (U > 1) {
+    for (; c + U * VW <= end; c += U * VW) f(Strip<U, AllLanes>{c, {}});
+  }
   for (; c + VW <= end; c += VW) f(Strip<1, AllLanes>{c, {}});
   if (c < end) f(Strip<1, SomeLanes>{c, first_lanes((int)(end - c))});
 }

@@ -2,16 +2,14 @@
 //
 // All three kinds are one scheme. A *segment* is the run of images that share statistics (one image, or the whole batch), a *set* is the
 // run of neighbouring channels that do (one channel, or a group's). A *chunk* is a run of images that one task walks in order; the chunks
-// of one g are joined in order, so sums over images do not depend on threads.
+// of one g are joined in order, so sums over images do not depend on threads. Images are walked whole and in memory order: reading
+// a second pass from the third-level cache costs less than jumping from block to block of channels.
 #pragma once
-#include <stdlib.h>
-
 #include "native/cpu/kernels/channels.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
 
-// One such block of a 32x32 image at 8 lanes is 128 KB: it stays in L2 between passes.
-constexpr int64_t kBlockLanes = 4 * VW;
+constexpr int64_t kChunkElements = 1 << 15;  // of x, at least
 
 constexpr int kGroupNorm = 1, kBatchNorm = 2;  // attribute kind; 0 is instance norm
 
@@ -24,8 +22,7 @@ struct NormShape {
   const float* row_weights;  // [G,N] or null: rows of weight 0 take no part
   bool batch;                // one segment per g; otherwise every image is one
   int64_t set_channels;      // 1, or C / groups
-  int64_t block_channels;    // whole sets: what is normalised at a time, so that it stays in cache between passes
-  int64_t lanes;             // length of per-channel rows: C and room for a vector that starts anywhere in it
+  int64_t lanes;             // length of per-channel rows: C in whole vectors
   int64_t chunks;            // per g
 
   ALUDEL_INLINE int64_t pixels() const { return H * W; }
@@ -33,10 +30,8 @@ struct NormShape {
   ALUDEL_INLINE int64_t image(int64_t g, int64_t n) const { return (g * N + n) * H * W * C; }
   ALUDEL_INLINE int64_t out_image(int64_t g, int64_t n) const { return (g * N + n) * OH * OW * C; }
   ALUDEL_INLINE int64_t first_image(int64_t chunk) const { return chunk * N / chunks; }
-  // Index of the statistics of the set that holds channel c.
-  ALUDEL_INLINE int64_t statistic(int64_t g, int64_t n, int64_t c) const {
-    return (batch ? g : g * N + n) * (C / set_channels) + c / set_channels;
-  }
+  // Index of the first set's statistics of a segment.
+  ALUDEL_INLINE int64_t statistics(int64_t g, int64_t n) const { return (batch ? g : g * N + n) * (C / set_channels); }
   ALUDEL_INLINE bool takes_part(int64_t g, int64_t n) const { return row_weights == nullptr || row_weights[g * N + n] != 0.0f; }
   // Elements per channel in the images [n0, n1) that take part.
   ALUDEL_INLINE double count(int64_t g, int64_t n0, int64_t n1) const {
@@ -59,34 +54,11 @@ static inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
   s.row_weights = args.nin > weights_at ? args.in[weights_at].as<const float>() : nullptr;
   s.batch = kind == kBatchNorm;
   s.set_channels = kind == kGroupNorm ? s.C / (int64_t)args.attrs[1] : 1;
-  s.block_channels = smaller(s.C, round_up(kBlockLanes, s.set_channels));
-  s.lanes = round_up(s.C, VW) + VW;
-  s.chunks = smaller(s.N, s.G < 32 ? 32 / s.G : 1);  // enough tasks for many threads, few enough rows
+  s.lanes = round_up(s.C, VW);
+  // Enough tasks for many threads, few enough rows, and each worth its start.
+  const int64_t worth = s.N * s.H * s.W * s.C / kChunkElements;
+  s.chunks = smaller(smaller(s.N, s.G < 32 ? 32 / s.G : 1), worth > 1 ? worth : 1);
   return s;
-}
-
-// Per-channel rows of every chunk during one call. On the heap and not in a worker's scratch: another task reads what a chunk leaves.
-struct ChunkMemory {
-  int64_t chunks, stride;
-  char* data;
-
-  ALUDEL_INLINE ChunkMemory(const NormShape& s, int64_t bytes)
-      : chunks(s.chunks), stride(round_up(bytes, 64)), data(static_cast<char*>(aligned_alloc(64, (size_t)(s.G * s.chunks * stride)))) {}
-  ALUDEL_INLINE ~ChunkMemory() { free(data); }
-  ChunkMemory(const ChunkMemory&) = delete;
-  ALUDEL_INLINE void* of(int64_t g, int64_t chunk) const { return data + (g * chunks + chunk) * stride; }
-};
-
-// Calls f(g, chunk) for every chunk.
-template <typename F>
-ALUDEL_INLINE void for_chunks(Exec& exec, const NormShape& s, const F& f) {
-  parallel_for(exec, s.G * s.chunks, [&](int64_t task, void*) { f(task / s.chunks, task % s.chunks); });
-}
-
-// Calls f(begin, end) for the channel blocks of an image.
-template <typename F>
-ALUDEL_INLINE void for_blocks(const NormShape& s, const F& f) {
-  for (int64_t c = 0; c < s.C; c += s.block_channels) f(c, smaller(c + s.block_channels, s.C));
 }
 
 enum class NormOperand { x, y, channel, statistic, row_weights };
@@ -100,26 +72,40 @@ struct Band {
   int64_t begin, end;
 };
 
-// Calls f(band) for bands of few rows. All strips of a block visit a band before the next one: memory is read in order, and the lines
-// that strips share are still in L1.
+// Calls f(band) for bands of few rows. All strips visit a band before the next one: memory is read in order, and the lines that strips
+// share are still in L1.
 template <int P, typename F>
 ALUDEL_INLINE void for_bands(const NormShape& s, const F& f) {
   const int64_t rows = s.OW * P * P >= 64 ? 1 : 64 / (P * P) / (s.OW > 0 ? s.OW : 1);
   for (int64_t oh = 0; oh < s.OH; oh += rows) f(Band{oh, smaller(oh + rows, s.OH)});
 }
 
-// Calls window(oh, ow) for every pooling window of a band, and flush() after at most 64 elements of x: sums of so few may be kept in
-// float32, their totals are float64.
+// Calls window(first, out) for every pooling window of a band, with the offsets of its first pixel in the image and of its output,
+// and flush() after at most 64 elements of x: sums of so few may be kept in float32, their totals are float64.
 template <int P, typename Window, typename Flush>
-ALUDEL_INLINE void for_windows(const Band& band, int64_t OW, const Window& window, const Flush& flush) {
+ALUDEL_INLINE void for_windows(const NormShape& s, const Band& band, const Window& window, const Flush& flush) {
   constexpr int64_t kLimit = 64 / (P * P);
+  const int64_t W = s.W, C = s.C, OW = s.OW;  // stores through float pointers would make the compiler read them again
   for (int64_t ow0 = 0; ow0 < OW; ow0 += kLimit) {
     const int64_t ow1 = smaller(ow0 + kLimit, OW);
-    for (int64_t oh = band.begin; oh < band.end; ++oh)
-      for (int64_t ow = ow0; ow < ow1; ++ow) window(oh, ow);
+    for (int64_t oh = band.begin; oh < band.end; ++oh) {
+      int64_t first = (oh * P * W + ow0 * P) * C, out = (oh * OW + ow0) * C;
+      for (int64_t ow = ow0; ow < ow1; ++ow, first += P * C, out += C) window(first, out);
+    }
     flush();
   }
 }
+
+// Where the pixels of a window lie, from its first.
+template <int P>
+struct WindowPixels {
+  int64_t at[P * P];
+
+  ALUDEL_INLINE explicit WindowPixels(const NormShape& s) {
+    for (int i = 0; i < P; ++i)
+      for (int j = 0; j < P; ++j) at[i * P + j] = (i * s.W + j) * s.C;
+  }
+};
 
 // Calls f(pixel) for the pixels that no window covers: the last row or column of an odd size.
 template <int P, typename F>

@@ -1,7 +1,8 @@
 // norm_act_pool: xh = (x - mean) rstd, y = pool(relu(gamma xh + beta)).
-// Statistics: per channel and image in two passes, merged in float64 by Chan's formula over a segment's images in order, then over a
-// set's channels; so batch norm reads x from memory twice, not three times.
-#include "native/cpu/kernels/norm.h"
+// Statistics in one pass over x: every band of pixels is summed about the mean of the bands before it, in float32, and merged in float64
+// by Chan's formula. Where a band's mean lies d away from that centre its squares are d^2 per pixel too large and lose digits in
+// proportion, but the merged variance then grows by a like term, so the error stays that of two passes.
+#include "native/cpu/kernels/norm_phases.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
 
@@ -10,210 +11,179 @@ namespace {
 constexpr NormOperand kInputs[] = {NormOperand::x, NormOperand::channel, NormOperand::channel, NormOperand::row_weights};
 constexpr NormOperand kOutputs[] = {NormOperand::y, NormOperand::statistic, NormOperand::statistic};
 
-// Per-channel rows of a chunk.
-struct Rows {
-  double *image_mean, *image_m2;  // of one image
-  double *mean, *m2;              // of the images so far
-  float* centre;                  // what x is centred on: the float32 mean
-  float *scale, *shift;           // z = (x - centre) scale + shift
+constexpr int64_t kBandPixels = 128;  // two float32 sums of 64
+constexpr int64_t kSamples = 16;      // of the first band; their mean is its centre, at most a few of its deviations off
 
-  Rows(void* memory, int64_t lanes) {
-    double* d = static_cast<double*>(memory);
-    image_mean = d, image_m2 = d + lanes, mean = d + 2 * lanes, m2 = d + 3 * lanes;
-    float* f = reinterpret_cast<float*>(d + 4 * lanes);
-    centre = f, scale = f + lanes, shift = f + 2 * lanes;
-  }
-  static int64_t bytes(int64_t lanes) { return lanes * (int64_t)(4 * sizeof(double) + 3 * sizeof(float)); }
-};
+enum Sum { kMean, kM2 };  // mean and centred sum of squares, of the elements so far
+// Of a band: sums of x - centre and of its square. z = (x - centre) scale + shift, divided by the pool's window.
+enum Coefficient { kBandSum, kBandSquares, kCentre, kScale, kShift, kRstd };
 
-// acc[c] += sum over pixels of f(x[c]). Four pixels at once hide the latency of the additions.
-template <typename S, typename F>
-ALUDEL_INLINE void sum_pixels(const S& strip, const float* x, int64_t pixels, int64_t C, double* acc, const F& f) {
-  constexpr int U = S::kVectors;
-  const float* from = x + strip.begin;
-  for (int64_t p0 = 0; p0 < pixels; p0 += 64) {
-    const int64_t p1 = smaller(p0 + 64, pixels);
-    vf part[4][U] = {};
-    int64_t p = p0;
-    for (; p + 4 <= p1; p += 4)
-      for (int k = 0; k < 4; ++k)
-        for (int u = 0; u < U; ++u) part[k][u] = f(load(from + (p + k) * C + u * VW, strip.lanes), u, part[k][u]);
-    for (; p < p1; ++p)
-      for (int u = 0; u < U; ++u) part[0][u] = f(load(from + p * C + u * VW, strip.lanes), u, part[0][u]);
-    for (int u = 0; u < U; ++u) add_to(acc + u * VW, (part[0][u] + part[1][u]) + (part[2][u] + part[3][u]), strip.lanes);
-  }
+typedef float vh __attribute__((vector_size(VW * 2), aligned(4), may_alias));
+ALUDEL_INLINE vd widen(const float* p) { return __builtin_convertvector(*reinterpret_cast<const vh*>(p), vd); }
+
+// The larger of z and 0; lets NaN through.
+ALUDEL_INLINE vf relu_of(vf z) {
+#if ALUDEL_VW == 16 && defined(__AVX512F__)
+  return (vf)_mm512_maskz_max_ps(0xFFFF, __m512{}, (__m512)z);  // GCC warns of the plain one
+#elif ALUDEL_VW == 8 && defined(__AVX__)
+  return (vf)_mm256_max_ps(__m256{}, (__m256)z);
+#else
+  return vf{} > z ? vf{} : z;
+#endif
 }
 
-// Mean and centred sum of squares of channels [begin, end) of one image: image_mean, image_m2.
-void image_moments(const Rows& t, const float* x, const NormShape& s, int64_t begin, int64_t end) {
-  const int64_t pixels = s.pixels();
-  for_strips(begin, end, [&](const auto& strip) {
-    const int64_t at = strip.begin, last = at + strip.kVectors * VW;
-    for (int64_t c = at; c < last; ++c) t.image_mean[c] = t.image_m2[c] = 0;
-    sum_pixels(strip, x, pixels, s.C, t.image_mean + at, [](vf v, int, vf part) { return part + v; });
-    for (int64_t c = at; c < last; ++c) {
-      t.image_mean[c] /= (double)pixels;
-      t.centre[c] = (float)t.image_mean[c];
-    }
-    vf centre[strip.kVectors];
-    for (int u = 0; u < strip.kVectors; ++u) centre[u] = load(t.centre + at + u * VW);
-    sum_pixels(strip, x, pixels, s.C, t.image_m2 + at, [&](vf v, int u, vf part) {
-      const vf d = v - centre[u];
-      return part + d * d;
-    });
-    for (int64_t c = at; c < last; ++c) {
-      const double off = t.image_mean[c] - (double)t.centre[c];  // the squares were taken about the rounded mean
-      const double m2 = t.image_m2[c] - off * off * (double)pixels;
-      t.image_m2[c] = m2 < 0 ? 0 : m2;
+void first_centre(const Rows& t, const float* x, const NormShape& s) {
+  const int64_t pixels = smaller(s.pixels(), kBandPixels), samples = smaller(pixels, kSamples), step = pixels / samples * s.C;
+  for_strips(0, s.C, [&](const auto& strip) {
+    for (int u = 0; u < strip.kVectors; ++u) {
+      vf sum{};
+      for (int64_t i = 0; i < samples; ++i) sum += load(x + i * step + strip.begin + u * VW, strip.lanes);
+      store(t.coefficient(kCentre) + strip.begin + u * VW, sum * splat(1.0f / (float)samples));
     }
   });
 }
 
-// Merges moments of `added` elements per channel into t's, which hold `count`.
-void merge_moments(const Rows& t, const double* mean, const double* m2, int64_t begin, int64_t end, double count, double added) {
-  if (added == 0) return;
-  const double total = count + added;
-  for (int64_t c = begin; c < end; ++c) {
-    const double delta = mean[c] - t.mean[c];
-    t.mean[c] += delta * (added / total);
-    t.m2[c] += m2[c] + delta * delta * (count * added / total);
+template <typename S>
+ALUDEL_INLINE void sum_band(const S& strip, const Rows& t, const float* x, int64_t pixels, int64_t C) {
+  constexpr int U = S::kVectors;
+  vf centre[U], sum[2][U] = {}, squares[2][U] = {};
+  for (int u = 0; u < U; ++u) centre[u] = load(t.coefficient(kCentre) + strip.begin + u * VW);
+  const auto add = [&](const float* from, int k) {
+    for (int u = 0; u < U; ++u) {
+      const vf d = load(from + u * VW, strip.lanes) - centre[u];
+      sum[k][u] += d;
+      squares[k][u] += d * d;
+    }
+  };
+  const float* from = x + strip.begin;
+  int64_t p = 0;
+  for (; p + 2 <= pixels; p += 2, from += 2 * C) add(from, 0), add(from + C, 1);
+  if (p < pixels) add(from, 0);
+  for (int u = 0; u < U; ++u) {
+    store(t.coefficient(kBandSum) + strip.begin + u * VW, sum[0][u] + sum[1][u]);
+    store(t.coefficient(kBandSquares) + strip.begin + u * VW, squares[0][u] + squares[1][u]);
   }
 }
 
-// Joins the channels of every set; writes the statistics and the coefficients of z. count: elements per channel.
-void finish_statistics(const Rows& t, const double* means, const double* squares, const KernelArgs& args, const NormShape& s, int64_t g,
-                       int64_t n, int64_t begin, int64_t end, double count) {
-  const float *gamma = args.in[1].as<const float>() + g * s.C, *beta = args.in[2].as<const float>() + g * s.C;
-  const double channels = (double)s.set_channels;
-  for (int64_t c0 = begin; c0 < end; c0 += s.set_channels) {
-    const int64_t c1 = c0 + s.set_channels;
-    double mean = 0, m2 = 0;
-    for (int64_t c = c0; c < c1; ++c) mean += means[c];
-    mean /= channels;
-    for (int64_t c = c0; c < c1; ++c) m2 += squares[c] + count * (means[c] - mean) * (means[c] - mean);
-    const double variance = count > 0 ? m2 / (count * channels) : 0;
-    const double rstd = 1 / __builtin_sqrt(variance + s.eps);
-    const int64_t at = s.statistic(g, n, c0);
-    args.out[1].as<float>()[at] = (float)mean;
-    args.out[2].as<float>()[at] = (float)rstd;
-    for (int64_t c = c0; c < c1; ++c) {
-      t.centre[c] = (float)mean;
-      t.scale[c] = gamma[c] * (float)rstd;  // rounded as in the gradient kernels: the sign of z must agree
-      t.shift[c] = beta[c];
-    }
+// Merges a band of `added` elements per channel into moments that hold `count`; their mean is the next band's centre.
+void merge_band(const Rows& t, double count, double added) {
+  const vd zeros{};
+  const vd inverse = zeros + 1 / added, share = zeros + added / (count + added), cross = zeros + count * added / (count + added);
+  for (int64_t c = 0; c < t.lanes; c += VD) {
+    vd& mean = *reinterpret_cast<vd*>(t.sum(kMean) + c);
+    vd& m2 = *reinterpret_cast<vd*>(t.sum(kM2) + c);
+    const vd sum = widen(t.coefficient(kBandSum) + c), off = sum * inverse;
+    const vd squares = widen(t.coefficient(kBandSquares) + c) - sum * off;
+    const vd delta = widen(t.coefficient(kCentre) + c) + off - mean;
+    mean += delta * share;
+    m2 += (zeros > squares ? zeros : squares) + delta * delta * cross;
+    *reinterpret_cast<vh*>(t.coefficient(kCentre) + c) = __builtin_convertvector(mean, vh);
   }
+}
+
+// Replaces every channel's moments by those of its set, as if the set were one channel.
+void join_sets(const Rows& t, const NormShape& s, double count) {
+  double *mean = t.sum(kMean), *m2 = t.sum(kM2);
+  for (int64_t c0 = 0; c0 < s.C; c0 += s.set_channels) {
+    const int64_t c1 = c0 + s.set_channels;
+    double sum = 0;
+    for (int64_t c = c0; c < c1; ++c) sum += mean[c];
+    sum /= (double)s.set_channels;
+    for (int64_t c = c0; c < c1; ++c) m2[c] += count * (mean[c] - sum) * (mean[c] - sum), mean[c] = sum;
+  }
+  average_sets(s, m2);
 }
 
 template <int P, bool RELU, typename S>
-ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const float* x, float* y, const NormShape& s) {
+ALUDEL_INLINE void write_strip(const S& strip, const Rows& t, const float* x, float* y, const NormShape& s, const Band& band) {
   constexpr int U = S::kVectors;
   const int64_t at = strip.begin;
   vf centre[U], scale[U], shift[U];
   for (int u = 0; u < U; ++u) {
-    centre[u] = load(t.centre + at + u * VW);
-    scale[u] = load(t.scale + at + u * VW);
-    shift[u] = load(t.shift + at + u * VW);
+    centre[u] = load(t.coefficient(kCentre) + at + u * VW);
+    scale[u] = load(t.coefficient(kScale) + at + u * VW);
+    shift[u] = load(t.coefficient(kShift) + at + u * VW);
   }
-  for (int64_t oh = 0; oh < s.OH; ++oh) {
-    const float* row = x + oh * P * s.W * s.C + strip.begin;
-    float* to = y + oh * s.OW * s.C + strip.begin;
-    for (int64_t ow = 0; ow < s.OW; ++ow, row += P * s.C, to += s.C) {
-      for (int u = 0; u < U; ++u) {
-        vf sum{};
-        for (int i = 0; i < P; ++i)
-          for (int j = 0; j < P; ++j) {
-            const vf z = (load(row + (i * s.W + j) * s.C + u * VW, strip.lanes) - centre[u]) * scale[u] + shift[u];
-            sum += RELU ? (vf{} > z ? vf{} : z) : z;  // lets NaN through
-          }
-        store(to + u * VW, P == 1 ? sum : sum * splat(1.0f / (P * P)), strip.lanes);
-      }
+  const WindowPixels<P> pixels(s);
+  const auto window = [&](int64_t first, int64_t out) {
+    for (int u = 0; u < U; ++u) {
+      const auto act = [&](int k) {
+        const vf z = (load(x + first + pixels.at[k] + at + u * VW, strip.lanes) - centre[u]) * scale[u] + shift[u];
+        return RELU ? relu_of(z) : z;
+      };
+      const vf mean = P == 1 ? act(0) : (act(0) + act(1)) + (act(P) + act(P * P - 1));
+      store(y + out + at + u * VW, mean, strip.lanes);
+    }
+  };
+  for_windows<P>(s, band, window, [] {});
+}
+
+template <int P, bool RELU>
+struct Forward {
+  static constexpr RowCounts kRows{2, 0, 0, 6};
+  static constexpr int kWeightsAt = 3;
+
+  static void begin(const Rows&, const KernelArgs&, const NormShape&, int64_t, int64_t) {}
+
+  static void sum_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, double count) {
+    const float* x = args.in[0].as<const float>() + s.image(g, n);
+    if (count == 0) first_centre(t, x, s);
+    for (int64_t p = 0; p < s.pixels(); p += kBandPixels) {
+      const int64_t pixels = smaller(kBandPixels, s.pixels() - p);
+      for_strips(0, s.C, [&](const auto& strip) { sum_band(strip, t, x + p * s.C, pixels, s.C); });
+      merge_band(t, count, (double)pixels);
+      count += (double)pixels;
     }
   }
-}
 
-template <int P, bool RELU>
-void write_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, int64_t begin, int64_t end) {
-  const float* x = args.in[0].as<const float>() + s.image(g, n);
-  float* y = args.out[0].as<float>() + s.out_image(g, n);
-  for_strips(begin, end, [&](const auto& strip) { write_strip<P, RELU>(strip, t, x, y, s); });
-}
-
-// Instance and group norm: all of the chunk, block by block.
-template <int P, bool RELU>
-void forward_chunk(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
-  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n)
-    for_blocks(s, [&](int64_t begin, int64_t end) {
-      image_moments(t, args.in[0].as<const float>() + s.image(g, n), s, begin, end);
-      finish_statistics(t, t.image_mean, t.image_m2, args, s, g, n, begin, end, (double)s.pixels());
-      write_image<P, RELU>(t, args, s, g, n, begin, end);
-    });
-}
-
-// Batch norm, first phase: the chunk's moments.
-void sum_chunk(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
-  double count = 0;
-  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n) {
-    if (!s.takes_part(g, n)) continue;
-    image_moments(t, args.in[0].as<const float>() + s.image(g, n), s, 0, s.C);
-    merge_moments(t, t.image_mean, t.image_m2, 0, s.C, count, (double)s.pixels());
-    count += (double)s.pixels();
-  }
-}
-
-// Batch norm, second phase: joins the chunks of g in the rows of its first.
-void join_chunks(const ChunkMemory& memory, const KernelArgs& args, const NormShape& s, int64_t g) {
-  const Rows all(memory.of(g, 0), s.lanes);
-  double count = s.count(g, 0, s.first_image(1));
-  for (int64_t chunk = 1; chunk < s.chunks; ++chunk) {
-    const Rows t(memory.of(g, chunk), s.lanes);
-    const double added = s.count(g, s.first_image(chunk), s.first_image(chunk + 1));
-    merge_moments(all, t.mean, t.m2, 0, s.C, count, added);
-    count += added;
-  }
-  finish_statistics(all, all.mean, all.m2, args, s, g, 0, 0, s.C, count);
-}
-
-// Batch norm, third phase.
-template <int P, bool RELU>
-void write_chunk(const Rows& all, const KernelArgs& args, const NormShape& s, int64_t g, int64_t chunk) {
-  for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n) {
-    if (s.takes_part(g, n)) {
-      write_image<P, RELU>(all, args, s, g, n, 0, s.C);
-    } else {
-      zero(args.out[0].as<float>() + s.out_image(g, n), s.out_pixels() * s.C);
+  static void join(const Rows& t, const double* sums, const NormShape& s, double count, double added) {
+    const double *mean = sums + kMean * s.lanes, *m2 = sums + kM2 * s.lanes;
+    const double total = count + added;
+    for (int64_t c = 0; c < s.C; ++c) {
+      const double delta = mean[c] - t.sum(kMean)[c];
+      t.sum(kMean)[c] += delta * (added / total);
+      t.sum(kM2)[c] += m2[c] + delta * delta * (count * added / total);
     }
   }
-}
 
-template <int P, bool RELU>
-Status forward(const KernelArgs& args, const NormShape& s, Exec& exec) {
-  const ChunkMemory memory(s, Rows::bytes(s.lanes));
-  if (memory.data == nullptr) return fail(Code::out_of_memory, "norm_act_pool: no memory for the sums of %lld channels", (long long)s.C);
-  for_chunks(exec, s, [&](int64_t g, int64_t chunk) {
-    const Rows t(memory.of(g, chunk), s.lanes);
-    __builtin_memset(memory.of(g, chunk), 0, (size_t)Rows::bytes(s.lanes));
-    if (s.batch)
-      sum_chunk(t, args, s, g, chunk);
-    else
-      forward_chunk<P, RELU>(t, args, s, g, chunk);
-  });
-  if (!s.batch) return {};
-  for (int64_t g = 0; g < s.G; ++g) join_chunks(memory, args, s, g);
-  for_chunks(exec, s, [&](int64_t g, int64_t chunk) { write_chunk<P, RELU>(Rows(memory.of(g, 0), s.lanes), args, s, g, chunk); });
-  return {};
-}
+  // Writes the statistics too.
+  static void finish(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, double count) {
+    if (s.set_channels > 1) join_sets(t, s, count);
+    const double share = 1.0 / (P * P), inverse = count > 0 ? 1 / count : 0;
+    const float* __restrict gamma = args.in[1].as<const float>() + g * s.C;
+    const float* __restrict beta = args.in[2].as<const float>() + g * s.C;
+    const double* __restrict mean = t.sum(kMean), * __restrict m2 = t.sum(kM2);
+    float* __restrict centre = t.coefficient(kCentre), * __restrict scale = t.coefficient(kScale);
+    float* __restrict shift = t.coefficient(kShift), * __restrict rstd = t.coefficient(kRstd);
+    for (int64_t c = 0; c < s.C; ++c) {
+      rstd[c] = (float)(1 / __builtin_sqrt(m2[c] * inverse + s.eps));
+      centre[c] = (float)mean[c];
+      scale[c] = gamma[c] * rstd[c] * (float)share;  // rounded as in the gradient kernels: the sign of z must agree
+      shift[c] = beta[c] * (float)share;
+    }
+    gather_sets(s, centre, args.out[1].as<float>() + s.statistics(g, n));
+    gather_sets(s, rstd, args.out[2].as<float>() + s.statistics(g, n));
+  }
+
+  static void write_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
+    const float* x = args.in[0].as<const float>() + s.image(g, n);
+    float* y = args.out[0].as<float>() + s.out_image(g, n);
+    for_bands<P>(s,
+                 [&](const Band& band) { for_strips(0, s.C, [&](const auto& strip) { write_strip<P, RELU>(strip, t, x, y, s, band); }); });
+  }
+
+  static void leave_out(const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
+    zero(args.out[0].as<float>() + s.out_image(g, n), s.out_pixels() * s.C);
+  }
+
+  static void put_totals(const double*, const KernelArgs&, const NormShape&, int64_t) {}
+};
 
 Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool", kInputs, 4, kOutputs, 3); }
-
-Status run(const KernelArgs& args, Exec& exec) {
-  const NormShape s = norm_shape(args, 3);
-  if (s.pool == 2) return s.relu ? forward<2, true>(args, s, exec) : forward<2, false>(args, s, exec);
-  return s.relu ? forward<1, true>(args, s, exec) : forward<1, false>(args, s, exec);
-}
 
 }  // namespace
 
 extern const Kernel kernel_norm_act_pool;
-const Kernel kernel_norm_act_pool = {check, nullptr, run};
+const Kernel kernel_norm_act_pool = norm_kernel<Forward>(check);
 
 }  // namespace aludel::cpu::ALUDEL_ISA
