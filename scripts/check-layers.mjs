@@ -3,7 +3,7 @@ import { dirname, posix } from 'node:path'
 import { exists, filesUnder, isMain, read, report } from './lib/files.mjs'
 
 const engineCore = ['errors', 'engine/tensor', 'engine/graph', 'engine/ops']
-const upper = ['errors', 'engine/index', 'engine/tensor']
+const upper = ['errors', 'arguments', 'engine/index', 'engine/tensor']
 // Loops bind compiled steps; devices and arrays reach them as arguments, so they know the types only.
 const programs = ['engine/bound-program', 'engine/all-or-nothing']
 // What a run ends with and an evaluation starts from.
@@ -15,6 +15,7 @@ const artifact = ['experiment/synthetic-set']
  */
 const layers = {
   errors: { may: [] },
+  arguments: { may: ['errors'] },
   crc32: { may: [] },
   'event-loop': { may: [] },
   'package-root': { may: [], node: true },
@@ -26,14 +27,18 @@ const layers = {
   'engine/autodiff': { may: [...engineCore, 'engine/trace'] },
   'engine/reference': { may: engineCore, types: ['engine/trace'] },
   'engine/compile': { may: [...engineCore, 'engine/reference'], types: ['engine/trace'] },
-  'engine/runtime': { may: ['errors', 'package-root', 'engine/tensor', 'engine/ops/opcodes'], types: ['engine/compile'], node: true },
-  'engine/bound-program': { may: ['engine', 'errors'] },
+  'engine/runtime': {
+    may: ['errors', 'arguments', 'package-root', 'engine/tensor', 'engine/ops/opcodes'],
+    types: ['engine/compile'],
+    node: true,
+  },
+  'engine/bound-program': { may: ['engine', 'errors', 'arguments'] },
   'engine/all-or-nothing': { may: [] },
   'engine/index': { may: ['engine', 'errors'] },
   nn: { may: upper },
   optim: { may: upper },
   augment: { may: upper },
-  data: { may: ['errors', 'crc32', 'package-root', 'engine/tensor'], node: true },
+  data: { may: ['errors', 'arguments', 'crc32', 'package-root', 'engine/tensor'], node: true },
   scores: { may: [...upper, 'event-loop', 'nn', 'optim', 'augment', 'data'] },
   distill: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],
@@ -45,7 +50,7 @@ const layers = {
   },
   export: { may: [...upper, 'nn'], node: true },
   experiment: {
-    may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'],
+    may: ['errors', 'arguments', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'],
     node: true,
   },
   golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'distill'], node: true },

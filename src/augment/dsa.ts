@@ -1,7 +1,7 @@
 /** @file Differentiable siamese augmentation: draws rows of theta for the `augment` op (DSA, 2102.08259; parameters of the released code). */
 
 import { type Key, philoxBlock } from '../engine/tensor/philox.js'
-import { AludelError } from '../errors.js'
+import { expected } from '../errors.js'
 
 /** Numbers in one theta row: kind, then seven parameters (see the augment op). */
 export const thetaSize = 8
@@ -24,16 +24,13 @@ export interface AugmentPolicy {
  * Throws `invalid_option` naming the unknown operation.
  */
 export function parseAugment(text: string, flipKeepsClass: boolean): AugmentPolicy {
+  const wanted = `'none', 'dsa' or names of ${dsaOperations.join(', ')} joined by '_'`
+  if (typeof text !== 'string') throw expected('invalid_option', 'augment', wanted, text)
   if (text === 'none') return { operations: [] }
   if (text === 'dsa') return { operations: dsaOperations.filter((op) => flipKeepsClass || op !== 'flip') }
   const operations = text.split('_')
   const unknown = operations.find((op) => !(dsaOperations as readonly string[]).includes(op))
-  if (unknown !== undefined) {
-    throw new AludelError(
-      'invalid_option',
-      `augment: expected 'none', 'dsa' or names of ${dsaOperations.join(', ')} joined by '_' but received '${text}'`,
-    )
-  }
+  if (unknown !== undefined) throw expected('invalid_option', 'augment', wanted, text)
   return { operations: operations as DsaOperation[] }
 }
 

@@ -2,7 +2,7 @@
 /** @file `npm run -s golden -- DIR`: replays golden vectors. Exit codes: 0 all passed, 1 a case failed, 2 wrong usage. */
 import { Command } from 'commander'
 import { Device } from '../engine/runtime/device.js'
-import { AludelError } from '../errors.js'
+import { AludelError, systemFailure } from '../errors.js'
 import { float32Engine, float64Engine, type GoldenEngine } from '../golden/engines.js'
 import { describeResult, replayFolder } from '../golden/replay.js'
 
@@ -45,7 +45,8 @@ const program = new Command('golden')
   .action(async (folder: string, options: Options) => {
     try {
       await main(folder, options)
-    } catch (error) {
+    } catch (failure) {
+      const error = systemFailure(failure)
       if (!(error instanceof AludelError)) throw error
       console.error(error.message)
       process.exitCode = error.code === 'not_found' || error.code === 'invalid_option' ? 2 : 1

@@ -11,6 +11,12 @@ export const wholeNumber =
     return value
   }
 
+/** A path that names something; an unset variable of the shell gives none. */
+export function nonEmptyPath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('expected a path.')
+  return text
+}
+
 export function positiveNumber(text: string): number {
   const value = Number(text)
   if (text.trim() === '' || !Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('expected a number > 0.')

@@ -1,7 +1,8 @@
 /** @file CIFAR-10, binary version: records of one label byte and 3072 pixel bytes in CHW order. The Python version is refused unread. */
 import { join } from 'node:path'
+import { checkPath } from '../arguments.js'
 import { AludelError } from '../errors.js'
-import { createDataset, type Dataset, type Split } from './dataset.js'
+import { adoptDataset, checkSplit, type Dataset, type Split } from './dataset.js'
 import { exists, fileSize, invalidFile, maxFileBytes, readWhole } from './file-bytes.js'
 
 const classNames = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
@@ -14,9 +15,12 @@ const binaryHint = 'the binary version is needed (cifar-10-binary.tar.gz, files 
 
 /**
  * Reads CIFAR-10 from the directory of the binary version (or its parent). Images [N, 32, 32, 3] uint8.
- * @throws AludelError `not_found` when a file is missing, `invalid_data` when one is truncated, corrupt, or a Python pickle.
+ * @throws AludelError `not_found` when a file is missing, `invalid_data` when one is truncated, corrupt, or a Python pickle, `io` when the
+ * system refuses to read one.
  */
 export async function cifar10(dir: string, split: Split = 'train'): Promise<Dataset> {
+  checkPath('cifar10: directory', dir)
+  checkSplit('cifar10', split)
   const nested = join(dir, 'cifar-10-batches-bin')
   const root = (await exists(nested)) ? nested : dir
   const names = split === 'train' ? [1, 2, 3, 4, 5].map((i) => `data_batch_${i}`) : ['test_batch']
@@ -31,7 +35,7 @@ export async function cifar10(dir: string, split: Split = 'train'): Promise<Data
     decodeBatch(path, await readBatch(path, records), classes.length, images, labels, row)
     row += records
   }
-  return createDataset({
+  return adoptDataset({
     name: 'cifar10',
     split,
     classes,

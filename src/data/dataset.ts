@@ -1,6 +1,9 @@
 /** @file A labelled image data set in memory: uint8 NHWC pixels, never normalised here (the step does that on the device). */
 import { createHash } from 'node:crypto'
-import { expected } from '../errors.js'
+import { checkOptions } from '../arguments.js'
+import { isDetached } from '../engine/tensor/dtype.js'
+import { AludelError, expected } from '../errors.js'
+import { FieldCheck, type Unchecked } from './image-fields.js'
 
 export type Split = 'train' | 'test'
 
@@ -14,7 +17,7 @@ export interface DatasetFields {
   readonly images: Uint8Array
   /** [N, H, W, C] */
   readonly shape: readonly [number, number, number, number]
-  /** One class index per image. */
+  /** One class index per image: whole numbers. */
   readonly labels: Int32Array
   /** Mean per channel of pixels scaled to [0, 1]. */
   readonly mean: readonly number[]
@@ -33,14 +36,45 @@ export interface Dataset extends DatasetFields {
   classIndices(c: number): Int32Array
 }
 
-/** Checks the fields against each other and adds the derived members. Throws `invalid_data` naming the field. */
-export function createDataset(fields: DatasetFields): Dataset {
+/** What a caller gives: labels may be a plain list, and what is known of a data set that it was made from may come along. */
+export type DatasetInput = Omit<DatasetFields, 'labels'> & { readonly labels: Int32Array | readonly number[] } & Partial<DerivedMembers>
+
+type DerivedMembers = Pick<Dataset, 'sha256' | 'subset' | 'classIndices'>
+
+/** Throws `invalid_option` for another split than there is. */
+export function checkSplit(what: string, split: unknown): void {
+  if (split !== 'train' && split !== 'test') throw expected('invalid_option', `${what}: split`, "'train' or 'test'", split)
+}
+
+const made = new WeakSet<object>()
+
+/**
+ * Checks the fields against each other, copies them and adds the derived members: the caller may overwrite, transfer or share its arrays
+ * afterwards. Arrays over shared memory or a resizable buffer are taken as they are during the call.
+ * Throws `invalid_data` naming the field, `invalid_option` for an unknown one, `detached` for an array whose buffer was transferred away.
+ */
+export function createDataset(fields: DatasetInput): Dataset {
+  checkFields(fields)
+  // the copy is looked at again: another thread may have written to the original since
+  return adoptDataset(ownCopy(fields))
+}
+
+/** The data set itself when it was made here, else one made of the fields. Throws what `createDataset` throws. */
+export function asDataset(given: DatasetInput): Dataset {
+  if (!made.has(given)) return createDataset(given)
+  checkAttached(given as Dataset)
+  return given as Dataset
+}
+
+/** As `createDataset`, for readers: the arrays are theirs to give away and are not copied. */
+export function adoptDataset(fields: DatasetFields): Dataset {
   checkFields(fields)
   let sha256: string | undefined
   let byClass: Int32Array[] | undefined
-  return Object.freeze({
+  const dataset: Dataset = Object.freeze({
     ...fields,
     get sha256() {
+      checkAttached(fields)
       sha256 ??= contentHash(fields)
       return sha256
     },
@@ -49,25 +83,53 @@ export function createDataset(fields: DatasetFields): Dataset {
       if (!Number.isInteger(c) || c < 0 || c >= fields.classes.length) {
         throw expected('invalid_index', 'classIndices', `a class in [0, ${fields.classes.length})`, c)
       }
+      checkAttached(fields)
       byClass ??= groupByClass(fields.labels, fields.classes.length)
       return byClass[c]
     },
   })
+  made.add(dataset)
+  return dataset
 }
 
-function checkFields({ name, classes, images, shape, labels, mean, std }: DatasetFields): void {
-  const bad = (what: string, wanted: string, received: unknown) => expected('invalid_data', `data set '${name}': ${what}`, wanted, received)
-  if (shape.length !== 4 || shape.some((d) => !Number.isSafeInteger(d) || d < 1)) {
-    throw bad('shape', 'four whole numbers >= 1 [N, H, W, C]', JSON.stringify(shape))
+const fieldNames: Readonly<Record<keyof DatasetInput, true>> = {
+  ...{ name: true, split: true, classes: true, images: true, shape: true, labels: true, mean: true, std: true, flip: true },
+  ...{ sha256: true, subset: true, classIndices: true },
+}
+
+function checkFields(fields: Unchecked<DatasetInput>): void {
+  const todo = 'give what createDataset or a reader such as cifar10 gives, or its fields'
+  new FieldCheck('data set', fields, todo).text('name', fields.name)
+  const what = `data set '${fields.name}'`
+  const check: FieldCheck = new FieldCheck(what, fields)
+  checkOptions<Unchecked<DatasetInput>>(what, fields, fieldNames)
+  const { split, classes, images, shape, labels, flip } = fields
+  if (split !== 'train' && split !== 'test') throw check.bad('split', "'train' or 'test'", split)
+  check.shape(shape)
+  check.classes(classes)
+  check.array('images', ['u8', 'Uint8Array'], images, shape[0] * shape[1] * shape[2] * shape[3], `bytes for [${shape.join(', ')}]`)
+  if (!Array.isArray(labels)) check.array('labels', ['i32', 'Int32Array'], labels, shape[0], 'labels')
+  else if (labels.length !== shape[0]) throw check.bad('labels', `${shape[0]} labels`, labels.length)
+  check.labels(labels as ArrayLike<unknown>, classes.length)
+  check.statistics(fields, shape[3])
+  check.flag('flip', flip)
+}
+
+function ownCopy({ name, split, classes, images, shape, labels, mean, std, flip }: DatasetInput): DatasetFields {
+  try {
+    const lists = { classes: [...classes], shape: [...shape] as [number, number, number, number], mean: [...mean], std: [...std] }
+    // not slice(): that of a Buffer is a view
+    return { name, split, ...lists, images: new Uint8Array(images), labels: Int32Array.from(labels), flip }
+  } catch (cause) {
+    throw new AludelError('out_of_memory', `data set '${name}': the copy of its images needs ${images.length} bytes`, { cause })
   }
-  const [n, h, w, c] = shape
-  if (classes.length < 1) throw bad('classes', 'at least one class name', 'none')
-  if (images.length !== n * h * w * c) throw bad('images', `${n * h * w * c} bytes for [${shape.join(', ')}]`, images.length)
-  if (labels.length !== n) throw bad('labels', `${n} labels`, labels.length)
-  if (mean.length !== c || !mean.every(Number.isFinite)) throw bad('mean', `${c} finite numbers`, JSON.stringify(mean))
-  if (std.length !== c || !std.every((s) => Number.isFinite(s) && s > 0)) throw bad('std', `${c} positive numbers`, JSON.stringify(std))
-  const wrong = labels.findIndex((label) => label < 0 || label >= classes.length)
-  if (wrong >= 0) throw bad(`label of image ${wrong}`, `a class in [0, ${classes.length})`, labels[wrong])
+}
+
+/** Whoever transfers the arrays of a data set takes its content away. */
+function checkAttached({ name, images, labels }: DatasetFields): void {
+  if (isDetached(images.buffer) || isDetached(labels.buffer)) {
+    throw new AludelError('detached', `data set '${name}': the buffer of its images or labels was transferred away; transfer a copy`)
+  }
 }
 
 function contentHash({ shape, labels, images }: DatasetFields): string {
@@ -88,7 +150,9 @@ function groupByClass(labels: Int32Array, classes: number): Int32Array[] {
 }
 
 function subsetOf(fields: DatasetFields, indices: ArrayLike<number>): Dataset {
+  checkAttached(fields)
   const [n, h, w, c] = fields.shape
+  if (!Array.isArray(indices) && !ArrayBuffer.isView(indices)) throw expected('invalid_option', 'subset', 'a list of rows', indices)
   if (indices.length < 1) throw expected('invalid_option', 'subset', 'at least one index', 'none')
   const bytes = h * w * c
   const images = new Uint8Array(indices.length * bytes)
@@ -99,5 +163,5 @@ function subsetOf(fields: DatasetFields, indices: ArrayLike<number>): Dataset {
     images.set(fields.images.subarray(row * bytes, (row + 1) * bytes), i * bytes)
     labels[i] = fields.labels[row]
   }
-  return createDataset({ ...fields, images, labels, shape: [indices.length, h, w, c] })
+  return adoptDataset({ ...fields, images, labels, shape: [indices.length, h, w, c] })
 }

@@ -1,9 +1,9 @@
 /** @file Bounded reads: a data file is read only as far as its own header allows, so a gzip bomb or a huge file costs nothing. */
-import { constants, createReadStream } from 'node:fs'
-import { access, open, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, type FileHandle, open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createGunzip } from 'node:zlib'
-import { AludelError } from '../errors.js'
+import { AludelError, isMissing, onFile, systemFailure } from '../errors.js'
 
 /** No single decoded file may be larger: two bytes short of what one Node buffer always holds. */
 export const maxFileBytes = 2 ** 31 - 2
@@ -11,10 +11,14 @@ export const maxFileBytes = 2 ** 31 - 2
 /** The same bytes as a plain Uint8Array: nothing above the readers knows Node's Buffer. */
 export const asBytes = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer as ArrayBuffer, buffer.byteOffset, buffer.length)
 
+/** Whether something stands at `path`. Throws `io` when the system does not let that be seen. */
 export const exists = (path: string): Promise<boolean> =>
   access(path, constants.F_OK).then(
     () => true,
-    () => false,
+    (error) => {
+      if (isMissing(error)) return false
+      throw systemFailure(error, path)
+    },
   )
 
 /** The first of `names` that exists in `dir`, or a `not_found` error naming all of them. */
@@ -28,35 +32,60 @@ export async function findFile(dir: string, names: readonly string[], todo: stri
 export const invalidFile = (path: string, what: string, options?: ErrorOptions): AludelError =>
   new AludelError('invalid_data', `${path}: ${what}`, options)
 
-/** Size of a regular file in bytes; `not_found` or `invalid_data` otherwise. */
-export async function fileSize(path: string): Promise<number> {
+/** Size of a regular file in bytes; otherwise `not_found` (with `todo`), `invalid_data` for a directory, device or pipe, or `io`. */
+export async function fileSize(path: string, todo?: string): Promise<number> {
   const info = await stat(path).catch((cause) => {
-    throw new AludelError('not_found', `${path}: expected a readable file (${cause.code ?? cause.message})`, { cause })
+    if (!isMissing(cause)) throw systemFailure(cause, path)
+    throw new AludelError('not_found', `${path}: no readable file (${cause.code})${todo ? `; ${todo}` : ''}`, { cause })
   })
-  if (!info.isFile()) throw invalidFile(path, 'expected a regular file but it is not one')
+  if (!info.isFile())
+    throw invalidFile(path, `expected a regular file but it is ${info.isDirectory() ? 'a directory' : 'a device or pipe'}`)
   return info.size
 }
 
-/** The whole file, after its size was found to be at most `limit`. */
-export async function readWhole(path: string, limit: number): Promise<Uint8Array> {
-  const size = await fileSize(path)
+/** Should a pipe have come in place of the file that was looked at, then opening it must not wait for a writer. */
+const openForReading = (path: string): Promise<FileHandle> => open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+
+/** The whole file, after its size was found to be at most `limit`: never more than that is read, whatever the file does meanwhile. */
+export async function readWhole(path: string, limit: number, todo?: string): Promise<Uint8Array> {
+  const size = await fileSize(path, todo)
   if (size > limit) throw invalidFile(path, `expected at most ${limit} bytes but it has ${size}`)
-  const handle = await open(path, 'r')
+  return onFile(path, async () => {
+    const handle = await openForReading(path)
+    try {
+      return await readUpTo(handle, allocate(path, size))
+    } finally {
+      await handle.close()
+    }
+  })
+}
+
+/** The text of a file of at most `limit` bytes of UTF-8. */
+export const readText = async (path: string, limit: number, todo?: string): Promise<string> =>
+  new TextDecoder().decode(await readWhole(path, limit, todo))
+
+function allocate(path: string, size: number): Uint8Array {
   try {
-    return asBytes(await handle.readFile())
-  } finally {
-    await handle.close()
+    return new Uint8Array(size)
+  } catch (cause) {
+    throw new AludelError('out_of_memory', `${path}: its ${size} bytes do not fit into memory`, { cause })
   }
 }
 
-async function isGzip(path: string): Promise<boolean> {
-  const handle = await open(path, 'r')
-  try {
-    const { bytesRead, buffer } = await handle.read(new Uint8Array(2), 0, 2, 0)
-    return bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b
-  } finally {
-    await handle.close()
+/** Fills `bytes` from the start of the file; shorter when the file ends before. */
+async function readUpTo(handle: FileHandle, bytes: Uint8Array): Promise<Uint8Array> {
+  let filled = 0
+  while (filled < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
   }
+  return bytes.subarray(0, filled)
+}
+
+async function isGzip(handle: FileHandle): Promise<boolean> {
+  const start = await readUpTo(handle, new Uint8Array(2))
+  return start.length === 2 && start[0] === 0x1f && start[1] === 0x8b
 }
 
 export interface FramedFile {
@@ -71,8 +100,14 @@ export interface FramedFile {
  */
 export async function readFramed(path: string, { headerBytes, totalBytes }: FramedFile): Promise<Uint8Array> {
   const size = await fileSize(path)
-  const gzip = await isGzip(path)
-  const file = createReadStream(path, { highWaterMark: 1 << 18 })
+  // files that are made while they are read have no size, and may have no end
+  if (size === 0) throw invalidFile(path, `expected a header of ${headerBytes} bytes but the file ends after 0`)
+  const handle = await onFile(path, () => openForReading(path))
+  const gzip = await onFile(path, () => isGzip(handle)).catch(async (error) => {
+    await handle.close()
+    throw error
+  })
+  const file = handle.createReadStream({ start: 0, end: size - 1, highWaterMark: 1 << 18 })
   const decoded = gzip ? file.pipe(createGunzip({ chunkSize: 1 << 18 })) : file
   // pipe() does not forward errors of its source
   if (gzip) file.on('error', (error) => decoded.destroy(error))
@@ -89,7 +124,8 @@ export async function readFramed(path: string, { headerBytes, totalBytes }: Fram
       }
       if (total !== undefined && received > total) throw invalidFile(path, `the header announces ${total} bytes but more follow after them`)
     }
-  } catch (cause) {
+  } catch (failure) {
+    const cause = systemFailure(failure, path)
     if (cause instanceof AludelError) throw cause
     const detail = cause instanceof Error ? cause.message : String(cause)
     throw invalidFile(path, `expected ${total ?? `at least ${headerBytes}`} bytes but reading failed after ${received} (${detail})`, {

@@ -1,5 +1,6 @@
 /** @file The four-file layout shared by MNIST and its drop-in replacements. */
-import { createDataset, type Dataset, type Split } from './dataset.js'
+import { checkPath } from '../arguments.js'
+import { adoptDataset, checkSplit, type Dataset, type Split } from './dataset.js'
 import { findFile, invalidFile } from './file-bytes.js'
 import { readIdx } from './idx.js'
 
@@ -16,6 +17,8 @@ const spellings = (stem: string, kind: string): string[] =>
   ['-', '.'].flatMap((dot) => [`${stem}${dot}${kind}-ubyte`, `${stem}${dot}${kind}-ubyte.gz`])
 
 export async function readMnistLike(dir: string, split: Split, { name, classes, mean, std, flip }: MnistLike): Promise<Dataset> {
+  checkPath(`${name}: directory`, dir)
+  checkSplit(name, split)
   const prefix = split === 'train' ? 'train' : 't10k'
   const todo = `give the directory that holds the four ${name} files`
   const imagesPath = await findFile(dir, spellings(`${prefix}-images`, 'idx3'), todo)
@@ -28,7 +31,7 @@ export async function readMnistLike(dir: string, split: Split, { name, classes, 
   if (wrong >= 0) {
     throw invalidFile(labelsPath, `label ${wrong}: expected a class in [0, ${classes.length}) but received ${labels.data[wrong]}`)
   }
-  return createDataset({
+  return adoptDataset({
     name,
     split,
     classes,

@@ -1,5 +1,5 @@
 /** @file Data sets by the name used on the command line: 'cifar10:DIR', 'mnist:DIR', 'fashion-mnist:DIR', or 'fashion-mnist' (bundled). */
-import { AludelError } from '../errors.js'
+import { AludelError, expected } from '../errors.js'
 import { cifar10 } from './cifar10.js'
 import type { Dataset, Split } from './dataset.js'
 import { fashionMnist } from './fashion-mnist.js'
@@ -43,6 +43,7 @@ function suggestion(name: string): string {
  * @throws AludelError `invalid_option` for an unknown name or a missing directory, and what the readers throw.
  */
 export async function openDataset(specification: string, split: Split = 'train'): Promise<Dataset> {
+  if (typeof specification !== 'string') throw expected('invalid_option', 'data set', "a text such as 'cifar10:DIR'", specification)
   const colon = specification.indexOf(':')
   const name = colon < 0 ? specification : specification.slice(0, colon)
   const dir = colon < 0 ? undefined : specification.slice(colon + 1)

@@ -1,6 +1,6 @@
 /** @file The only outer loop: owns the state arrays, uploads each chunk's draws, replays the step, reports, and ends cleanly whatever happens. */
 import { drawRow, thetaSize } from '../augment/dsa.js'
-import type { Dataset } from '../data/dataset.js'
+import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { createSampler, type Sampler } from '../data/sampler.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
@@ -16,16 +16,19 @@ import { GradientIterations } from './gradient-matching-loop.js'
 import { initialImages } from './initial-images.js'
 import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
-import { type ResolvedSettings, resolveSettings } from './settings.js'
+import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
 
 /** A chunk is replayed in one crossing; it grows until it lasts about this long, so that events and aborts stay prompt. */
 const chunkSeconds = 0.25
 
 /**
- * Distils `dataset` into `ipc` synthetic images per class.
- * Settings are checked at once (throws `invalid_option`, `not_found`); everything later rejects `result` and ends the iteration with the same error.
+ * Distils `data` into `ipc` synthetic images per class. Fields that are no data set yet are made one as `createDataset` does.
+ * Data and settings are checked at once (throws `invalid_option`, `not_found`, `invalid_data`, `detached`); everything later rejects
+ * `result` and ends the iteration with the same error.
  */
-export function distill(dataset: Dataset, options: DistillOptions<Device>): DistillRun {
+export function distill(data: Dataset | DatasetInput, options: DistillOptions<Device>): DistillRun {
+  checkDistillOptions(options)
+  const dataset = asDataset(data)
   const settings = resolveSettings(dataset, options)
   const stream = new EventStream()
   const control = { stopped: false }
@@ -73,7 +76,10 @@ async function runLoop(
       const losses = await work.run(state, { first: done, n, ...(signal && { signal }) })
       const bad = losses.findIndex((loss) => !Number.isFinite(loss))
       if (bad >= 0) {
-        throw new AludelError('not_finite', `the loss of step ${done + bad + 1} is ${losses[bad]}: lower imageLr`)
+        throw new AludelError(
+          'not_finite',
+          `the loss of step ${done + bad + 1} is ${losses[bad]}: the run ends without images; lower the learning rate of the pixels (imageLr, on the command line --image-lr)`,
+        )
       }
       const elapsed = seconds() - before
       for (const [i, loss] of losses.entries()) {

@@ -75,7 +75,7 @@ export function completeOptions<O extends MethodOptions>(
     if (value === undefined) continue
     const { wanted, parse } = specs[name as keyof O]
     const parsed = parse(value)
-    if (parsed === undefined) throw expected('invalid_option', `${method} ${name}`, wanted, Array.isArray(value) ? `[${value}]` : value)
+    if (parsed === undefined) throw expected('invalid_option', `${method} ${name}`, wanted, value)
     resolved[name] = parsed
   }
   return resolved as O

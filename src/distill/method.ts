@@ -1,6 +1,6 @@
 /** @file What a method is: its presets, its options and its mathematics, traced once. It never opens files, draws unseeded randomness or knows the device. */
 import type { Value } from '../engine/index.js'
-import { AludelError } from '../errors.js'
+import { expected } from '../errors.js'
 import type { Network, Parameters } from '../nn/module.js'
 import type { MethodOptions, OptionSpecs } from './method-options.js'
 
@@ -99,9 +99,8 @@ export const defineGradientMethod = <O extends MethodOptions>(method: GradientMe
 
 /** A preset by name, the first one when no name is given. Throws `not_found` with the known names. */
 export function presetByName(method: Method, name = Object.keys(method.presets)[0]): { readonly name: string; readonly preset: Preset } {
-  if (!Object.hasOwn(method.presets, name)) {
-    const known = Object.keys(method.presets).join(', ')
-    throw new AludelError('not_found', `preset of ${method.name}: expected one of ${known} but received '${name}'`)
+  if (typeof name !== 'string' || !Object.hasOwn(method.presets, name)) {
+    throw expected('not_found', `preset of ${method.name}`, `one of ${Object.keys(method.presets).join(', ')}`, name)
   }
   return { name, preset: method.presets[name] }
 }

@@ -1,5 +1,5 @@
 /** @file Methods by name. */
-import { AludelError } from '../errors.js'
+import { expected } from '../errors.js'
 import { atom } from './matching/atom.js'
 import { datadam } from './matching/datadam.js'
 import { dc } from './matching/dc.js'
@@ -11,10 +11,9 @@ const methods: Readonly<Record<string, Method>> = { dm, datadam, atom, dc, dsa }
 
 export const methodNames = Object.keys(methods)
 
-/** A method by its registry name. Throws `not_found` with the known names. */
+/** A method by its registry name. Throws `not_found` with the known names, `invalid_option` for what is no text. */
 export function methodByName(name: string): Method {
-  if (!Object.hasOwn(methods, name)) {
-    throw new AludelError('not_found', `method: expected one of ${methodNames.join(', ')} but received '${name}'`)
-  }
+  if (typeof name !== 'string') throw expected('invalid_option', 'method', `one of ${methodNames.join(', ')}`, name)
+  if (!Object.hasOwn(methods, name)) throw expected('not_found', 'method', `one of ${methodNames.join(', ')}`, name)
   return methods[name]
 }

@@ -1,9 +1,10 @@
 /** @file Settings of a run: checked, completed from the method's preset, and refused with the reason when they do not fit the data. */
+
+import { checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumber } from '../arguments.js'
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
-import { keyOf } from '../engine/tensor/key.js'
 import { expected } from '../errors.js'
-import type { DistillSettings, RunConfig } from '../experiment/types.js'
+import type { DistillOptions, DistillSettings, RunConfig } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
 import { type Method, presetByName } from './method.js'
@@ -26,6 +27,18 @@ export interface ResolvedSettings {
   readonly config: RunConfig
 }
 
+const optionNames: Readonly<Record<keyof DistillOptions, true>> = {
+  ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
+  ...{ network: true, seed: true, preset: true, methodOptions: true, device: true, signal: true },
+}
+
+/** Throws `invalid_option` for options that are no object, a name that is not known, and what is no device or signal. */
+export function checkDistillOptions(options: DistillOptions): void {
+  checkOptions('distill', options, optionNames)
+  checkDevice('distill', options.device)
+  checkSignal('distill', options.signal)
+}
+
 export function resolveSettings(dataset: Dataset, settings: DistillSettings): ResolvedSettings {
   const method = methodByName(settings.method)
   const ipc = wholeNumber('ipc', settings.ipc)
@@ -33,19 +46,18 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   const image = [height, width, channels] as const
   const { name: presetName, preset } = presetByName(method, settings.preset)
   const defaults = preset.settings({ ipc, image })
-  const choice = settings.network ?? defaults.network
+  const choice = orDefault(settings.network, defaults.network)
   const network = resolveNetwork(choice, [height, width, channels], dataset.classes.length)
   const methodOptions = resolveOptions(method, defaults.options, settings.methodOptions, network)
-  const iterations = wholeNumber('iterations', settings.iterations ?? defaults.iterations)
-  const realBatch = wholeNumber('realBatch', settings.realBatch ?? defaults.realBatch)
-  const imageLr = settings.imageLr ?? defaults.imageLr
+  const iterations = wholeNumber('iterations', orDefault(settings.iterations, defaults.iterations))
+  const realBatch = wholeNumber('realBatch', orDefault(settings.realBatch, defaults.realBatch))
+  const imageLr = orDefault(settings.imageLr, defaults.imageLr)
   if (!(Number.isFinite(imageLr) && imageLr > 0)) throw expected('invalid_option', 'imageLr', 'a number > 0', imageLr)
-  const init = settings.init ?? defaults.init
+  const init = orDefault(settings.init, defaults.init)
   if (init !== 'real' && init !== 'noise') throw expected('invalid_option', 'init', "'real' or 'noise'", init)
-  const augmentText = settings.augment ?? defaults.augment
+  const augmentText = orDefault(settings.augment, defaults.augment)
   const augment = parseAugment(augmentText, dataset.flip)
-  const seed = settings.seed ?? 0
-  keyOf(seed)
+  const seed = checkSeed('seed', orDefault(settings.seed, 0))
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)
   const { imageMomentum } = defaults
@@ -68,15 +80,14 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   return { method, network, ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, methodOptions, config }
 }
 
+/** Not ??: null is no value of these options, and passing over it would leave a mistake unheard. */
+const orDefault = <T>(value: T | undefined, otherwise: T): T => (value === undefined ? otherwise : value)
+
 function resolveOptions(method: Method, defaults: MethodOptions, given: DistillSettings['methodOptions'], network: Network): MethodOptions {
+  if (given !== undefined && !isRecord(given)) throw expected('invalid_option', 'methodOptions', 'an object of options by name', given)
   const options = completeOptions(method.name, method.options, defaults, given)
   const names = Object.entries(given ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [name]))
   return method.resolve ? method.resolve(options, network, new Set(names)) : options
-}
-
-function wholeNumber(name: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1) throw expected('invalid_option', name, 'a whole number >= 1', value)
-  return value
 }
 
 /** Numbers in one array: more can neither be drawn nor saved as one tensor. */

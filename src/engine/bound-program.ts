@@ -1,4 +1,5 @@
 /** @file A compiled step with named inputs and outputs: traces, compiles and loads once, then binds arrays by name at each run. */
+import { checkDevice, checkOptions, isRecord } from '../arguments.js'
 import { AludelError, expected } from '../errors.js'
 import { type CompileOptions, compile } from './compile/pipeline.js'
 import type { Isa, Plan } from './compile/program.js'
@@ -41,6 +42,8 @@ export interface BoundProgram {
 }
 
 export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgram {
+  checkDevice('bindProgram', device)
+  checkSpec(spec)
   const inputNames = Object.keys(spec.inputs)
   const outputNames = Object.keys(spec.outputs)
   checkNames(spec)
@@ -83,6 +86,16 @@ export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgra
     },
     dispose: () => executable.dispose(),
   }
+}
+
+function checkSpec(spec: BoundProgramSpec): void {
+  checkOptions('bindProgram', spec, { inputs: true, outputs: true, step: true, build: true, options: true })
+  for (const list of ['inputs', 'outputs'] as const) {
+    if (!isRecord(spec[list]) || !Object.values(spec[list]).every(isRecord)) {
+      throw expected('invalid_option', `bindProgram: ${list}`, 'an object of specifications by name', spec[list])
+    }
+  }
+  if (typeof spec.build !== 'function') throw expected('invalid_option', 'bindProgram: build', 'a function', spec.build)
 }
 
 /** One name is one array: an output may share an input's name only when it is written into that input. */

@@ -1,5 +1,6 @@
 /** @file The stronger baseline: real images chosen by herding on the features of a network trained on all of them. */
-import type { Dataset } from '../data/dataset.js'
+import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
+import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
@@ -29,8 +30,15 @@ export interface HerdingOptions {
  * ConvNet trained on `train` without augmentation: SGD lr 0.01, momentum 0.9, weight decay 5e-4, batches of 256.
  * Throws `invalid_option` when a class has fewer images.
  */
-export async function herdingSet(train: Dataset, ipc: number, options: HerdingOptions): Promise<SyntheticSet> {
+export async function herdingSet(data: Dataset | DatasetInput, ipc: number, options: HerdingOptions): Promise<SyntheticSet> {
+  checkOptions('herdingSet', options, { device: true, epochs: true, seed: true, signal: true, onProgress: true })
   const { device, epochs = 2, seed = 0, signal, onProgress } = options
+  checkDevice('herdingSet', device)
+  checkSignal('herdingSet', signal)
+  checkCallback('herdingSet: onProgress', onProgress)
+  wholeNumber('epochs', epochs)
+  checkSeed('seed', seed)
+  const train = asDataset(data)
   checkClassSizes(train, ipc)
   const name = 'convnet'
   const network = resolveNetwork(name, train.shape.slice(1) as [number, number, number], train.classes.length)

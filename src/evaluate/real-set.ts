@@ -1,4 +1,5 @@
 /** @file Real images as a set: what baselines train on. */
+import { wholeNumber } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
 import { normalizeImages } from '../data/normalize.js'
 import { expected } from '../errors.js'
@@ -22,8 +23,9 @@ export function realSet(train: Dataset, rows: Int32Array, config: RunConfig): Sy
   })
 }
 
-/** Throws `invalid_option` when a class has fewer than `ipc` images. */
+/** Throws `invalid_option` when `ipc` is no whole number >= 1, or a class has fewer images. */
 export function checkClassSizes(train: Dataset, ipc: number): void {
+  wholeNumber('ipc', ipc)
   for (const [c, name] of train.classes.entries()) {
     const available = train.classIndices(c).length
     if (available < ipc)

@@ -1,10 +1,9 @@
 /** @file A contact sheet of a labelled image set: one row a class, enlarged by whole factors so that pixels stay pixels. */
 
 import type { Raster } from '../data/png.js'
-import { expected } from '../errors.js'
 
 export interface ImageRows {
-  /** N*H*W*C bytes, C 1 or 3. */
+  /** N*H*W*C bytes. */
   readonly images: Uint8Array
   readonly shape: readonly [number, number, number, number]
   /** Image numbers of each row of the sheet. */
@@ -27,9 +26,12 @@ export function rowsByClass(labels: Int32Array, classes: number): number[][] {
 /** Factor that makes an image at least about 64 pixels wide. */
 export const defaultUpscale = (height: number, width: number): number => Math.max(1, Math.floor(64 / Math.max(height, width)))
 
+/** Channels that a picture can show of images with `channels`: the first three as red, green and blue, or the first one as gray. */
+export const shownChannels = (channels: number): 1 | 3 => (channels < 3 ? 1 : 3)
+
 export function imageGrid({ images, shape, rows }: ImageRows, upscale: number = defaultUpscale(shape[1], shape[2])): Raster {
-  const [, h, w, c] = shape
-  if (c !== 1 && c !== 3) throw expected('invalid_shape', 'image grid', '1 or 3 channels', c)
+  const [, h, w, channels] = shape
+  const c = shownChannels(channels)
   const cell = { height: h * upscale + gap, width: w * upscale + gap }
   const columns = Math.min(Math.max(1, ...rows.map((row) => row.length)), Math.max(1, Math.floor(maxSide / cell.width)))
   const lines = Math.min(rows.length, Math.max(1, Math.floor(maxSide / cell.height)))
@@ -38,26 +40,27 @@ export function imageGrid({ images, shape, rows }: ImageRows, upscale: number = 
   const pixels = new Uint8Array(width * height * c).fill(255)
   for (let line = 0; line < lines; line++) {
     for (const [column, image] of rows[line].slice(0, columns).entries()) {
-      const source = images.subarray(image * h * w * c, (image + 1) * h * w * c)
+      const source = images.subarray(image * h * w * channels, (image + 1) * h * w * channels)
       drawImage(source, shape, upscale, pixels, (line * cell.height * width + column * cell.width) * c, width * c)
     }
   }
   return { width, height, channels: c, pixels }
 }
 
-/** Writes one enlarged image at byte `origin` of a sheet whose lines are `stride` bytes apart. */
+/** Writes one enlarged image, the channels that are shown, at byte `origin` of a sheet whose lines are `stride` bytes apart. */
 function drawImage(
   source: Uint8Array,
-  [, h, w, c]: ImageRows['shape'],
+  [, h, w, channels]: ImageRows['shape'],
   upscale: number,
   sheet: Uint8Array,
   origin: number,
   stride: number,
 ): void {
+  const c = shownChannels(channels)
   const lineBytes = w * upscale * c
   for (let y = 0; y < h; y++) {
     const start = origin + y * upscale * stride
-    for (let i = 0; i < lineBytes; i++) sheet[start + i] = source[(y * w + Math.floor(i / (upscale * c))) * c + (i % c)]
+    for (let i = 0; i < lineBytes; i++) sheet[start + i] = source[(y * w + Math.floor(i / (upscale * c))) * channels + (i % c)]
     for (let copy = 1; copy < upscale; copy++) sheet.copyWithin(start + copy * stride, start, start + lineBytes)
   }
 }

@@ -1,6 +1,8 @@
 /** @file manifest.json: what a synthetic set is, where it came from, and the hash of every file beside it. No dates, no host: equal runs, equal bytes. */
 import { createHash } from 'node:crypto'
+import { isRecord } from '../arguments.js'
 import { AludelError } from '../errors.js'
+import { checkFields, type FieldRules, isConfig, isNumbers, isTexts } from './json-fields.js'
 import type { RunConfig } from './types.js'
 
 export const manifestFormat = 'aludel-synthetic-set'
@@ -35,14 +37,12 @@ export const fileEntry = (bytes: Uint8Array): FileEntry => ({
 
 export const encodeManifest = (manifest: Manifest): string => `${JSON.stringify(manifest, null, 2)}\n`
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
-const isNumbers = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.every((n) => typeof n === 'number' && Number.isFinite(n))
-const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every((s) => typeof s === 'string')
+const isRow = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= -1 && (value as number) < 2 ** 31
+export const isSource = (value: unknown): boolean => isRecord(value) && isTexts([value.name, value.split, value.sha256])
 const isEntry = (value: unknown): boolean => isRecord(value) && Number.isSafeInteger(value.bytes) && typeof value.sha256 === 'string'
 
 /** What each field must be; the first that is not is named in the error. */
-const checks: readonly (readonly [keyof Manifest, string, (value: unknown) => boolean])[] = [
+const rules: FieldRules<Manifest> = [
   ['format', `'${manifestFormat}'`, (value) => value === manifestFormat],
   ['version', `${manifestVersion}`, (value) => value === manifestVersion],
   ['classes', 'a list of at least one class name', (value) => isTexts(value) && value.length > 0],
@@ -50,10 +50,10 @@ const checks: readonly (readonly [keyof Manifest, string, (value: unknown) => bo
   ['mean', 'a list of numbers', isNumbers],
   ['std', 'a list of positive numbers', (value) => isNumbers(value) && value.every((s) => s > 0)],
   ['flip', 'true or false', (value) => typeof value === 'boolean'],
-  ['source', 'name, split and sha256', (value) => isRecord(value) && isTexts([value.name, value.split, value.sha256])],
-  ['config', 'an object', isRecord],
+  ['source', 'name, split and sha256', isSource],
+  ['config', 'settings by name', isConfig],
   ['seeds', 'an object', isRecord],
-  ['sourceIds', 'a list of numbers or null', (value) => value === null || isNumbers(value)],
+  ['sourceIds', 'a list of rows >= -1 or null', (value) => value === null || (Array.isArray(value) && value.every(isRow))],
   ['files', 'bytes and sha256 of each file', (value) => isRecord(value) && Object.values(value).every(isEntry)],
 ]
 
@@ -71,11 +71,6 @@ export function decodeManifest(path: string, text: string): Manifest {
     throw new AludelError('invalid_data', `${path}: not JSON (${(cause as Error).message})`, { cause })
   }
   if (!isRecord(value)) throw new AludelError('invalid_data', `${path}: expected a JSON object`)
-  for (const [field, wanted, holds] of checks) {
-    if (!holds(value[field])) {
-      const received = JSON.stringify(value[field])?.slice(0, 80)
-      throw new AludelError('invalid_data', `${path}: field '${field}': expected ${wanted} but received ${received}`)
-    }
-  }
+  checkFields(path, value, rules)
   return value as unknown as Manifest
 }

@@ -1,8 +1,7 @@
 /** @file real.safetensors of a run directory: the real images that its report shows beside the synthetic ones. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
-import { exists } from '../data/file-bytes.js'
+import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { expected } from '../errors.js'
 import { writeAtomic } from './atomic-file.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
@@ -44,11 +43,18 @@ export async function writeRealImages(dir: string, { rows, distances, nearest, s
   await writeAtomic(join(dir, realFile), encodeSafetensors(tensors))
 }
 
-/** Absent when the run has none. Throws `invalid_data` for a damaged file, or one that does not fit `images` images of `pixels` bytes. */
-export async function readRealImages(dir: string, images: number, pixels: number): Promise<RealImages | undefined> {
+/** What the synthetic images of a run are: how many, of how many bytes, of how many classes. */
+export interface SetSize {
+  readonly images: number
+  readonly pixels: number
+  readonly classes: number
+}
+
+/** Absent when the run has none. Throws `invalid_data` for a damaged file, or one that does not fit the set; `io`. */
+export async function readRealImages(dir: string, { images, pixels, classes }: SetSize): Promise<RealImages | undefined> {
   const path = join(dir, realFile)
   if (!(await exists(path))) return undefined
-  const { tensors } = decodeSafetensors(path, new Uint8Array(await readFile(path)))
+  const { tensors } = decodeSafetensors(path, await readWhole(path, maxFileBytes))
   const take = (name: string, dtype: string, length?: number): ArrayBuffer => {
     const tensor = tensors.get(name)
     if (tensor?.dtype !== dtype || tensor.shape.length !== 1 || (length !== undefined && tensor.shape[0] !== length))
@@ -56,6 +62,8 @@ export async function readRealImages(dir: string, images: number, pixels: number
     return tensor.data.slice().buffer as ArrayBuffer
   }
   const sampleLabels = new Int32Array(take('sample_labels', 'I32'))
+  const wrong = sampleLabels.findIndex((label) => label < 0 || label >= classes)
+  if (wrong >= 0) throw expected('invalid_data', `${path}: label of sample ${wrong}`, `a class in [0, ${classes})`, sampleLabels[wrong])
   return {
     rows: new Int32Array(take('rows', 'I32', images)),
     distances: new Float64Array(take('distances', 'F64', images)),

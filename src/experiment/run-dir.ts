@@ -1,52 +1,21 @@
 /** @file A run directory: run.json (settings and state of the run) and events.jsonl (one event a line, in order), beside the artifact. */
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { exists } from '../data/file-bytes.js'
-import { AludelError } from '../errors.js'
+import { checkPath, isRecord } from '../arguments.js'
+import { exists, readText } from '../data/file-bytes.js'
+import { AludelError, onFile } from '../errors.js'
 import { prepareDirectory, writeAtomic } from './atomic-file.js'
+import { isCount, isNumber } from './json-fields.js'
+import { checkRunRecord, type EvaluationRecord, isEvaluation, type RunRecord } from './run-record.js'
 import { dataFile, manifestFile, previewFile } from './synthetic-set.js'
-import type { EvaluationResult, RunConfig, RunEvent } from './types.js'
+import type { RunEvent } from './types.js'
 
 export const runFile = 'run.json'
 export const eventsFile = 'events.jsonl'
-export const runFormat = 'aludel-run'
-export const runVersion = 1
+export { type EvaluationRecord, type Phase, type RunRecord, type RunStatus, runFormat, runVersion } from './run-record.js'
 
-export type RunStatus = 'running' | 'done' | 'stopped' | 'failed'
-
-export interface Phase {
-  readonly name: string
-  readonly seconds: number
-  /** Largest resident size of the process up to the phase's end. */
-  readonly peakBytes: number
-}
-
-/** A list of accuracies under a heading such as 'distilled' or 'random real images'. */
-export interface EvaluationRecord {
-  readonly label: string
-  readonly epochs: number | null
-  readonly results: readonly EvaluationResult[]
-}
-
-export interface RunRecord {
-  readonly format: typeof runFormat
-  readonly version: typeof runVersion
-  readonly status: RunStatus
-  /** As given by the user, resolved settings are added when the run has started. */
-  readonly config: RunConfig
-  readonly data: { readonly specification: string; readonly name: string; readonly sha256: string; readonly images: number }
-  readonly versions: Readonly<Record<string, string>>
-  readonly host: Readonly<Record<string, string | number>>
-  /** ISO 8601, UTC. */
-  readonly started: string
-  readonly finished: string | null
-  readonly error: string | null
-  readonly evaluations: readonly EvaluationRecord[]
-  /** What was done, in order, with its time and memory. */
-  readonly phases?: readonly Phase[]
-  /** The command lines that made the run what it is, in order. */
-  readonly commands?: readonly string[]
-}
+/** Longest run.json, and longest events.jsonl that still is one text. */
+const limits = { run: 64 << 20, events: 2 ** 29 - 2 ** 10 }
 
 export type LoggedEvent = RunEvent | ({ readonly type: 'evaluation' } & EvaluationRecord)
 
@@ -62,24 +31,32 @@ export interface RunDir {
 
 /**
  * Creates `dir` and its run.json.
- * @throws AludelError `invalid_option` when the directory already holds a run and `overwrite` is not set.
+ * @throws AludelError `invalid_option` when the directory already holds a run and `overwrite` is not set, `invalid_data` for a record that
+ * could not be read back, `io` when the system refuses.
  */
 export async function createRunDir(dir: string, record: RunRecord, { overwrite = false } = {}): Promise<RunDir> {
+  checkPath('run directory', dir)
+  checkRunRecord(join(dir, runFile), record)
   if (!overwrite && (await exists(join(dir, runFile)))) {
     throw new AludelError('invalid_option', `${dir}: already holds a run; choose another directory or remove it first`)
   }
   await prepareDirectory(dir)
   // the images of an earlier run would pass for those of this one until it has saved its own; the manifest goes first
-  for (const name of [manifestFile, dataFile, previewFile, 'report.html']) await rm(join(dir, name), { force: true })
+  for (const name of [manifestFile, dataFile, previewFile, 'report.html']) {
+    await onFile(join(dir, name), () => rm(join(dir, name), { force: true }))
+  }
   await writeAtomic(join(dir, runFile), encode(record))
-  return handleOf(dir, record, await open(join(dir, eventsFile), 'w'))
+  return handleOf(dir, record, await openEvents(dir, 'w'))
 }
 
 /** Opens an existing run to add to it. */
 export async function reopenRunDir(dir: string): Promise<RunDir> {
   const record = await readRunRecord(dir)
-  return handleOf(dir, record, await open(join(dir, eventsFile), 'a'))
+  return handleOf(dir, record, await openEvents(dir, 'a'))
 }
+
+const openEvents = (dir: string, flags: string): Promise<FileHandle> =>
+  onFile(join(dir, eventsFile), () => open(join(dir, eventsFile), flags))
 
 const encode = (record: RunRecord): string => `${JSON.stringify(record, null, 2)}\n`
 
@@ -96,43 +73,44 @@ function handleOf(dir: string, initial: RunRecord, events: FileHandle): RunDir {
       await writeAtomic(join(dir, runFile), encode(record))
     },
     append: async (event) => {
-      await events.appendFile(`${JSON.stringify(event)}\n`)
+      if (closed) throw new AludelError('disposed', `${dir}: an event came after the run directory was closed`)
+      await onFile(join(dir, eventsFile), () => events.appendFile(`${JSON.stringify(event)}\n`))
     },
     async close() {
       if (closed) return
       closed = true
-      await events.sync()
-      await events.close()
+      await onFile(join(dir, eventsFile), () => events.sync()).finally(() => events.close())
     },
   }
 }
 
-/** Reads run.json. Throws `not_found` or `invalid_data`. */
+/** Reads run.json. Throws `not_found`, `invalid_data` naming the field that is not what it must be, or `io`. */
 export async function readRunRecord(dir: string): Promise<RunRecord> {
+  checkPath('run directory', dir)
   const path = join(dir, runFile)
-  const text = await readFile(path, 'utf8').catch((cause) => {
-    throw new AludelError('not_found', `${path}: no readable file (${cause.code}); give the directory of a run`, { cause })
-  })
-  const record = parseJson(text) as Partial<RunRecord> | undefined
-  if (record?.format !== runFormat || record.version !== runVersion || !Array.isArray(record.evaluations)) {
-    throw new AludelError('invalid_data', `${path}: expected a run record (format '${runFormat}', version ${runVersion})`)
-  }
-  return record as RunRecord
+  return checkRunRecord(path, parseJson(await readText(path, limits.run, 'give the directory of a run')))
 }
 
-/** Events in order. A last line cut short by a crash is left out; a bad line before it is `invalid_data`. */
+/** Events in order. A last line cut short by a crash is left out; a bad line before it is `invalid_data`. Throws `io`. */
 export async function readEvents(dir: string): Promise<LoggedEvent[]> {
+  checkPath('run directory', dir)
   const path = join(dir, eventsFile)
   if (!(await exists(path))) return []
-  const lines = (await readFile(path, 'utf8')).split('\n')
+  const lines = (await readText(path, limits.events)).split('\n')
   const complete = lines.slice(0, -1)
   return complete.map((line, i) => {
-    const event = parseJson(line) as LoggedEvent | undefined
-    if (typeof event !== 'object' || event === null || typeof event.type !== 'string') {
-      throw new AludelError('invalid_data', `${path}: line ${i + 1} is not an event`)
-    }
+    const event = parseJson(line)
+    if (!isEvent(event)) throw new AludelError('invalid_data', `${path}: line ${i + 1} is not an event`)
     return event
   })
+}
+
+/** Events of a kind that is not known here are left to whoever knows them. */
+function isEvent(value: unknown): value is LoggedEvent {
+  if (!isRecord(value) || typeof value.type !== 'string') return false
+  if (value.type === 'step') return isCount(value.step) && (value.loss === null || isNumber(value.loss))
+  if (value.type === 'done') return isCount(value.step) && isNumber(value.seconds)
+  return value.type !== 'evaluation' || isEvaluation(value)
 }
 
 function parseJson(text: string): unknown {

@@ -50,6 +50,7 @@ export function encodeSafetensors(tensors: ReadonlyMap<string, SafeTensor>, meta
 /** Tensors as views of `file`. Throws `invalid_data` naming `path` for any header that does not fit the bytes exactly. */
 export function decodeSafetensors(path: string, file: Uint8Array): SafetensorsFile {
   const bad = (what: string): AludelError => new AludelError('invalid_data', `${path}: not a valid safetensors file: ${what}`)
+  if (!(file instanceof Uint8Array)) throw bad('expected its bytes as a Uint8Array')
   if (file.length < prefixBytes) throw bad(`expected at least ${prefixBytes} bytes but the file has ${file.length}`)
   const headerBytes = new DataView(file.buffer, file.byteOffset, file.byteLength).getBigUint64(0, true)
   if (headerBytes > BigInt(maxHeaderBytes)) throw bad(`the header announces ${headerBytes} bytes, more than the limit of ${maxHeaderBytes}`)

@@ -1,14 +1,16 @@
 /** @file A synthetic set and its directory: data.safetensors (images F32 NCHW, labels I64), preview.png, and manifest.json written last. */
-import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asBytes } from '../data/file-bytes.js'
+import { checkOptions, checkPath } from '../arguments.js'
+import { readText, readWhole } from '../data/file-bytes.js'
+import { FieldCheck, type Unchecked } from '../data/image-fields.js'
 import { denormalizeImages } from '../data/normalize.js'
 import { encodePng } from '../data/png.js'
-import { AludelError, expected } from '../errors.js'
+import { expected } from '../errors.js'
 import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
 import { prepareDirectory, writeAtomic } from './atomic-file.js'
 import { imageGrid, rowsByClass } from './image-grid.js'
-import { decodeManifest, encodeManifest, fileEntry, type Manifest, manifestFormat, manifestVersion } from './manifest.js'
+import { isConfig } from './json-fields.js'
+import { decodeManifest, encodeManifest, fileEntry, isSource, type Manifest, manifestFormat, manifestVersion } from './manifest.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
 import type { SyntheticSet, SyntheticSetFields } from './types.js'
 
@@ -18,34 +20,62 @@ export const previewFile = 'preview.png'
 
 /** What Node reads in one piece. */
 const maxDataBytes = 2 ** 31 - 2
+const maxManifestBytes = 64 << 20
 
-/** Checks the fields against each other and adds `save`. Throws `invalid_data`, or `not_finite` when a pixel is NaN or infinite. */
+const fieldNames: Readonly<Record<keyof SyntheticSet, true>> = {
+  ...{ images: true, shape: true, labels: true, classes: true, mean: true, std: true, flip: true },
+  ...{ source: true, config: true, sourceIds: true, save: true },
+}
+
+/**
+ * Checks the fields against each other and adds `save`. The arrays are kept, not copied: whoever transfers one of them takes it away from
+ * the set, which says so when it is saved or trained on. Throws `invalid_data` naming the field, `invalid_option` for an unknown one,
+ * `detached`, or `not_finite` when a pixel is NaN or infinite.
+ */
 export function createSyntheticSet(fields: SyntheticSetFields): SyntheticSet {
-  const { images, shape, labels, classes, mean, std, sourceIds } = fields
-  const bad = (what: string, wanted: string, received: unknown) => expected('invalid_data', `synthetic set: ${what}`, wanted, received)
+  checkSyntheticSet(fields)
+  return Object.freeze({ ...fields, save: (dir: string) => saveSet(fields, dir) })
+}
+
+/** The checks of `createSyntheticSet`. */
+export function checkSyntheticSet(fields: Unchecked<SyntheticSetFields>): asserts fields is SyntheticSetFields {
+  const what = 'synthetic set'
+  const check: FieldCheck = new FieldCheck(what, fields, 'give what distill, loadSyntheticSet or createSyntheticSet gives')
+  checkOptions<Unchecked<SyntheticSet>>(what, fields, fieldNames)
+  const { images, shape, labels, classes, source, config, flip, sourceIds } = fields
+  check.shape(shape)
+  check.classes(classes)
   const [m, h, w, c] = shape
-  if (images.length !== m * h * w * c) throw bad('images', `${m * h * w * c} values for [${shape.join(', ')}]`, images.length)
-  if (labels.length !== m) throw bad('labels', `${m} labels`, labels.length)
-  if (mean.length !== c || std.length !== c) throw bad('mean and std', `${c} channels`, `${mean.length} and ${std.length}`)
-  if (sourceIds && sourceIds.length !== m) throw bad('sourceIds', `${m} rows`, sourceIds.length)
-  const wrong = labels.findIndex((label) => label < 0 || label >= classes.length)
-  if (wrong >= 0) throw bad(`label of image ${wrong}`, `a class in [0, ${classes.length})`, labels[wrong])
+  check.array('images', ['f32', 'Float32Array'], images, m * h * w * c, `values for [${shape.join(', ')}]`)
+  check.array('labels', ['i32', 'Int32Array'], labels, m, 'labels')
+  check.labels(labels as Int32Array, classes.length)
+  check.statistics(fields, c)
+  check.flag('flip', flip)
+  if (sourceIds !== undefined) check.array('sourceIds', ['i32', 'Int32Array'], sourceIds, m, 'rows')
+  if (!isSource(source)) throw check.bad('source', 'an object with name, split and sha256 as text', source)
+  if (!isConfig(config)) throw check.bad('config', 'settings by name: texts, numbers, true, false, null, or lists of them', config)
+  checkFinite(images as Float32Array, h * w * c)
+}
+
+export function checkFinite(images: Float32Array, imageSize: number): void {
   const broken = images.findIndex((value) => !Number.isFinite(value))
   if (broken >= 0) {
     throw expected(
       'not_finite',
-      `synthetic image ${Math.floor(broken / (h * w * c))}`,
+      `synthetic image ${Math.floor(broken / imageSize)}`,
       'finite pixels',
       images[broken],
       'lower the image learning rate',
     )
   }
-  return Object.freeze({ ...fields, save: (dir: string) => saveSet(fields, dir) })
 }
 
 const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
 async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
+  checkPath('save: directory', dir)
+  // again: the arrays are the caller's too, and what is written is read as a set that passed
+  checkSyntheticSet(fields)
   const { images, shape, labels, classes, sourceIds, config } = fields
   const [m, h, w, c] = shape
   const tensors = new Map<string, SafeTensor>([
@@ -75,30 +105,23 @@ async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
   await writeAtomic(join(dir, manifestFile), encodeManifest(manifest))
 }
 
-async function readBounded(path: string, limit: number): Promise<Uint8Array> {
-  const info = await stat(path).catch((cause) => {
-    throw new AludelError('not_found', `${path}: no readable file (${cause.code ?? cause.message}); give the directory of a saved set`, {
-      cause,
-    })
-  })
-  if (info.size > limit) throw new AludelError('invalid_data', `${path}: expected at most ${limit} bytes but it has ${info.size}`)
-  return asBytes(await readFile(path))
-}
+const missingTodo = 'give the directory of a saved set'
 
-/** Reads and checks manifest.json of a saved set. */
+/** Reads and checks manifest.json of a saved set. Throws `not_found`, `invalid_data` or `io`. */
 export async function readManifest(dir: string): Promise<Manifest> {
+  checkPath('directory of a set', dir)
   const path = join(dir, manifestFile)
-  return decodeManifest(path, new TextDecoder().decode(await readBounded(path, 64 << 20)))
+  return decodeManifest(path, await readText(path, maxManifestBytes, missingTodo))
 }
 
 /**
  * Loads what `save` wrote; images come back NHWC.
- * @throws AludelError `not_found` when a file is missing, `invalid_data` when a file is not what the manifest says.
+ * @throws AludelError `not_found` when a file is missing, `invalid_data` when a file is not what the manifest says, `io`.
  */
 export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
   const manifest = await readManifest(dir)
   const path = join(dir, dataFile)
-  const bytes = await readBounded(path, maxDataBytes)
+  const bytes = await readWhole(path, maxDataBytes, missingTodo)
   const { sha256 } = fileEntry(bytes)
   const recorded = manifest.files[dataFile]
   if (recorded?.sha256 !== sha256) throw expected('invalid_data', path, `sha256 ${recorded?.sha256 ?? 'in the manifest'}`, sha256)

@@ -108,7 +108,10 @@ export interface SyntheticSetFields {
 }
 
 export interface SyntheticSet extends SyntheticSetFields {
-  /** Writes data.safetensors, manifest.json and preview.png into `dir` (created if absent), each one atomically. */
+  /**
+   * Writes data.safetensors, manifest.json and preview.png into `dir` (created if absent), each one atomically.
+   * Throws `io` naming the file when the system refuses, `invalid_option` for a path that is none.
+   */
   save(dir: string): Promise<void>
 }
 

@@ -20,10 +20,11 @@ export interface GoldenCase {
 
 const endings = /\.(json|npz)$/
 
+/** Regular files only: reading a pipe would wait for its writer. */
 function filesIn(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true })
     .flatMap((entry) => (entry.isDirectory() ? filesIn(join(folder, entry.name)) : [join(folder, entry.name)]))
-    .filter((path) => endings.test(path))
+    .filter((path) => endings.test(path) && statSync(path, { throwIfNoEntry: false })?.isFile())
     .sort()
 }
 

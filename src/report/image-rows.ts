@@ -1,6 +1,6 @@
 /** @file Synthetic images, one class after the other, beside the real images they are nearest to and the first of their class. */
 import { encodePng } from '../data/png.js'
-import { imageGrid, rowsByClass } from '../experiment/image-grid.js'
+import { imageGrid, rowsByClass, shownChannels } from '../experiment/image-grid.js'
 import type { RealImages } from '../experiment/real-images.js'
 import { displayPixels } from '../experiment/synthetic-set.js'
 import type { SyntheticSet } from '../experiment/types.js'
@@ -21,7 +21,6 @@ interface Strip {
 export function imageRows(set: SyntheticSet, real: RealImages | undefined): string {
   const { shape, labels, classes, sourceIds } = set
   const [, , , c] = shape
-  if (c !== 1 && c !== 3) return `<p>Images with ${c} channels have no picture.</p>`
   const synthetic = displayPixels(set)
   const perClass = Math.max(1, Math.floor(maxImages / classes.length))
   const samples = real && rowsByClass(real.sampleLabels, classes.length)
@@ -40,7 +39,15 @@ export function imageRows(set: SyntheticSet, real: RealImages | undefined): stri
     return `<section class="class"><h3>${escapeHtml(classes[label])}</h3>${strips.map((strip) => figure(strip, shape, captions)).join('')}</section>`
   })
   const left = labels.length > perClass * classes.length ? `<p>The first ${perClass} images of each class.</p>` : ''
-  return `${left}<div class="classes">${rows.join('\n')}</div>`
+  const part = shownPart(c)
+  return `${left}${part}<div class="classes">${rows.join('\n')}</div>`
+}
+
+/** Says which channels the pictures show, when not all. */
+function shownPart(channels: number): string {
+  const shown = shownChannels(channels)
+  if (shown === channels) return ''
+  return `<p>The first ${shown === 1 ? 'channel, as gray' : `${shown} channels, as red, green and blue`}, of ${channels}.</p>`
 }
 
 /** What the enlarged picture says of one synthetic image. */

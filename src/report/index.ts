@@ -7,9 +7,11 @@ import { reportPage } from './page.js'
 
 export const reportFile = 'report.html'
 
-/** Writes the page of the run in `dir` to `path` (default: report.html in it) and returns the path. */
-export async function writeReport(dir: string, path: string = join(dir, reportFile)): Promise<string> {
-  await writeAtomic(path, reportPage(await collectReport(dir)))
+/** Writes the page of the run in `dir` to `to` (default: report.html in it) and returns the path. Throws `not_found`, `invalid_data`, `io`. */
+export async function writeReport(dir: string, to?: string): Promise<string> {
+  const page = reportPage(await collectReport(dir))
+  const path = to ?? join(dir, reportFile)
+  await writeAtomic(path, page)
   return path
 }
 

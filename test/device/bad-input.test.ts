@@ -6,6 +6,7 @@ import * as ops from '../../src/engine/index.js'
 import { grad, spec, trace, type Value } from '../../src/engine/index.js'
 import type { DeviceArray } from '../../src/engine/runtime/array.js'
 import { Device } from '../../src/engine/runtime/device.js'
+import { openDevice } from '../../src/engine/runtime/open-device.js'
 import { AludelError, type ErrorCode } from '../../src/errors.js'
 import { runStep } from './run-step.js'
 import { matchingStep } from './step-graphs.js'
@@ -62,6 +63,19 @@ function detachedData(): Float32Array {
   return data
 }
 
+interface Resizable extends ArrayBuffer {
+  resize(bytes: number): void
+}
+const resizable = (bytes: number, maxByteLength = bytes): Resizable =>
+  new (ArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => Resizable)(bytes, { maxByteLength })
+
+function beyondItsBuffer(): Float32Array {
+  const buffer = resizable(16)
+  const data = new Float32Array(buffer, 8, 2)
+  buffer.resize(4)
+  return data
+}
+
 async function closedDevice(): Promise<Device> {
   const other = await Device.open({ threads: 1 })
   await other.close()
@@ -75,10 +89,33 @@ type Row = readonly [title: string, action: () => unknown, code: ErrorCode, mess
 
 const wrongData: readonly Row[] = [
   ['an array of an unknown dtype', () => device.array('f16' as never, [1]), 'invalid_dtype', /expected f32, .* but received 'f16'/],
-  ['a shape with a zero', () => device.array('f32', [3, 0]), 'invalid_shape', /expected .*>= 1 but received '\[3,0\]'/],
-  ['a shape with a fraction', () => device.array('f32', [1.5]), 'invalid_shape', /expected .* but received '\[1.5\]'/],
+  ['a shape with a zero', () => device.array('f32', [3, 0]), 'invalid_shape', /expected .*>= 1 but received \[3, 0\]/],
+  ['a shape with a fraction', () => device.array('f32', [1.5]), 'invalid_shape', /expected .* but received \[1.5\]/],
   ['a shape of nine dimensions', () => device.array('f32', new Array(9).fill(1)), 'invalid_shape', /at most 8 dimensions/],
-  ['a shape that is no list', () => device.array('f32', 3 as never), 'invalid_shape', /expected .* but received '3'/],
+  ['a shape that is no list', () => device.array('f32', 3 as never), 'invalid_shape', /expected a list .* but received 3/],
+  ['no shape', () => device.array('f32', undefined as never), 'invalid_shape', /expected a list .* but received undefined/],
+  ['a shape as a typed array', () => device.array('f32', Int32Array.of(2, 3) as never), 'invalid_shape', /but received Int32Array\(2\)/],
+  ['a shape as an object', () => device.array('f32', { length: 1, 0: 3 } as never), 'invalid_shape', /but received an object/],
+  ['a shape of text', () => device.array('f32', ['3'] as never), 'invalid_shape', /but received \['3'\]/],
+  ['a shape of big integers', () => device.array('f32', [3n] as never), 'invalid_shape', /but received \[3n\]/],
+  ['a shape of lists', () => device.array('f32', [[3]] as never), 'invalid_shape', /but received \[\[3\]\]/],
+  ['a shape with a hole', () => device.array('f32', new Array(2) as never), 'invalid_shape', /but received \[undefined, undefined\]/],
+  ['a shape of NaN', () => device.array('f32', [Number.NaN]), 'invalid_shape', /but received \[NaN\]/],
+  ['a negative shape', () => device.array('f32', [-1]), 'invalid_shape', /but received \[-1\]/],
+  ['a shape beyond whole numbers', () => device.array('f32', [1e300]), 'invalid_shape', /but received \[1e\+300\]/],
+  [
+    'a shape that no machine holds',
+    () => device.array('f32', [2 ** 24, 2 ** 24]),
+    'out_of_memory',
+    /array: f32 \[16777216, 16777216\] needs 1125899906842624 bytes/,
+  ],
+  [
+    'a shape whose product is beyond whole numbers',
+    () => device.array('u8', [2 ** 52, 2 ** 52, 2 ** 52]),
+    'out_of_memory',
+    /needs 9.13\d*e\+46 bytes/,
+  ],
+  ['a shape that the system does not hold', () => device.array('u8', [2 ** 46]), 'out_of_memory', /needs 70368744177664 bytes/],
   [
     'data of another dtype',
     () => floats(1, 2).write(Int32Array.of(1, 2)),
@@ -91,6 +128,15 @@ const wrongData: readonly Row[] = [
   ['big integers', () => floats(1).write(BigInt64Array.of(1n) as never), 'invalid_dtype', /but received 'BigInt64Array'/],
   ['a transferred buffer', () => floats(1, 2, 3).write(detachedData()), 'detached', /transferred away/],
   ['a transferred buffer at creation', () => device.array('f32', [3], detachedData()), 'detached', /transferred away/],
+  [
+    'what only looks like a typed array',
+    () => device.array('f32', [3], Object.create(Float32Array.prototype)),
+    'invalid_dtype',
+    /expected Float32Array/,
+  ],
+  ['a typed array behind a proxy', () => floats(1).write(new Proxy(new Float32Array(1), {})), 'invalid_dtype', /expected Float32Array/],
+  ['a view beyond its buffer', () => device.array('f32', [2], beyondItsBuffer()), 'invalid_shape', /expected 2 elements .* received 0/],
+  ['a copy from nothing', () => floats(1).copyFrom(undefined as never), 'invalid_option', /expected a DeviceArray but received undefined/],
   ['a copy from another shape', () => floats(1, 2).copyFrom(floats(1)), 'invalid_shape', /expected f32 \[2\] but received 'f32 \[1\]'/],
 ]
 
@@ -118,6 +164,39 @@ const wrongRuns: readonly Row[] = [
   ['minus one replays', () => double().repeat(-1, []), 'invalid_option', /expected a whole number .* but received -1/],
   ['half a replay', () => double().repeat(0.5, []), 'invalid_option', /but received 0.5/],
   ['a start step beyond 32 bits', () => double().repeat(1, [], { startStep: 2 ** 32 }), 'invalid_option', /startStep: expected/],
+  ['options that are no object', () => double().run([], 3 as never), 'invalid_option', /run: options: expected an object with signal/],
+  ['no options', () => double().repeat(1, [], null as never), 'invalid_option', /repeat: options: expected .* but received null/],
+  ['a mistyped option', () => double().repeat(1, [], { startstep: 1 } as never), 'invalid_option', /did you mean 'startStep'\?/],
+  [
+    'a controller for a signal',
+    () => double().run([floats(1, 2, 3), floats(0, 0, 0)], { signal: new AbortController() as never }),
+    'invalid_option',
+    /run: signal: expected an AbortSignal but received AbortController; give a controller's `signal`/,
+  ],
+  [
+    'a program on no device',
+    () => bindProgram(undefined as never, { inputs: {}, outputs: {}, build: () => ({}) }),
+    'invalid_option',
+    /bindProgram: device: expected an open device but received undefined/,
+  ],
+  [
+    'a program of nothing',
+    () => bindProgram(device, undefined as never),
+    'invalid_option',
+    /bindProgram: options: expected an object with inputs/,
+  ],
+  [
+    'a program without outputs',
+    () => bindProgram(device, { inputs: {}, build: () => ({}) } as never),
+    'invalid_option',
+    /bindProgram: outputs: expected an object of specifications/,
+  ],
+  [
+    'a program that builds nothing',
+    () => bindProgram(device, { inputs: { x: { shape: [1] } }, outputs: { y: {} } } as never),
+    'invalid_option',
+    /bindProgram: build: expected a function but received undefined/,
+  ],
   [
     'a name that is not bound',
     () =>
@@ -213,6 +292,15 @@ const wrongDevices: readonly Row[] = [
   ['no threads', () => Device.open({ threads: 0 }), 'invalid_option', /expected a whole number from 1 to 256 but received 0/],
   ['NaN threads', () => Device.open({ threads: Number.NaN }), 'invalid_option', /expected .* but received NaN/],
   ['too many threads', () => Device.open({ threads: 257 }), 'invalid_option', /but received 257/],
+  ['options that are no object', () => openDevice('cpu' as never), 'invalid_option', /openDevice: options: expected .* but received 'cpu'/],
+  ['null for options', () => openDevice(null as never), 'invalid_option', /openDevice: options: expected .* but received null/],
+  [
+    'a mistyped option',
+    () => openDevice({ thread: 2 } as never),
+    'invalid_option',
+    /openDevice: expected names among device, threads, isa but received 'thread'/,
+  ],
+  ['an instruction set that is no text', () => openDevice({ isa: 3 as never }), 'invalid_option', /isa: expected a string/],
   ['an unknown instruction set', () => Device.open({ isa: 'mmx' }), 'unavailable', /expected one of .* but received 'mmx'/],
 ]
 
@@ -298,6 +386,28 @@ describe.each([
     expect(error).toBeInstanceOf(AludelError)
     expect({ code: error.code, message: error.message }).toEqual({ code, message: expect.stringMatching(message) })
     await expectStillWorks()
+  })
+})
+
+describe('data that may change under a reader', () => {
+  const values = [1, -2, 3.5]
+  const growing = new Float32Array(resizable(0, 64))
+  ;(growing.buffer as Resizable).resize(12)
+  const sources: readonly (readonly [string, Float32Array])[] = [
+    ['shared memory', new Float32Array(new SharedArrayBuffer(12))],
+    ['a part of shared memory', new Float32Array(new SharedArrayBuffer(64), 16, 3)],
+    ['a resizable buffer', new Float32Array(resizable(12, 24))],
+    ['a view that grew with its buffer', growing],
+  ]
+
+  it.each(sources)('%s is copied before the call returns', async (_, data) => {
+    data.set(values)
+    const made = device.array('f32', [3], data)
+    const written = floats(0, 0, 0)
+    const writing = written.write(data)
+    data.fill(9)
+    await writing
+    for (const array of [made, written]) expect([...(await array.read())]).toEqual(values)
   })
 })
 

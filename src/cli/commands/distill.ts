@@ -6,7 +6,7 @@ import type { DistillSettings } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { exitCode } from '../exit-codes.js'
-import { assignment, given, type OptionText, positiveNumber, wholeNumber } from '../options.js'
+import { assignment, given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
 import { runDistillation } from '../run-distillation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
@@ -35,7 +35,7 @@ export function addDistill(program: Command, context: CliContext): void {
     .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
     .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
     .addOption(seedOption())
-    .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)')
+    .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)', nonEmptyPath)
   addDeviceOptions(command).action((options: Options) => distillCommand(options, command, context))
 }
 

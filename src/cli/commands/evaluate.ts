@@ -9,7 +9,7 @@ import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { EvaluationResult, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
-import { given, nameList, wholeNumber } from '../options.js'
+import { given, nameList, nonEmptyPath, wholeNumber } from '../options.js'
 import { commandLine, startPhase } from '../phase.js'
 import { formatAccuracy, runEvaluation, withProgress } from '../run-evaluation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
@@ -29,7 +29,7 @@ export function addEvaluate(program: Command, context: CliContext): void {
   const command = program
     .command('evaluate')
     .description('train networks on a distilled set and report their test accuracy')
-    .argument('<run>', 'run directory, or the directory of a saved set')
+    .argument('<run>', 'run directory, or the directory of a saved set', nonEmptyPath)
     .option('--data <name[:dir]>', 'data set whose test images are used (default: that of the run)')
     .option('--networks <names>', 'networks to train, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)

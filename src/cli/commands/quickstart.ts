@@ -6,7 +6,7 @@ import type { DeviceHandle, EvaluationResult } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { exitCode } from '../exit-codes.js'
-import { given, wholeNumber } from '../options.js'
+import { given, nonEmptyPath, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { startPhase } from '../phase.js'
 import { type Distillation, runDistillation } from '../run-distillation.js'
@@ -34,7 +34,7 @@ export function addQuickstart(program: Command, context: CliContext): void {
     .option('--repeats <n>', 'networks trained per set', wholeNumber(1), 5)
     .option('--epochs <n>', 'training epochs per network', wholeNumber(1), 300)
     .addOption(seedOption())
-    .option('--out <dir>', 'run directory; an earlier run in it is replaced', 'runs/quickstart')
+    .option('--out <dir>', 'run directory; an earlier run in it is replaced', nonEmptyPath, 'runs/quickstart')
   addDeviceOptions(command).action((options: Options) => quickstartCommand(options, command, context))
 }
 

@@ -1,6 +1,6 @@
 /** @file Arrays that live on a device. */
 import { AludelError, expected } from '../../errors.js'
-import { bytesPerElement, type DType, dtypeOf, type TypedArray } from '../tensor/dtype.js'
+import { allocate, bytesPerElement, type DType, dtypeOf, isDetached, isUnsteady, type TypedArray } from '../tensor/dtype.js'
 import { formatShape, type Shape, sizeOf } from '../tensor/shape.js'
 import { fromNative } from './failure.js'
 import type { NativeBuffer } from './native-types.js'
@@ -36,15 +36,16 @@ export class DeviceArray {
   }
 
   /**
-   * Overwrites the array with as many elements of the same dtype, in row-major order. The data is copied before the call returns.
-   * Throws `invalid_dtype`, `invalid_shape`, `detached`, `disposed`.
+   * Overwrites the array with as many elements of the same dtype, in row-major order. The data is copied before the call returns, that of
+   * shared memory or of a resizable buffer too: what other threads write during the call may or may not be seen.
+   * Throws `invalid_dtype`, `invalid_shape`, `detached`, `disposed`, `out_of_memory`.
    */
   async write(data: TypedArray): Promise<void> {
     const native = this.native
-    checkData(`${this}.write`, this.dtype, this.shape, data)
+    const steady = checkedData(`${this}.write`, this.dtype, this.shape, data)
     const site = new Error()
     try {
-      await native.write(0, data)
+      await native.write(0, steady)
     } catch (failure) {
       throw fromNative(failure, `${this}.write`, { site })
     }
@@ -63,6 +64,7 @@ export class DeviceArray {
 
   /** Copies another array of the same dtype and shape on the same device into this one, on the device. */
   async copyFrom(source: DeviceArray): Promise<void> {
+    if (!(source instanceof DeviceArray)) throw expected('invalid_option', `${this}.copyFrom`, 'a DeviceArray', source)
     if (source.dtype !== this.dtype || formatShape(source.shape) !== formatShape(this.shape)) {
       throw expected(
         'invalid_shape',
@@ -89,26 +91,30 @@ export class DeviceArray {
   }
 }
 
-/** Throws unless `data` is an attached typed array of `dtype` with exactly the elements of `shape`. */
-export function checkData(what: string, dtype: DType, shape: Shape, data: TypedArray): void {
+/**
+ * `data`, after it was found to be an attached typed array of `dtype` with exactly the elements of `shape`. What may change while it is
+ * read is copied first: native code takes memory that stays as it is.
+ */
+export function checkedData(what: string, dtype: DType, shape: Shape, data: TypedArray): TypedArray {
   const received = dtypeOf(data)
   if (received !== dtype) throw expected('invalid_dtype', what, `${views[dtype].name} for dtype ${dtype}`, nameOf(data))
-  // A transferred buffer has length 0, as an empty array has; only the former cannot be viewed any more.
   if (isDetached(data.buffer))
     throw new AludelError('detached', `${what}: the typed array's buffer was transferred away; write it before transferring`)
   if (data.length !== sizeOf(shape))
     throw expected('invalid_shape', what, `${sizeOf(shape)} elements for shape ${formatShape(shape)}`, data.length)
+  if (!isUnsteady(data.buffer)) return data
+  return steadyCopy(what, dtype, shape, data)
+}
+
+function steadyCopy(what: string, dtype: DType, shape: Shape, data: TypedArray): TypedArray {
+  try {
+    const copy = allocate(dtype, sizeOf(shape))
+    copy.set(data)
+    return copy
+  } catch (cause) {
+    throw new AludelError('out_of_memory', `${what}: the copy of the data needs ${data.byteLength} bytes`, { cause })
+  }
 }
 
 const nameOf = (data: unknown): string =>
   data === null || data === undefined ? String(data) : (Object(data).constructor?.name ?? 'object')
-
-function isDetached(buffer: ArrayBufferLike): boolean {
-  if (buffer.byteLength > 0) return false
-  try {
-    new Uint8Array(buffer)
-    return false
-  } catch {
-    return true
-  }
-}

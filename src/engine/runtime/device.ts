@@ -1,9 +1,10 @@
 /** @file A device: native thread, worker pool, memory. Everything on it goes with it. */
+import { checkOptions } from '../../arguments.js'
 import { AludelError, expected } from '../../errors.js'
 import type { Isa } from '../compile/program.js'
 import { bytesPerElement, type DType, dtypes, type TypedArray } from '../tensor/dtype.js'
-import { checkShape, type Shape, sizeOf } from '../tensor/shape.js'
-import { checkData, DeviceArray } from './array.js'
+import { checkShape, formatShape, type Shape, sizeOf } from '../tensor/shape.js'
+import { checkedData, DeviceArray } from './array.js'
 import { binding } from './binding.js'
 import { Executable, type LoadableProgram } from './executable.js'
 import { fromNative } from './failure.js'
@@ -28,6 +29,9 @@ export interface DeviceMemory {
   readonly workspaceBytes: number
 }
 
+/** What native code counts bytes up to. */
+const mostBytes = 2 ** 46
+
 /** Made by `Device.open`. Runs, reads and writes execute one after another in the order of the calls, off the JavaScript thread. */
 export class Device {
   readonly isa: Isa
@@ -46,6 +50,7 @@ export class Device {
 
   /** Throws `unavailable` (no addon, or an instruction set that is not there) and `invalid_option`. */
   static async open(options: DeviceOptions = {}): Promise<Device> {
+    checkOptions('Device.open', options, { threads: true, isa: true })
     const { threads, isa } = options
     if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 256)) {
       throw expected('invalid_option', 'Device.open: threads', 'a whole number from 1 to 256', threads)
@@ -58,16 +63,26 @@ export class Device {
     }
   }
 
-  /** An array of zeros, or of `data` (copied before the call returns). Throws `invalid_shape`, `invalid_dtype`, `detached`, `out_of_memory`. */
+  /**
+   * An array of zeros, or of `data`, which is copied before the call returns; that of shared memory or of a resizable buffer too. A shape
+   * is a list of 0 to 8 whole numbers >= 1. Throws `invalid_shape`, `invalid_dtype`, `detached`, and `out_of_memory` with the bytes needed.
+   */
   array(dtype: DType, shape: Shape, data?: TypedArray): DeviceArray {
     this.#checkOpen('array')
     if (!dtypes.includes(dtype)) throw expected('invalid_dtype', 'array', dtypes.join(', '), dtype)
     checkShape('array', shape)
-    if (data !== undefined) checkData('array', dtype, shape, data)
+    const bytes = sizeOf(shape) * bytesPerElement(dtype)
+    if (bytes > mostBytes) {
+      throw new AludelError(
+        'out_of_memory',
+        `array: ${dtype} ${formatShape(shape)} needs ${bytes} bytes, no device holds more than ${mostBytes}`,
+      )
+    }
+    const steady = data === undefined ? undefined : checkedData('array', dtype, shape, data)
     try {
-      const native = this.#native.buffer(sizeOf(shape) * bytesPerElement(dtype))
+      const native = this.#native.buffer(bytes)
       // Everything that could refuse these bytes was looked at above; the first use of the array waits for them in the queue.
-      if (data !== undefined) native.write(0, data).catch(() => {})
+      if (steady !== undefined) native.write(0, steady).catch(() => {})
       return this.#adopt(new DeviceArray(dtype, shape, native))
     } catch (failure) {
       throw fromNative(failure, 'array')

@@ -1,4 +1,5 @@
 /** @file A program loaded on a device, ready to be replayed. */
+import { checkOptions, checkSignal } from '../../arguments.js'
 import { AbortError, AludelError, expected } from '../../errors.js'
 import type { DType } from '../tensor/dtype.js'
 import { formatShape, type Shape } from '../tensor/shape.js'
@@ -54,6 +55,7 @@ export class Executable<Plan = unknown> {
 
   /** Runs the program once, as step 0. `args` are the arrays bound to the program's arguments, in order. */
   async run(args: readonly DeviceArray[], options: RunOptions = {}): Promise<void> {
+    checkOptions('run', options, { signal: true })
     return this.#submit('run', 1, 0, args, options.signal)
   }
 
@@ -62,6 +64,7 @@ export class Executable<Plan = unknown> {
    * results are in the arrays. On AbortError the property `completed` of the error says how many replays took effect.
    */
   async repeat(n: number, args: readonly DeviceArray[], options: RepeatOptions = {}): Promise<void> {
+    checkOptions('repeat', options, { signal: true, startStep: true })
     const { startStep = 0, signal } = options
     if (!Number.isSafeInteger(n) || n < 0 || n > 2 ** 32) throw expected('invalid_option', 'repeat: n', 'a whole number from 0 to 2^32', n)
     if (!Number.isSafeInteger(startStep) || startStep < 0 || startStep >= 2 ** 32) {
@@ -79,6 +82,7 @@ export class Executable<Plan = unknown> {
   async #submit(what: string, n: number, startStep: number, args: readonly DeviceArray[], signal: AbortSignal | undefined): Promise<void> {
     if (this.#native === undefined) throw new AludelError('disposed', `${what}: the executable was used after dispose`)
     this.#checkArguments(what, args)
+    checkSignal(what, signal)
     if (signal?.aborted) throw Object.assign(new AbortError(signal.reason), { completed: 0 })
     const token = signal && new this.#binding.CancelToken()
     const abort = () => token?.cancel()

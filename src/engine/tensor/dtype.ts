@@ -14,8 +14,24 @@ export const allocate = (dtype: DType, length: number): TypedArray => new constr
 
 /** The dtype of a typed array, or undefined for arrays the engine has no type for. */
 export function dtypeOf(array: unknown): DType | undefined {
-  return dtypes.find((dtype) => array instanceof constructors[dtype])
+  // isView: what merely inherits from a typed array (a proxy, an object made of its prototype) has no elements
+  return ArrayBuffer.isView(array) ? dtypes.find((dtype) => array instanceof constructors[dtype]) : undefined
 }
+
+/** Whether the buffer was transferred away: its length is 0 then, as that of an empty one, but it cannot be viewed any more. */
+export function isDetached(buffer: ArrayBufferLike): boolean {
+  if (buffer.byteLength > 0) return false
+  try {
+    new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
+}
+
+/** Whether length and content may change under a reader: memory of several threads, or a buffer that can be resized. */
+export const isUnsteady = (buffer: ArrayBufferLike): boolean =>
+  buffer instanceof SharedArrayBuffer || (buffer as { readonly resizable?: boolean }).resizable === true
 
 /** Values of `source` converted to `dtype` (always a copy). */
 export function convert(dtype: DType, source: ArrayLike<number>): TypedArray {

@@ -43,7 +43,8 @@ export function normalizeAxis(what: string, axis: number, rank: number): number 
 
 /** A shape is a list of at most eight whole numbers >= 1. */
 export function checkShape(what: string, shape: Shape): void {
-  if (!Array.isArray(shape) || shape.length > maxRank || shape.some((d) => !Number.isSafeInteger(d) || d < 1)) {
-    throw expected('invalid_shape', what, `at most ${maxRank} dimensions, each a whole number >= 1`, JSON.stringify(shape))
+  // a hole in the list is no dimension: some() would pass over it
+  if (!Array.isArray(shape) || shape.length > maxRank || [...shape].some((d) => !Number.isSafeInteger(d) || d < 1)) {
+    throw expected('invalid_shape', what, `a list of at most ${maxRank} dimensions, each a whole number >= 1`, shape)
   }
 }

@@ -1,6 +1,7 @@
 /** @file Networks by name, as options and commands spell them, and the check of a user's own network. */
-import { formatShape } from '../../engine/tensor/shape.js'
-import { AludelError, expected } from '../../errors.js'
+import { isRecord } from '../../arguments.js'
+import { checkShape, formatShape, sameShape } from '../../engine/tensor/shape.js'
+import { expected } from '../../errors.js'
 import type { MapShape, Network } from '../module.js'
 import { alexNet } from './alex-net.js'
 import { type ConvNetOptions, convNet } from './conv-net.js'
@@ -69,7 +70,7 @@ export const evaluationPools = {
 /** A network by its registry name for images [H, W, C]. Throws `not_found` with the known names. */
 export function networkByName(name: string, input: MapShape, classes: number): Network {
   if (!Object.hasOwn(networks, name)) {
-    throw new AludelError('not_found', `network: expected one of ${networkNames.join(', ')} but received '${name}'`)
+    throw expected('not_found', 'network', `one of ${networkNames.join(', ')}`, name)
   }
   return networks[name](input, classes)
 }
@@ -86,8 +87,8 @@ export function resolveNetwork(choice: string | Network, input: MapShape, classe
     )
   }
   const what = `network '${choice.name}'`
-  if (String(choice.input) !== String(input)) {
-    throw expected('invalid_option', `${what}: input`, `${formatShape(input)} as the images have`, JSON.stringify(choice.input))
+  if (!Array.isArray(choice.input) || !sameShape(choice.input, input)) {
+    throw expected('invalid_option', `${what}: input`, `${formatShape(input)} as the images have`, choice.input)
   }
   if (choice.classes !== classes) throw expected('invalid_option', `${what}: classes`, `${classes} as the data has`, choice.classes)
   checkTensors(what, 'parameters', choice.parameters)
@@ -100,9 +101,11 @@ function checkTensors(what: string, list: 'parameters' | 'state', specs: Network
   if (!Array.isArray(specs))
     throw expected('invalid_option', `${what}: ${list}`, 'a list of specifications', specs, 'use [] where there are none')
   const seen = new Set<string>()
-  for (const { name, shape } of specs) {
+  for (const spec of specs) {
+    if (!isRecord(spec)) throw expected('invalid_option', `${what}: ${list}`, 'specifications with name and shape', spec)
+    const { name, shape } = spec
     if (typeof name !== 'string' || seen.has(name)) throw expected('invalid_option', `${what}: ${list}`, 'names that differ', name)
-    if (!Array.isArray(shape)) throw expected('invalid_option', `${what}: ${name}`, 'a shape', shape)
+    checkShape(`${what}: ${name}`, shape as readonly number[])
     seen.add(name)
   }
 }

@@ -1,14 +1,24 @@
 /** @file Small data files for the reader tests, written into a fresh directory each. */
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { expect } from 'vitest'
+import { afterAll, expect } from 'vitest'
 import { createDataset, type Dataset } from '../../../src/data/dataset.js'
 import type { IdxArray } from '../../../src/data/idx.js'
 import { AludelError } from '../../../src/errors.js'
 
-export const freshDir = (): string => mkdtempSync(join(tmpdir(), 'aludel-test-'))
+const made: string[] = []
+afterAll(() => {
+  for (const dir of made) rmSync(dir, { recursive: true, force: true })
+})
+
+/** A directory that is there until the tests of the file are done. */
+export function freshDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'aludel-test-'))
+  made.push(dir)
+  return dir
+}
 
 /** Bytes i * 7 mod 256. */
 export const ramp = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 7) & 255)

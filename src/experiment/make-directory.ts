@@ -1,0 +1,34 @@
+/** @file Directories with their parents. Node's own recursive mkdir tries for ever where the system says ENOENT under a parent that exists (/proc). */
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { isMissing } from '../errors.js'
+
+/** Creates `dir` and the parents it lacks; fine when it exists. Failures are those of the system. */
+export async function makeDirectory(dir: string): Promise<void> {
+  const path = resolve(dir)
+  try {
+    await mkdir(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' || code === 'EROFS' || code === 'EACCES' || code === 'EPERM') {
+      if (await isDirectory(path)) return
+      throw error
+    }
+    const parent = dirname(path)
+    if (code !== 'ENOENT' || (await isDirectory(parent))) throw error
+    await makeDirectory(parent)
+    await mkdir(path).catch((again) => {
+      // another process may have made it meanwhile
+      if (again.code !== 'EEXIST') throw again
+    })
+  }
+}
+
+const isDirectory = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (info) => info.isDirectory(),
+    (error) => {
+      if (isMissing(error)) return false
+      throw error
+    },
+  )

@@ -1,0 +1,85 @@
+/** @file run.json: the settings and the state of a run, and the check of one that is read back. */
+import { isRecord } from '../arguments.js'
+import { AludelError } from '../errors.js'
+import { checkFields, type FieldRules, isConfig, isCount, isNumber, isNumbers, isScalars, isText, isTexts } from './json-fields.js'
+import type { EvaluationResult, RunConfig } from './types.js'
+
+export const runFormat = 'aludel-run'
+export const runVersion = 1
+
+const statuses = ['running', 'done', 'stopped', 'failed'] as const
+export type RunStatus = (typeof statuses)[number]
+
+/** A list of accuracies under a heading such as 'distilled' or 'random real images'. */
+export interface EvaluationRecord {
+  readonly label: string
+  readonly epochs: number | null
+  readonly results: readonly EvaluationResult[]
+}
+
+export interface Phase {
+  readonly name: string
+  readonly seconds: number
+  /** Largest resident size of the process up to the phase's end. */
+  readonly peakBytes: number
+}
+
+export interface RunRecord {
+  readonly format: typeof runFormat
+  readonly version: typeof runVersion
+  readonly status: RunStatus
+  /** As given by the user, resolved settings are added when the run has started. */
+  readonly config: RunConfig
+  readonly data: { readonly specification: string; readonly name: string; readonly sha256: string; readonly images: number }
+  readonly versions: Readonly<Record<string, string>>
+  readonly host: Readonly<Record<string, string | number>>
+  /** ISO 8601, UTC. */
+  readonly started: string
+  readonly finished: string | null
+  readonly error: string | null
+  readonly evaluations: readonly EvaluationRecord[]
+  /** What was done, in order, with its time and memory. */
+  readonly phases?: readonly Phase[]
+  /** The command lines that made the run what it is, in order. */
+  readonly commands?: readonly string[]
+}
+
+const isTextOrNull = (value: unknown): boolean => value === null || isText(value)
+
+const isData = (value: unknown): boolean =>
+  isRecord(value) && isText(value.specification) && isText(value.name) && isText(value.sha256) && isCount(value.images)
+
+const isResult = (value: unknown): boolean =>
+  isRecord(value) && isText(value.network) && isNumber(value.mean) && isNumber(value.std) && isCount(value.n) && isNumbers(value.values)
+
+export const isEvaluation = (value: unknown): boolean =>
+  isRecord(value) &&
+  isText(value.label) &&
+  (value.epochs === null || isNumber(value.epochs)) &&
+  Array.isArray(value.results) &&
+  value.results.every(isResult)
+
+const isPhase = (value: unknown): boolean => isRecord(value) && isText(value.name) && isNumber(value.seconds) && isNumber(value.peakBytes)
+
+const rules: FieldRules<RunRecord> = [
+  ['status', `one of ${statuses.join(', ')}`, (value) => statuses.some((status) => status === value)],
+  ['config', 'settings by name', isConfig],
+  ['data', 'specification, name and sha256 as text and the number of images', isData],
+  ['versions', 'versions by name', isScalars],
+  ['host', 'properties by name', isScalars],
+  ['started', 'a text', isText],
+  ['finished', 'a text or null', isTextOrNull],
+  ['error', 'a text or null', isTextOrNull],
+  ['evaluations', 'a list of label, epochs and results', (value) => Array.isArray(value) && value.every(isEvaluation)],
+  ['phases', 'a list of name, seconds and bytes', (value) => value === undefined || (Array.isArray(value) && value.every(isPhase))],
+  ['commands', 'a list of command lines', (value) => value === undefined || isTexts(value)],
+]
+
+/** `value`, after every field was found to be what it must be. Throws `invalid_data` naming the file and the field. */
+export function checkRunRecord(path: string, value: unknown): RunRecord {
+  if (!isRecord(value) || value.format !== runFormat || value.version !== runVersion) {
+    throw new AludelError('invalid_data', `${path}: expected a run record (format '${runFormat}', version ${runVersion})`)
+  }
+  checkFields(path, value, rules)
+  return value as unknown as RunRecord
+}
