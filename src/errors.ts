@@ -86,20 +86,23 @@ const longestText = 200
 const longestList = 8
 
 /** A value as an error shows it: short, and whatever it is, no failure of its own. */
-function describe(value: unknown): string {
+function describe(value: unknown, depth = 0): string {
   if (typeof value === 'string') return `'${value.length > longestText ? `${value.slice(0, longestText)}…` : value}'`
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
   try {
-    return Array.isArray(value) ? describeList(value) : kindOf(value)
+    return Array.isArray(value) ? describeList(value, depth) : kindOf(value)
   } catch {
     return 'an object'
   }
 }
 
-const describeList = (list: readonly unknown[]): string =>
-  `[${[...list.slice(0, longestList)].map(describe).join(', ')}${list.length > longestList ? ', …' : ''}]`
+function describeList(list: readonly unknown[], depth: number): string {
+  if (depth > 1) return 'a list'
+  const shown = [...list.slice(0, longestList)].map((entry) => describe(entry, depth + 1))
+  return `[${shown.join(', ')}${list.length > longestList ? ', …' : ''}]`
+}
 
 /** 'Float32Array(3)', 'Promise', or 'an object' for one of no class. */
 function kindOf(value: object): string {

@@ -49,8 +49,18 @@ const isTextOrNull = (value: unknown): boolean => value === null || isText(value
 const isData = (value: unknown): boolean =>
   isRecord(value) && isText(value.specification) && isText(value.name) && isText(value.sha256) && isCount(value.images)
 
+/** Runs of earlier versions have no interval. */
+const isInterval = (value: unknown): boolean =>
+  value === undefined || value === null || (Array.isArray(value) && value.length === 2 && isNumbers(value))
+
 const isResult = (value: unknown): boolean =>
-  isRecord(value) && isText(value.network) && isNumber(value.mean) && isNumber(value.std) && isCount(value.n) && isNumbers(value.values)
+  isRecord(value) &&
+  isText(value.network) &&
+  isNumber(value.mean) &&
+  isNumber(value.std) &&
+  isCount(value.n) &&
+  isNumbers(value.values) &&
+  isInterval(value.interval)
 
 export const isEvaluation = (value: unknown): boolean =>
   isRecord(value) &&

@@ -23,6 +23,10 @@ describe('wrong command lines', () => {
     ['evaluate', /missing required argument 'run'/],
     ['evaluate run --networks convnet,,', /names separated by commas/],
     ['doctor --threads x', /unknown option/],
+    ['distill --data tiny --out ', /'--out <dir>' argument '' is invalid. expected a path/],
+    ['distill --data tiny --out=', /'--out <dir>' argument '' is invalid. expected a path/],
+    ['quickstart --out ', /'--out <dir>' argument '' is invalid. expected a path/],
+    ['evaluate ', /argument value '' is invalid for argument 'run'. expected a path/],
   ])('%s', async (line, text) => {
     const { library, calls } = fakeLibrary()
     const { code, stdout, stderr } = await run(library, ...line.split(' '))
