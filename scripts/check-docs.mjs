@@ -1,4 +1,4 @@
-/** @file Documentation that cannot rot silently: links, source paths and npm scripts exist. Snippets are compiled by check-types. */
+/** @file Documentation that cannot rot silently: links, source paths, npm scripts and error codes exist. Snippets are compiled by check-types. */
 import { dirname, posix } from 'node:path'
 import { exists, isMain, pages, read, report } from './lib/files.mjs'
 
@@ -35,6 +35,25 @@ function checkScripts(page, text) {
     .map(([, name]) => `${page}: \`npm run ${name}\` is not a script of package.json`)
 }
 
-export const checkDocs = () => pages().flatMap((page) => [...checkLinks(page, read(page)), ...checkScripts(page, read(page))])
+const errorSource = 'src/errors.ts'
+const errorPage = 'docs/errors.md'
+
+/** The table of error codes has a row for every code there is, in the same order, and no other. */
+export function checkErrorCodes(source, page) {
+  const union = /export type ErrorCode =\n((?:\s*\| '\w+'.*\n)+)/.exec(source)?.[1] ?? ''
+  const codes = [...union.matchAll(/^\s*\| '(\w+)'/gm)].map(([, code]) => code)
+  const rows = [...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, code]) => code)
+  if (codes.length === 0) return [`${errorSource}: expected "export type ErrorCode =" with one code a line`]
+  return [
+    ...codes.filter((code) => !rows.includes(code)).map((code) => `${errorPage}: no row for the code \`${code}\` of ${errorSource}`),
+    ...rows.filter((code) => !codes.includes(code)).map((code) => `${errorPage}: \`${code}\` is no code of ${errorSource}`),
+    ...(rows.join() !== codes.join() && rows.length === codes.length ? [`${errorPage}: rows in another order than in ${errorSource}`] : []),
+  ]
+}
+
+export const checkDocs = () => [
+  ...pages().flatMap((page) => [...checkLinks(page, read(page)), ...checkScripts(page, read(page))]),
+  ...checkErrorCodes(read(errorSource), read(errorPage)),
+]
 
 if (isMain(import.meta)) report('docs', checkDocs())

@@ -9,12 +9,9 @@ import { fakeLibrary, run as runCommand } from '../cli/fake-library.js'
 import { expectError, freshDir } from '../data/fixtures.js'
 import { tinyRecord, tinySet } from './sets.js'
 
-const evaluation: EvaluationRecord = {
-  label: 'distilled',
-  epochs: 3,
-  results: [{ network: 'convnet', mean: 50, std: 1, n: 1, values: [50] }],
-}
-const withResult = (change: object) => ({ evaluations: [{ ...evaluation, results: [{ ...evaluation.results[0], ...change }] }] })
+const result = { network: 'convnet', mean: 50, std: 1, n: 1, values: [50], interval: null, perClass: [50, null] }
+const evaluation: EvaluationRecord = { label: 'distilled', epochs: 3, results: [result] }
+const withResult = (change: object) => ({ evaluations: [{ ...evaluation, results: [{ ...result, ...change }] }] })
 
 describe('run.json', () => {
   it.each<[string, object, string]>([
@@ -40,6 +37,8 @@ describe('run.json', () => {
     ['a label that is no text', { evaluations: [{ ...evaluation, label: 3 }] }, 'evaluations'],
     ['a mean that is no number', withResult({ mean: '50' }), 'evaluations'],
     ['values that are no list', withResult({ values: 50 }), 'evaluations'],
+    ['an interval of one number', withResult({ interval: [50] }), 'evaluations'],
+    ['an interval as text', withResult({ interval: '50 to 51' }), 'evaluations'],
     ['a network without a name', withResult({ network: undefined }), 'evaluations'],
   ])('%s', async (_, change, field) => {
     const dir = freshDir()

@@ -79,6 +79,16 @@ describe('writeReport', () => {
     expect(open).toEqual([])
   })
 
+  it('shows what it can of images with more channels than a picture has', async () => {
+    const dir = freshDir()
+    await (await createRunDir(dir, tinyRecord())).close()
+    const [channels, mean, std] = [2, [0.5, 0.5], [0.25, 0.25]]
+    await tinySet({ images: new Float32Array(4 * 3 * 4 * channels), shape: [4, 3, 4, channels], mean, std }).save(dir)
+    const html = readFileSync(await writeReport(dir), 'utf8')
+    expect(html).toContain('<p>The first channel, as gray, of 2.</p>')
+    expect(html.match(/<img alt="2 synthetic images/g)).toHaveLength(2)
+  })
+
   it('does without images, steps and accuracies', async () => {
     const html = await reportOf({ status: 'running' }, [], false)
     for (const text of ['still running', 'No images were saved', 'No loss curve', 'No evaluation']) expect(html).toContain(text)
