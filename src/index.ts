@@ -1,5 +1,5 @@
 /** @file Public API. */
-export { cifar10, createDataset, type Dataset, fashionMnist, mnist, openDataset } from './data/index.js'
+export { cifar10, createDataset, type Dataset, type DatasetInput, fashionMnist, mnist, openDataset } from './data/index.js'
 export { distill, methodNames } from './distill/index.js'
 export {
   type BoundProgram,

@@ -43,8 +43,15 @@ export async function writeRealImages(dir: string, { rows, distances, nearest, s
   await writeAtomic(join(dir, realFile), encodeSafetensors(tensors))
 }
 
-/** Absent when the run has none. Throws `invalid_data` for a damaged file, or one that does not fit `images` images of `pixels` bytes. */
-export async function readRealImages(dir: string, images: number, pixels: number): Promise<RealImages | undefined> {
+/** What the synthetic images of a run are: how many, of how many bytes, of how many classes. */
+export interface SetSize {
+  readonly images: number
+  readonly pixels: number
+  readonly classes: number
+}
+
+/** Absent when the run has none. Throws `invalid_data` for a damaged file, or one that does not fit the set; `io`. */
+export async function readRealImages(dir: string, { images, pixels, classes }: SetSize): Promise<RealImages | undefined> {
   const path = join(dir, realFile)
   if (!(await exists(path))) return undefined
   const { tensors } = decodeSafetensors(path, await readWhole(path, maxFileBytes))
@@ -55,6 +62,8 @@ export async function readRealImages(dir: string, images: number, pixels: number
     return tensor.data.slice().buffer as ArrayBuffer
   }
   const sampleLabels = new Int32Array(take('sample_labels', 'I32'))
+  const wrong = sampleLabels.findIndex((label) => label < 0 || label >= classes)
+  if (wrong >= 0) throw expected('invalid_data', `${path}: label of sample ${wrong}`, `a class in [0, ${classes})`, sampleLabels[wrong])
   return {
     rows: new Int32Array(take('rows', 'I32', images)),
     distances: new Float64Array(take('distances', 'F64', images)),

@@ -1,7 +1,7 @@
 /** @file run.json: the settings and the state of a run, and the check of one that is read back. */
 import { isRecord } from '../arguments.js'
 import { AludelError } from '../errors.js'
-import { checkFields, type FieldRules, isConfig, isCount, isNumber, isNumbers, isScalars, isText } from './json-fields.js'
+import { checkFields, type FieldRules, isConfig, isCount, isNumber, isNumbers, isScalars, isText, isTexts } from './json-fields.js'
 import type { EvaluationResult, RunConfig } from './types.js'
 
 export const runFormat = 'aludel-run'
@@ -10,18 +10,18 @@ export const runVersion = 1
 const statuses = ['running', 'done', 'stopped', 'failed'] as const
 export type RunStatus = (typeof statuses)[number]
 
-export interface Phase {
-  readonly name: string
-  readonly seconds: number
-  /** Largest resident size of the process up to the phase's end. */
-  readonly peakBytes: number
-}
-
 /** A list of accuracies under a heading such as 'distilled' or 'random real images'. */
 export interface EvaluationRecord {
   readonly label: string
   readonly epochs: number | null
   readonly results: readonly EvaluationResult[]
+}
+
+export interface Phase {
+  readonly name: string
+  readonly seconds: number
+  /** Largest resident size of the process up to the phase's end. */
+  readonly peakBytes: number
 }
 
 export interface RunRecord {
@@ -53,14 +53,6 @@ const isInterval = (value: unknown): boolean => value === null || (Array.isArray
 
 const isPerClass = (value: unknown): boolean => Array.isArray(value) && value.every((entry) => entry === null || isNumber(entry))
 
-const isPhase = (value: unknown): boolean => isRecord(value) && isText(value.name) && isNumber(value.seconds) && isCount(value.peakBytes)
-
-/** A list whose entries hold, or nothing at all. */
-const isListOf =
-  (holds: (value: unknown) => boolean) =>
-  (value: unknown): boolean =>
-    value === undefined || (Array.isArray(value) && value.every(holds))
-
 const isResult = (value: unknown): boolean =>
   isRecord(value) &&
   isText(value.network) &&
@@ -78,6 +70,8 @@ export const isEvaluation = (value: unknown): boolean =>
   Array.isArray(value.results) &&
   value.results.every(isResult)
 
+const isPhase = (value: unknown): boolean => isRecord(value) && isText(value.name) && isNumber(value.seconds) && isNumber(value.peakBytes)
+
 const rules: FieldRules<RunRecord> = [
   ['status', `one of ${statuses.join(', ')}`, (value) => statuses.some((status) => status === value)],
   ['config', 'settings by name', isConfig],
@@ -88,8 +82,8 @@ const rules: FieldRules<RunRecord> = [
   ['finished', 'a text or null', isTextOrNull],
   ['error', 'a text or null', isTextOrNull],
   ['evaluations', 'a list of label, epochs and results', (value) => Array.isArray(value) && value.every(isEvaluation)],
-  ['phases', 'a list of name, seconds and peakBytes', isListOf(isPhase)],
-  ['commands', 'a list of texts', isListOf(isText)],
+  ['phases', 'a list of name, seconds and bytes', (value) => value === undefined || (Array.isArray(value) && value.every(isPhase))],
+  ['commands', 'a list of command lines', (value) => value === undefined || isTexts(value)],
 ]
 
 /** `value`, after every field was found to be what it must be. Throws `invalid_data` naming the file and the field. */

@@ -26,6 +26,7 @@ export async function collectReport(dir: string): Promise<ReportData> {
     if (error instanceof AludelError && error.code === 'not_found') return undefined
     throw error
   })
-  const real = set && (await readRealImages(dir, set.labels.length, set.images.length / set.labels.length))
+  const images = set?.labels.length ?? 0
+  const real = set && (await readRealImages(dir, { images, pixels: set.images.length / images, classes: set.classes.length }))
   return { record, steps: events.filter(isStep), done: events.findLast(isDone), set, real }
 }

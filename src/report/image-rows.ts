@@ -21,9 +21,6 @@ interface Strip {
 export function imageRows(set: SyntheticSet, real: RealImages | undefined): string {
   const { shape, labels, classes, sourceIds } = set
   const [, , , c] = shape
-  const channels = shownChannels(c)
-  const part =
-    channels < c ? `<p>The first ${channels === 1 ? 'channel, as gray' : `${channels} channels, as red, green and blue`}, of ${c}.</p>` : ''
   const synthetic = displayPixels(set)
   const perClass = Math.max(1, Math.floor(maxImages / classes.length))
   const samples = real && rowsByClass(real.sampleLabels, classes.length)
@@ -42,7 +39,15 @@ export function imageRows(set: SyntheticSet, real: RealImages | undefined): stri
     return `<section class="class"><h3>${escapeHtml(classes[label])}</h3>${strips.map((strip) => figure(strip, shape, captions)).join('')}</section>`
   })
   const left = labels.length > perClass * classes.length ? `<p>The first ${perClass} images of each class.</p>` : ''
+  const part = shownPart(c)
   return `${left}${part}<div class="classes">${rows.join('\n')}</div>`
+}
+
+/** Says which channels the pictures show, when not all. */
+function shownPart(channels: number): string {
+  const shown = shownChannels(channels)
+  if (shown === channels) return ''
+  return `<p>The first ${shown === 1 ? 'channel, as gray' : `${shown} channels, as red, green and blue`}, of ${channels}.</p>`
 }
 
 /** What the enlarged picture says of one synthetic image. */

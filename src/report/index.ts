@@ -7,12 +7,12 @@ import { reportPage } from './page.js'
 
 export const reportFile = 'report.html'
 
-/** Writes the page of the run in `dir` to `path` (default: report.html in it) and returns the path. Throws `not_found`, `invalid_data`, `io`. */
-export async function writeReport(dir: string, path?: string): Promise<string> {
+/** Writes the page of the run in `dir` to `to` (default: report.html in it) and returns the path. Throws `not_found`, `invalid_data`, `io`. */
+export async function writeReport(dir: string, to?: string): Promise<string> {
   const page = reportPage(await collectReport(dir))
-  const target = path ?? join(dir, reportFile)
-  await writeAtomic(target, page)
-  return target
+  const path = to ?? join(dir, reportFile)
+  await writeAtomic(path, page)
+  return path
 }
 
 /** Writes one page that compares the runs in `dirs` and returns its path. */

@@ -311,6 +311,39 @@ const wrongGraphs: readonly Row[] = [
     'invalid_shape',
     /expected .* but received/,
   ],
+  ['an element type that is none', () => spec([2], 'f16' as never), 'invalid_dtype', /spec: expected one of f32, .* but received 'f16'/],
+  ['a trace of no function', () => trace(3 as never, []), 'invalid_option', /trace: expected a function of traced values but received 3/],
+  ['a trace without specs', () => trace((x) => x, undefined as never), 'invalid_option', /trace: specs: expected a list/],
+  ['a trace of null', () => trace((x) => x as never, [null]), 'invalid_shape', /trace: spec '0': expected .* but received undefined/],
+  ['a trace of a shape alone', () => trace((x) => x as never, [{ shape: [1] }]), 'invalid_dtype', /trace: spec '0': expected one of f32/],
+  [
+    'a tensor of too few elements',
+    () => ops.refTensor([2], [1]),
+    'invalid_shape',
+    /refTensor: expected 2 elements for shape \[2\] but received 1/,
+  ],
+  ['a tensor of nothing', () => ops.refTensor([2], undefined as never), 'invalid_shape', /refTensor: expected 2 elements/],
+  ['an interpretation of nothing', () => ops.interpret(undefined as never, []), 'invalid_option', /interpret: expected what trace returns/],
+  [
+    'an interpretation without inputs',
+    () =>
+      ops.interpret(
+        trace((x) => ops.neg(x), [spec([2])]),
+        undefined as never,
+      ),
+    'invalid_option',
+    /interpret: inputs: expected a list/,
+  ],
+  [
+    'an interpretation of numbers',
+    () =>
+      ops.interpret(
+        trace((x) => ops.neg(x), [spec([2])]),
+        [1] as never,
+      ),
+    'invalid_shape',
+    /interpret: input 0: expected '?\[2\]'? but received 'no tensor'/,
+  ],
   [
     'inner axes that differ',
     () => trace((x, y) => ops.matmul(x, y), [spec([2, 3]), spec([4, 2])]),

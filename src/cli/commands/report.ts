@@ -5,7 +5,7 @@ import { readRunRecord } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import { writeComparison, writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
-import { given } from '../options.js'
+import { given, nonEmptyPath } from '../options.js'
 import { addRealImages } from '../real-images.js'
 import { addDeviceOptions, type DeviceOptions } from './shared-options.js'
 
@@ -22,7 +22,7 @@ export function addReport(program: Command, context: CliContext): void {
     .argument('<run...>', 'run directories')
     .option('--data <name[:dir]>', 'training data to show beside the images of one run (default: that of the run)')
     .option('--no-real', 'do not look at the training data: show real images only where the run has them')
-    .option('--out <file>', 'page to write (default: report.html in the run; comparison.html for several)')
+    .option('--out <file>', 'page to write (default: report.html in the run; comparison.html for several)', nonEmptyPath)
   addDeviceOptions(command).action((runs: string[], options: Options) => reportCommand(runs, options, command, context))
 }
 

@@ -4,19 +4,27 @@ import type { Value } from '../graph/node.js'
 import { topologicalOrder, usersOf } from '../graph/walk.js'
 import type { RefTensor } from '../ops/define.js'
 import { registry } from '../ops/registry.js'
-import { formatShape, sameShape } from '../tensor/shape.js'
+import { checkShape, formatShape, sameShape, sizeOf } from '../tensor/shape.js'
 
 export type { RefTensor } from '../ops/define.js'
 
-/** A reference tensor of `data`, copied. */
-export const refTensor = (shape: readonly number[], data: ArrayLike<number>): RefTensor => ({ shape, data: Float64Array.from(data) })
+/** A reference tensor of `data`, copied. Throws `invalid_shape` when the elements are not those of the shape. */
+export function refTensor(shape: readonly number[], data: ArrayLike<number>): RefTensor {
+  checkShape('refTensor', shape)
+  if (data?.length !== sizeOf(shape)) {
+    throw expected('invalid_shape', 'refTensor', `${sizeOf(shape)} elements for shape ${formatShape(shape)}`, data?.length)
+  }
+  return { shape, data: Float64Array.from(data) }
+}
 
 /**
  * Values of `outputs` for the inputs (by index of their 'input' nodes).
- * @throws AludelError 'invalid_shape' when an input is missing or has another shape.
+ * @throws AludelError 'invalid_shape' when an input is missing or has another shape, 'invalid_option' for what is no traced program.
  */
 export function interpret(program: { readonly outputs: readonly Value[] } | readonly Value[], inputs: readonly RefTensor[]): RefTensor[] {
-  const outputs = 'outputs' in program ? program.outputs : program
+  const outputs = Array.isArray(program) ? program : (program as { readonly outputs: readonly Value[] } | undefined)?.outputs
+  if (!Array.isArray(outputs)) throw expected('invalid_option', 'interpret', 'what trace returns, or a list of values', program)
+  if (!Array.isArray(inputs)) throw expected('invalid_option', 'interpret: inputs', 'a list of reference tensors', inputs)
   const nodes = topologicalOrder(outputs)
   const users = usersOf(nodes)
   const results = new Set(outputs)
@@ -41,8 +49,8 @@ export function interpret(program: { readonly outputs: readonly Value[] } | read
 function inputAt(value: Value, inputs: readonly RefTensor[]): RefTensor {
   const index = value.node.attrs.index as number
   const tensor = inputs[index]
-  if (!tensor || !sameShape(tensor.shape, value.shape)) {
-    const came = tensor ? formatShape(tensor.shape) : 'nothing'
+  if (!Array.isArray(tensor?.shape) || !sameShape(tensor.shape, value.shape)) {
+    const came = Array.isArray(tensor?.shape) ? formatShape(tensor.shape) : 'no tensor'
     throw expected('invalid_shape', `interpret: input ${index}`, formatShape(value.shape), came)
   }
   return tensor

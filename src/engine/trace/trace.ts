@@ -4,7 +4,7 @@ import { Graph } from '../graph/graph.js'
 import type { TensorType, Value } from '../graph/node.js'
 import { withGraph } from '../ops/build.js'
 import { typeRule } from '../ops/registry.js'
-import type { DType } from '../tensor/dtype.js'
+import { type DType, dtypes } from '../tensor/dtype.js'
 import { checkShape, type Shape } from '../tensor/shape.js'
 import { flatten, leafPaths, type MapTree, mapTree, type Tree } from '../tensor/tree.js'
 
@@ -13,7 +13,12 @@ export type TensorSpec = TensorType
 
 export function spec(shape: Shape, dtype: DType = 'f32'): TensorSpec {
   checkShape('spec', shape)
+  checkDtype('spec', dtype)
   return { shape, dtype }
+}
+
+function checkDtype(what: string, dtype: DType): void {
+  if (!dtypes.includes(dtype)) throw expected('invalid_dtype', what, `one of ${dtypes.join(', ')}`, dtype)
 }
 
 export interface Traced {
@@ -34,14 +39,19 @@ type Arguments<S extends readonly unknown[]> = { -readonly [K in keyof S]: MapTr
 /**
  * Runs `fn` once on symbols of the given specs, one tree per parameter of `fn`, and returns the graph of its result.
  * Traces nest: a value of an outer trace cannot be used inside, pass it as an argument.
+ * Throws `invalid_shape`, `invalid_dtype` or `invalid_option` for arguments that are none, `invalid_data` for a result that is no value.
  * @example
  * const traced = trace((x, w) => ({ y: matmul(x, w) }), [spec([8, 4]), spec([4, 2])])
  */
 export function trace<const S extends readonly unknown[]>(fn: (...args: Arguments<S>) => Tree<Value>, specs: S): Traced {
+  if (typeof fn !== 'function') throw expected('invalid_option', 'trace', 'a function of traced values', fn)
+  if (!Array.isArray(specs)) throw expected('invalid_option', 'trace: specs', 'a list, one entry per parameter of the function', specs)
   const graph = new Graph(typeRule)
   const inputs: Value[] = []
-  const symbols = mapTree(specs as Tree<TensorSpec>, ({ shape, dtype }, path) => {
+  const symbols = mapTree(specs as Tree<TensorSpec>, (leaf, path) => {
+    const { shape, dtype } = leaf ?? {}
     checkShape(`trace: spec '${path}'`, shape)
+    checkDtype(`trace: spec '${path}'`, dtype)
     const value = graph.node('input', [], { index: inputs.length, shape, dtype })[0]
     inputs.push(value)
     return value

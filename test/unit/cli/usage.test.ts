@@ -25,6 +25,7 @@ describe('wrong command lines', () => {
     ['doctor --threads x', /unknown option/],
     ['distill --data tiny --out ', /'--out <dir>' argument '' is invalid. expected a path/],
     ['distill --data tiny --out=', /'--out <dir>' argument '' is invalid. expected a path/],
+    ['report run --out=', /'--out <file>' argument '' is invalid. expected a path/],
     ['quickstart --out ', /'--out <dir>' argument '' is invalid. expected a path/],
     ['evaluate ', /argument value '' is invalid for argument 'run'. expected a path/],
   ])('%s', async (line, text) => {

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { exists, readText, readWhole } from '../../../src/data/file-bytes.js'
 import { readIdx } from '../../../src/data/idx.js'
 import { cifar10, fashionMnist, mnist, openDataset } from '../../../src/data/index.js'
+import { readRealImages } from '../../../src/experiment/real-images.js'
 import { readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
 import { loadSyntheticSet, readManifest } from '../../../src/experiment/synthetic-set.js'
 import { tinySet } from '../experiment/sets.js'
@@ -30,6 +31,7 @@ const readers: Record<string, { readonly file: string; readonly read: (dir: stri
   'run.json': { file: 'run.json', read: readRunRecord },
   'events.jsonl': { file: 'events.jsonl', read: readEvents },
   'manifest.json': { file: 'manifest.json', read: readManifest },
+  'real.safetensors': { file: 'real.safetensors', read: (dir) => readRealImages(dir, { images: 4, pixels: 36, classes: 2 }) },
   'data.safetensors': { file: 'data.safetensors', read: loadSyntheticSet },
 }
 

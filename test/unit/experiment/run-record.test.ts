@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { writeRealImages } from '../../../src/experiment/real-images.js'
 import { createRunDir, type EvaluationRecord, readEvents, readRunRecord, reopenRunDir } from '../../../src/experiment/run-dir.js'
 import { readManifest } from '../../../src/experiment/synthetic-set.js'
 import { writeReport } from '../../../src/report/index.js'
@@ -39,6 +40,8 @@ describe('run.json', () => {
     ['values that are no list', withResult({ values: 50 }), 'evaluations'],
     ['an interval of one number', withResult({ interval: [50] }), 'evaluations'],
     ['an interval as text', withResult({ interval: '50 to 51' }), 'evaluations'],
+    ['phases that are none', { phases: [{ name: 'distill' }] }, 'phases'],
+    ['commands as one text', { commands: 'aludel distill' }, 'commands'],
     ['a network without a name', withResult({ network: undefined }), 'evaluations'],
   ])('%s', async (_, change, field) => {
     const dir = freshDir()
@@ -80,6 +83,28 @@ describe('events.jsonl', () => {
     const dir = freshDir()
     writeFileSync(join(dir, 'events.jsonl'), '{"type":"later"}\n')
     expect(await readEvents(dir)).toEqual([{ type: 'later' }])
+  })
+})
+
+describe('real.safetensors', () => {
+  const real = (sampleLabels: Int32Array, rows = Int32Array.of(0, 0, 0, 0)) => ({
+    rows,
+    distances: new Float64Array(rows.length),
+    nearest: new Uint8Array(rows.length * 36),
+    samples: new Uint8Array(sampleLabels.length * 36),
+    sampleLabels,
+  })
+
+  it.each<[string, ReturnType<typeof real>, RegExp]>([
+    ['a sample of a class that there is not', real(Int32Array.of(0, 2)), /label of sample 1: expected a class in \[0, 2\) but received 2/],
+    ['a sample of a negative class', real(Int32Array.of(-1)), /label of sample 0: expected a class in \[0, 2\) but received -1/],
+    ['rows of other images', real(Int32Array.of(0), Int32Array.of(0, 0)), /tensor 'rows': expected I32 \[4\] but received 'I32 \[2\]'/],
+  ])('%s', async (_, images, text) => {
+    const dir = freshDir()
+    await (await createRunDir(dir, tinyRecord())).close()
+    await tinySet().save(dir)
+    await writeRealImages(dir, images)
+    await expectError(() => writeReport(dir), 'invalid_data', text)
   })
 })
 
