@@ -4,17 +4,23 @@ import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { createSampler, type Sampler } from '../data/sampler.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
+import type { BoundProgram } from '../engine/bound-program.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
+import type { Shape } from '../engine/tensor/shape.js'
 import { AbortError, AludelError } from '../errors.js'
 import { Turn } from '../event-loop.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
-import type { DistillOptions, DistillRun, SyntheticSet } from '../experiment/types.js'
+import type { DistillOptions, DistillRun, LoadedCheckpoint, SyntheticSet } from '../experiment/types.js'
+import { Checkpointer, checkEvery } from './checkpointer.js'
+import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEvery, rollbackFactor, withRollback } from './divergence.js'
 import { EventStream } from './events.js'
 import { initialImages } from './initial-images.js'
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
+import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { type ResolvedSettings, resolveSettings } from './settings.js'
+import { RunState, type StateDeclaration } from './state.js'
 
 /** A chunk is replayed in one crossing; it grows until it lasts about this long, so that events and aborts stay prompt. */
 const chunkSeconds = 0.25
@@ -25,6 +31,7 @@ const chunkSeconds = 0.25
  */
 export function distill(dataset: Dataset, options: DistillOptions<Device>): DistillRun {
   const settings = resolveSettings(dataset, options)
+  checkEvery(options.checkpointEvery)
   const stream = new EventStream()
   const control = { stopped: false }
   const result = runLoop(dataset, settings, options, stream, control)
@@ -42,14 +49,64 @@ export function distill(dataset: Dataset, options: DistillOptions<Device>): Dist
 async function runLoop(
   dataset: Dataset,
   settings: ResolvedSettings,
-  { device, signal }: DistillOptions<Device>,
+  options: DistillOptions<Device>,
   stream: EventStream,
   control: { stopped: boolean },
 ): Promise<SyntheticSet> {
-  throwIfAborted(signal)
+  throwIfAborted(options.signal)
   await undefined // options errors throw from distill itself; everything below rejects
+  const loaded = await options.checkpoints?.load()
+  if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations)
+  const run = prepare(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0)
+  const { state, resources } = run
+  let checkpointer: Checkpointer | undefined
+  try {
+    if (loaded) {
+      checkPlans(loaded.checkpoint, plansOf(resources))
+      await restoreState(state, loaded.checkpoint)
+    }
+    const startTime = performance.now() / 1000 - (loaded?.checkpoint.seconds ?? 0)
+    const seconds = () => performance.now() / 1000 - startTime
+    checkpointer = new Checkpointer(
+      {
+        store: options.checkpoints,
+        every: options.checkpointEvery,
+        capture: () => state.snapshot(),
+        about: () => ({ config: settings.config, plans: plansOf(resources), seconds: seconds() }),
+        now: seconds,
+      },
+      state.counters.step,
+    )
+    pushStart(stream, settings, run, loaded)
+    await advance(run, settings, { stream, control, checkpointer, seconds, signal: options.signal })
+    const set = await collectSet(dataset, settings, run)
+    const { iterations } = settings
+    const { step } = state.counters
+    stream.end({ last: { type: 'done', step, iterations, seconds: seconds(), stopped: step < iterations } })
+    return set
+  } finally {
+    await checkpointer?.settle()
+    for (const array of Object.values(run.arrays)) array.dispose()
+    state.dispose()
+    resources.step.dispose()
+  }
+}
+
+/** What a run holds on the device, and what its draws and results are made with. */
+interface PreparedRun {
+  readonly shape: StepShape
+  readonly sampler: Sampler
+  readonly sourceIds: Int32Array
+  readonly state: RunState
+  /** Arguments of the step that are not state. */
+  readonly arrays: Readonly<Record<string, DeviceArray>>
+  readonly resources: { step: BoundProgram }
+  /** The step with the learning rate after so many rollbacks. */
+  readonly buildStep: (rollbacks: number) => BoundProgram
+}
+
+function prepare(dataset: Dataset, settings: ResolvedSettings, device: Device, rollbacks: number): PreparedRun {
   const classes = dataset.classes.length
-  const { iterations } = settings
   // A class gives at most all it has: rows beyond the largest class would be padding in every step.
   const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   const image = dataset.shape.slice(1) as [number, number, number]
@@ -62,56 +119,141 @@ async function runLoop(
     padded: sampler.counts.some((count) => count < realBatch),
   }
   const start = initialImages(dataset, settings)
-  const { step, arrays } = allOrNothing((own) => ({
-    step: own(buildMatchingStep(device, settings, shape)),
-    arrays: uploadState((...array) => own(device.array(...array)), dataset, settings, shape, sampler, start.images),
+  const buildStep = (count: number) => buildMatchingStep(device, { ...settings, imageLr: imageLrAfter(settings, count) }, shape)
+  const own = allOrNothing((take) => ({
+    step: take(buildStep(rollbacks)),
+    state: take(new RunState(device, declareState(settings, [classes * settings.ipc, ...image], start.images))),
+    arrays: uploadState((...array) => take(device.array(...array)), dataset, settings, shape, sampler),
   }))
-  try {
-    stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes: step.plan.arenaBytes })
-    const startTime = performance.now()
-    const seconds = () => (performance.now() - startTime) / 1000
-    let done = 0
-    let chunk = 1
-    while (done < iterations && !control.stopped) {
-      throwIfAborted(signal)
-      const n = Math.min(chunk, iterations - done)
-      const before = seconds()
-      const losses = await replay(step, arrays, sampler, settings, { first: done, n, ...(signal && { signal }) })
-      const bad = losses.findIndex((loss) => !Number.isFinite(loss))
-      if (bad >= 0) {
-        throw new AludelError(
-          'not_finite',
-          `the loss of step ${done + bad + 1} is ${losses[bad]}; the images of step ${done + bad} are unharmed: lower imageLr`,
-        )
-      }
-      const elapsed = seconds() - before
-      for (const [i, loss] of losses.entries()) {
-        const imagesPerSecond = (n * (shape.realRows + classes * settings.ipc)) / elapsed
-        stream.push({ type: 'step', step: done + i + 1, iterations, loss, seconds: before + (elapsed * (i + 1)) / n, imagesPerSecond })
-      }
-      done += n
-      if (elapsed < chunkSeconds / 2 && chunk < chunkSlots) chunk *= 2
-      if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
-    }
-    const images = (await arrays.images.read()) as Float32Array
-    const set = createSyntheticSet({
-      images,
-      shape: [classes * settings.ipc, ...image],
-      labels: Int32Array.from({ length: classes * settings.ipc }, (_, i) => Math.floor(i / settings.ipc)),
-      classes: dataset.classes,
-      mean: dataset.mean,
-      std: dataset.std,
-      flip: dataset.flip,
-      source: { name: dataset.name, split: dataset.split, sha256: dataset.sha256 },
-      config: { ...settings.config, steps: done },
-      sourceIds: start.sourceIds,
-    })
-    stream.end({ last: { type: 'done', step: done, iterations, seconds: seconds(), stopped: done < iterations } })
-    return set
-  } finally {
-    for (const array of Object.values(arrays)) array.dispose()
-    step.dispose()
+  return { shape, sampler, sourceIds: start.sourceIds, state: own.state, arrays: own.arrays, resources: { step: own.step }, buildStep }
+}
+
+/** Learning rate of the pixels after so many rollbacks. */
+const imageLrAfter = ({ imageLr }: ResolvedSettings, rollbacks: number): number => imageLr * rollbackFactor ** rollbacks
+
+const plansOf = ({ step }: PreparedRun['resources']) => ({ step: step.plan })
+
+function declareState({ onDivergence }: ResolvedSettings, images: Shape, start: Float32Array): StateDeclaration {
+  const matching: StateDeclaration = {
+    tensors: { images: { shape: images, start }, velocity: { shape: images } },
+    counters: { step: 0, rollbacks: 0 },
   }
+  return onDivergence === 'rollback' ? withRollback(matching) : matching
+}
+
+function pushStart(
+  stream: EventStream,
+  { config, iterations }: ResolvedSettings,
+  { shape, state, resources }: PreparedRun,
+  loaded: LoadedCheckpoint | undefined,
+): void {
+  const { step, rollbacks } = state.counters
+  const plans = plansOf(resources)
+  const plannedBytes = resources.step.plan.arenaBytes
+  const from = loaded ? { step, rollbacks } : {}
+  stream.push({ type: 'start', iterations, classes: shape.classes, config, plannedBytes, plans, ...from })
+  for (const reason of loaded?.damaged ?? []) {
+    stream.push({ type: 'notice', message: `${reason}. The run continues from the checkpoint before, at step ${step}` })
+  }
+}
+
+interface Course {
+  readonly stream: EventStream
+  readonly control: { readonly stopped: boolean }
+  readonly checkpointer: Checkpointer
+  readonly seconds: () => number
+  readonly signal: AbortSignal | undefined
+}
+
+/** Goes on to the last step or until stopped, and saves what was reached; goes back where the run diverges and may. */
+async function advance(run: PreparedRun, settings: ResolvedSettings, course: Course): Promise<void> {
+  const { state } = run
+  for (;;) {
+    try {
+      await replaySteps(run, settings, course)
+      await checkFinite(await state.read(), state.counters.step)
+      return await course.checkpointer.finish(state.counters.step)
+    } catch (error) {
+      if (!(error instanceof Divergence)) throw error
+      await goBack(run, settings, course, error)
+    }
+  }
+}
+
+async function replaySteps(run: PreparedRun, settings: ResolvedSettings, course: Course): Promise<void> {
+  const { control, checkpointer, signal } = course
+  const { counters } = run.state
+  let chunk = 1
+  while (counters.step < settings.iterations && !control.stopped) {
+    throwIfAborted(signal)
+    const toKeep = settings.onDivergence === 'rollback' ? rollbackEvery - (counters.step % rollbackEvery) : Number.POSITIVE_INFINITY
+    const n = Math.min(chunk, settings.iterations - counters.step, checkpointer.room(counters.step), toKeep)
+    const elapsed = await replayChunk(run, settings, course, n)
+    if (elapsed < chunkSeconds / 2 && chunk < chunkSlots) chunk *= 2
+    if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
+    if (n === toKeep) await keepState(run.state)
+    await checkpointer.look(counters.step)
+  }
+}
+
+/** Seconds that `n` steps took. Throws `Divergence` for a loss that is not finite; the steps before it count as done. */
+async function replayChunk(run: PreparedRun, settings: ResolvedSettings, { stream, seconds, signal }: Course, n: number): Promise<number> {
+  const { state, shape, resources } = run
+  const first = state.counters.step
+  const before = seconds()
+  const arrays = { ...run.arrays, ...state.arrays }
+  const losses = await replay(resources.step, arrays, run.sampler, settings, { first, n, ...(signal && { signal }) })
+  const elapsed = seconds() - before
+  const imagesPerSecond = (n * (shape.realRows + shape.classes * settings.ipc)) / elapsed
+  for (const [i, loss] of losses.entries()) {
+    if (!Number.isFinite(loss)) throw await divergenceAt(state, first + i, loss)
+    const time = before + (elapsed * (i + 1)) / n
+    stream.push({ type: 'step', step: first + i + 1, iterations: settings.iterations, loss, seconds: time, imagesPerSecond })
+    state.counters.step = first + i + 1
+  }
+  return elapsed
+}
+
+/** A loss that is not finite, and the tensor that made it so when there is one. */
+async function divergenceAt(state: RunState, done: number, loss: number): Promise<Divergence> {
+  const broken = await checkFinite(await state.read(), done).then(
+    () => '',
+    (error) => `: ${error.message}`,
+  )
+  return new Divergence(`the loss of step ${done + 1} is ${loss}${broken}`)
+}
+
+/** Takes the run back to the state kept, with a lower learning rate. Throws `not_finite` when it must not or has done so too often. */
+async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, checkpointer }: Course, cause: Divergence): Promise<void> {
+  const { state, resources } = run
+  await checkpointer.settle()
+  if (settings.onDivergence !== 'rollback' || state.counters.rollbacks >= mostRollbacks) {
+    const tried = settings.onDivergence === 'rollback' ? `, after ${mostRollbacks} rollbacks` : ''
+    const todo = tried === '' ? "lower imageLr, or set onDivergence to 'rollback'" : 'lower imageLr'
+    throw new AludelError('not_finite', `${cause.message}${tried}; nothing was saved after step ${checkpointer.saved}: ${todo}`, { cause })
+  }
+  await rollBack(state)
+  const { step, rollbacks } = state.counters
+  resources.step.dispose()
+  resources.step = run.buildStep(rollbacks)
+  stream.push({ type: 'rollback', to: step, rollbacks, imageLr: imageLrAfter(settings, rollbacks), reason: cause.message })
+}
+
+async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state, shape, sourceIds }: PreparedRun): Promise<SyntheticSet> {
+  const { classes, image } = shape
+  const { step, rollbacks } = state.counters
+  return createSyntheticSet({
+    images: (await state.arrays.images.read()) as Float32Array,
+    shape: [classes * settings.ipc, ...image],
+    labels: Int32Array.from({ length: classes * settings.ipc }, (_, i) => Math.floor(i / settings.ipc)),
+    classes: dataset.classes,
+    mean: dataset.mean,
+    std: dataset.std,
+    flip: dataset.flip,
+    source: { name: dataset.name, split: dataset.split, sha256: dataset.sha256 },
+    config: { ...settings.config, steps: step, ...(rollbacks > 0 && { rollbacks }) },
+    sourceIds,
+  })
 }
 
 /** Uploads the draws of steps [first, first + n) into their slots, replays them in one crossing and returns their losses. */
@@ -151,14 +293,11 @@ function uploadState(
   { ipc, augment, seed }: ResolvedSettings,
   { rows, image, classes, realRows, padded }: StepShape,
   sampler: Sampler,
-  images: Float32Array,
 ): Record<string, DeviceArray> {
   const syntheticRows = classes * ipc
   const { scale, shift } = scaleShift(dataset)
   const classOf = (perClass: number) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
   return {
-    images: make('f32', [syntheticRows, ...image], images),
-    velocity: make('f32', [syntheticRows, ...image], new Float32Array(images.length)),
     data: make('u8', [rows, ...image], dataset.images),
     scale: make('f32', [scale.length], scale),
     shift: make('f32', [shift.length], shift),

@@ -3,7 +3,7 @@ import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
 import { keyOf } from '../engine/tensor/key.js'
 import { expected } from '../errors.js'
-import type { DistillSettings, RunConfig } from '../experiment/types.js'
+import type { DistillSettings, OnDivergence, RunConfig } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
 import { type Method, presetByName } from './method.js'
@@ -21,6 +21,7 @@ export interface ResolvedSettings {
   readonly init: 'real' | 'noise'
   readonly augment: AugmentPolicy
   readonly seed: number
+  readonly onDivergence: OnDivergence
   readonly methodOptions: MethodOptions
   /** The same as JSON values, for run.json and the manifest. */
   readonly config: RunConfig
@@ -46,6 +47,10 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   const augment = parseAugment(augmentText, dataset.flip)
   const seed = settings.seed ?? 0
   keyOf(seed)
+  const onDivergence = settings.onDivergence ?? 'stop'
+  if (onDivergence !== 'stop' && onDivergence !== 'rollback') {
+    throw expected('invalid_option', 'onDivergence', "'stop' or 'rollback'", onDivergence)
+  }
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)
   const { imageMomentum } = defaults
@@ -61,11 +66,13 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     augment: augmentText,
     network: typeof choice === 'string' ? choice : choice.name,
     seed,
+    onDivergence,
     data: dataset.name,
     dataSha256: dataset.sha256,
     ...methodOptions,
   }
-  return { method, network, ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, methodOptions, config }
+  const general = { ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, onDivergence }
+  return { method, network, ...general, methodOptions, config }
 }
 
 function resolveOptions(method: Method, defaults: MethodOptions, given: DistillSettings['methodOptions'], network: Network): MethodOptions {

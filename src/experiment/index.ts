@@ -1,4 +1,5 @@
 /** @file Run directories, artifacts, and the types that the shell and the library share. */
+export { checkpointStore } from './checkpoint-store.js'
 export { type Manifest, manifestFormat, manifestVersion } from './manifest.js'
 export {
   createRunDir,
@@ -9,6 +10,7 @@ export {
   readEvents,
   readRunRecord,
   reopenRunDir,
+  runStatus,
 } from './run-dir.js'
 export { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
 export { createSyntheticSet, loadSyntheticSet, readManifest } from './synthetic-set.js'

@@ -1,6 +1,7 @@
-/** @file manifest.json: what a synthetic set is, where it came from, and the hash of every file beside it. No dates, no host: equal runs, equal bytes. */
+/** @file manifest.json: what a synthetic set is, where it came from, the hash of every file beside it and its own. No dates, no host: equal runs, equal bytes. */
 import { createHash } from 'node:crypto'
 import { AludelError } from '../errors.js'
+import { checkSeal, encodeSealed, isRecord, parseRecord } from './sealed-json.js'
 import type { RunConfig } from './types.js'
 
 export const manifestFormat = 'aludel-synthetic-set'
@@ -33,9 +34,8 @@ export const fileEntry = (bytes: Uint8Array): FileEntry => ({
   sha256: createHash('sha256').update(bytes).digest('hex'),
 })
 
-export const encodeManifest = (manifest: Manifest): string => `${JSON.stringify(manifest, null, 2)}\n`
+export const encodeManifest = (manifest: Manifest): string => encodeSealed(manifest)
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isNumbers = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((n) => typeof n === 'number' && Number.isFinite(n))
 const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every((s) => typeof s === 'string')
@@ -62,20 +62,15 @@ function isImages(value: unknown): boolean {
   return isNumbers(value.shape) && value.shape.length === 4 && value.shape.every((d) => Number.isSafeInteger(d) && d >= 1)
 }
 
-/** Parses and checks the text of a manifest. Throws `invalid_data` naming the file and the field. */
+/** Parses and checks the text of a manifest: fields first, then its own hash. Throws `invalid_data` naming the file and the field. */
 export function decodeManifest(path: string, text: string): Manifest {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw new AludelError('invalid_data', `${path}: not JSON (${(cause as Error).message})`, { cause })
-  }
-  if (!isRecord(value)) throw new AludelError('invalid_data', `${path}: expected a JSON object`)
+  const value = parseRecord(path, text)
   for (const [field, wanted, holds] of checks) {
     if (!holds(value[field])) {
       const received = JSON.stringify(value[field])?.slice(0, 80)
       throw new AludelError('invalid_data', `${path}: field '${field}': expected ${wanted} but received ${received}`)
     }
   }
+  checkSeal(path, text)
   return value as unknown as Manifest
 }

@@ -1,25 +1,29 @@
-/** @file A run directory: run.json (settings and state of the run) and events.jsonl (one event a line, in order), beside the artifact. */
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
+/** @file A run directory: run.json (settings and state of the run), events.jsonl and checkpoints, beside the artifact. One process at a time writes it. */
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exists } from '../data/file-bytes.js'
-import { AludelError } from '../errors.js'
+import type { Plan } from '../engine/compile/program.js'
+import { AludelError, expected } from '../errors.js'
 import { prepareDirectory, writeAtomic } from './atomic-file.js'
-import { dataFile, manifestFile, previewFile } from './synthetic-set.js'
-import type { EvaluationResult, RunConfig, RunEvent } from './types.js'
+import { checkpointStore } from './checkpoint-store.js'
+import { type EvaluationRecord, type EventLog, type LoggedEvent, type LogPosition, openEventLog, readEventLog } from './event-log.js'
+import { lockedBy, lockRun, type RunLock, runOwner } from './run-lock.js'
+import { checkSeal, encodeSealed, type JsonRecord, parseRecord } from './sealed-json.js'
+import { dataFile, loadSyntheticSet, manifestFile, manifestHash, previewFile } from './synthetic-set.js'
+import type { CheckpointStore, DistillSettings, RunConfig, SyntheticSet } from './types.js'
+
+export type { EvaluationRecord, LoggedEvent, LogPosition } from './event-log.js'
 
 export const runFile = 'run.json'
 export const eventsFile = 'events.jsonl'
+export const checkpointsDir = 'checkpoints'
 export const runFormat = 'aludel-run'
 export const runVersion = 1
 
 export type RunStatus = 'running' | 'done' | 'stopped' | 'failed'
 
-/** A list of accuracies under a heading such as 'distilled' or 'random real images'. */
-export interface EvaluationRecord {
-  readonly label: string
-  readonly epochs: number | null
-  readonly results: readonly EvaluationResult[]
-}
+/** Settings as the user gave them: what a continuation resolves again. */
+export type GivenSettings = Omit<DistillSettings, 'network'> & { readonly network?: string }
 
 export interface RunRecord {
   readonly format: typeof runFormat
@@ -27,71 +31,107 @@ export interface RunRecord {
   readonly status: RunStatus
   /** As given by the user, resolved settings are added when the run has started. */
   readonly config: RunConfig
+  readonly settings?: GivenSettings
+  readonly checkpointEvery?: number | null
   readonly data: { readonly specification: string; readonly name: string; readonly sha256: string; readonly images: number }
   readonly versions: Readonly<Record<string, string>>
   readonly host: Readonly<Record<string, string | number>>
+  /** The compiled programs of the run, by name. */
+  readonly plans?: Readonly<Record<string, Plan>>
   /** ISO 8601, UTC. */
   readonly started: string
   readonly finished: string | null
   readonly error: string | null
+  /** Where and when the run was continued. */
+  readonly resumes?: readonly Readonly<Record<string, unknown>>[]
+  /** What the run has saved; absent while it is on. */
+  readonly artifact?: { readonly manifestSha256: string } | null
   readonly evaluations: readonly EvaluationRecord[]
 }
-
-export type LoggedEvent = RunEvent | ({ readonly type: 'evaluation' } & EvaluationRecord)
 
 export interface RunDir {
   readonly dir: string
   readonly record: RunRecord
+  /** Keeps checkpoints in the directory, each one only when the events up to it are on the disk. */
+  readonly checkpoints: CheckpointStore
   /** Changes fields of run.json, atomically. */
   update(fields: Partial<Omit<RunRecord, 'format' | 'version'>>): Promise<void>
   /** Appends an event; durable once `close` has returned. */
   append(event: LoggedEvent): Promise<void>
+  /** Drops the events that a run which continues from `position` will bring again. */
+  rewind(position: LogPosition): Promise<void>
+  /** Says that no more steps will be appended: a checkpoint waits for their events no longer. */
+  settle(): void
+  /** Gives the directory free for other processes. */
   close(): Promise<void>
 }
 
 /**
  * Creates `dir` and its run.json.
- * @throws AludelError `invalid_option` when the directory already holds a run and `overwrite` is not set.
+ * @throws AludelError `invalid_option` when the directory already holds a run and `overwrite` is not set, `locked` when a process works in it.
  */
 export async function createRunDir(dir: string, record: RunRecord, { overwrite = false } = {}): Promise<RunDir> {
-  if (!overwrite && (await exists(join(dir, runFile)))) {
-    throw new AludelError('invalid_option', `${dir}: already holds a run; choose another directory or remove it first`)
-  }
-  await prepareDirectory(dir)
-  // the images of an earlier run would pass for those of this one until it has saved its own; the manifest goes first
-  for (const name of [manifestFile, dataFile, previewFile, 'report.html']) await rm(join(dir, name), { force: true })
-  await writeAtomic(join(dir, runFile), encode(record))
-  return handleOf(dir, record, await open(join(dir, eventsFile), 'w'))
+  await mkdir(dir, { recursive: true })
+  return underLock(dir, async (lock) => {
+    if (!overwrite && (await exists(join(dir, runFile)))) {
+      throw new AludelError('invalid_option', `${dir}: already holds a run; resume it, choose another directory or remove it first`)
+    }
+    await prepareDirectory(dir)
+    // the images of an earlier run would pass for those of this one until it has saved its own, and so would its state; the manifest goes first
+    for (const name of [manifestFile, dataFile, previewFile, 'report.html', checkpointsDir]) {
+      await rm(join(dir, name), { recursive: true, force: true })
+    }
+    await writeAtomic(join(dir, runFile), encodeSealed(record))
+    return handleOf(dir, record, lock, await openEventLog(join(dir, eventsFile), { fresh: true }))
+  })
 }
 
-/** Opens an existing run to add to it. */
+/** Opens an existing run to add to it or to continue it. Throws `not_found`, `invalid_data`, or `locked` when a process works in it. */
 export async function reopenRunDir(dir: string): Promise<RunDir> {
-  const record = await readRunRecord(dir)
-  return handleOf(dir, record, await open(join(dir, eventsFile), 'a'))
+  await readRunRecord(dir)
+  return underLock(dir, async (lock) => {
+    await prepareDirectory(dir)
+    return handleOf(dir, await readRunRecord(dir), lock, await openEventLog(join(dir, eventsFile), { fresh: false }))
+  })
 }
 
-const encode = (record: RunRecord): string => `${JSON.stringify(record, null, 2)}\n`
+async function underLock<T>(dir: string, use: (lock: RunLock) => Promise<T>): Promise<T> {
+  const lock = await lockRun(dir)
+  try {
+    return await use(lock)
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
 
-function handleOf(dir: string, initial: RunRecord, events: FileHandle): RunDir {
+function handleOf(dir: string, initial: RunRecord, lock: RunLock, events: EventLog): RunDir {
   let record = initial
-  let closed = false
+  let closed: Promise<void> | undefined
+  const store = checkpointStore(join(dir, checkpointsDir))
   return {
     dir,
     get record() {
       return record
     },
+    checkpoints: {
+      load: () => store.load(),
+      async save(checkpoint) {
+        await events.logged(checkpoint.counters.step)
+        await events.sync()
+        await store.save(checkpoint)
+      },
+    },
     async update(fields) {
       record = { ...record, ...fields }
-      await writeAtomic(join(dir, runFile), encode(record))
+      await writeAtomic(join(dir, runFile), encodeSealed(record))
     },
-    append: async (event) => {
-      await events.appendFile(`${JSON.stringify(event)}\n`)
-    },
-    async close() {
-      if (closed) return
-      closed = true
-      await events.sync()
-      await events.close()
+    append: (event) => events.append(event),
+    rewind: (position) => events.rewind(position),
+    settle: () => events.settle(),
+    close() {
+      closed ??= events.close().finally(() => lock.release())
+      return closed
     },
   }
 }
@@ -102,32 +142,45 @@ export async function readRunRecord(dir: string): Promise<RunRecord> {
   const text = await readFile(path, 'utf8').catch((cause) => {
     throw new AludelError('not_found', `${path}: no readable file (${cause.code}); give the directory of a run`, { cause })
   })
-  const record = parseJson(text) as Partial<RunRecord> | undefined
+  const record = recordIn(path, text)
   if (record?.format !== runFormat || record.version !== runVersion || !Array.isArray(record.evaluations)) {
     throw new AludelError('invalid_data', `${path}: expected a run record (format '${runFormat}', version ${runVersion})`)
   }
-  return record as RunRecord
+  checkSeal(path, text)
+  return record as unknown as RunRecord
 }
 
-/** Events in order. A last line cut short by a crash is left out; a bad line before it is `invalid_data`. */
-export async function readEvents(dir: string): Promise<LoggedEvent[]> {
-  const path = join(dir, eventsFile)
-  if (!(await exists(path))) return []
-  const lines = (await readFile(path, 'utf8')).split('\n')
-  const complete = lines.slice(0, -1)
-  return complete.map((line, i) => {
-    const event = parseJson(line) as LoggedEvent | undefined
-    if (typeof event !== 'object' || event === null || typeof event.type !== 'string') {
-      throw new AludelError('invalid_data', `${path}: line ${i + 1} is not an event`)
-    }
-    return event
-  })
-}
-
-function parseJson(text: string): unknown {
+function recordIn(path: string, text: string): JsonRecord | undefined {
   try {
-    return JSON.parse(text)
+    return parseRecord(path, text)
   } catch {
     return undefined
   }
+}
+
+/** Events in order. A last line cut short by a crash is left out; a bad line before it is `invalid_data`. */
+export const readEvents = (dir: string): Promise<LoggedEvent[]> => readEventLog(join(dir, eventsFile))
+
+/** The status of a run; one that says 'running' while no process works in it was interrupted. */
+export async function runStatus(dir: string, { status }: RunRecord): Promise<RunStatus | 'interrupted'> {
+  return status === 'running' && !(await runOwner(dir)) ? 'interrupted' : status
+}
+
+/** Throws `locked` when a process works in the run. */
+export async function checkUnlocked(dir: string): Promise<void> {
+  const owner = await runOwner(dir)
+  if (owner) throw lockedBy(dir, owner)
+}
+
+/**
+ * The set that a run has saved.
+ * @throws AludelError `not_found` when there is none, `invalid_data` when it is damaged or not the one that the run has saved.
+ */
+export async function loadRunSet(dir: string, { artifact }: RunRecord): Promise<SyntheticSet> {
+  const set = await loadSyntheticSet(dir)
+  const received = await manifestHash(dir)
+  if (artifact && artifact.manifestSha256 !== received) {
+    throw expected('invalid_data', join(dir, manifestFile), `the set that ${runFile} names (sha256 ${artifact.manifestSha256})`, received)
+  }
+  return set
 }

@@ -1,7 +1,7 @@
 /** @file A synthetic set and its directory: data.safetensors (images F32 NCHW, labels I64), preview.png, and manifest.json written last. */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asBytes } from '../data/file-bytes.js'
+import { asBytes, exists } from '../data/file-bytes.js'
 import { denormalizeImages } from '../data/normalize.js'
 import { encodePng } from '../data/png.js'
 import { AludelError, expected } from '../errors.js'
@@ -85,23 +85,35 @@ async function readBounded(path: string, limit: number): Promise<Uint8Array> {
   return asBytes(await readFile(path))
 }
 
+const readManifestBytes = (dir: string): Promise<Uint8Array> => readBounded(join(dir, manifestFile), 64 << 20)
+
 /** Reads and checks manifest.json of a saved set. */
 export async function readManifest(dir: string): Promise<Manifest> {
-  const path = join(dir, manifestFile)
-  return decodeManifest(path, new TextDecoder().decode(await readBounded(path, 64 << 20)))
+  return decodeManifest(join(dir, manifestFile), new TextDecoder().decode(await readManifestBytes(dir)))
+}
+
+/** SHA-256 (hex) of manifest.json, and through the hashes in it of the whole set. Throws `not_found`. */
+export const manifestHash = async (dir: string): Promise<string> => fileEntry(await readManifestBytes(dir)).sha256
+
+/** The bytes of a file of a set. Throws `invalid_data` unless they are those that the manifest has the hash of. */
+async function readListed(dir: string, name: string, manifest: Manifest): Promise<Uint8Array> {
+  const path = join(dir, name)
+  const bytes = await readBounded(path, maxDataBytes)
+  const { sha256 } = fileEntry(bytes)
+  const recorded = manifest.files[name]
+  if (recorded?.sha256 !== sha256) throw expected('invalid_data', path, `sha256 ${recorded?.sha256 ?? 'in the manifest'}`, sha256)
+  return bytes
 }
 
 /**
- * Loads what `save` wrote; images come back NHWC.
+ * Loads what `save` wrote; images come back NHWC. Every byte of the set is checked; the preview may be absent, but not damaged.
  * @throws AludelError `not_found` when a file is missing, `invalid_data` when a file is not what the manifest says.
  */
 export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
   const manifest = await readManifest(dir)
   const path = join(dir, dataFile)
-  const bytes = await readBounded(path, maxDataBytes)
-  const { sha256 } = fileEntry(bytes)
-  const recorded = manifest.files[dataFile]
-  if (recorded?.sha256 !== sha256) throw expected('invalid_data', path, `sha256 ${recorded?.sha256 ?? 'in the manifest'}`, sha256)
+  const bytes = await readListed(dir, dataFile, manifest)
+  if (await exists(join(dir, previewFile))) await readListed(dir, previewFile, manifest)
   const { tensors } = decodeSafetensors(path, bytes)
   const [m, c, h, w] = manifest.images.shape
   const shape = [m, h, w, c] as const

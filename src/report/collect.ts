@@ -1,27 +1,46 @@
 /** @file Everything a report shows, read from a run directory. */
 import { AludelError } from '../errors.js'
-import { type LoggedEvent, type RunRecord, readEvents, readRunRecord } from '../experiment/run-dir.js'
-import { loadSyntheticSet } from '../experiment/synthetic-set.js'
+import {
+  type LoggedEvent,
+  loadRunSet,
+  type RunRecord,
+  type RunStatus,
+  readEvents,
+  readRunRecord,
+  runStatus,
+} from '../experiment/run-dir.js'
 import type { DoneEvent, StepEvent, SyntheticSet } from '../experiment/types.js'
 
 export interface ReportData {
   readonly record: RunRecord
+  /** What became of the run; 'interrupted' when its process is gone. */
+  readonly status: RunStatus | 'interrupted'
   readonly steps: readonly StepEvent[]
   readonly done: DoneEvent | undefined
   /** Absent while a run has not saved its images yet. */
   readonly set: SyntheticSet | undefined
 }
 
-const isStep = (event: LoggedEvent): event is StepEvent => event.type === 'step' && Number.isFinite(event.loss)
+/** The steps that led to where the run is: those that it went back from are left out. */
+function stepsOf(events: readonly LoggedEvent[]): StepEvent[] {
+  const steps: StepEvent[] = []
+  for (const event of events) {
+    if (event.type === 'step' && Number.isFinite(event.loss)) steps.push(event)
+    while (event.type === 'rollback' && (steps.at(-1)?.step ?? 0) > event.to) steps.pop()
+  }
+  return steps
+}
+
 const isDone = (event: LoggedEvent): event is DoneEvent => event.type === 'done'
 
 /** Throws `not_found` without a run.json, `invalid_data` when a file of the run is damaged. */
 export async function collectReport(dir: string): Promise<ReportData> {
   const record = await readRunRecord(dir)
   const events = await readEvents(dir)
-  const set = await loadSyntheticSet(dir).catch((error) => {
+  const status = await runStatus(dir, record)
+  const set = await loadRunSet(dir, record).catch((error) => {
     if (error instanceof AludelError && error.code === 'not_found') return undefined
     throw error
   })
-  return { record, steps: events.filter(isStep), done: events.find(isDone), set }
+  return { record, status, steps: stepsOf(events), done: events.findLast(isDone), set }
 }

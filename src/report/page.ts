@@ -12,7 +12,13 @@ from torch.utils.data import TensorDataset
 data = load_file('data.safetensors')
 train = TensorDataset(data['images'], data['labels'])`
 
-const states = { running: 'still running', done: 'complete', stopped: 'stopped before its last step', failed: 'failed' } as const
+const states = {
+  running: 'still running',
+  done: 'complete',
+  stopped: 'stopped before its last step',
+  failed: 'failed',
+  interrupted: 'interrupted before its last step',
+} as const
 
 /** Headline numbers: what was reached, from how much, in what time. */
 function figures({ record, steps, done, set }: ReportData): string {
@@ -27,7 +33,7 @@ function figures({ record, steps, done, set }: ReportData): string {
 }
 
 export function reportPage(data: ReportData): string {
-  const { record, steps, set } = data
+  const { record, status, steps, set } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} images per class`
   const { specification, name, sha256, images } = record.data
   return `<!doctype html>
@@ -41,7 +47,7 @@ export function reportPage(data: ReportData): string {
 <body>
 <header>
 <h1>${escapeHtml(title)}</h1>
-<p class="lead">Dataset distillation, ${states[record.status] ?? escapeHtml(String(record.status))}. Started ${escapeHtml(record.started)}.</p>
+<p class="lead">Dataset distillation, ${states[status] ?? escapeHtml(String(status))}. Started ${escapeHtml(record.started)}.</p>
 ${record.error ? `<p role="alert">${escapeHtml(record.error)}</p>` : ''}
 ${figures(data)}
 </header>

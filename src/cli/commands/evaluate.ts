@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { exists } from '../../data/file-bytes.js'
 import { AludelError, expected } from '../../errors.js'
-import { readRunRecord, reopenRunDir, runFile } from '../../experiment/run-dir.js'
+import { checkUnlocked, loadRunSet, readRunRecord, reopenRunDir, runFile } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { EvaluationResult, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
@@ -42,9 +42,12 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   const { library } = context
   const output = outputOf(context, command)
   const { networks, repeats, epochs, augment, seed, threads, device: kind, baseline } = options
-  const set = await loadSyntheticSet(run)
   const isRun = await exists(join(run, runFile))
-  const data = options.data ?? (isRun ? (await readRunRecord(run)).data.specification : undefined)
+  // the accuracies are written down at the end: better to hear now that another process works there
+  if (isRun) await checkUnlocked(run)
+  const of = isRun ? await readRunRecord(run) : undefined
+  const set = of ? await loadRunSet(run, of) : await loadSyntheticSet(run)
+  const data = options.data ?? of?.data.specification
   if (data === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
   const test = await library.openDataset(data, 'test')
   if (test.classes.join('\n') !== set.classes.join('\n')) {
