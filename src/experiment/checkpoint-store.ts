@@ -26,7 +26,8 @@ export function checkpointStore(dir: string): CheckpointStore {
         const before = await generations(dir)
         const next = Math.max(0, ...before) + 1
         await writeCheckpoint(join(dir, nameOf(next)), checkpoint)
-        for (const old of before) if (old !== good) await rm(join(dir, nameOf(old)), { force: true })
+        const kept = good ?? before.at(-1)
+        for (const old of before) if (old !== kept) await rm(join(dir, nameOf(old)), { force: true })
         good = next
       } catch (error) {
         throw systemFailure(error)

@@ -35,7 +35,12 @@ export interface EventLog {
 /** Opens a log to append to it; `fresh` empties it. */
 export async function openEventLog(path: string, { fresh }: { readonly fresh: boolean }): Promise<EventLog> {
   const file = await open(path, 'a')
-  if (fresh) await file.truncate(0)
+  try {
+    if (fresh) await file.truncate(0)
+  } catch (error) {
+    await file.close()
+    throw error
+  }
   let lastStep = 0
   let settled = false
   const waiting = new Set<{ readonly step: number; readonly resolve: () => void }>()
