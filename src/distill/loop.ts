@@ -56,7 +56,7 @@ async function runLoop(
   throwIfAborted(options.signal)
   await undefined // options errors throw from distill itself; everything below rejects
   const loaded = await options.checkpoints?.load()
-  if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations)
+  if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
   const run = prepare(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0)
   const { state, resources } = run
   let checkpointer: Checkpointer | undefined
@@ -72,7 +72,7 @@ async function runLoop(
         store: options.checkpoints,
         every: options.checkpointEvery,
         capture: () => state.snapshot(),
-        about: () => ({ config: settings.config, plans: plansOf(resources), seconds: seconds() }),
+        about: () => ({ config: settings.config, data: dataOf(dataset), plans: plansOf(resources), seconds: seconds() }),
         now: seconds,
       },
       state.counters.step,
@@ -130,6 +130,8 @@ function prepare(dataset: Dataset, settings: ResolvedSettings, device: Device, r
 
 /** Learning rate of the pixels after so many rollbacks. */
 const imageLrAfter = ({ imageLr }: ResolvedSettings, rollbacks: number): number => imageLr * rollbackFactor ** rollbacks
+
+const dataOf = ({ classes, mean, std, flip }: Dataset) => ({ classes, mean, std, flip })
 
 const plansOf = ({ step }: PreparedRun['resources']) => ({ step: step.plan })
 

@@ -1,4 +1,5 @@
 /** @file What a checkpoint may be continued with: the same settings and data, instruction set, plans and state. */
+import type { Dataset } from '../data/dataset.js'
 import { AludelError, expected } from '../errors.js'
 import type { Checkpoint, RunConfig } from '../experiment/types.js'
 import { originalOf } from './divergence.js'
@@ -14,13 +15,15 @@ function differing(a: Readonly<Record<string, unknown>>, b: Readonly<Record<stri
 }
 
 /** Throws `incompatible` naming the first setting that differs, `invalid_option` when the checkpoint is beyond the last step. */
-export function checkConfig({ config: saved, counters }: Checkpoint, config: RunConfig, iterations: number): void {
-  const name = differing(without(saved, free), without(config, free))
-  if (name !== undefined) {
-    throw new AludelError(
-      'incompatible',
-      `checkpoint: ${name} is ${show(saved[name])} there but ${show(config[name])} here; a run continues with its own settings and data`,
-    )
+export function checkConfig({ config: saved, data, counters }: Checkpoint, config: RunConfig, iterations: number, dataset: Dataset): void {
+  const refuse = (name: string, there: unknown, here: unknown): never => {
+    const todo = 'a run continues with its own settings and data'
+    throw new AludelError('incompatible', `checkpoint: ${name} is ${show(there)} there but ${show(here)} here; ${todo}`)
+  }
+  const setting = differing(without(saved, free), without(config, free))
+  if (setting !== undefined) refuse(setting, saved[setting], config[setting])
+  for (const field of ['classes', 'mean', 'std', 'flip'] as const) {
+    if (show(data[field]) !== show(dataset[field])) refuse(`${field} of the data`, data[field], dataset[field])
   }
   const { step } = counters
   if (step > iterations) {

@@ -109,11 +109,11 @@ async function readInto(path: string, handle: FileHandle, bytes: Uint8Array, pos
 
 /** The hash says that the text is as it was written; this says that it was written by this format. */
 function checkState(path: string, value: Readonly<Record<string, unknown>>): Omit<Checkpoint, 'tensors'> {
-  const { config, plans, counters, seconds } = value
+  const { config, data, plans, counters, seconds } = value
   const whole = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0
   const counted = isRecord(counters) && whole(counters.step) && Object.values(counters).every(whole)
-  if (!isRecord(config) || !isRecord(plans) || !counted || typeof seconds !== 'number') {
-    throw new AludelError('invalid_data', `${path}: expected config, plans, counters and seconds in the header`)
+  if (!isRecord(config) || !isRecord(data) || !isRecord(plans) || !counted || typeof seconds !== 'number') {
+    throw new AludelError('invalid_data', `${path}: expected config, data, plans, counters and seconds in the header`)
   }
   return value as unknown as Omit<Checkpoint, 'tensors'>
 }

@@ -70,6 +70,8 @@ export interface StateTensor {
 /** Everything that a run's later steps depend on, and what it may be continued with. */
 export interface Checkpoint {
   readonly config: RunConfig
+  /** What of the data its content hash in `config` does not cover. */
+  readonly data: Pick<Dataset, 'classes' | 'mean' | 'std' | 'flip'>
   /** The compiled programs of the run, by name: bits are equal only under equal plans. */
   readonly plans: Readonly<Record<string, Plan>>
   /** `step` (steps completed), `rollbacks`, and what the method declares. */

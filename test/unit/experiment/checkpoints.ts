@@ -20,6 +20,7 @@ const plan: Plan = {
 export function tinyCheckpoint(step: number, elements = 12): Checkpoint {
   return {
     config: { method: 'dm', ipc: 1, iterations: 9, seed: 3, dataSha256: 'cd'.repeat(32) },
+    data: { classes: ['a', 'b'], mean: [0.5], std: [0.25], flip: true },
     plans: { step: plan },
     counters: { step, rollbacks: 0 },
     seconds: step / 4,
