@@ -17,7 +17,7 @@ export function randomFrom(seed) {
   }
 }
 
-/** MNIST files of 12x12 images, three of each class, each class with a stripe of its own: a step takes milliseconds. */
+/** MNIST files of 12x12 images, three of each class, each class with a stripe of its own under noise: a step takes milliseconds. */
 export function writeStripes(dir) {
   mkdirSync(dir, { recursive: true })
   const side = 12
@@ -28,7 +28,8 @@ export function writeStripes(dir) {
     for (const [i, d] of shape.entries()) header.setUint32(4 + 4 * i, d)
     return Buffer.concat([Buffer.from(header.buffer), data])
   }
-  const pixel = (i) => (Math.floor((i % (side * side)) / side) === Math.floor(i / (side * side)) % 10 ? 220 : (i * 37) % 90)
+  const pixel = (i) =>
+    Math.floor((i % (side * side)) / side) === Math.floor(i / (side * side)) % 10 ? 220 : (Math.imul(i, 2654435761) >>> 24) % 90
   const images = Buffer.from(Array.from({ length: rows * side * side }, (_, i) => pixel(i)))
   for (const split of ['train', 't10k']) {
     writeFileSync(join(dir, `${split}-images-idx3-ubyte`), idx([rows, side, side], images))
@@ -62,6 +63,7 @@ export function checkSteps(dir, iterations) {
     .map((line) => JSON.parse(line))
   const steps = events.filter(({ type }) => type === 'step').map(({ step }) => step)
   const wrong = steps.findIndex((step, i) => step !== i + 1)
+  if (events.some(({ loss }) => loss === 0)) throw new Error(`${dir}: the loss is 0: nothing is learnt, and nothing shown by equal bytes`)
   if (wrong >= 0 || steps.length !== iterations) {
     throw new Error(
       `${dir}: the log has ${steps.length} of ${iterations} steps, ${wrong < 0 ? 'all in order' : `wrong from ${wrong + 1} on`}`,
