@@ -51,9 +51,9 @@ export class Checkpointer {
     return store && every !== undefined ? every - (step % every) : Number.POSITIVE_INFINITY
   }
 
-  /** The step of the newest checkpoint, or where the run started. */
-  get saved(): number {
-    return this.#saved
+  /** The step of the newest checkpoint, or where the run started; undefined when nothing is kept. */
+  get saved(): number | undefined {
+    return this.#options.store && this.#saved
   }
 
   /** Looks after each piece of work whether the state is to be saved, and starts it. Throws what went wrong with the save before. */

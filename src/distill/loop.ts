@@ -231,8 +231,9 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
   await checkpointer.settle()
   if (settings.onDivergence !== 'rollback' || state.counters.rollbacks >= mostRollbacks) {
     const tried = settings.onDivergence === 'rollback' ? `, after ${mostRollbacks} rollbacks` : ''
+    const kept = checkpointer.saved === undefined ? '' : `; nothing was saved after step ${checkpointer.saved}`
     const todo = tried === '' ? "lower imageLr, or set onDivergence to 'rollback'" : 'lower imageLr'
-    throw new AludelError('not_finite', `${cause.message}${tried}; nothing was saved after step ${checkpointer.saved}: ${todo}`, { cause })
+    throw new AludelError('not_finite', `${cause.message}${tried}${kept}: ${todo}`, { cause })
   }
   await rollBack(state)
   const { step, rollbacks } = state.counters

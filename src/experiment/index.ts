@@ -7,6 +7,7 @@ export {
   type LoggedEvent,
   type RunDir,
   type RunRecord,
+  type RunStatus,
   readEvents,
   readRunRecord,
   reopenRunDir,

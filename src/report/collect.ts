@@ -39,7 +39,9 @@ export async function collectReport(dir: string): Promise<ReportData> {
   const events = await readEvents(dir)
   const status = await runStatus(dir, record)
   const set = await loadRunSet(dir, record).catch((error) => {
-    if (error instanceof AludelError && error.code === 'not_found') return undefined
+    // a run that went on was perhaps killed while it replaced the images of an earlier end
+    const unfinished = record.artifact === null && error.code === 'invalid_data'
+    if (error instanceof AludelError && (error.code === 'not_found' || unfinished)) return undefined
     throw error
   })
   return { record, status, steps: stepsOf(events), done: events.findLast(isDone), set }

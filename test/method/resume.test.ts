@@ -235,7 +235,7 @@ describe('a run that diverges', () => {
     )
     expect(error).toMatchObject({
       code: 'not_finite',
-      message: expect.stringMatching(/after 3 rollbacks; nothing was saved after step 0: lower imageLr$/),
+      message: expect.stringMatching(/after 3 rollbacks: lower imageLr$/),
     })
   })
 

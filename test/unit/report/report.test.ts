@@ -1,5 +1,5 @@
 /** @file The report: complete, self-contained, escaped, and readable for runs in every state. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { createRunDir, type EvaluationRecord, type LoggedEvent, type RunRecord } from '../../../src/experiment/run-dir.js'
 import { collectReport } from '../../../src/report/collect.js'
@@ -89,6 +89,14 @@ describe('writeReport', () => {
       await run.append(event)
     await run.close()
     expect((await collectReport(dir)).steps.map(({ step }) => step)).toEqual([1, 2, 3, 4])
+  })
+
+  it('does without images that a kill left half replaced', async () => {
+    const dir = freshDir()
+    await (await createRunDir(dir, { ...tinyRecord(), status: 'running', artifact: null })).close()
+    await tinySet().save(dir)
+    writeFileSync(`${dir}/data.safetensors`, 'of another end')
+    expect(readFileSync(await writeReport(dir), 'utf8')).toContain('No images were saved')
   })
 
   it('refuses a set that the run has not saved', async () => {
