@@ -4,7 +4,6 @@ import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { createSampler, type Sampler } from '../data/sampler.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
-import type { BoundProgram } from '../engine/bound-program.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
@@ -17,6 +16,7 @@ import { Checkpointer, checkEvery } from './checkpointer.js'
 import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEvery, rollbackFactor, withRollback } from './divergence.js'
 import { EventStream } from './events.js'
 import { initialImages } from './initial-images.js'
+import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { type ResolvedSettings, resolveSettings } from './settings.js'
@@ -58,11 +58,11 @@ async function runLoop(
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
   const run = prepare(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0)
-  const { state, resources } = run
+  const { state } = run
   let checkpointer: Checkpointer | undefined
   try {
     if (loaded) {
-      checkPlans(loaded.checkpoint, plansOf(resources))
+      checkPlans(loaded.checkpoint, run.work.plans)
       await restoreState(state, loaded.checkpoint)
     }
     const startTime = performance.now() / 1000 - (loaded?.checkpoint.seconds ?? 0)
@@ -72,12 +72,12 @@ async function runLoop(
         store: options.checkpoints,
         every: options.checkpointEvery,
         capture: () => state.snapshot(),
-        about: () => ({ config: settings.config, data: dataOf(dataset), plans: plansOf(resources), seconds: seconds() }),
+        about: () => ({ config: settings.config, data: dataOf(dataset), plans: run.work.plans, seconds: seconds() }),
         now: seconds,
       },
       state.counters.step,
     )
-    pushStart(stream, settings, run, loaded)
+    pushStart(stream, dataset, settings, run, loaded)
     await advance(run, settings, { stream, control, checkpointer, seconds, signal: options.signal })
     const set = await collectSet(dataset, settings, run)
     const { iterations } = settings
@@ -86,54 +86,35 @@ async function runLoop(
     return set
   } finally {
     await checkpointer?.settle()
-    for (const array of Object.values(run.arrays)) array.dispose()
     state.dispose()
-    resources.step.dispose()
+    run.work.dispose()
   }
 }
 
-/** What a run holds on the device, and what its draws and results are made with. */
+/** What a run holds on the device. */
 interface PreparedRun {
-  readonly shape: StepShape
-  readonly sampler: Sampler
-  readonly sourceIds: Int32Array
   readonly state: RunState
-  /** Arguments of the step that are not state. */
-  readonly arrays: Readonly<Record<string, DeviceArray>>
-  readonly resources: { step: BoundProgram }
-  /** The step with the learning rate after so many rollbacks. */
-  readonly buildStep: (rollbacks: number) => BoundProgram
+  readonly sourceIds: Int32Array
+  /** Replaced when the learning rate is. */
+  work: Iterations
+  /** The iterations with the learning rate after so many rollbacks. */
+  readonly open: (rollbacks: number) => Iterations
 }
 
 function prepare(dataset: Dataset, settings: ResolvedSettings, device: Device, rollbacks: number): PreparedRun {
-  const classes = dataset.classes.length
-  // A class gives at most all it has: rows beyond the largest class would be padding in every step.
-  const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
-  const image = dataset.shape.slice(1) as [number, number, number]
-  const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
-  const shape: StepShape = {
-    rows: dataset.shape[0],
-    image,
-    classes,
-    realRows: classes * realBatch,
-    padded: sampler.counts.some((count) => count < realBatch),
-  }
   const start = initialImages(dataset, settings)
-  const buildStep = (count: number) => buildMatchingStep(device, { ...settings, imageLr: imageLrAfter(settings, count) }, shape)
-  const own = allOrNothing((take) => ({
-    step: take(buildStep(rollbacks)),
-    state: take(new RunState(device, declareState(settings, [classes * settings.ipc, ...image], start.images))),
-    arrays: uploadState((...array) => take(device.array(...array)), dataset, settings, shape, sampler),
-  }))
-  return { shape, sampler, sourceIds: start.sourceIds, state: own.state, arrays: own.arrays, resources: { step: own.step }, buildStep }
+  const open = (count: number) => openIterations(device, dataset, { ...settings, imageLr: imageLrAfter(settings, count) })
+  const { work, state } = allOrNothing((own) => {
+    const opened = own(open(rollbacks))
+    return { work: opened, state: own(new RunState(device, declareState(settings, opened.stateShape, start.images))) }
+  })
+  return { state, sourceIds: start.sourceIds, work, open }
 }
 
 /** Learning rate of the pixels after so many rollbacks. */
 const imageLrAfter = ({ imageLr }: ResolvedSettings, rollbacks: number): number => imageLr * rollbackFactor ** rollbacks
 
 const dataOf = ({ classes, mean, std, flip }: Dataset) => ({ classes, mean, std, flip })
-
-const plansOf = ({ step }: PreparedRun['resources']) => ({ step: step.plan })
 
 function declareState({ onDivergence }: ResolvedSettings, images: Shape, start: Float32Array): StateDeclaration {
   const matching: StateDeclaration = {
@@ -145,15 +126,15 @@ function declareState({ onDivergence }: ResolvedSettings, images: Shape, start: 
 
 function pushStart(
   stream: EventStream,
+  dataset: Dataset,
   { config, iterations }: ResolvedSettings,
-  { shape, state, resources }: PreparedRun,
+  { state, work: { plans } }: PreparedRun,
   loaded: LoadedCheckpoint | undefined,
 ): void {
   const { step, rollbacks } = state.counters
-  const plans = plansOf(resources)
-  const plannedBytes = resources.step.plan.arenaBytes
+  const plannedBytes = Math.max(...Object.values(plans).map((plan) => plan.arenaBytes))
   const from = loaded ? { step, rollbacks } : {}
-  stream.push({ type: 'start', iterations, classes: shape.classes, config, plannedBytes, plans, ...from })
+  stream.push({ type: 'start', iterations, classes: dataset.classes.length, config, plannedBytes, plans, ...from })
   for (const reason of loaded?.damaged ?? []) {
     stream.push({ type: 'notice', message: `${reason}. The run continues from the checkpoint before, at step ${step}` })
   }
@@ -191,7 +172,7 @@ async function replaySteps(run: PreparedRun, settings: ResolvedSettings, course:
     const toKeep = settings.onDivergence === 'rollback' ? rollbackEvery - (counters.step % rollbackEvery) : Number.POSITIVE_INFINITY
     const n = Math.min(chunk, settings.iterations - counters.step, checkpointer.room(counters.step), toKeep)
     const elapsed = await replayChunk(run, settings, course, n)
-    if (elapsed < chunkSeconds / 2 && chunk < chunkSlots) chunk *= 2
+    if (elapsed < chunkSeconds / 2 && chunk < run.work.most) chunk *= 2
     if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
     if (n === toKeep) await keepState(run.state)
     await checkpointer.look(counters.step)
@@ -200,13 +181,13 @@ async function replaySteps(run: PreparedRun, settings: ResolvedSettings, course:
 
 /** Seconds that `n` steps took. Throws `Divergence` for a loss that is not finite; the steps before it count as done. */
 async function replayChunk(run: PreparedRun, settings: ResolvedSettings, { stream, seconds, signal }: Course, n: number): Promise<number> {
-  const { state, shape, resources } = run
+  const { state, work } = run
   const first = state.counters.step
   const before = seconds()
-  const arrays = { ...run.arrays, ...state.arrays }
-  const losses = await replay(resources.step, arrays, run.sampler, settings, { first, n, ...(signal && { signal }) })
+  const { images, velocity } = state.arrays
+  const losses = await work.run({ images, velocity }, { first, n, ...(signal && { signal }) })
   const elapsed = seconds() - before
-  const imagesPerSecond = (n * (shape.realRows + shape.classes * settings.ipc)) / elapsed
+  const imagesPerSecond = (n * work.imagesPerIteration) / elapsed
   for (const [i, loss] of losses.entries()) {
     if (!Number.isFinite(loss)) throw await divergenceAt(state, first + i, loss)
     const time = before + (elapsed * (i + 1)) / n
@@ -227,7 +208,7 @@ async function divergenceAt(state: RunState, done: number, loss: number): Promis
 
 /** Takes the run back to the state kept, with a lower learning rate. Throws `not_finite` when it must not or has done so too often. */
 async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, checkpointer }: Course, cause: Divergence): Promise<void> {
-  const { state, resources } = run
+  const { state } = run
   await checkpointer.settle()
   if (settings.onDivergence !== 'rollback' || state.counters.rollbacks >= mostRollbacks) {
     const tried = settings.onDivergence === 'rollback' ? `, after ${mostRollbacks} rollbacks` : ''
@@ -237,18 +218,19 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
   }
   await rollBack(state)
   const { step, rollbacks } = state.counters
-  resources.step.dispose()
-  resources.step = run.buildStep(rollbacks)
+  run.work.dispose()
+  run.work = run.open(rollbacks)
   stream.push({ type: 'rollback', to: step, rollbacks, imageLr: imageLrAfter(settings, rollbacks), reason: cause.message })
 }
 
-async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state, shape, sourceIds }: PreparedRun): Promise<SyntheticSet> {
-  const { classes, image } = shape
+async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state, sourceIds }: PreparedRun): Promise<SyntheticSet> {
+  const count = dataset.classes.length * settings.ipc
+  const [, height, width, channels] = dataset.shape
   const { step, rollbacks } = state.counters
   return createSyntheticSet({
     images: (await state.arrays.images.read()) as Float32Array,
-    shape: [classes * settings.ipc, ...image],
-    labels: Int32Array.from({ length: classes * settings.ipc }, (_, i) => Math.floor(i / settings.ipc)),
+    shape: [count, height, width, channels],
+    labels: Int32Array.from({ length: count }, (_, i) => Math.floor(i / settings.ipc)),
     classes: dataset.classes,
     mean: dataset.mean,
     std: dataset.std,
@@ -259,13 +241,43 @@ async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state,
   })
 }
 
+/** The iterations of the method's kind. */
+function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings): Iterations {
+  // A class gives at most all it has: rows beyond the largest class would be padding in every step.
+  const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
+  const classes = dataset.classes.length
+  const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
+  const shape: StepShape = {
+    rows: dataset.shape[0],
+    image: dataset.shape.slice(1) as [number, number, number],
+    classes,
+    realRows: classes * realBatch,
+    padded: sampler.counts.some((count) => count < realBatch),
+  }
+  const { step, arrays } = allOrNothing((own) => ({
+    step: own(buildMatchingStep(device, settings, shape)),
+    arrays: uploadInputs((...array) => own(device.array(...array)), dataset, settings, shape, sampler),
+  }))
+  return {
+    plans: { step: step.plan },
+    imagesPerIteration: shape.realRows + classes * settings.ipc,
+    most: chunkSlots,
+    stateShape: [classes * settings.ipc, ...shape.image],
+    run: (state, range) => replay(step, { ...arrays, ...state }, sampler, settings, range),
+    dispose() {
+      for (const array of Object.values(arrays)) array.dispose()
+      step.dispose()
+    },
+  }
+}
+
 /** Uploads the draws of steps [first, first + n) into their slots, replays them in one crossing and returns their losses. */
 async function replay(
   step: ReturnType<typeof buildMatchingStep>,
-  arrays: Readonly<Record<string, DeviceArray>>,
+  arrays: Readonly<Record<string, DeviceArray>> & IterationState,
   sampler: Sampler,
   settings: ResolvedSettings,
-  { first, n, signal }: { first: number; n: number; signal?: AbortSignal },
+  { first, n, signal }: IterationRange,
 ): Promise<number[]> {
   const { realIndex, theta } = arrays
   const batches = new Int32Array(realIndex.shape[0] * realIndex.shape[1])
@@ -290,7 +302,7 @@ async function replay(
   return Array.from({ length: n }, (_, i) => losses[(first + i) % chunkSlots])
 }
 
-function uploadState(
+function uploadInputs(
   make: Device['array'],
   dataset: Dataset,
   { ipc, augment, seed }: ResolvedSettings,

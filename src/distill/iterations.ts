@@ -1,0 +1,34 @@
+/** @file What the outer loop repeats, whatever kind of method it runs. */
+import type { Plan } from '../engine/compile/program.js'
+import type { DeviceArray } from '../engine/runtime/array.js'
+import type { Shape } from '../engine/tensor/shape.js'
+
+/** All that one iteration hands to the next, the loop's own: pixels, class-major and NHWC, and their momentum. */
+export interface IterationState {
+  readonly images: DeviceArray
+  readonly velocity: DeviceArray
+}
+
+export interface IterationRange {
+  readonly first: number
+  readonly n: number
+  readonly signal?: AbortSignal
+}
+
+/** Programs and inputs of a run's iterations, and the draws that feed them: all follow from the settings and the number of the iteration. */
+export interface Iterations {
+  /** Plans of the programs by name. */
+  readonly plans: Readonly<Record<string, Plan>>
+  /** Images through the network, real and synthetic, in one iteration. */
+  readonly imagesPerIteration: number
+  /** Most iterations that one call runs. */
+  readonly most: number
+  /** Shape of both tensors of the state, however the class-major pixels are grouped in it. */
+  readonly stateShape: Shape
+  /**
+   * Runs iterations [first, first + n) on a state, in place, and returns their losses. A loss that is not finite ends the call early: the
+   * state is then past its use. An abort rejects with AbortError and ends the call between two replays of a program.
+   */
+  run(state: IterationState, range: IterationRange): Promise<readonly number[]>
+  dispose(): void
+}
