@@ -1,5 +1,5 @@
 /** @file Writes native/core/opcodes.inc from src/engine/ops/opcodes.ts. With --check: fails when the file on disk is not what would be written. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const sourcePath = fileURLToPath(new URL('../src/engine/ops/opcodes.ts', import.meta.url))
@@ -58,6 +58,7 @@ if (process.argv.includes('--check')) {
     console.error('native/core/opcodes.inc is stale: run `node scripts/gen-opcodes.mjs`')
     process.exitCode = 1
   }
-} else {
+} else if (!existsSync(targetPath) || readFileSync(targetPath, 'utf8') !== wanted) {
+  // Only then: a newer file would rebuild every kernel.
   writeFileSync(targetPath, wanted)
 }

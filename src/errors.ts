@@ -15,6 +15,8 @@ export type ErrorCode =
   | 'invalid_program' // bytes that the native decoder refuses
   | 'unavailable' // a backend that is not built, or no addon
   | 'io' // the system refused to read or write: no space, no permission, not a directory
+  | 'locked' // a run directory that another process works in
+  | 'incompatible' // a run or checkpoint that does not fit what it is to be continued with: other data, settings, instruction set, version
   | 'internal'
 
 /** Base of all errors thrown by this package. `code` is stable across releases; `message` is for people. */

@@ -13,7 +13,12 @@ export type BackendState =
 
 export interface Library {
   openDataset(specification: string, split: Split): Promise<Dataset>
-  openDevice(options: { readonly threads?: number; readonly device?: 'auto' | 'cpu' | 'cuda' }): Promise<DeviceHandle>
+  openDevice(options: {
+    readonly threads?: number
+    readonly device?: 'auto' | 'cpu' | 'cuda'
+    /** Instruction set; default the best there is. */
+    readonly isa?: string
+  }): Promise<DeviceHandle>
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
   evaluate(source: TrainingSource, options: EvaluateOptions): Promise<EvaluationResult[]>
   /** Random real images, redrawn for every network. */
@@ -32,9 +37,9 @@ type EngineOptions<T> = Omit<T, 'device'> & { readonly device: Device }
 
 export const library: Library = {
   openDataset,
-  async openDevice({ device, threads }) {
+  async openDevice({ device, threads, isa }) {
     const { openDevice } = await import('../engine/runtime/open-device.js')
-    return openDevice(given({ device, threads }))
+    return openDevice(given({ device, threads, isa }))
   },
   async distill(dataset, options) {
     const { distill } = await import('../distill/index.js')

@@ -4,6 +4,8 @@ import type { Stream } from './output.js'
 export interface ProgressOptions {
   readonly label: string
   readonly total: number
+  /** What was done before: it says nothing of the time that is left. */
+  readonly from?: number
   readonly stream: Stream
   /** Monotonic seconds. */
   readonly now?: () => number
@@ -32,7 +34,7 @@ export class Progress {
   #open = false
 
   constructor(options: ProgressOptions) {
-    this.#options = { now: systemClock, ...options }
+    this.#options = { now: systemClock, from: 0, ...options }
     this.#start = this.#options.now()
   }
 
@@ -62,13 +64,15 @@ export class Progress {
   }
 
   #line(done: number, details: readonly string[], time: number): string {
-    const { label, total, stream } = this.#options
+    const { label, total, from, stream } = this.#options
     const share = total > 0 ? Math.min(1, done / total) : 1
     const filled = Math.round(share * barCells)
     const bar = stream.isTTY ? ` [${'#'.repeat(filled)}${'.'.repeat(barCells - filled)}]` : ''
     const elapsed = time - this.#start
     const clock =
-      done >= total ? `${formatClock(elapsed)} in all` : `${done > 0 ? formatClock((elapsed / done) * (total - done)) : '?'} left`
+      done >= total
+        ? `${formatClock(elapsed)} in all`
+        : `${done > from ? formatClock((elapsed / (done - from)) * (total - done)) : '?'} left`
     return [`${label}${bar} ${done}/${total}`, ...details, clock].join('  ')
   }
 }

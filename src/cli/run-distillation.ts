@@ -3,28 +3,44 @@ import { join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
 import { exists } from '../data/file-bytes.js'
 import { AludelError } from '../errors.js'
-import { createRunDir, type RunDir, type RunRecord, runFile, runFormat, runVersion } from '../experiment/run-dir.js'
-import type { DeviceHandle, DistillRun, DistillSettings, DoneEvent, RunConfig, StepEvent, SyntheticSet } from '../experiment/types.js'
+import { createRunDir, type GivenSettings, type RunDir, type RunRecord, runFile, runFormat, runVersion } from '../experiment/run-dir.js'
+import { manifestHash } from '../experiment/synthetic-set.js'
+import type {
+  CheckpointStore,
+  DeviceHandle,
+  DistillRun,
+  DistillSettings,
+  DoneEvent,
+  RunConfig,
+  StepEvent,
+  SyntheticSet,
+} from '../experiment/types.js'
 import { asUsageError } from './exit-codes.js'
 import { hostDescription, versions } from './host.js'
 import { listenForInterrupt } from './interrupt.js'
 import type { Library } from './library.js'
+import { given } from './options.js'
 import type { Output } from './output.js'
 import { commandLine, startPhase } from './phase.js'
 import { Progress } from './progress.js'
 import { addRealImages } from './real-images.js'
 
-export interface DistillationJob {
+/** What a distillation runs on and writes to. */
+export interface DistillationTools {
   readonly library: Library
   readonly output: Output
   readonly device: DeviceHandle
   readonly dataset: Dataset
+}
+
+export interface DistillationJob extends DistillationTools {
   /** The data set as the user named it, for run.json. */
   readonly specification: string
   readonly settings: DistillSettings
   readonly dir: string
   /** The command line, for run.json. */
   readonly args: readonly string[]
+  readonly checkpointEvery?: number
   readonly overwrite?: boolean
 }
 
@@ -37,45 +53,92 @@ export interface Distillation {
   readonly interrupted: boolean
 }
 
+/** A run in a directory of its own. */
 export async function runDistillation(job: DistillationJob): Promise<Distillation> {
-  const { library, output, dataset, settings, device, dir, overwrite = false } = job
+  const { library, dataset, settings, device, dir, checkpointEvery, overwrite = false } = job
   if (!overwrite && (await exists(join(dir, runFile)))) {
-    throw new AludelError('invalid_option', `${dir}: already holds a run; give another --out or remove it first`)
+    throw new AludelError('invalid_option', `${dir}: already holds a run; continue it with --resume, give another --out or remove it first`)
   }
   // Settings are checked here, before the directory exists: a mistyped option leaves nothing behind.
   const abort = new AbortController()
+  const directory = later<RunDir>()
   let run: DistillRun
   try {
-    run = await library.distill(dataset, { ...settings, device, signal: abort.signal })
+    const options = {
+      ...settings,
+      device,
+      signal: abort.signal,
+      checkpoints: checkpointsOf(directory.promise),
+      ...given({ checkpointEvery }),
+    }
+    run = await library.distill(dataset, options)
   } catch (error) {
     throw asUsageError(error)
   }
   let runDir: RunDir
   try {
     runDir = await createRunDir(dir, initialRecord(job), { overwrite })
+    directory.resolve(runDir)
   } catch (error) {
+    directory.reject(error)
     abort.abort(error)
     await run.result.catch(() => undefined)
     throw error
   }
+  return finishDistillation({ run, runDir, tools: job, abort })
+}
+
+/** The run looks for checkpoints before its directory is there. */
+const checkpointsOf = (directory: Promise<RunDir>): CheckpointStore => ({
+  load: async () => (await directory).checkpoints.load(),
+  save: async (checkpoint) => (await directory).checkpoints.save(checkpoint),
+})
+
+/** A promise with its ends; nobody needs to hear of its rejection. */
+function later<T>(): { promise: Promise<T>; resolve(value: T): void; reject(error: unknown): void } {
+  let ends!: { resolve(value: T): void; reject(error: unknown): void }
+  const promise = new Promise<T>((resolve, reject) => {
+    ends = { resolve, reject }
+  })
+  promise.catch(() => undefined)
+  return { promise, ...ends }
+}
+
+export interface FollowedRun {
+  readonly run: DistillRun
+  readonly runDir: RunDir
+  readonly tools: DistillationTools
+  /** Ends the run when something beside it fails. */
+  readonly abort: AbortController
+  /** What run.json says from the start of a continuation on; a continuation that is refused leaves it as it was. */
+  readonly continuation?: Parameters<RunDir['update']>[0]
+}
+
+/** Follows a run to its end, saves what it made and notes how it ended. On failure the directory is closed, and the run can be resumed. */
+export async function finishDistillation(followed: FollowedRun): Promise<Distillation> {
+  const { run, runDir, tools, abort, continuation } = followed
+  const { library, output, device, dataset } = tools
   const interrupt = listenForInterrupt(() => {
     output.notice('\nfinishing the step at hand; what was reached is saved (ctrl-c again: leave at once)')
     run.stop()
   })
+  const progress = { started: continuation === undefined }
   try {
-    const endPhase = startPhase('distill')
-    const { done, last } = await follow(run, runDir, output)
+    const endPhase = startPhase(continuation === undefined ? 'distill' : 'distill, continued')
+    const { done, last } = await follow(followed, progress)
     const set = await run.result
     const phases = [...(runDir.record.phases ?? []), endPhase()]
-    await set.save(dir)
-    await runDir.update({ status: done.stopped ? 'stopped' : 'done', finished: new Date().toISOString(), phases })
-    await addRealImages(dir, { set, train: dataset, device, library })
+    await set.save(runDir.dir)
+    const artifact = { manifestSha256: await manifestHash(runDir.dir) }
+    await runDir.update({ status: done.stopped ? 'stopped' : 'done', finished: new Date().toISOString(), artifact, phases })
+    await addRealImages(runDir.dir, { set, train: dataset, device, library })
     return { runDir, set, done, loss: last?.loss ?? null, interrupted: interrupt.requested }
   } catch (error) {
     // The run may still be going when it was the directory that failed (a full disk): end it before the device is closed.
     abort.abort(error)
     await run.result.catch(() => undefined)
-    await markFailed(runDir, error)
+    if (progress.started) await markFailed(runDir, error)
+    await runDir.close().catch(() => undefined)
     throw error
   } finally {
     interrupt.remove()
@@ -86,43 +149,60 @@ export async function runDistillation(job: DistillationJob): Promise<Distillatio
 async function markFailed(runDir: RunDir, error: unknown): Promise<void> {
   const message = error instanceof Error ? error.message : String(error)
   await runDir.update({ status: 'failed', finished: new Date().toISOString(), error: message }).catch(() => undefined)
-  await runDir.close().catch(() => undefined)
 }
 
 /** Writes events down until the run ends. */
-async function follow(run: DistillRun, runDir: RunDir, output: Output): Promise<{ done: DoneEvent; last: StepEvent | undefined }> {
-  let progress: Progress | undefined
+async function follow(
+  { run, runDir, tools: { output }, continuation }: FollowedRun,
+  progress: { started: boolean },
+): Promise<{ done: DoneEvent; last: StepEvent | undefined }> {
+  let bar: Progress | undefined
   let last: StepEvent | undefined
   let done: DoneEvent | undefined
   try {
     for await (const event of run) {
-      await runDir.append(event)
       if (event.type === 'start') {
-        await runDir.update({ config: event.config })
-        progress = new Progress({ label: 'distill', total: event.iterations, stream: output.stderr })
-      } else if (event.type === 'step') {
+        const { config, plans, step = 0, rollbacks = 0, ...start } = event
+        await runDir.rewind({ step, rollbacks })
+        await runDir.update({ ...continuation, config, ...given({ plans }) })
+        progress.started = true
+        // plans are long, and run.json has them
+        await runDir.append({ ...start, config, ...(step > 0 && { step, rollbacks }) })
+        bar = new Progress({ label: 'distill', total: event.iterations, from: step, stream: output.stderr })
+        continue
+      }
+      await runDir.append(event)
+      if (event.type === 'step') {
         last = event
-        progress?.update(event.step, [`loss ${event.loss.toPrecision(4)}`, `${Math.round(event.imagesPerSecond)} images/s`])
+        bar?.update(event.step, [`loss ${event.loss.toPrecision(4)}`, `${Math.round(event.imagesPerSecond)} images/s`])
+      } else if (event.type === 'notice') {
+        output.notice(event.message)
+      } else if (event.type === 'rollback') {
+        output.notice(`\n${event.reason}; going back to step ${event.to} with image learning rate ${event.imageLr}`)
       } else {
         done = event
       }
     }
   } finally {
-    progress?.finish()
+    runDir.settle()
+    bar?.finish()
   }
   if (!done) throw new AludelError('internal', 'the run ended without a last event')
   return { done, last }
 }
 
-function initialRecord({ dataset, specification, settings, device, args }: DistillationJob): RunRecord {
+function initialRecord({ dataset, specification, settings, checkpointEvery, device, args }: DistillationJob): RunRecord {
   const { methodOptions = {}, network, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
   const config: RunConfig = { ...general, ...named, ...methodOptions }
+  const settingsGiven: GivenSettings = { ...general, ...named, ...given({ methodOptions: settings.methodOptions }) }
   return {
     format: runFormat,
     version: runVersion,
     status: 'running',
     config,
+    settings: settingsGiven,
+    checkpointEvery: checkpointEvery ?? null,
     data: { specification, name: dataset.name, sha256: dataset.sha256, images: dataset.shape[0] },
     versions: versions(),
     host: hostDescription(device),

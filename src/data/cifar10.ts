@@ -25,7 +25,9 @@ export async function cifar10(dir: string, split: Split = 'train'): Promise<Data
   const root = (await exists(nested)) ? nested : dir
   const names = split === 'train' ? [1, 2, 3, 4, 5].map((i) => `data_batch_${i}`) : ['test_batch']
   const classes = await readClassNames(join(root, 'batches.meta.txt'))
-  const batches = await Promise.all(names.map((name) => locateBatch(root, name)))
+  // in order, so that of several bad files it is always the first that is named
+  const batches: Awaited<ReturnType<typeof locateBatch>>[] = []
+  for (const name of names) batches.push(await locateBatch(root, name))
   const n = batches.reduce((count, { records }) => count + records, 0)
   const images = new Uint8Array(n * pixels * channels)
   const labels = new Int32Array(n)

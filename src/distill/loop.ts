@@ -7,16 +7,21 @@ import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
+import type { Shape } from '../engine/tensor/shape.js'
 import { AbortError, AludelError } from '../errors.js'
 import { Turn } from '../event-loop.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
-import type { DistillOptions, DistillRun, SyntheticSet } from '../experiment/types.js'
+import type { DistillOptions, DistillRun, LoadedCheckpoint, SyntheticSet } from '../experiment/types.js'
+import { Checkpointer, checkEvery } from './checkpointer.js'
+import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEvery, rollbackFactor, withRollback } from './divergence.js'
 import { EventStream } from './events.js'
 import { GradientIterations } from './gradient-matching-loop.js'
 import { initialImages } from './initial-images.js'
 import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
+import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
+import { RunState, type StateDeclaration } from './state.js'
 
 /** A chunk is replayed in one crossing; it grows until it lasts about this long, so that events and aborts stay prompt. */
 const chunkSeconds = 0.25
@@ -30,6 +35,7 @@ export function distill(data: Dataset | DatasetInput, options: DistillOptions<De
   checkDistillOptions(options)
   const dataset = asDataset(data)
   const settings = resolveSettings(dataset, options)
+  checkEvery(options.checkpointEvery)
   const stream = new EventStream()
   const control = { stopped: false }
   const result = runLoop(dataset, settings, options, stream, control)
@@ -47,68 +53,197 @@ export function distill(data: Dataset | DatasetInput, options: DistillOptions<De
 async function runLoop(
   dataset: Dataset,
   settings: ResolvedSettings,
-  { device, signal }: DistillOptions<Device>,
+  options: DistillOptions<Device>,
   stream: EventStream,
   control: { stopped: boolean },
 ): Promise<SyntheticSet> {
-  throwIfAborted(signal)
+  throwIfAborted(options.signal)
   await undefined // options errors throw from distill itself; everything below rejects
-  const classes = dataset.classes.length
-  const { iterations } = settings
-  const image = dataset.shape.slice(1) as [number, number, number]
-  const start = initialImages(dataset, settings)
-  const { work, state } = allOrNothing((own) => {
-    const opened = own(openIterations(device, dataset, settings))
-    const images = own(device.array('f32', opened.stateShape, start.images))
-    return { work: opened, state: { images, velocity: own(device.array('f32', opened.stateShape)) } }
-  })
+  const loaded = await options.checkpoints?.load()
+  if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
+  const run = prepare(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0)
+  const { state } = run
+  let checkpointer: Checkpointer | undefined
   try {
-    const plannedBytes = Math.max(...Object.values(work.plans).map((plan) => plan.arenaBytes))
-    stream.push({ type: 'start', iterations, classes, config: settings.config, plannedBytes })
-    const startTime = performance.now()
-    const seconds = () => (performance.now() - startTime) / 1000
-    let done = 0
-    let chunk = 1
-    while (done < iterations && !control.stopped) {
-      throwIfAborted(signal)
-      const n = Math.min(chunk, iterations - done)
-      const before = seconds()
-      const losses = await work.run(state, { first: done, n, ...(signal && { signal }) })
-      const bad = losses.findIndex((loss) => !Number.isFinite(loss))
-      if (bad >= 0) {
-        throw new AludelError(
-          'not_finite',
-          `the loss of step ${done + bad + 1} is ${losses[bad]}: the run ends without images; lower the learning rate of the pixels (imageLr, on the command line --image-lr)`,
-        )
-      }
-      const elapsed = seconds() - before
-      for (const [i, loss] of losses.entries()) {
-        const imagesPerSecond = (n * work.imagesPerIteration) / elapsed
-        stream.push({ type: 'step', step: done + i + 1, iterations, loss, seconds: before + (elapsed * (i + 1)) / n, imagesPerSecond })
-      }
-      done += n
-      if (elapsed < chunkSeconds / 2 && chunk < work.most) chunk *= 2
-      if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
+    if (loaded) {
+      checkPlans(loaded.checkpoint, run.work.plans)
+      await restoreState(state, loaded.checkpoint)
     }
-    const images = (await state.images.read()) as Float32Array
-    const set = createSyntheticSet({
-      images,
-      shape: [classes * settings.ipc, ...image],
-      labels: Int32Array.from({ length: classes * settings.ipc }, (_, i) => Math.floor(i / settings.ipc)),
-      classes: dataset.classes,
-      mean: dataset.mean,
-      std: dataset.std,
-      flip: dataset.flip,
-      source: { name: dataset.name, split: dataset.split, sha256: dataset.sha256 },
-      config: { ...settings.config, steps: done },
-      sourceIds: start.sourceIds,
-    })
-    stream.end({ last: { type: 'done', step: done, iterations, seconds: seconds(), stopped: done < iterations } })
+    const startTime = performance.now() / 1000 - (loaded?.checkpoint.seconds ?? 0)
+    const seconds = () => performance.now() / 1000 - startTime
+    checkpointer = new Checkpointer(
+      {
+        store: options.checkpoints,
+        every: options.checkpointEvery,
+        capture: () => state.snapshot(),
+        about: () => ({ config: settings.config, data: dataOf(dataset), plans: run.work.plans, seconds: seconds() }),
+        now: seconds,
+      },
+      state.counters.step,
+    )
+    pushStart(stream, dataset, settings, run, loaded)
+    await advance(run, settings, { stream, control, checkpointer, seconds, signal: options.signal })
+    const set = await collectSet(dataset, settings, run)
+    const { iterations } = settings
+    const { step } = state.counters
+    stream.end({ last: { type: 'done', step, iterations, seconds: seconds(), stopped: step < iterations } })
     return set
   } finally {
-    for (const array of Object.values(state)) array.dispose()
-    work.dispose()
+    await checkpointer?.settle()
+    state.dispose()
+    run.work.dispose()
   }
+}
+
+/** What a run holds on the device. */
+interface PreparedRun {
+  readonly state: RunState
+  readonly sourceIds: Int32Array
+  /** Replaced when the learning rate is. */
+  work: Iterations
+  /** The iterations with the learning rate after so many rollbacks. */
+  readonly open: (rollbacks: number) => Iterations
+}
+
+function prepare(dataset: Dataset, settings: ResolvedSettings, device: Device, rollbacks: number): PreparedRun {
+  const start = initialImages(dataset, settings)
+  const open = (count: number) => openIterations(device, dataset, { ...settings, imageLr: imageLrAfter(settings, count) })
+  const { work, state } = allOrNothing((own) => {
+    const opened = own(open(rollbacks))
+    return { work: opened, state: own(new RunState(device, declareState(settings, opened.stateShape, start.images))) }
+  })
+  return { state, sourceIds: start.sourceIds, work, open }
+}
+
+/** Learning rate of the pixels after so many rollbacks. */
+const imageLrAfter = ({ imageLr }: ResolvedSettings, rollbacks: number): number => imageLr * rollbackFactor ** rollbacks
+
+const dataOf = ({ classes, mean, std, flip }: Dataset) => ({ classes, mean, std, flip })
+
+function declareState({ onDivergence }: ResolvedSettings, images: Shape, start: Float32Array): StateDeclaration {
+  const matching: StateDeclaration = {
+    tensors: { images: { shape: images, start }, velocity: { shape: images } },
+    counters: { step: 0, rollbacks: 0 },
+  }
+  return onDivergence === 'rollback' ? withRollback(matching) : matching
+}
+
+function pushStart(
+  stream: EventStream,
+  dataset: Dataset,
+  { config, iterations }: ResolvedSettings,
+  { state, work: { plans } }: PreparedRun,
+  loaded: LoadedCheckpoint | undefined,
+): void {
+  const { step, rollbacks } = state.counters
+  const plannedBytes = Math.max(...Object.values(plans).map((plan) => plan.arenaBytes))
+  const from = loaded ? { step, rollbacks } : {}
+  stream.push({ type: 'start', iterations, classes: dataset.classes.length, config, plannedBytes, plans, ...from })
+  for (const reason of loaded?.damaged ?? []) {
+    stream.push({ type: 'notice', message: `${reason}. The run continues from the checkpoint before, at step ${step}` })
+  }
+}
+
+interface Course {
+  readonly stream: EventStream
+  readonly control: { readonly stopped: boolean }
+  readonly checkpointer: Checkpointer
+  readonly seconds: () => number
+  readonly signal: AbortSignal | undefined
+}
+
+/** Goes on to the last step or until stopped, and saves what was reached; goes back where the run diverges and may. */
+async function advance(run: PreparedRun, settings: ResolvedSettings, course: Course): Promise<void> {
+  const { state } = run
+  for (;;) {
+    try {
+      await replaySteps(run, settings, course)
+      await checkFinite(await state.read(), state.counters.step)
+      return await course.checkpointer.finish(state.counters.step)
+    } catch (error) {
+      if (!(error instanceof Divergence)) throw error
+      await goBack(run, settings, course, error)
+    }
+  }
+}
+
+async function replaySteps(run: PreparedRun, settings: ResolvedSettings, course: Course): Promise<void> {
+  const { control, checkpointer, signal } = course
+  const { counters } = run.state
+  let chunk = 1
+  while (counters.step < settings.iterations && !control.stopped) {
+    throwIfAborted(signal)
+    const toKeep = settings.onDivergence === 'rollback' ? rollbackEvery - (counters.step % rollbackEvery) : Number.POSITIVE_INFINITY
+    const n = Math.min(chunk, settings.iterations - counters.step, checkpointer.room(counters.step), toKeep)
+    const elapsed = await replayChunk(run, settings, course, n)
+    if (elapsed < chunkSeconds / 2 && chunk < run.work.most) chunk *= 2
+    if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
+    if (n === toKeep) await keepState(run.state)
+    await checkpointer.look(counters.step)
+  }
+}
+
+/** Seconds that `n` steps took. Throws `Divergence` for a loss that is not finite; the steps before it count as done. */
+async function replayChunk(run: PreparedRun, settings: ResolvedSettings, { stream, seconds, signal }: Course, n: number): Promise<number> {
+  const { state, work } = run
+  const first = state.counters.step
+  const before = seconds()
+  const { images, velocity } = state.arrays
+  const losses = await work.run({ images, velocity }, { first, n, ...(signal && { signal }) })
+  const elapsed = seconds() - before
+  const imagesPerSecond = (n * work.imagesPerIteration) / elapsed
+  for (const [i, loss] of losses.entries()) {
+    if (!Number.isFinite(loss)) throw await divergenceAt(state, first + i, loss)
+    const time = before + (elapsed * (i + 1)) / n
+    stream.push({ type: 'step', step: first + i + 1, iterations: settings.iterations, loss, seconds: time, imagesPerSecond })
+    state.counters.step = first + i + 1
+  }
+  return elapsed
+}
+
+/** A loss that is not finite, and the tensor that made it so when there is one. */
+async function divergenceAt(state: RunState, done: number, loss: number): Promise<Divergence> {
+  const broken = await checkFinite(await state.read(), done).then(
+    () => '',
+    (error) => `: ${error.message}`,
+  )
+  return new Divergence(`the loss of step ${done + 1} is ${loss}${broken}`)
+}
+
+/** Takes the run back to the state kept, with a lower learning rate. Throws `not_finite` when it must not or has done so too often. */
+async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, checkpointer }: Course, cause: Divergence): Promise<void> {
+  const { state } = run
+  await checkpointer.settle()
+  if (settings.onDivergence !== 'rollback' || state.counters.rollbacks >= mostRollbacks) {
+    const tried = settings.onDivergence === 'rollback' ? `, after ${mostRollbacks} rollbacks` : ''
+    const kept = checkpointer.saved === undefined ? '' : `; nothing was saved after step ${checkpointer.saved}`
+    const lower = 'lower the learning rate of the pixels (imageLr, on the command line --image-lr)'
+    const todo = tried === '' ? `${lower}, or let the run go back (onDivergence 'rollback', --on-divergence rollback)` : lower
+    throw new AludelError('not_finite', `${cause.message}${tried}${kept}: ${todo}`, { cause })
+  }
+  await rollBack(state)
+  const { step, rollbacks } = state.counters
+  run.work.dispose()
+  run.work = run.open(rollbacks)
+  stream.push({ type: 'rollback', to: step, rollbacks, imageLr: imageLrAfter(settings, rollbacks), reason: cause.message })
+}
+
+async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state, sourceIds }: PreparedRun): Promise<SyntheticSet> {
+  const count = dataset.classes.length * settings.ipc
+  const [, height, width, channels] = dataset.shape
+  const { step, rollbacks } = state.counters
+  return createSyntheticSet({
+    images: (await state.arrays.images.read()) as Float32Array,
+    shape: [count, height, width, channels],
+    labels: Int32Array.from({ length: count }, (_, i) => Math.floor(i / settings.ipc)),
+    classes: dataset.classes,
+    mean: dataset.mean,
+    std: dataset.std,
+    flip: dataset.flip,
+    source: { name: dataset.name, split: dataset.split, sha256: dataset.sha256 },
+    config: { ...settings.config, steps: step, ...(rollbacks > 0 && { rollbacks }) },
+    sourceIds,
+  })
 }
 
 /** The iterations of the method's kind. */

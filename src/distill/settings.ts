@@ -4,7 +4,7 @@ import { checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumbe
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
 import { expected } from '../errors.js'
-import type { DistillOptions, DistillSettings, RunConfig } from '../experiment/types.js'
+import type { DistillOptions, DistillSettings, OnDivergence, RunConfig } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
 import { type Method, presetByName } from './method.js'
@@ -22,6 +22,7 @@ export interface ResolvedSettings {
   readonly init: 'real' | 'noise'
   readonly augment: AugmentPolicy
   readonly seed: number
+  readonly onDivergence: OnDivergence
   readonly methodOptions: MethodOptions
   /** The same as JSON values, for run.json and the manifest. */
   readonly config: RunConfig
@@ -30,6 +31,7 @@ export interface ResolvedSettings {
 const optionNames: Readonly<Record<keyof DistillOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, device: true, signal: true },
+  ...{ checkpoints: true, checkpointEvery: true, onDivergence: true },
 }
 
 /** Throws `invalid_option` for options that are no object, a name that is not known, and what is no device or signal. */
@@ -58,6 +60,10 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   const augmentText = orDefault(settings.augment, defaults.augment)
   const augment = parseAugment(augmentText, dataset.flip)
   const seed = checkSeed('seed', orDefault(settings.seed, 0))
+  const onDivergence = orDefault(settings.onDivergence, 'stop')
+  if (onDivergence !== 'stop' && onDivergence !== 'rollback') {
+    throw expected('invalid_option', 'onDivergence', "'stop' or 'rollback'", onDivergence)
+  }
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)
   const { imageMomentum } = defaults
@@ -73,11 +79,13 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     augment: augmentText,
     network: typeof choice === 'string' ? choice : choice.name,
     seed,
+    onDivergence,
     data: dataset.name,
     dataSha256: dataset.sha256,
     ...methodOptions,
   }
-  return { method, network, ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, methodOptions, config }
+  const general = { ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, onDivergence }
+  return { method, network, ...general, methodOptions, config }
 }
 
 /** Not ??: null is no value of these options, and passing over it would leave a mistake unheard. */

@@ -1,4 +1,5 @@
 /** @file Run directories, artifacts, and the types that the shell and the library share. */
+export { checkpointStore } from './checkpoint-store.js'
 export { type Manifest, manifestFormat, manifestVersion } from './manifest.js'
 export {
   createRunDir,
@@ -6,9 +7,11 @@ export {
   type LoggedEvent,
   type RunDir,
   type RunRecord,
+  type RunStatus,
   readEvents,
   readRunRecord,
   reopenRunDir,
+  runStatus,
 } from './run-dir.js'
 export { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
 export { createSyntheticSet, loadSyntheticSet, readManifest } from './synthetic-set.js'

@@ -3,24 +3,26 @@ import { mkdir, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { isMissing } from '../errors.js'
 
-/** Creates `dir` and the parents it lacks; fine when it exists. Failures are those of the system. */
-export async function makeDirectory(dir: string): Promise<void> {
+/** Creates `dir` and the parents it lacks and returns the first one made, if any; fine when it exists. Failures are those of the system. */
+export async function makeDirectory(dir: string): Promise<string | undefined> {
   const path = resolve(dir)
   try {
     await mkdir(path)
+    return path
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST' || code === 'EROFS' || code === 'EACCES' || code === 'EPERM') {
-      if (await isDirectory(path)) return
+      if (await isDirectory(path)) return undefined
       throw error
     }
     const parent = dirname(path)
     if (code !== 'ENOENT' || (await isDirectory(parent))) throw error
-    await makeDirectory(parent)
+    const first = await makeDirectory(parent)
     await mkdir(path).catch((again) => {
       // another process may have made it meanwhile
       if (again.code !== 'EEXIST') throw again
     })
+    return first ?? path
   }
 }
 

@@ -1,8 +1,8 @@
-/** @file manifest.json: what a synthetic set is, where it came from, and the hash of every file beside it. No dates, no host: equal runs, equal bytes. */
+/** @file manifest.json: what a synthetic set is, where it came from, the hash of every file beside it and its own. No dates, no host: equal runs, equal bytes. */
 import { createHash } from 'node:crypto'
 import { isRecord } from '../arguments.js'
-import { AludelError } from '../errors.js'
 import { checkFields, type FieldRules, isConfig, isNumbers, isTexts } from './json-fields.js'
+import { checkSeal, encodeSealed, parseRecord } from './sealed-json.js'
 import type { RunConfig } from './types.js'
 
 export const manifestFormat = 'aludel-synthetic-set'
@@ -35,7 +35,7 @@ export const fileEntry = (bytes: Uint8Array): FileEntry => ({
   sha256: createHash('sha256').update(bytes).digest('hex'),
 })
 
-export const encodeManifest = (manifest: Manifest): string => `${JSON.stringify(manifest, null, 2)}\n`
+export const encodeManifest = (manifest: Manifest): string => encodeSealed(manifest)
 
 const isRow = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= -1 && (value as number) < 2 ** 31
 export const isSource = (value: unknown): boolean => isRecord(value) && isTexts([value.name, value.split, value.sha256])
@@ -62,15 +62,10 @@ function isImages(value: unknown): boolean {
   return isNumbers(value.shape) && value.shape.length === 4 && value.shape.every((d) => Number.isSafeInteger(d) && d >= 1)
 }
 
-/** Parses and checks the text of a manifest. Throws `invalid_data` naming the file and the field. */
+/** Parses and checks the text of a manifest: fields first, then its own hash. Throws `invalid_data` naming the file and the field. */
 export function decodeManifest(path: string, text: string): Manifest {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw new AludelError('invalid_data', `${path}: not JSON (${(cause as Error).message})`, { cause })
-  }
-  if (!isRecord(value)) throw new AludelError('invalid_data', `${path}: expected a JSON object`)
+  const value = parseRecord(path, text)
   checkFields(path, value, rules)
+  checkSeal(path, text)
   return value as unknown as Manifest
 }

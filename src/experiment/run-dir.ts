@@ -1,86 +1,117 @@
-/** @file A run directory: run.json (settings and state of the run) and events.jsonl (one event a line, in order), beside the artifact. */
-import { type FileHandle, open, rm } from 'node:fs/promises'
+/** @file A run directory: run.json (settings and state of the run), events.jsonl and checkpoints, beside the artifact. One process at a time writes it. */
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkPath, isRecord } from '../arguments.js'
+import { checkPath } from '../arguments.js'
 import { exists, readText } from '../data/file-bytes.js'
-import { AludelError, onFile } from '../errors.js'
+import { AludelError, expected, onFile } from '../errors.js'
 import { prepareDirectory, writeAtomic } from './atomic-file.js'
-import { isCount, isNumber } from './json-fields.js'
+import { checkpointStore } from './checkpoint-store.js'
+import { type EventLog, type LoggedEvent, type LogPosition, openEventLog, readEventLog } from './event-log.js'
+import { makeDirectory } from './make-directory.js'
 import { realFile } from './real-images.js'
-import { checkRunRecord, type EvaluationRecord, isEvaluation, type RunRecord } from './run-record.js'
-import { dataFile, manifestFile, previewFile } from './synthetic-set.js'
-import type { RunEvent } from './types.js'
+import { lockedBy, lockRun, type RunLock, runOwner } from './run-lock.js'
+import { checkRunRecord, type RunRecord, type RunStatus } from './run-record.js'
+import { checkSeal, encodeSealed, type JsonRecord, parseRecord } from './sealed-json.js'
+import { dataFile, loadSyntheticSet, manifestFile, manifestHash, previewFile } from './synthetic-set.js'
+import type { CheckpointStore, SyntheticSet } from './types.js'
+
+export type { LoggedEvent, LogPosition } from './event-log.js'
+export type { EvaluationRecord, GivenSettings, Phase, RunRecord, RunStatus } from './run-record.js'
+export { runFormat, runVersion } from './run-record.js'
 
 export const runFile = 'run.json'
 export const eventsFile = 'events.jsonl'
-export { type EvaluationRecord, type Phase, type RunRecord, type RunStatus, runFormat, runVersion } from './run-record.js'
+export const checkpointsDir = 'checkpoints'
 
-/** Longest run.json, and longest events.jsonl that still is one text. */
-const limits = { run: 64 << 20, events: 2 ** 29 - 2 ** 10 }
-
-export type LoggedEvent = RunEvent | ({ readonly type: 'evaluation' } & EvaluationRecord)
+/** Longest run.json. */
+const maxRunBytes = 64 << 20
 
 export interface RunDir {
   readonly dir: string
   readonly record: RunRecord
+  /** Keeps checkpoints in the directory, each one only when the events up to it are on the disk. */
+  readonly checkpoints: CheckpointStore
   /** Changes fields of run.json, atomically. */
   update(fields: Partial<Omit<RunRecord, 'format' | 'version'>>): Promise<void>
   /** Appends an event; durable once `close` has returned. */
   append(event: LoggedEvent): Promise<void>
+  /** Drops the events that a run which continues from `position` will bring again. */
+  rewind(position: LogPosition): Promise<void>
+  /** Says that no more steps will be appended: a checkpoint waits for their events no longer. */
+  settle(): void
+  /** Gives the directory free for other processes. */
   close(): Promise<void>
 }
 
 /**
  * Creates `dir` and its run.json.
  * @throws AludelError `invalid_option` when the directory already holds a run and `overwrite` is not set, `invalid_data` for a record that
- * could not be read back, `io` when the system refuses.
+ * could not be read back, `locked` when a process works in it, `io` when the system refuses.
  */
 export async function createRunDir(dir: string, record: RunRecord, { overwrite = false } = {}): Promise<RunDir> {
   checkPath('run directory', dir)
   checkRunRecord(join(dir, runFile), record)
-  if (!overwrite && (await exists(join(dir, runFile)))) {
-    throw new AludelError('invalid_option', `${dir}: already holds a run; choose another directory or remove it first`)
-  }
-  await prepareDirectory(dir)
-  // the images of an earlier run would pass for those of this one until it has saved its own; the manifest goes first
-  for (const name of [manifestFile, dataFile, previewFile, realFile, 'report.html']) {
-    await onFile(join(dir, name), () => rm(join(dir, name), { force: true }))
-  }
-  await writeAtomic(join(dir, runFile), encode(record))
-  return handleOf(dir, record, await openEvents(dir, 'w'))
+  await onFile(dir, () => makeDirectory(dir))
+  return underLock(dir, async (lock) => {
+    if (!overwrite && (await exists(join(dir, runFile)))) {
+      throw new AludelError('invalid_option', `${dir}: already holds a run; resume it, choose another directory or remove it first`)
+    }
+    await prepareDirectory(dir)
+    // the images of an earlier run would pass for those of this one until it has saved its own, and so would its state; the manifest goes first
+    for (const name of [manifestFile, dataFile, previewFile, realFile, 'report.html', checkpointsDir]) {
+      await onFile(join(dir, name), () => rm(join(dir, name), { recursive: name === checkpointsDir, force: true }))
+    }
+    await writeAtomic(join(dir, runFile), encodeSealed(record))
+    return handleOf(dir, record, lock, await openEventLog(join(dir, eventsFile), { fresh: true }))
+  })
 }
 
-/** Opens an existing run to add to it. */
+/** Opens an existing run to add to it or to continue it. Throws `not_found`, `invalid_data`, or `locked` when a process works in it. */
 export async function reopenRunDir(dir: string): Promise<RunDir> {
-  const record = await readRunRecord(dir)
-  return handleOf(dir, record, await openEvents(dir, 'a'))
+  await readRunRecord(dir)
+  return underLock(dir, async (lock) => {
+    await prepareDirectory(dir)
+    return handleOf(dir, await readRunRecord(dir), lock, await openEventLog(join(dir, eventsFile), { fresh: false }))
+  })
 }
 
-const openEvents = (dir: string, flags: string): Promise<FileHandle> =>
-  onFile(join(dir, eventsFile), () => open(join(dir, eventsFile), flags))
+async function underLock<T>(dir: string, use: (lock: RunLock) => Promise<T>): Promise<T> {
+  const lock = await lockRun(dir)
+  try {
+    return await use(lock)
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
 
-const encode = (record: RunRecord): string => `${JSON.stringify(record, null, 2)}\n`
-
-function handleOf(dir: string, initial: RunRecord, events: FileHandle): RunDir {
+function handleOf(dir: string, initial: RunRecord, lock: RunLock, events: EventLog): RunDir {
   let record = initial
-  let closed = false
+  let closed: Promise<void> | undefined
+  const store = checkpointStore(join(dir, checkpointsDir))
   return {
     dir,
     get record() {
       return record
     },
+    checkpoints: {
+      load: () => store.load(),
+      async save(checkpoint) {
+        await events.logged(checkpoint.counters.step)
+        await events.sync()
+        await store.save(checkpoint)
+      },
+    },
     async update(fields) {
       record = { ...record, ...fields }
-      await writeAtomic(join(dir, runFile), encode(record))
+      await writeAtomic(join(dir, runFile), encodeSealed(record))
     },
-    append: async (event) => {
-      if (closed) throw new AludelError('disposed', `${dir}: an event came after the run directory was closed`)
-      await onFile(join(dir, eventsFile), () => events.appendFile(`${JSON.stringify(event)}\n`))
-    },
-    async close() {
-      if (closed) return
-      closed = true
-      await onFile(join(dir, eventsFile), () => events.sync()).finally(() => events.close())
+    append: (event) => events.append(event),
+    rewind: (position) => events.rewind(position),
+    settle: () => events.settle(),
+    close() {
+      closed ??= events.close().finally(() => lock.release())
+      return closed
     },
   }
 }
@@ -89,35 +120,46 @@ function handleOf(dir: string, initial: RunRecord, events: FileHandle): RunDir {
 export async function readRunRecord(dir: string): Promise<RunRecord> {
   checkPath('run directory', dir)
   const path = join(dir, runFile)
-  return checkRunRecord(path, parseJson(await readText(path, limits.run, 'give the directory of a run')))
+  const text = await readText(path, maxRunBytes, 'give the directory of a run')
+  const record = checkRunRecord(path, recordIn(path, text))
+  checkSeal(path, text)
+  return record
+}
+
+function recordIn(path: string, text: string): JsonRecord | undefined {
+  try {
+    return parseRecord(path, text)
+  } catch {
+    return undefined
+  }
 }
 
 /** Events in order. A last line cut short by a crash is left out; a bad line before it is `invalid_data`. Throws `io`. */
 export async function readEvents(dir: string): Promise<LoggedEvent[]> {
   checkPath('run directory', dir)
-  const path = join(dir, eventsFile)
-  if (!(await exists(path))) return []
-  const lines = (await readText(path, limits.events)).split('\n')
-  const complete = lines.slice(0, -1)
-  return complete.map((line, i) => {
-    const event = parseJson(line)
-    if (!isEvent(event)) throw new AludelError('invalid_data', `${path}: line ${i + 1} is not an event`)
-    return event
-  })
+  return readEventLog(join(dir, eventsFile))
 }
 
-/** Events of a kind that is not known here are left to whoever knows them. */
-function isEvent(value: unknown): value is LoggedEvent {
-  if (!isRecord(value) || typeof value.type !== 'string') return false
-  if (value.type === 'step') return isCount(value.step) && (value.loss === null || isNumber(value.loss))
-  if (value.type === 'done') return isCount(value.step) && isNumber(value.seconds)
-  return value.type !== 'evaluation' || isEvaluation(value)
+/** The status of a run; one that says 'running' while no process works in it was interrupted. */
+export async function runStatus(dir: string, { status }: RunRecord): Promise<RunStatus | 'interrupted'> {
+  return status === 'running' && !(await runOwner(dir)) ? 'interrupted' : status
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
+/** Throws `locked` when a process works in the run. */
+export async function checkUnlocked(dir: string): Promise<void> {
+  const owner = await runOwner(dir)
+  if (owner) throw lockedBy(dir, owner)
+}
+
+/**
+ * The set that a run has saved.
+ * @throws AludelError `not_found` when there is none, `invalid_data` when it is damaged or not the one that the run has saved.
+ */
+export async function loadRunSet(dir: string, { artifact }: RunRecord): Promise<SyntheticSet> {
+  const set = await loadSyntheticSet(dir)
+  const received = await manifestHash(dir)
+  if (artifact && artifact.manifestSha256 !== received) {
+    throw expected('invalid_data', join(dir, manifestFile), `the set that ${runFile} names (sha256 ${artifact.manifestSha256})`, received)
   }
+  return set
 }

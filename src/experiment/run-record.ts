@@ -1,8 +1,9 @@
 /** @file run.json: the settings and the state of a run, and the check of one that is read back. */
 import { isRecord } from '../arguments.js'
+import type { Plan } from '../engine/compile/program.js'
 import { AludelError } from '../errors.js'
 import { checkFields, type FieldRules, isConfig, isCount, isNumber, isNumbers, isScalars, isText, isTexts } from './json-fields.js'
-import type { EvaluationResult, RunConfig } from './types.js'
+import type { DistillSettings, EvaluationResult, RunConfig } from './types.js'
 
 export const runFormat = 'aludel-run'
 export const runVersion = 1
@@ -24,19 +25,30 @@ export interface Phase {
   readonly peakBytes: number
 }
 
+/** Settings as the user gave them: what a continuation resolves again. */
+export type GivenSettings = Omit<DistillSettings, 'network'> & { readonly network?: string }
+
 export interface RunRecord {
   readonly format: typeof runFormat
   readonly version: typeof runVersion
   readonly status: RunStatus
   /** As given by the user, resolved settings are added when the run has started. */
   readonly config: RunConfig
+  readonly settings?: GivenSettings
+  readonly checkpointEvery?: number | null
   readonly data: { readonly specification: string; readonly name: string; readonly sha256: string; readonly images: number }
   readonly versions: Readonly<Record<string, string>>
   readonly host: Readonly<Record<string, string | number>>
+  /** The compiled programs of the run, by name. */
+  readonly plans?: Readonly<Record<string, Plan>>
   /** ISO 8601, UTC. */
   readonly started: string
   readonly finished: string | null
   readonly error: string | null
+  /** Where and when the run was continued. */
+  readonly resumes?: readonly Readonly<Record<string, unknown>>[]
+  /** What the run has saved; absent while it is on. */
+  readonly artifact?: { readonly manifestSha256: string } | null
   readonly evaluations: readonly EvaluationRecord[]
   /** What was done, in order, with its time and memory. */
   readonly phases?: readonly Phase[]
@@ -72,10 +84,22 @@ export const isEvaluation = (value: unknown): boolean =>
 
 const isPhase = (value: unknown): boolean => isRecord(value) && isText(value.name) && isNumber(value.seconds) && isNumber(value.peakBytes)
 
+const optional =
+  (holds: (value: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    value === undefined || value === null || holds(value)
+
+const isArtifact = (value: unknown): boolean => isRecord(value) && isText(value.manifestSha256)
+
 const rules: FieldRules<RunRecord> = [
   ['status', `one of ${statuses.join(', ')}`, (value) => statuses.some((status) => status === value)],
   ['config', 'settings by name', isConfig],
   ['data', 'specification, name and sha256 as text and the number of images', isData],
+  ['settings', 'settings as they were given', optional(isRecord)],
+  ['checkpointEvery', 'a number of steps or null', optional(isCount)],
+  ['plans', 'plans by name', optional(isRecord)],
+  ['resumes', 'a list of continuations', optional((value) => Array.isArray(value) && value.every(isRecord))],
+  ['artifact', 'manifestSha256 as text, or null', optional(isArtifact)],
   ['versions', 'versions by name', isScalars],
   ['host', 'properties by name', isScalars],
   ['started', 'a text', isText],

@@ -22,8 +22,8 @@ export interface SafetensorsFile {
 export const maxHeaderBytes = 100_000_000
 const prefixBytes = 8
 
-/** The file's bytes: tensors in the given order, header padded so that data starts at a multiple of 8. Equal input, equal bytes. */
-export function encodeSafetensors(tensors: ReadonlyMap<string, SafeTensor>, metadata?: Readonly<Record<string, string>>): Uint8Array {
+/** What stands before the data: length and header, padded so that data starts at a multiple of 8. Equal input, equal bytes. */
+export function encodeHeader(tensors: ReadonlyMap<string, SafeTensor>, metadata?: Readonly<Record<string, string>>): Uint8Array {
   const header: [string, unknown][] = metadata ? [['__metadata__', metadata]] : []
   let end = 0
   for (const [name, { dtype, shape, data }] of tensors) {
@@ -36,44 +36,84 @@ export function encodeSafetensors(tensors: ReadonlyMap<string, SafeTensor>, meta
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)))
   const headerBytes = Math.ceil(json.length / 8) * 8
-  const file = new Uint8Array(prefixBytes + headerBytes + end).fill(0x20, prefixBytes, prefixBytes + headerBytes)
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true)
-  file.set(json, prefixBytes)
-  let offset = prefixBytes + headerBytes
-  for (const { data } of tensors.values()) {
-    file.set(data, offset)
-    offset += data.length
+  const start = new Uint8Array(prefixBytes + headerBytes).fill(0x20, prefixBytes)
+  new DataView(start.buffer).setBigUint64(0, BigInt(headerBytes), true)
+  start.set(json, prefixBytes)
+  return start
+}
+
+/** The file's bytes: header, then tensors in the given order. Equal input, equal bytes. */
+export function encodeSafetensors(tensors: ReadonlyMap<string, SafeTensor>, metadata?: Readonly<Record<string, string>>): Uint8Array {
+  const start = encodeHeader(tensors, metadata)
+  const parts = [...tensors.values()].map(({ data }) => data)
+  const file = new Uint8Array(parts.reduce((bytes, { length }) => bytes + length, start.length))
+  let offset = 0
+  for (const part of [start, ...parts]) {
+    file.set(part, offset)
+    offset += part.length
   }
   return file
 }
 
+/** Where the tensors of a file lie, in bytes after its header. */
+export interface SafetensorsHeader {
+  readonly tensors: ReadonlyMap<
+    string,
+    { readonly dtype: SafetensorsDType; readonly shape: readonly number[]; readonly begin: number; readonly end: number }
+  >
+  readonly metadata: Readonly<Record<string, string>>
+  /** First byte after the header. */
+  readonly dataStart: number
+}
+
+/** Bytes of length and header together, as the first eight bytes say; checked against the size of the file. */
+export function headerEnd(path: string, start: Uint8Array, fileBytes: number): number {
+  const bad = complaint(path)
+  if (start.length < prefixBytes) throw bad(`expected at least ${prefixBytes} bytes but the file has ${fileBytes}`)
+  const headerBytes = new DataView(start.buffer, start.byteOffset, start.byteLength).getBigUint64(0, true)
+  if (headerBytes > BigInt(maxHeaderBytes)) throw bad(`the header announces ${headerBytes} bytes, more than the limit of ${maxHeaderBytes}`)
+  const end = prefixBytes + Number(headerBytes)
+  if (end > fileBytes) throw bad(`the header announces ${headerBytes} bytes but the file has ${fileBytes} in all`)
+  return end
+}
+
+/** Parses and checks length and header of a file of `fileBytes`. Throws `invalid_data` for any header that does not fit the bytes exactly. */
+export function decodeHeader(path: string, start: Uint8Array, fileBytes: number): SafetensorsHeader {
+  const bad = complaint(path)
+  const dataStart = start.length
+  const bodyBytes = fileBytes - dataStart
+  const tensors = new Map<string, { dtype: SafetensorsDType; shape: number[]; begin: number; end: number }>()
+  let metadata: Record<string, string> = {}
+  for (const [name, entry] of Object.entries(parseHeader(start.subarray(prefixBytes), bad))) {
+    if (name === '__metadata__') metadata = checkMetadata(entry, bad)
+    else tensors.set(name, checkEntry(name, entry, bodyBytes, bad))
+  }
+  checkCoverage(
+    Array.from(tensors, ([name, { begin, end }]) => ({ name, begin, end })),
+    bodyBytes,
+    bad,
+  )
+  return { tensors, metadata, dataStart }
+}
+
 /** Tensors as views of `file`. Throws `invalid_data` naming `path` for any header that does not fit the bytes exactly. */
 export function decodeSafetensors(path: string, file: Uint8Array): SafetensorsFile {
-  const bad = (what: string): AludelError => new AludelError('invalid_data', `${path}: not a valid safetensors file: ${what}`)
-  if (!(file instanceof Uint8Array)) throw bad('expected its bytes as a Uint8Array')
-  if (file.length < prefixBytes) throw bad(`expected at least ${prefixBytes} bytes but the file has ${file.length}`)
-  const headerBytes = new DataView(file.buffer, file.byteOffset, file.byteLength).getBigUint64(0, true)
-  if (headerBytes > BigInt(maxHeaderBytes)) throw bad(`the header announces ${headerBytes} bytes, more than the limit of ${maxHeaderBytes}`)
-  const dataStart = prefixBytes + Number(headerBytes)
-  if (dataStart > file.length) throw bad(`the header announces ${headerBytes} bytes but the file has ${file.length} in all`)
+  if (!(file instanceof Uint8Array)) throw complaint(path)('expected its bytes as a Uint8Array')
+  const { tensors, metadata, dataStart } = decodeHeader(path, file.subarray(0, headerEnd(path, file, file.length)), file.length)
   const body = file.subarray(dataStart)
-  const tensors = new Map<string, SafeTensor>()
-  let metadata: Record<string, string> = {}
-  const ranges: { name: string; begin: number; end: number }[] = []
-  for (const [name, entry] of Object.entries(parseHeader(file.subarray(prefixBytes, dataStart), bad))) {
-    if (name === '__metadata__') {
-      metadata = checkMetadata(entry, bad)
-      continue
-    }
-    const { dtype, shape, begin, end } = checkEntry(name, entry, body.length, bad)
-    tensors.set(name, { dtype, shape, data: body.subarray(begin, end) })
-    ranges.push({ name, begin, end })
-  }
-  checkCoverage(ranges, body.length, bad)
-  return { tensors, metadata }
+  const views = Array.from(
+    tensors,
+    ([name, { dtype, shape, begin, end }]) => [name, { dtype, shape, data: body.subarray(begin, end) }] as const,
+  )
+  return { tensors: new Map(views), metadata }
 }
 
 type Bad = (what: string) => AludelError
+
+const complaint =
+  (path: string): Bad =>
+  (what) =>
+    new AludelError('invalid_data', `${path}: not a valid safetensors file: ${what}`)
 
 function parseHeader(bytes: Uint8Array, bad: Bad): Record<string, unknown> {
   let header: unknown

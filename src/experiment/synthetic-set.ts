@@ -1,7 +1,7 @@
 /** @file A synthetic set and its directory: data.safetensors (images F32 NCHW, labels I64), preview.png, and manifest.json written last. */
 import { join } from 'node:path'
 import { checkOptions, checkPath } from '../arguments.js'
-import { readText, readWhole } from '../data/file-bytes.js'
+import { exists, readWhole } from '../data/file-bytes.js'
 import { FieldCheck, type Unchecked } from '../data/image-fields.js'
 import { denormalizeImages } from '../data/normalize.js'
 import { encodePng } from '../data/png.js'
@@ -107,24 +107,36 @@ async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
 
 const missingTodo = 'give the directory of a saved set'
 
+const readManifestBytes = (dir: string): Promise<Uint8Array> => readWhole(join(dir, manifestFile), maxManifestBytes, missingTodo)
+
 /** Reads and checks manifest.json of a saved set. Throws `not_found`, `invalid_data` or `io`. */
 export async function readManifest(dir: string): Promise<Manifest> {
   checkPath('directory of a set', dir)
-  const path = join(dir, manifestFile)
-  return decodeManifest(path, await readText(path, maxManifestBytes, missingTodo))
+  return decodeManifest(join(dir, manifestFile), new TextDecoder().decode(await readManifestBytes(dir)))
+}
+
+/** SHA-256 (hex) of manifest.json, and through the hashes in it of the whole set. Throws `not_found`. */
+export const manifestHash = async (dir: string): Promise<string> => fileEntry(await readManifestBytes(dir)).sha256
+
+/** The bytes of a file of a set. Throws `invalid_data` unless they are those that the manifest has the hash of. */
+async function readListed(dir: string, name: string, manifest: Manifest): Promise<Uint8Array> {
+  const path = join(dir, name)
+  const bytes = await readWhole(path, maxDataBytes, missingTodo)
+  const { sha256 } = fileEntry(bytes)
+  const recorded = manifest.files[name]
+  if (recorded?.sha256 !== sha256) throw expected('invalid_data', path, `sha256 ${recorded?.sha256 ?? 'in the manifest'}`, sha256)
+  return bytes
 }
 
 /**
- * Loads what `save` wrote; images come back NHWC.
+ * Loads what `save` wrote; images come back NHWC. Every byte of the set is checked; the preview may be absent, but not damaged.
  * @throws AludelError `not_found` when a file is missing, `invalid_data` when a file is not what the manifest says, `io`.
  */
 export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
   const manifest = await readManifest(dir)
   const path = join(dir, dataFile)
-  const bytes = await readWhole(path, maxDataBytes, missingTodo)
-  const { sha256 } = fileEntry(bytes)
-  const recorded = manifest.files[dataFile]
-  if (recorded?.sha256 !== sha256) throw expected('invalid_data', path, `sha256 ${recorded?.sha256 ?? 'in the manifest'}`, sha256)
+  const bytes = await readListed(dir, dataFile, manifest)
+  if (await exists(join(dir, previewFile))) await readListed(dir, previewFile, manifest)
   const { tensors } = decodeSafetensors(path, bytes)
   const [m, c, h, w] = manifest.images.shape
   const shape = [m, h, w, c] as const

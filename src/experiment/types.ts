@@ -1,5 +1,8 @@
 /** @file What passes between the distillation loop, the evaluators and the shell (CLI, report, embedding program). Types only. */
 import type { Dataset } from '../data/dataset.js'
+import type { Plan } from '../engine/compile/program.js'
+import type { DType, TypedArray } from '../engine/tensor/dtype.js'
+import type { Shape } from '../engine/tensor/shape.js'
 import type { Network } from '../nn/module.js'
 
 /** The part of a device that the shell handles; the engine's Device satisfies it. */
@@ -30,6 +33,11 @@ export interface DistillSettings {
   readonly network?: string | Network
   /** Seed of every random draw of the run. */
   readonly seed?: number
+  /**
+   * What a loss or an image that is not finite leads to. 'stop' (default): the run fails with `not_finite`, its last checkpoint stays.
+   * 'rollback': it goes back to the last hundredth step with half the learning rate, three times at most.
+   */
+  readonly onDivergence?: OnDivergence
   /** Published settings that everything not given is taken from, such as 'paper' or 'code'; default: the method's first. */
   readonly preset?: string
   /** The method's own options by name, such as `{ lambda: 0.02 }`. An unknown name is an error that lists the known ones. */
@@ -40,6 +48,50 @@ export interface DistillOptions<D extends DeviceHandle = DeviceHandle> extends D
   readonly device: D
   /** Aborts at the next step boundary: iteration and `result` reject with AbortError. */
   readonly signal?: AbortSignal
+  /**
+   * Where the state of the run is kept, for example `checkpointStore('runs/dm-10/checkpoints')`. A run continues from the newest
+   * checkpoint there, to the same bits as if it had never ended; an empty store starts it from step 0. Rejects with `incompatible` when
+   * the checkpoint is of other settings, data, instruction set or compiled plan; `iterations` and `onDivergence` may differ.
+   */
+  readonly checkpoints?: CheckpointStore
+  /** Steps between checkpoints, >= 1. Default: by time, the first after 15 s, then so that saving takes at most a hundredth of the time. */
+  readonly checkpointEvery?: number
+}
+
+export type OnDivergence = 'stop' | 'rollback'
+
+/** A tensor of a run's state, read from the device: row-major. */
+export interface StateTensor {
+  readonly dtype: DType
+  readonly shape: Shape
+  readonly data: TypedArray
+}
+
+/** Everything that a run's later steps depend on, and what it may be continued with. */
+export interface Checkpoint {
+  readonly config: RunConfig
+  /** What of the data its content hash in `config` does not cover. */
+  readonly data: Pick<Dataset, 'classes' | 'mean' | 'std' | 'flip'>
+  /** The compiled programs of the run, by name: bits are equal only under equal plans. */
+  readonly plans: Readonly<Record<string, Plan>>
+  /** `step` (steps completed), `rollbacks`, and what the method declares. */
+  readonly counters: Readonly<Record<string, number>>
+  readonly tensors: Readonly<Record<string, StateTensor>>
+  /** Wall-clock seconds spent so far. */
+  readonly seconds: number
+}
+
+export interface LoadedCheckpoint {
+  readonly checkpoint: Checkpoint
+  /** What was wrong with newer checkpoints that could not be read, one sentence each. */
+  readonly damaged: readonly string[]
+}
+
+export interface CheckpointStore {
+  /** Durable when the promise resolves; whatever happens before, the checkpoint saved before can still be loaded. */
+  save(checkpoint: Checkpoint): Promise<void>
+  /** The newest checkpoint that can be read; undefined when there is none. Throws `invalid_data` when there are some and none can be read. */
+  load(): Promise<LoadedCheckpoint | undefined>
 }
 
 export interface StartEvent {
@@ -50,6 +102,10 @@ export interface StartEvent {
   readonly config: RunConfig
   /** Arena bytes of the planned step, when known. */
   readonly plannedBytes?: number
+  /** Steps completed before, and rollbacks made, by a run that continues from a checkpoint. */
+  readonly step?: number
+  readonly rollbacks?: number
+  readonly plans?: Readonly<Record<string, Plan>>
 }
 
 export interface StepEvent {
@@ -58,7 +114,7 @@ export interface StepEvent {
   readonly step: number
   readonly iterations: number
   readonly loss: number
-  /** Wall-clock seconds since the start of the run. */
+  /** Wall-clock seconds since the start of the run, without the time between an end and its continuation. */
   readonly seconds: number
   /** Real and synthetic images through the network per second, since the last event. */
   readonly imagesPerSecond: number
@@ -74,7 +130,26 @@ export interface DoneEvent {
   readonly stopped: boolean
 }
 
-export type RunEvent = StartEvent | StepEvent | DoneEvent
+/** The run diverged and goes on from an earlier step: events of later steps come again. */
+export interface RollbackEvent {
+  readonly type: 'rollback'
+  /** Steps completed after going back. */
+  readonly to: number
+  /** Rollbacks so far, this one included. */
+  readonly rollbacks: number
+  /** Learning rate of the pixels from here on. */
+  readonly imageLr: number
+  /** What was not finite, and at which step. */
+  readonly reason: string
+}
+
+/** Something the user should know; the run goes on. */
+export interface NoticeEvent {
+  readonly type: 'notice'
+  readonly message: string
+}
+
+export type RunEvent = StartEvent | StepEvent | RollbackEvent | NoticeEvent | DoneEvent
 
 /** A running distillation: iterate it for events, await `result` for the images. */
 export interface DistillRun extends AsyncIterable<RunEvent> {

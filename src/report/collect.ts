@@ -1,12 +1,21 @@
 /** @file Everything a report shows, read from a run directory. */
 import { AludelError } from '../errors.js'
 import { type RealImages, readRealImages } from '../experiment/real-images.js'
-import { type LoggedEvent, type RunRecord, readEvents, readRunRecord } from '../experiment/run-dir.js'
-import { loadSyntheticSet } from '../experiment/synthetic-set.js'
+import {
+  type LoggedEvent,
+  loadRunSet,
+  type RunRecord,
+  type RunStatus,
+  readEvents,
+  readRunRecord,
+  runStatus,
+} from '../experiment/run-dir.js'
 import type { DoneEvent, StepEvent, SyntheticSet } from '../experiment/types.js'
 
 export interface ReportData {
   readonly record: RunRecord
+  /** What became of the run; 'interrupted' when its process is gone. */
+  readonly status: RunStatus | 'interrupted'
   readonly steps: readonly StepEvent[]
   readonly done: DoneEvent | undefined
   /** Absent while a run has not saved its images yet. */
@@ -15,18 +24,30 @@ export interface ReportData {
   readonly real: RealImages | undefined
 }
 
-const isStep = (event: LoggedEvent): event is StepEvent => event.type === 'step' && Number.isFinite(event.loss)
+/** The steps that led to where the run is: those that it went back from are left out. */
+function stepsOf(events: readonly LoggedEvent[]): StepEvent[] {
+  const steps: StepEvent[] = []
+  for (const event of events) {
+    if (event.type === 'step' && Number.isFinite(event.loss)) steps.push(event)
+    while (event.type === 'rollback' && (steps.at(-1)?.step ?? 0) > event.to) steps.pop()
+  }
+  return steps
+}
+
 const isDone = (event: LoggedEvent): event is DoneEvent => event.type === 'done'
 
 /** Throws `not_found` without a run.json, `invalid_data` when a file of the run is damaged. */
 export async function collectReport(dir: string): Promise<ReportData> {
   const record = await readRunRecord(dir)
   const events = await readEvents(dir)
-  const set = await loadSyntheticSet(dir).catch((error) => {
-    if (error instanceof AludelError && error.code === 'not_found') return undefined
+  const status = await runStatus(dir, record)
+  const set = await loadRunSet(dir, record).catch((error) => {
+    // a run that went on was perhaps killed while it replaced the images of an earlier end
+    const unfinished = record.artifact === null && error.code === 'invalid_data'
+    if (error instanceof AludelError && (error.code === 'not_found' || unfinished)) return undefined
     throw error
   })
   const images = set?.labels.length ?? 0
   const real = set && (await readRealImages(dir, { images, pixels: set.images.length / images, classes: set.classes.length }))
-  return { record, steps: events.filter(isStep), done: events.findLast(isDone), set, real }
+  return { record, status, steps: stepsOf(events), done: events.findLast(isDone), set, real }
 }

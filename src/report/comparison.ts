@@ -71,9 +71,9 @@ function accuracies(runs: readonly ComparedRun[], names: readonly string[]): str
 }
 
 function outcomes(runs: readonly ComparedRun[], names: readonly string[]): string {
-  const rows = runs.map(({ record, steps, done, set }, i) => [
+  const rows = runs.map(({ record, status, steps, done, set }, i) => [
     names[i],
-    record.status,
+    status,
     record.data.name,
     set ? String(set.labels.length) : '–',
     String(done?.step ?? steps.at(-1)?.step ?? '–'),

@@ -16,13 +16,27 @@ from torch.utils.data import TensorDataset
 data = load_file('data.safetensors')
 train = TensorDataset(data['images'], data['labels'])`
 
-const states = { running: 'still running', done: 'complete', stopped: 'stopped before its last step', failed: 'failed' } as const
+const states = {
+  running: 'still running',
+  done: 'complete',
+  stopped: 'stopped before its last step',
+  failed: 'failed',
+  interrupted: 'interrupted before its last step',
+} as const
 
 /** Headline numbers: what was reached, from how much, in what time. */
 function figures({ record, steps, done, set }: ReportData): string {
-  const entries: [string, string][] = record.evaluations.flatMap(({ label, results }) =>
-    results.slice(0, 1).map(({ mean, std }): [string, string] => [`accuracy, ${label}`, `${mean.toFixed(1)} ± ${std.toFixed(1)} %`]),
+  // The last word on each training set, for the network that was measured first.
+  const first = record.evaluations[0]?.results[0]?.network
+  const latest = new Map(
+    record.evaluations.flatMap(({ label, results }) =>
+      results.filter(({ network }) => network === first).map((result) => [label, result] as const),
+    ),
   )
+  const entries: [string, string][] = Array.from(latest, ([label, { network, mean, std }]) => [
+    `${network} on ${label}`,
+    `${mean.toFixed(1)} ± ${std.toFixed(1)} %`,
+  ])
   if (set) entries.push(['images', `${set.labels.length} of ${record.data.images}`])
   if (done) entries.push(['distillation', `${done.step} steps, ${formatDuration(done.seconds)}`])
   if (steps.length > 1) entries.push(['loss', `${formatNumber(steps[0].loss, 3)} → ${formatNumber(steps[steps.length - 1].loss, 3)}`])
@@ -31,8 +45,8 @@ function figures({ record, steps, done, set }: ReportData): string {
 }
 
 export function reportPage(data: ReportData): string {
-  const { record, steps, set, real } = data
-  const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} images per class`
+  const { record, status, steps, set, real } = data
+  const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} image${record.config.ipc === 1 ? '' : 's'} per class`
   const { specification, name, sha256, images } = record.data
   return `<!doctype html>
 <html lang="en">
@@ -45,7 +59,7 @@ export function reportPage(data: ReportData): string {
 <body>
 <header>
 <h1>${escapeHtml(title)}</h1>
-<p class="lead">Dataset distillation, ${states[record.status] ?? escapeHtml(String(record.status))}. Started ${escapeHtml(record.started)}.</p>
+<p class="lead">Dataset distillation, ${states[status] ?? escapeHtml(String(status))}. Started ${escapeHtml(record.started)}.</p>
 ${record.error ? `<p role="alert">${escapeHtml(record.error)}</p>` : ''}
 ${figures(data)}
 </header>

@@ -61,7 +61,7 @@ const runs: readonly Row[] = [
     'a mistyped name',
     distilled({ realbatch: 3 }),
     'invalid_option',
-    /distill: expected names among method, ipc, iterations, realBatch, .*signal but received 'realbatch'; did you mean 'realBatch'\?/,
+    /distill: expected names among method, ipc, iterations, realBatch, .*signal,? .*but received 'realbatch'; did you mean 'realBatch'\?/,
   ],
   ['an unknown name', distilled({ epochs: 3 }), 'invalid_option', /expected names among .* but received 'epochs'$/],
   ['a mistyped name without a value', distilled({ image_lr: undefined }), 'invalid_option', /did you mean 'imageLr'\?/],

@@ -5,7 +5,7 @@ import { distill } from '../../src/distill/loop.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { keyOf } from '../../src/engine/tensor/key.js'
 import { uniform } from '../../src/engine/tensor/philox.js'
-import type { DistillSettings, RunEvent, SyntheticSet } from '../../src/experiment/types.js'
+import type { Checkpoint, CheckpointStore, DistillOptions, DistillSettings, RunEvent, SyntheticSet } from '../../src/experiment/types.js'
 
 const side = 12
 const channels = 3
@@ -38,11 +38,28 @@ interface Outcome {
   readonly events: readonly RunEvent[]
 }
 
+type Keeping = Pick<DistillOptions, 'checkpoints' | 'checkpointEvery'>
+
+/** Checkpoints that last as long as the test. */
+export function memoryStore(): CheckpointStore & { readonly saved: Checkpoint[] } {
+  const saved: Checkpoint[] = []
+  return {
+    saved,
+    async save(checkpoint) {
+      saved.push(structuredClone(checkpoint))
+    },
+    async load() {
+      const checkpoint = saved.at(-1)
+      return checkpoint && { checkpoint, damaged: [] }
+    },
+  }
+}
+
 /** One whole run on a device of its own. */
-export async function runOn(dataset: Dataset, settings: DistillSettings, threads: number): Promise<Outcome> {
+export async function runOn(dataset: Dataset, settings: DistillSettings, threads: number, options: Keeping = {}): Promise<Outcome> {
   const device = await Device.open({ threads })
   try {
-    const run = distill(dataset, { ...settings, device })
+    const run = distill(dataset, { ...settings, ...options, device })
     const events: RunEvent[] = []
     for await (const event of run) events.push(event)
     return { set: await run.result, events }
@@ -85,6 +102,20 @@ export function testMethod(method: string, options: Partial<DistillSettings> = {
         const other = await runOn(dataset, settings, threads)
         expect(other.set.images).toEqual(first.set.images)
         expect(losses(other.events)).toEqual(losses(first.events))
+      }
+    })
+
+    it('continues from a checkpoint of any step to the same bits', async () => {
+      for (const reached of [1, 3]) {
+        const store = memoryStore()
+        const begun = await runOn(dataset, { ...settings, iterations: reached }, 2, { checkpoints: store })
+        expect(losses(begun.events)).toEqual(losses(first.events).slice(0, reached))
+        const { set, events } = await runOn(dataset, settings, 3, { checkpoints: store, checkpointEvery: 2 })
+        expect(events[0]).toMatchObject({ type: 'start', step: reached })
+        expect(losses(events)).toEqual(losses(first.events).slice(reached))
+        expect(set.images).toEqual(first.set.images)
+        expect(set.config).toEqual(first.set.config)
+        expect((await store.load())?.checkpoint.counters.step).toBe(settings.iterations)
       }
     })
 

@@ -92,7 +92,7 @@ describe('dm: a run', () => {
     expect(a).toEqual(b)
     expect(a.map(({ type }) => type)).toEqual(['start', ...new Array(30).fill('step'), 'done'])
     expect(a.flatMap((event) => (event.type === 'step' ? [event.step] : []))).toEqual(Array.from({ length: 30 }, (_, i) => i + 1))
-    const seconds = a.flatMap((event) => (event.type === 'start' ? [] : [event.seconds]))
+    const seconds = a.flatMap((event) => (event.type === 'step' || event.type === 'done' ? [event.seconds] : []))
     expect(seconds).toEqual([...seconds].sort((x, y) => x - y))
     const late = await read()
     expect(late[0]).toEqual(a[0])

@@ -2,6 +2,8 @@
 import { assertType, expectTypeOf, test } from 'vitest'
 import {
   type AludelError,
+  type CheckpointStore,
+  checkpointStore,
   convNet,
   type Dataset,
   type Device,
@@ -27,6 +29,14 @@ test('a run is an async iterable of events with a result', () => {
   distill(dataset, { method: 'dm', device })
   // @ts-expect-error unknown start
   distill(dataset, { method: 'dm', ipc: 1, device, init: 'zeros' })
+})
+
+test('a run continues from checkpoints in a folder or in a store of the caller', () => {
+  expectTypeOf(checkpointStore('runs/x/checkpoints')).toEqualTypeOf<CheckpointStore>()
+  const memory: CheckpointStore = { save: async () => {}, load: async () => undefined }
+  distill(dataset, { method: 'dm', ipc: 1, device, checkpoints: memory, checkpointEvery: 10, onDivergence: 'rollback' })
+  // @ts-expect-error no such policy
+  distill(dataset, { method: 'dm', ipc: 1, device, onDivergence: 'ignore' })
 })
 
 test('events narrow by their type', () => {

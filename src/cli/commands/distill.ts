@@ -2,28 +2,36 @@
 
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
+import { AludelError } from '../../errors.js'
+import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { exitCode } from '../exit-codes.js'
 import { assignment, given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
-import { runDistillation } from '../run-distillation.js'
+import type { Output } from '../output.js'
+import { completedSteps, resumeDistillation } from '../resume-distillation.js'
+import { type Distillation, runDistillation } from '../run-distillation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
 interface Options extends DistillSettings, DeviceOptions {
-  readonly data: string
+  readonly data?: string
   readonly out?: string
+  readonly resume?: string
+  readonly checkpointEvery?: number
   readonly set?: Readonly<Record<string, OptionText>>
 }
+
+/** Options that a continued run may be given; everything else is its own. */
+const resumable = ['data', 'iterations', 'checkpointEvery', 'onDivergence', 'threads', 'device']
+
+const flagOf = (option: string): string => `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 export function addDistill(program: Command, context: CliContext): void {
   const command = program
     .command('distill')
     .description('distill a data set into a few synthetic images per class')
-    .requiredOption(
-      '--data <name[:dir]>',
-      'training data: cifar10:DIR, mnist:DIR, fashion-mnist:DIR, or fashion-mnist for the bundled subset',
-    )
+    .option('--data <name[:dir]>', 'training data: cifar10:DIR, mnist:DIR, fashion-mnist:DIR, or fashion-mnist for the bundled subset')
     .option('--method <name>', 'distillation method', 'dm')
     .option('--ipc <n>', 'synthetic images per class', wholeNumber(1), 1)
     .option('--iterations <n>', "outer steps (default: the preset's)", wholeNumber(1))
@@ -36,44 +44,80 @@ export function addDistill(program: Command, context: CliContext): void {
     .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
     .addOption(seedOption())
     .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)', nonEmptyPath)
-  addDeviceOptions(command).action((options: Options) => distillCommand(options, command, context))
+    .option(
+      '--resume <run>',
+      `continue the run in this directory; only ${resumable.map(flagOf).join(', ')} may stand beside it`,
+      nonEmptyPath,
+    )
+    .option('--checkpoint-every <n>', 'steps between checkpoints (default: by time, at most a hundredth of it)', wholeNumber(1))
+    .addOption(
+      new Option('--on-divergence <policy>', 'fail, or go back and lower the image learning rate (default: stop)').choices([
+        'stop',
+        'rollback',
+      ]),
+    )
+  addDeviceOptions(command).action((options: Options) =>
+    options.resume === undefined ? distillCommand(options, command, context) : resumeCommand(options.resume, options, command, context),
+  )
 }
 
 async function distillCommand(options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const {
-    data,
-    out,
-    threads,
-    device: kind,
-    method,
-    ipc,
-    seed,
-    iterations,
-    realBatch,
-    imageLr,
-    init,
-    augment,
-    network,
-    preset,
-    set,
-  } = options
+  const { data, out, threads, device: kind, method, ipc, seed, checkpointEvery, set } = options
+  if (data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:dir]>' not specified")
+  const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence } = options
   const dataset = await library.openDataset(data, 'train')
   const dir = out ?? join('runs', `${method}-${dataset.name}-ipc${ipc}-seed${seed}`)
-  const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed }
+  const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence }
   const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
-    const job = { library, output, device, dataset, specification: data, settings, dir, args: context.args }
-    const { runDir, done, loss, interrupted } = await runDistillation(job)
-    await runDir.close()
-    const report = await writeReport(dir)
-    output.line(`${done.step} of ${done.iterations} steps in ${done.seconds.toFixed(1)} s; images in ${dir}, report in ${report}`)
-    const { status } = runDir.record
-    output.value({ run: dir, status, steps: done.step, iterations: done.iterations, seconds: done.seconds, loss, report })
-    if (interrupted) context.setExitCode(exitCode.interrupted)
+    const job = { library, output, device, dataset, specification: data, settings, dir, args: context.args, ...given({ checkpointEvery }) }
+    await conclude(await runDistillation(job), output, context)
   } finally {
     await device.close()
   }
+}
+
+async function resumeCommand(dir: string, options: Options, command: Command, context: CliContext): Promise<void> {
+  const { library } = context
+  const output = outputOf(context, command)
+  const wrong = Object.keys(options).find(
+    (name) => name !== 'resume' && !resumable.includes(name) && command.getOptionValueSource(name) === 'cli',
+  )
+  if (wrong !== undefined) {
+    throw new AludelError('invalid_option', `${flagOf(wrong)}: a run continues with its own settings; leave it out beside --resume`)
+  }
+  const { data, threads, device, iterations, checkpointEvery, onDivergence } = options
+  const runDir = await reopenRunDir(dir)
+  try {
+    const completed = await completedSteps(runDir, iterations, output)
+    if (completed !== undefined) {
+      output.line(`${dir}: is complete, all ${completed} steps are done and its images are there`)
+      output.value({ run: dir, status: 'done', steps: completed, iterations: completed, resumed: false })
+      return
+    }
+    const job = {
+      library,
+      output,
+      runDir,
+      args: context.args,
+      ...given({ data, threads, device, iterations, checkpointEvery, onDivergence }),
+    }
+    await conclude(await resumeDistillation(job), output, context)
+  } finally {
+    await runDir.close()
+  }
+}
+
+/** Closes the run, writes its report and says how it ended. */
+async function conclude({ runDir, done, loss, interrupted }: Distillation, output: Output, context: CliContext): Promise<void> {
+  const { dir } = runDir
+  await runDir.close()
+  const report = await writeReport(dir)
+  output.line(`${done.step} of ${done.iterations} steps in ${done.seconds.toFixed(1)} s; images in ${dir}, report in ${report}`)
+  const { status } = runDir.record
+  output.value({ run: dir, status, steps: done.step, iterations: done.iterations, seconds: done.seconds, loss, report })
+  if (interrupted) context.setExitCode(exitCode.interrupted)
 }

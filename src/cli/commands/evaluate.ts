@@ -4,7 +4,15 @@ import type { Command } from 'commander'
 import { exists } from '../../data/file-bytes.js'
 import { AludelError, expected } from '../../errors.js'
 import type { TrainingSource } from '../../evaluate/index.js'
-import { type EvaluationRecord, type Phase, readRunRecord, reopenRunDir, runFile } from '../../experiment/run-dir.js'
+import {
+  checkUnlocked,
+  type EvaluationRecord,
+  loadRunSet,
+  type Phase,
+  readRunRecord,
+  reopenRunDir,
+  runFile,
+} from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { EvaluationResult, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
@@ -47,9 +55,12 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   const output = outputOf(context, command)
   const { networks, repeats, epochs, augment, seed, threads, device: kind, herdingEpochs } = options
   const baselines = (options.baseline || []).map(baselineOf)
-  const set = await loadSyntheticSet(run)
   const isRun = await exists(join(run, runFile))
-  const data = options.data ?? (isRun ? (await readRunRecord(run)).data.specification : undefined)
+  // the accuracies are written down at the end: better to hear now that another process works there
+  if (isRun) await checkUnlocked(run)
+  const of = isRun ? await readRunRecord(run) : undefined
+  const set = of ? await loadRunSet(run, of) : await loadSyntheticSet(run)
+  const data = options.data ?? of?.data.specification
   if (data === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
   const test = await library.openDataset(data, 'test')
   if (test.classes.join('\n') !== set.classes.join('\n')) {

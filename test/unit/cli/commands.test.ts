@@ -47,7 +47,7 @@ describe('distill', () => {
   it('leaves options that were not given to the method', async () => {
     const { library, calls } = fakeLibrary()
     await run(library, 'distill', '--data', 'tiny', '--out', join(freshDir(), 'run'))
-    expect(Object.keys(calls.distill[0]).sort()).toEqual(['device', 'ipc', 'method', 'seed', 'signal'])
+    expect(Object.keys(calls.distill[0]).sort()).toEqual(['checkpoints', 'device', 'ipc', 'method', 'seed', 'signal'])
   })
 
   it('passes a preset and the options of the method, and notes them in the run', async () => {

@@ -1,7 +1,8 @@
 /** @file The artifact: save and load, equal bytes for equal sets, every file checked. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { decodeManifest, encodeManifest, type Manifest } from '../../../src/experiment/manifest.js'
 import { decodeSafetensors } from '../../../src/experiment/safetensors.js'
 import { loadSyntheticSet, readManifest } from '../../../src/experiment/synthetic-set.js'
 import { expectError, freshDir } from '../data/fixtures.js'
@@ -69,9 +70,12 @@ describe('createSyntheticSet refuses', () => {
 })
 
 describe('loadSyntheticSet refuses', () => {
+  const images = { dtype: 'F32', layout: 'NCHW', shape: [4, 3, 3, 4], normalised: true } as const
   const damage = (name: string, change: (content: string) => string) => async (dir: string) =>
     writeFileSync(join(dir, name), change(readFileSync(join(dir, name), 'latin1')), 'latin1')
-  const field = (change: object) => damage('manifest.json', (content) => JSON.stringify({ ...JSON.parse(content), ...change }))
+  /** A manifest whose own hash is right, so that what is wrong otherwise is found. */
+  const field = (change: Partial<Manifest>) =>
+    damage('manifest.json', (content) => encodeManifest({ ...decodeManifest('manifest.json', content), ...change }))
 
   it.each<[string, (dir: string) => Promise<void>, RegExp]>([
     [
@@ -82,10 +86,10 @@ describe('loadSyntheticSet refuses', () => {
     ['a cut file', damage('data.safetensors', (c) => c.slice(0, -4)), /sha256/],
     ['a manifest that is no JSON', damage('manifest.json', (c) => c.slice(0, 30)), /manifest\.json: not JSON/],
     ['a list', damage('manifest.json', () => '[]'), /JSON object/],
-    ['another format', field({ format: 'x' }), /field 'format'.*'aludel-synthetic-set'.*"x"/],
-    ['a later version', field({ version: 2 }), /field 'version'/],
-    ['other shapes', field({ images: { dtype: 'F32', layout: 'NCHW', shape: [4, 3, 3, 5] } }), /tensor 'images'.*\[4, 3, 3, 5\]/],
-    ['NHWC', field({ images: { dtype: 'F32', layout: 'NHWC', shape: [4, 3, 3, 4] } }), /field 'images'/],
+    ['another format', field({ format: 'x' as Manifest['format'] }), /field 'format'.*'aludel-synthetic-set'.*"x"/],
+    ['a later version', field({ version: 2 as 1 }), /field 'version'/],
+    ['other shapes', field({ images: { ...images, shape: [4, 3, 3, 5] } }), /tensor 'images'.*\[4, 3, 3, 5\]/],
+    ['NHWC', field({ images: { ...images, layout: 'NHWC' as 'NCHW' } }), /field 'images'/],
     ['too few classes', field({ classes: ['a'] }), /label 2: expected a class in \[0, 1\) but received 1/],
     ['no hash', field({ files: {} }), /sha256 in the manifest/],
     ['a zero std', field({ std: [0, 1, 1] }), /field 'std'/],
@@ -93,6 +97,30 @@ describe('loadSyntheticSet refuses', () => {
     const dir = await savedDir()
     await change(dir)
     await expectError(() => loadSyntheticSet(dir), 'invalid_data', text)
+  })
+
+  it.each(['data.safetensors', 'manifest.json', 'preview.png'])('any changed byte of %s, and any cut', async (name) => {
+    const dir = await savedDir()
+    const path = join(dir, name)
+    const whole = new Uint8Array(readFileSync(path))
+    for (let at = 0; at < whole.length; at++) {
+      const changed = whole.slice()
+      changed[at] ^= 1 << (at % 8)
+      writeFileSync(path, changed)
+      await expectError(() => loadSyntheticSet(dir), 'invalid_data', name)
+    }
+    for (let length = 0; length < whole.length; length += 7) {
+      writeFileSync(path, whole.subarray(0, length))
+      await expectError(() => loadSyntheticSet(dir), 'invalid_data', name)
+    }
+    writeFileSync(path, whole)
+    expect((await loadSyntheticSet(dir)).labels).toHaveLength(4)
+  })
+
+  it('nothing when the preview is not there', async () => {
+    const dir = await savedDir()
+    rmSync(join(dir, 'preview.png'))
+    expect((await loadSyntheticSet(dir)).labels).toHaveLength(4)
   })
 
   it('an empty directory', () => expectError(() => readManifest(freshDir()), 'not_found', /manifest\.json.*directory of a saved set/))

@@ -70,7 +70,7 @@ describe.skipIf(process.platform !== 'linux')('a system that refuses', () => {
     await expectError(
       () => writeAtomic(path, 'new'),
       'io',
-      `${path}: no space left on the device; free some or choose another place (ENOSPC)`,
+      `${path}: could not be written, it needs 3 bytes: no space left on the device; free some (ENOSPC)`,
     )
     expect(readFileSync(path, 'utf8')).toBe('old')
   })

@@ -1,8 +1,9 @@
 /** @file The report: complete, self-contained, escaped, and readable for runs in every state. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { type RealImages, writeRealImages } from '../../../src/experiment/real-images.js'
 import { createRunDir, type EvaluationRecord, type LoggedEvent, type RunRecord } from '../../../src/experiment/run-dir.js'
+import { collectReport } from '../../../src/report/collect.js'
 import { formatDuration, formatNumber } from '../../../src/report/html.js'
 import { writeComparison, writeReport } from '../../../src/report/index.js'
 import { lossChart, thin, ticks } from '../../../src/report/loss-chart.js'
@@ -90,8 +91,42 @@ describe('writeReport', () => {
   })
 
   it('does without images, steps and accuracies', async () => {
-    const html = await reportOf({ status: 'running' }, [], false)
-    for (const text of ['still running', 'No images were saved', 'No loss curve', 'No evaluation']) expect(html).toContain(text)
+    const html = await reportOf({ status: 'failed' }, [], false)
+    for (const text of ['failed', 'No images were saved', 'No loss curve', 'No evaluation']) expect(html).toContain(text)
+  })
+
+  it('tells a run that goes on from one whose process is gone', async () => {
+    const dir = freshDir()
+    const run = await createRunDir(dir, { ...tinyRecord(), status: 'running' })
+    expect(readFileSync(await writeReport(dir), 'utf8')).toContain('still running')
+    await run.close()
+    expect(readFileSync(await writeReport(dir), 'utf8')).toContain('interrupted before its last step')
+  })
+
+  it('draws the steps that led to the end, without those that the run went back from', async () => {
+    const dir = freshDir()
+    const run = await createRunDir(dir, tinyRecord())
+    const again = steps(4).slice(2)
+    for (const event of [...steps(4), { type: 'rollback', to: 2, rollbacks: 1, imageLr: 0.05, reason: 'NaN' } as const, ...again])
+      await run.append(event)
+    await run.close()
+    expect((await collectReport(dir)).steps.map(({ step }) => step)).toEqual([1, 2, 3, 4])
+  })
+
+  it('does without images that a kill left half replaced', async () => {
+    const dir = freshDir()
+    await (await createRunDir(dir, { ...tinyRecord(), status: 'running', artifact: null })).close()
+    await tinySet().save(dir)
+    writeFileSync(`${dir}/data.safetensors`, 'of another end')
+    expect(readFileSync(await writeReport(dir), 'utf8')).toContain('No images were saved')
+  })
+
+  it('refuses a set that the run has not saved', async () => {
+    const dir = freshDir()
+    const run = await createRunDir(dir, { ...tinyRecord(), artifact: { manifestSha256: 'ab'.repeat(32) } })
+    await run.close()
+    await tinySet().save(dir)
+    await expectError(() => writeReport(dir), 'invalid_data', /manifest\.json: expected the set that run\.json names/)
   })
 
   it('shows intervals, classes, time, memory and the commands', async () => {

@@ -1,0 +1,129 @@
+/** @file Runs that are killed at random moments and resumed until done, compared with runs that nobody touched. */
+import { spawn } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from './files.mjs'
+
+export const artifact = ['data.safetensors', 'manifest.json', 'preview.png']
+
+/** Repeatable numbers in [0, 1): the kills of one seed are those of the next time. */
+export function randomFrom(seed) {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = Math.imul(state ^ (state >>> 15), state | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** MNIST files of 12x12 images, three of each class, each class with a stripe of its own under noise: a step takes milliseconds. */
+export function writeStripes(dir) {
+  mkdirSync(dir, { recursive: true })
+  const side = 12
+  const rows = 30
+  const idx = (shape, data) => {
+    const header = new DataView(new ArrayBuffer(4 + 4 * shape.length))
+    header.setUint32(0, 0x0800 | shape.length)
+    for (const [i, d] of shape.entries()) header.setUint32(4 + 4 * i, d)
+    return Buffer.concat([Buffer.from(header.buffer), data])
+  }
+  const pixel = (i) =>
+    Math.floor((i % (side * side)) / side) === Math.floor(i / (side * side)) % 10 ? 220 : (Math.imul(i, 2654435761) >>> 24) % 90
+  const images = Buffer.from(Array.from({ length: rows * side * side }, (_, i) => pixel(i)))
+  for (const split of ['train', 't10k']) {
+    writeFileSync(join(dir, `${split}-images-idx3-ubyte`), idx([rows, side, side], images))
+    writeFileSync(join(dir, `${split}-labels-idx1-ubyte`), idx([rows], Buffer.from(Array.from({ length: rows }, (_, i) => i % 10))))
+  }
+  return `mnist:${dir}`
+}
+
+/** Runs `aludel distill args…`; kills it when the time is up. Resolves to its exit code, null when it was killed. */
+export function distill(args, killAfterMs) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'distill', ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    child.stderr.on('data', (text) => {
+      said += text
+    })
+    const timer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+    child.on('error', reject)
+    child.on('close', (code) => {
+      clearTimeout(timer)
+      resolve({ code, said })
+    })
+  })
+}
+
+/** Steps in the log, in order; throws when one is missing or comes twice. */
+export function checkSteps(dir, iterations) {
+  const events = readFileSync(join(dir, 'events.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  const steps = events.filter(({ type }) => type === 'step').map(({ step }) => step)
+  const wrong = steps.findIndex((step, i) => step !== i + 1)
+  if (events.some(({ loss }) => loss === 0)) throw new Error(`${dir}: the loss is 0: nothing is learnt, and nothing shown by equal bytes`)
+  if (wrong >= 0 || steps.length !== iterations) {
+    throw new Error(
+      `${dir}: the log has ${steps.length} of ${iterations} steps, ${wrong < 0 ? 'all in order' : `wrong from ${wrong + 1} on`}`,
+    )
+  }
+}
+
+/** Throws unless the artifacts of two runs are the same bytes. */
+export function compareArtifacts(a, b) {
+  for (const name of artifact) {
+    if (!readFileSync(join(a, name)).equals(readFileSync(join(b, name)))) throw new Error(`${name} of ${a} and ${b} differ`)
+  }
+}
+
+/**
+ * Kills runs of one method `kills` times in all, at random moments of their lives, and resumes each until it is done. `onKill` hears of
+ * every kill. Returns how many runs that took. Throws when a run fails, or ends with other bytes or steps than one that nobody touched.
+ */
+export async function killAndResume({ method, data, dir, kills, iterations, random, options = [], onKill = () => {} }) {
+  const settings = [
+    '--data',
+    data,
+    '--method',
+    method,
+    '--iterations',
+    `${iterations}`,
+    '--threads',
+    '1',
+    '--checkpoint-every',
+    '3',
+    ...options,
+  ]
+  const whole = join(dir, `${method}-whole`)
+  const started = performance.now()
+  await expectDone(distill([...settings, '--out', whole]))
+  const life = performance.now() - started
+  checkSteps(whole, iterations)
+  let done = 0
+  let runs = 0
+  while (done < kills) {
+    const run = join(dir, `${method}-${runs++}`)
+    for (;;) {
+      // killed before it has made its directory, a run is begun again
+      const begun = readdirSync(dir).includes(`${method}-${runs - 1}`) && readdirSync(run).includes('run.json')
+      const args = begun ? ['--resume', run] : [...settings, '--out', run]
+      const after = done < kills ? random() * life : undefined
+      const { code, said } = await distill(args, after)
+      if (code === 0) break
+      if (code !== null) throw new Error(`${method}: ended with exit code ${code}: ${said}`)
+      onKill({ method, kill: ++done, after })
+    }
+    compareArtifacts(whole, run)
+    checkSteps(run, iterations)
+    const left = readdirSync(run).filter((name) => name.startsWith('.') || name.startsWith('run.lock'))
+    if (left.length > 0) throw new Error(`${run}: left behind: ${left.join(', ')}`)
+  }
+  return runs
+}
+
+async function expectDone(ended) {
+  const { code, said } = await ended
+  if (code !== 0) throw new Error(`a run that nobody killed ended with exit code ${code}: ${said}`)
+}

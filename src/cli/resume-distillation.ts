@@ -1,0 +1,103 @@
+/** @file Continues the run in a directory: settings, data, instruction set and state are its own. */
+import { AludelError, expected } from '../errors.js'
+import { loadRunSet, type RunDir, type RunRecord, runFile } from '../experiment/run-dir.js'
+import type { OnDivergence } from '../experiment/types.js'
+import { hostDescription, versions } from './host.js'
+import type { Library } from './library.js'
+import { given } from './options.js'
+import type { Output } from './output.js'
+import { commandLine } from './phase.js'
+import { type Distillation, finishDistillation } from './run-distillation.js'
+
+export interface ResumeJob {
+  readonly library: Library
+  readonly output: Output
+  /** The command line, for run.json. */
+  readonly args: readonly string[]
+  /** Open; the caller closes it. */
+  readonly runDir: RunDir
+  /** Where the data is now; default where it was. */
+  readonly data?: string
+  readonly threads?: number
+  readonly device?: 'cpu' | 'cuda'
+  readonly checkpointEvery?: number
+  readonly iterations?: number
+  readonly onDivergence?: OnDivergence
+}
+
+/** Steps of a run that has done all it was to do, and whose set is whole; undefined when there is something left to do. */
+export async function completedSteps({ dir, record }: RunDir, iterations: number | undefined, output: Output): Promise<number | undefined> {
+  const planned = record.config.iterations
+  if (record.status !== 'done' || typeof planned !== 'number' || (iterations ?? planned) !== planned) return undefined
+  try {
+    await loadRunSet(dir, record)
+    return planned
+  } catch (error) {
+    if (!(error instanceof AludelError)) throw error
+    output.notice(`${error.message}. The set is made again from the run's state`)
+    return undefined
+  }
+}
+
+/** Throws `incompatible` for other data, another instruction set or other settings; run.json is as it was then. */
+export async function resumeDistillation(job: ResumeJob): Promise<Distillation> {
+  const { library, output, runDir, iterations, onDivergence } = job
+  const { record } = runDir
+  const settings = settingsOf(runDir)
+  const specification = job.data ?? record.data.specification
+  const dataset = await library.openDataset(specification, 'train')
+  if (dataset.sha256 !== record.data.sha256) {
+    const todo = 'a run continues on its own data; --data says where it is'
+    throw expected('incompatible', `${specification}: sha256`, `${record.data.sha256}, that of the run,`, dataset.sha256, todo)
+  }
+  const device = await openSameDevice(job, record)
+  try {
+    const checkpointEvery = job.checkpointEvery ?? record.checkpointEvery ?? undefined
+    const abort = new AbortController()
+    const run = await library.distill(dataset, {
+      ...settings,
+      ...given({ iterations, onDivergence, checkpointEvery }),
+      device,
+      signal: abort.signal,
+      checkpoints: runDir.checkpoints,
+    })
+    const changed = { data: { ...record.data, specification }, settings: { ...settings, ...given({ iterations, onDivergence }) } }
+    const continuation = { ...continued(job, hostDescription(device)), ...changed, checkpointEvery: checkpointEvery ?? null }
+    return await finishDistillation({ run, runDir, tools: { library, output, device, dataset }, abort, continuation })
+  } finally {
+    await device.close()
+  }
+}
+
+/** Settings as they were given; what they lead to is compared with the checkpoint's. */
+function settingsOf({ dir, record }: RunDir) {
+  const { settings } = record
+  if (settings) return settings
+  throw new AludelError('incompatible', `${dir}/${runFile}: has no settings to continue with; it was made by an earlier version`)
+}
+
+/** The instruction set is part of the result: a run continues with the one that it began with. */
+async function openSameDevice({ library, threads, device }: ResumeJob, { host }: RunRecord) {
+  const isa = typeof host.isa === 'string' ? host.isa : undefined
+  try {
+    return await library.openDevice(given({ threads, device, isa }))
+  } catch (error) {
+    if (!(error instanceof AludelError && error.code === 'unavailable')) throw error
+    const todo = 'continue it on a machine that has it'
+    throw new AludelError('incompatible', `the run was begun with instruction set ${isa}: ${error.message}; ${todo}`, { cause: error })
+  }
+}
+
+/** run.json of a run that goes on. */
+function continued({ runDir, output, args }: ResumeJob, host: RunRecord['host']) {
+  const { record } = runDir
+  const now = versions()
+  if (record.versions.aludel !== now.aludel) {
+    const change = `the run was begun with aludel ${record.versions.aludel} and goes on with ${now.aludel}`
+    output.notice(`${change}: its bytes may differ from those of an uninterrupted run`)
+  }
+  const resumes = [...(record.resumes ?? []), { started: new Date().toISOString(), versions: now, host }]
+  const commands = [...(record.commands ?? []), commandLine(args)]
+  // what was measured on an earlier set says nothing of the one to come
+  return { status: 'running', finished: null, error: null, artifact: null, evaluations: [], resumes, commands } as const
+}
