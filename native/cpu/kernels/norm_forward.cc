@@ -184,6 +184,6 @@ Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool", 
 }  // namespace
 
 extern const Kernel kernel_norm_act_pool;
-const Kernel kernel_norm_act_pool = norm_kernel<Forward>(check);
+const Kernel kernel_norm_act_pool = NormKernel<Forward>::with(check);
 
 }  // namespace aludel::cpu::ALUDEL_ISA

@@ -148,6 +148,6 @@ Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool_gr
 }  // namespace
 
 extern const Kernel kernel_norm_act_pool_grad;
-const Kernel kernel_norm_act_pool_grad = norm_kernel<Grad>(check);
+const Kernel kernel_norm_act_pool_grad = NormKernel<Grad>::with(check);
 
 }  // namespace aludel::cpu::ALUDEL_ISA

@@ -205,6 +205,6 @@ Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool_gr
 }  // namespace
 
 extern const Kernel kernel_norm_act_pool_grad_grad;
-const Kernel kernel_norm_act_pool_grad_grad = norm_kernel<GradGrad>(check);
+const Kernel kernel_norm_act_pool_grad_grad = NormKernel<GradGrad>::with(check);
 
 }  // namespace aludel::cpu::ALUDEL_ISA

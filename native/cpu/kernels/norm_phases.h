@@ -179,22 +179,32 @@ ALUDEL_INLINE void run_phases(const KernelArgs& args, const NormShape& s, Exec& 
     run_images<K>(args, s, shared, exec);
 }
 
-// K is a template over the pool's window and whether there is a relu.
+namespace {  // or its functions were weak: GCC does not see that K has internal linkage
+
+// The functions of a Kernel. K is a template over the pool's window and whether there is a relu.
 template <template <int, bool> class K>
-constexpr Kernel norm_kernel(Status (*check)(const KernelArgs&)) {
-  return {check, [](const KernelArgs& args) { return Rows::bytes(K<1, false>::kRows, norm_shape(args, K<1, false>::kWeightsAt).lanes); },
-          [](const KernelArgs& args, Exec& exec) -> Status {
-            const NormShape s = norm_shape(args, K<1, false>::kWeightsAt);
-            if (s.pool == 2)
-              s.relu ? run_phases<K<2, true>>(args, s, exec) : run_phases<K<2, false>>(args, s, exec);
-            else
-              s.relu ? run_phases<K<1, true>>(args, s, exec) : run_phases<K<1, false>>(args, s, exec);
-            return {};
-          },
-          [](const KernelArgs& args) {
-            const NormShape s = norm_shape(args, K<1, false>::kWeightsAt);
-            return SharedRows(s, K<1, false>::kRows, nullptr).bytes(s.G);
-          }};
-}
+struct NormKernel {
+  static NormShape shape(const KernelArgs& args) { return norm_shape(args, K<1, false>::kWeightsAt); }
+
+  static int64_t scratch_bytes(const KernelArgs& args) { return Rows::bytes(K<1, false>::kRows, shape(args).lanes); }
+
+  static int64_t shared_bytes(const KernelArgs& args) {
+    const NormShape s = shape(args);
+    return SharedRows(s, K<1, false>::kRows, nullptr).bytes(s.G);
+  }
+
+  static Status run(const KernelArgs& args, Exec& exec) {
+    const NormShape s = shape(args);
+    if (s.pool == 2)
+      s.relu ? run_phases<K<2, true>>(args, s, exec) : run_phases<K<2, false>>(args, s, exec);
+    else
+      s.relu ? run_phases<K<1, true>>(args, s, exec) : run_phases<K<1, false>>(args, s, exec);
+    return {};
+  }
+
+  static constexpr Kernel with(Status (*check)(const KernelArgs&)) { return {check, scratch_bytes, run, shared_bytes}; }
+};
+
+}  // namespace
 
 }  // namespace aludel::cpu::ALUDEL_ISA
