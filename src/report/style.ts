@@ -16,7 +16,7 @@ h2 { font-size: 1.15rem; margin: 2.5rem 0 .75rem }
 table { border-collapse: collapse; width: 100% }
 caption { text-align: left; padding-bottom: .4rem; font-size: .9rem }
 th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--rule); vertical-align: middle }
-.settings td { overflow-wrap: anywhere }
+.settings th, .settings td { overflow-wrap: anywhere }
 th[scope=row] { font-weight: 500 }
 .settings th { width: 14rem; color: var(--soft) }
 .settings + .settings { margin-top: 1.25rem }

@@ -51,7 +51,7 @@ describe('datadam: presets and options', () => {
     [{ lambda: -1 }, /datadam lambda: expected a number >= 0 but received -1/],
     [{ gain: Number.NaN }, /datadam gain: expected a number > 0 but received NaN/],
     [{ layers: [] }, /datadam layers: expected different block numbers .* but received \[\]/],
-    [{ layers: [1, 1] }, /datadam layers: .* received \[1,1\]/],
+    [{ layers: [1, 1] }, /datadam layers: .* received \[1, 1\]/],
     [{ layers: [0] }, /datadam layers: .* received \[0\]/],
     [{ layers: [3] }, /layers: expected block numbers up to 2 of convnet2 but received 3/],
   ])('refuses %j', (methodOptions, message) => {

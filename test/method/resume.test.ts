@@ -181,7 +181,7 @@ describe('a run that diverges', () => {
       (reason) => reason,
     )
     const [, bad, saved] =
-      /the loss of step (\d+) is Infinity; nothing was saved after step (\d+): lower imageLr, or set onDivergence/.exec(error.message)!
+      /the loss of step (\d+) is Infinity; nothing was saved after step (\d+): lower the learning rate .*onDivergence/.exec(error.message)!
     expect(error.code).toBe('not_finite')
     expect(store.saved.at(-1)!.counters.step).toBe(Number(saved))
     expect(Number(saved)).toBe(Math.floor((Number(bad) - 1) / 30) * 30)
@@ -235,7 +235,7 @@ describe('a run that diverges', () => {
     )
     expect(error).toMatchObject({
       code: 'not_finite',
-      message: expect.stringMatching(/after 3 rollbacks: lower imageLr$/),
+      message: expect.stringMatching(/after 3 rollbacks: lower the learning rate of the pixels \(imageLr, /),
     })
   })
 
