@@ -33,7 +33,7 @@ dialog::backdrop { background: rgb(0 0 0 / .6) }
 details { margin-top: 1rem }
 summary { cursor: pointer }
 h3, summary { font-weight: 600 }
-.scroll { overflow-x: auto }
+.scroll { overflow-x: auto; position: relative }
 .bar { display: block; width: 10rem; height: .6rem; border-radius: .3rem; background: var(--panel); overflow: hidden }
 .bar span { display: block; height: 100%; background: var(--accent) }
 .chart { width: 100%; height: auto; font-size: 12px }
