@@ -1,6 +1,7 @@
 /** @file `aludel evaluate RUN`: trains fresh networks on a distilled set and measures them on real test images. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import type { Dataset } from '../../data/dataset.js'
 import { exists } from '../../data/file-bytes.js'
 import { AludelError, expected } from '../../errors.js'
 import type { TrainingSource } from '../../evaluate/index.js'
@@ -86,11 +87,13 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
       return Object.fromEntries(results.map(({ network, ...accuracy }) => [network, accuracy]))
     }
     if (isRun) await recordCommand(run, commandLine(context.args))
+    // What the baselines need is looked at before anything trains: hours must not end in a missing file.
+    const train = baselines.length > 0 ? await library.openDataset(data, 'train') : undefined
+    const ipc = largestClass(set)
+    if (train) checkClassSizes(train, ipc)
     const distilled = await measure(set, 'distilled')
     const others: [string, Awaited<ReturnType<typeof measure>>][] = []
-    if (baselines.length > 0) {
-      const train = await library.openDataset(data, 'train')
-      const ipc = largestClass(set)
+    if (train) {
       for (const name of baselines) {
         const source =
           name === 'random'
@@ -124,6 +127,17 @@ function baselineOf(name: string): Baseline {
   const known = baselineNames.find((baseline) => baseline === name)
   if (known === undefined) throw expected('invalid_option', '--baseline', `some of ${baselineNames.join(', ')}`, name)
   return known
+}
+
+/** Real images to compare with need as many in every class. */
+function checkClassSizes(train: Dataset, ipc: number): void {
+  for (const [c, name] of train.classes.entries()) {
+    const available = train.classIndices(c).length
+    if (available < ipc) {
+      const todo = 'leave the baselines out with --no-baseline'
+      throw expected('invalid_option', `class '${name}'`, `at least ${ipc} real images for the baselines`, available, todo)
+    }
+  }
 }
 
 /** Images per class of a set: the most of any class where they differ. */

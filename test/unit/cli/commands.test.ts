@@ -191,6 +191,16 @@ describe('evaluate', () => {
     expect(calls.closed).toBe(1)
   })
 
+  it('looks at the training data for the baselines before anything trains', async () => {
+    const { out } = await distilled()
+    const { library, calls } = fakeLibrary()
+    const small = { ...library, openDataset: async (_: string, split: string) => tinyDataset(split === 'train' ? [4, 0, 4] : [4, 4, 4]) }
+    const { code, stderr } = await run(small, 'evaluate', out)
+    expect([code, stderr]).toEqual([2, expect.stringContaining("class 'class 1': expected at least 1 real images for the baselines")])
+    expect(calls.evaluate).toEqual([])
+    expect((await run(small, 'evaluate', out, '--no-baseline')).code).toBe(0)
+  })
+
   it('keeps what was measured before a signal', async () => {
     const { out } = await distilled()
     let networks = 0
