@@ -36,7 +36,7 @@ const layers = {
   scores: { may: [...upper, 'nn', 'optim', 'augment', 'data'] },
   distill: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],
-    types: ['engine/runtime', 'experiment', 'evaluate'],
+    types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate'],
   },
   evaluate: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],
