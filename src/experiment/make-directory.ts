@@ -15,11 +15,11 @@ export async function makeDirectory(dir: string): Promise<string | undefined> {
       if (await isDirectory(path)) return undefined
       throw error
     }
+    if (code !== 'ENOENT') throw error
     const parent = dirname(path)
-    if (code !== 'ENOENT' || (await isDirectory(parent))) throw error
-    const first = await makeDirectory(parent)
+    const first = (await isDirectory(parent)) ? undefined : await makeDirectory(parent)
+    // once more, and only once: the parent may be there because others have made it meanwhile, and so may the directory itself
     await mkdir(path).catch((again) => {
-      // another process may have made it meanwhile
       if (again.code !== 'EEXIST') throw again
     })
     return first ?? path
