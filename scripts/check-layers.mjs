@@ -19,6 +19,7 @@ const layers = {
   crc32: { may: [] },
   'event-loop': { may: [] },
   'package-root': { may: [], node: true },
+  files: { may: ['errors'], node: true },
   index: { may: ['*'], node: false },
   'engine/tensor': { may: ['errors'] },
   'engine/graph': { may: ['errors', 'engine/tensor'], types: ['engine/ops/opcodes'] },
@@ -38,7 +39,7 @@ const layers = {
   nn: { may: upper },
   optim: { may: upper },
   augment: { may: upper },
-  data: { may: ['errors', 'arguments', 'crc32', 'package-root', 'engine/tensor'], node: true },
+  data: { may: ['errors', 'arguments', 'crc32', 'event-loop', 'files', 'package-root', 'engine/tensor'], node: true },
   scores: { may: [...upper, 'event-loop', 'nn', 'optim', 'augment', 'data'] },
   distill: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],
@@ -50,11 +51,11 @@ const layers = {
   },
   export: { may: [...upper, 'nn'], node: true },
   experiment: {
-    may: ['errors', 'arguments', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'],
+    may: ['errors', 'arguments', 'crc32', 'files', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'],
     node: true,
   },
-  golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'distill'], node: true },
-  report: { may: ['errors', 'package-root', 'experiment', 'data/png'], node: true },
+  golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'distill'], node: true },
+  report: { may: ['errors', 'files', 'package-root', 'experiment', 'data/png'], node: true },
   cli: { may: ['*'], node: true },
 }
 

@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exists } from '../data/file-bytes.js'
 import { AludelError, systemFailure } from '../errors.js'
-import { prepareDirectory } from './atomic-file.js'
+import { prepareDirectory } from '../files/atomic-file.js'
 import { readCheckpoint, writeCheckpoint } from './checkpoint-file.js'
 import type { Checkpoint, CheckpointStore, LoadedCheckpoint } from './types.js'
 

@@ -1,4 +1,6 @@
 /** @file Run directories, artifacts, and the types that the shell and the library share. */
+
+export { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
 export { checkpointStore } from './checkpoint-store.js'
 export { type Manifest, manifestFormat, manifestVersion } from './manifest.js'
 export {
@@ -13,6 +15,5 @@ export {
   reopenRunDir,
   runStatus,
 } from './run-dir.js'
-export { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
 export { createSyntheticSet, loadSyntheticSet, readManifest } from './synthetic-set.js'
 export type * from './types.js'

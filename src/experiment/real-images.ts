@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
 import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { expected } from '../errors.js'
-import { writeAtomic } from './atomic-file.js'
-import { decodeSafetensors, encodeSafetensors, type SafeTensor } from './safetensors.js'
+import { writeAtomic } from '../files/atomic-file.js'
+import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
 
 export const realFile = 'real.safetensors'
 

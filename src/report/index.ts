@@ -1,6 +1,6 @@
 /** @file Reports of runs. */
 import { join } from 'node:path'
-import { writeAtomic } from '../experiment/atomic-file.js'
+import { writeAtomic } from '../files/atomic-file.js'
 import { collectReport } from './collect.js'
 import { comparisonPage } from './comparison.js'
 import { reportPage } from './page.js'

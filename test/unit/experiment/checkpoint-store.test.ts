@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readCheckpoint, writeCheckpoint } from '../../../src/experiment/checkpoint-file.js'
 import { checkpointStore } from '../../../src/experiment/checkpoint-store.js'
-import { decodeSafetensors, encodeSafetensors } from '../../../src/experiment/safetensors.js'
+import { decodeSafetensors, encodeSafetensors } from '../../../src/files/safetensors.js'
 import { expectError, freshDir } from '../data/fixtures.js'
 import { tinyCheckpoint } from './checkpoints.js'
 

@@ -2,9 +2,9 @@
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { writeAtomic } from '../../../src/experiment/atomic-file.js'
 import { createRunDir, readEvents, readRunRecord, reopenRunDir } from '../../../src/experiment/run-dir.js'
 import type { StepEvent } from '../../../src/experiment/types.js'
+import { writeAtomic } from '../../../src/files/atomic-file.js'
 import { expectError, freshDir } from '../data/fixtures.js'
 import { tinyRecord, tinySet } from './sets.js'
 

@@ -1,7 +1,7 @@
 /** @file safetensors: round trips, the layout other readers expect, and headers that lie. */
 import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
-import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../../../src/experiment/safetensors.js'
+import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../../../src/files/safetensors.js'
 import { expectError } from '../data/fixtures.js'
 
 const f32 = (values: number[], shape: number[]): SafeTensor => ({
