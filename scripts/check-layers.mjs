@@ -49,6 +49,7 @@ const layers = {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'scores'],
     types: ['engine/runtime', 'experiment', 'distill'],
   },
+  direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },
   export: { may: [...upper, 'nn'], node: true },
   experiment: {
     may: ['errors', 'arguments', 'crc32', 'files', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'],

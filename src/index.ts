@@ -1,5 +1,18 @@
 /** @file Public API. */
 export { cifar10, createDataset, type Dataset, type DatasetInput, fashionMnist, mnist, openDataset } from './data/index.js'
+export {
+  type ArrayInput,
+  type ArrayView,
+  type AttentionMatch,
+  type AttentionMatchOptions,
+  attentionMatch,
+  type DirectOptions,
+  type Elements,
+  el2n,
+  type PerSampleLoss,
+  type PerSampleLossOptions,
+  perSampleLoss,
+} from './direct/index.js'
 export { distill, methodNames } from './distill/index.js'
 export {
   type BoundProgram,
@@ -9,6 +22,7 @@ export {
   type NamedOutput,
 } from './engine/bound-program.js'
 export * as engine from './engine/index.js'
+export type { DeviceArray } from './engine/runtime/array.js'
 export type { Device, DeviceOptions } from './engine/runtime/device.js'
 export { type OpenDeviceOptions, openDevice } from './engine/runtime/open-device.js'
 export { AbortError, AludelError, type ErrorCode } from './errors.js'

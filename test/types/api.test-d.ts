@@ -1,19 +1,24 @@
 /** @file Types that a TypeScript user sees; checked by the types project, never run. */
+import ndarray from 'ndarray'
 import { assertType, expectTypeOf, test } from 'vitest'
 import {
   type AludelError,
+  attentionMatch,
   type CheckpointStore,
   checkpointStore,
   convNet,
   type Dataset,
   type Device,
+  type DeviceArray,
   distill,
   type ErrorCode,
   type EvaluationResult,
+  el2n,
   engine,
   evaluate,
   type Network,
   openDevice,
+  perSampleLoss,
   type RunEvent,
   type SyntheticSet,
 } from '../../src/index.js'
@@ -74,4 +79,22 @@ test('a network is an init/apply pair that users can write', () => {
 
 test('error codes are a closed list', () => {
   expectTypeOf<AludelError['code']>().toEqualTypeOf<ErrorCode>()
+})
+
+test('direct kernels take views and arrays; results are what the options ask for', () => {
+  const logits = ndarray(new Float32Array(20), [2, 10])
+  const labels = new Uint8Array(2)
+  expectTypeOf(perSampleLoss(logits, labels, { device })).resolves.toExtend<{ loss: Float32Array; el2n: Float32Array }>()
+  expectTypeOf(perSampleLoss(logits, labels, { device })).resolves.not.toHaveProperty('gradient')
+  expectTypeOf(perSampleLoss(logits, labels, { device, gradient: true, out: 'array' }))
+    .resolves.toHaveProperty('gradient')
+    .toEqualTypeOf<DeviceArray>()
+  expectTypeOf(el2n(device.array('f32', [2, 10]), labels, { device })).resolves.toEqualTypeOf<Float32Array>()
+  expectTypeOf(attentionMatch(logits, logits, { device, gradient: true }))
+    .resolves.toHaveProperty('gradient')
+    .toEqualTypeOf<Float32Array>()
+  // @ts-expect-error no device
+  el2n(logits, labels, {})
+  // @ts-expect-error double precision is not rounded in silence
+  el2n({ data: new Float64Array(20), shape: [2, 10] }, labels, { device })
 })

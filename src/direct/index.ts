@@ -1,0 +1,5 @@
+/** @file The direct kernels: losses and distances on arrays, without tracing. */
+export { type AttentionMatch, type AttentionMatchOptions, attentionMatch } from './attention-match.js'
+export type { DirectOptions } from './call.js'
+export type { ArrayInput, ArrayView, Elements } from './operand.js'
+export { el2n, type PerSampleLoss, type PerSampleLossOptions, perSampleLoss } from './per-sample-loss.js'
