@@ -50,7 +50,12 @@ const layers = {
     types: ['engine/runtime', 'experiment', 'distill'],
   },
   direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },
-  export: { may: [...upper, 'nn'], node: true },
+  export: { may: [...upper, 'event-loop', 'package-root', 'nn'], node: true },
+  onnx: {
+    may: ['errors', 'arguments', 'event-loop', 'package-root', 'engine/tensor', 'data', 'export'],
+    types: ['engine/runtime'],
+    node: true,
+  },
   experiment: {
     may: ['errors', 'arguments', 'crc32', 'files', 'engine', 'nn', 'optim', 'augment', 'data', 'scores', 'distill', 'evaluate', 'export'],
     node: true,

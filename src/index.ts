@@ -28,6 +28,7 @@ export { type OpenDeviceOptions, openDevice } from './engine/runtime/open-device
 export { AbortError, AludelError, type ErrorCode } from './errors.js'
 export { evaluate, type HerdingOptions, herdingSet, randomRealSet, type TrainingSource } from './evaluate/index.js'
 export * from './experiment/index.js'
+export { exportOnnx, type NetworkTensors, type OnnxDescription } from './export/onnx/export-network.js'
 export type { Applied, ApplyOptions, MapShape, Network, ParameterSpec, Parameters, StateSpec } from './nn/module.js'
 export { initialize, initialState, parameterCount } from './nn/module.js'
 export { type AlexNetOptions, alexNet } from './nn/networks/alex-net.js'

@@ -1,0 +1,108 @@
+/** @file A trained network as an ONNX model: NCHW float32 `images` with a free batch axis in, `logits` out, in eval mode. */
+import { isRecord } from '../../arguments.js'
+import { spec, trace, type Value } from '../../engine/index.js'
+import { sizeOf } from '../../engine/tensor/shape.js'
+import { AludelError, expected } from '../../errors.js'
+import type { Network, Parameters } from '../../nn/module.js'
+import { packageVersion } from '../../package-root.js'
+import { encodeModel, type OnnxNode } from './encode-model.js'
+import { GraphWriter, type NamedTensor } from './graph-writer.js'
+import { writeValue } from './write-value.js'
+
+/** Tensors of one network by name, without the group axis and in the engine's order (NHWC, HWIO): what training leaves. */
+export interface NetworkTensors {
+  readonly parameters: Readonly<Record<string, Float32Array>>
+  /** Running statistics; `{}` for networks without batch norm. */
+  readonly state: Readonly<Record<string, Float32Array>>
+}
+
+/** What the model says of its input and output beside their types. */
+export interface OnnxDescription {
+  /** Per channel, of pixels in [0, 1]: the model takes (pixel/255 - mean) / std. */
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
+  /** Names of the logits, in order. */
+  readonly classes: readonly string[]
+}
+
+/** Keys of the model's metadata; every value is JSON. */
+export const metadataKeys = { mean: 'aludel.mean', std: 'aludel.std', classes: 'aludel.classes', network: 'aludel.network' } as const
+
+const imagesName = 'images'
+const logitsName = 'logits'
+/** Rows of the trace; the model's batch axis is free. */
+const tracedRows = 2
+
+/**
+ * The bytes of an ONNX model (IR version 8, opset 17) that gives the logits of `network` in eval mode: `images` float32
+ * [batch, C, H, W], normalised as in training -> `logits` float32 [batch, classes]. Initialisers bear the parameters' names and PyTorch's
+ * order; mean, std, class names and the network's name stand in the metadata.
+ * Throws `invalid_option` when the network uses an op without an ONNX form, `invalid_data` when a tensor is missing or of another size.
+ */
+export async function exportOnnx(network: Network, tensors: NetworkTensors, description: OnnxDescription): Promise<Uint8Array> {
+  const { mean, std, classes } = checkDescription(network, description)
+  const [height, width, channels] = network.input
+  const inputs = [...named(network, 'parameters', tensors), ...named(network, 'state', tensors)]
+  const specs = [...network.parameters, ...network.state]
+  const traced = trace(
+    (x: Value, ...values: Value[]) => {
+      const byName = (first: number, list: readonly { readonly name: string }[]): Parameters =>
+        Object.fromEntries(list.map(({ name }, i) => [name, values[first + i]]))
+      const state = byName(network.parameters.length, network.state)
+      return network.apply(byName(0, network.parameters), x, { mode: 'eval', state }).logits
+    },
+    [spec([1, tracedRows, height, width, channels]), ...specs.map(({ shape }) => spec([1, ...shape]))],
+  )
+  const [logits] = traced.outputs
+  if (logits.shape.join() !== [1, tracedRows, network.classes].join()) {
+    throw expected('invalid_option', `network '${network.name}': logits`, `[G, N, ${network.classes}]`, logits.shape)
+  }
+  const writer = new GraphWriter(network.name, traced.inputs[0], logits, [undefined, ...inputs], writeValue)
+  if (!writer.varies(logits)) throw writer.refuse(logits, 'gives logits that do not depend on the images')
+  const form = writer.form(logits)
+  if (form.kind !== 'rows' || form.order) throw writer.refuse(logits, 'gives logits that are the pixels of a map')
+  return encodeModel({
+    name: network.name,
+    producer: { name: 'aludel', version: packageVersion },
+    metadata: {
+      [metadataKeys.network]: JSON.stringify(network.name),
+      [metadataKeys.mean]: JSON.stringify(mean),
+      [metadataKeys.std]: JSON.stringify(std),
+      [metadataKeys.classes]: JSON.stringify(classes),
+    },
+    nodes: writer.nodes.map((node) => renameOutput(node, form.name)),
+    initializers: writer.initializers,
+    input: { name: imagesName, dims: ['batch', channels, height, width] },
+    output: { name: logitsName, dims: ['batch', network.classes] },
+  })
+}
+
+function renameOutput(node: OnnxNode, old: string): OnnxNode {
+  const rename = (name: string) => (name === old ? logitsName : name)
+  return { ...node, inputs: node.inputs.map(rename), output: rename(node.output) }
+}
+
+function named(network: Network, list: 'parameters' | 'state', tensors: NetworkTensors): NamedTensor[] {
+  return network[list].map(({ name, shape }) => {
+    const data: unknown = isRecord(tensors?.[list]) ? tensors[list][name] : undefined
+    if (data instanceof Float32Array && data.length === sizeOf(shape)) return { name, data }
+    const received = data instanceof Float32Array ? data.length : data
+    throw expected('invalid_data', `network '${network.name}': tensor '${name}'`, `a Float32Array of ${sizeOf(shape)} elements`, received)
+  })
+}
+
+function checkDescription(network: Network, description: OnnxDescription): OnnxDescription {
+  const { mean, std, classes } = description ?? {}
+  const channels = network.input[2]
+  for (const [name, list, count] of [
+    ['mean', mean, channels],
+    ['std', std, channels],
+    ['classes', classes, network.classes],
+  ] as const) {
+    if (!Array.isArray(list) || list.length !== count) {
+      throw expected('invalid_option', `exportOnnx: ${name}`, `${count} entries`, Array.isArray(list) ? list.length : list)
+    }
+  }
+  if (![...mean, ...std].every(Number.isFinite)) throw new AludelError('invalid_option', 'exportOnnx: expected finite means and deviations')
+  return { mean, std, classes }
+}
