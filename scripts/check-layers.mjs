@@ -23,7 +23,7 @@ const layers = {
   index: { may: ['*'], node: false },
   'engine/tensor': { may: ['errors'] },
   'engine/graph': { may: ['errors', 'engine/tensor'], types: ['engine/ops/opcodes'] },
-  'engine/ops': { may: ['errors', 'engine/tensor', 'engine/graph'] },
+  'engine/ops': { may: ['errors', 'arguments', 'engine/tensor', 'engine/graph'] },
   'engine/trace': { may: engineCore },
   'engine/autodiff': { may: [...engineCore, 'engine/trace'] },
   'engine/reference': { may: engineCore, types: ['engine/trace'] },

@@ -9,7 +9,7 @@ export const exitCode = {
   failure: 1,
   /** It was called wrongly: unknown command, bad or missing option. Nothing was started. */
   usage: 2,
-  /** Ctrl-C or SIGTERM; what was reached has been saved where that was possible. */
+  /** Ctrl-C, SIGTERM or SIGHUP; what was reached has been saved where that was possible. */
   interrupted: 130,
 } as const
 

@@ -1,7 +1,7 @@
-/** @file Ctrl-C: the first ends the work in order, the second ends the process at once. */
+/** @file Ctrl-C, a request to end, a closed terminal: the first ends the work in order, the second ends the process at once. */
 import { exitCode } from './exit-codes.js'
 
-const signals = ['SIGINT', 'SIGTERM'] as const
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export interface Interrupt {
   /** Whether a signal has come. */

@@ -15,7 +15,9 @@ import type {
   StepEvent,
   SyntheticSet,
 } from '../experiment/types.js'
-import { asUsageError } from './exit-codes.js'
+import { writeReport } from '../report/index.js'
+import type { CliContext } from './context.js'
+import { asUsageError, exitCode } from './exit-codes.js'
 import { hostDescription, versions } from './host.js'
 import { listenForInterrupt } from './interrupt.js'
 import type { Library } from './library.js'
@@ -143,6 +145,21 @@ export async function finishDistillation(followed: FollowedRun): Promise<Distill
   } finally {
     interrupt.remove()
   }
+}
+
+/** Closes the run, writes its report and says how it ended. */
+export async function concludeDistillation(
+  { runDir, done, loss, interrupted }: Distillation,
+  output: Output,
+  context: CliContext,
+): Promise<void> {
+  const { dir } = runDir
+  await runDir.close()
+  const report = await writeReport(dir)
+  output.line(`${done.step} of ${done.iterations} steps in ${done.seconds.toFixed(1)} s; images in ${dir}, report in ${report}`)
+  const { status } = runDir.record
+  output.value({ run: dir, status, steps: done.step, iterations: done.iterations, seconds: done.seconds, loss, report })
+  if (interrupted) context.setExitCode(exitCode.interrupted)
 }
 
 /** Notes the failure where that is possible; what failed first is what the user hears of. */

@@ -23,6 +23,9 @@ export const runFile = 'run.json'
 export const eventsFile = 'events.jsonl'
 export const checkpointsDir = 'checkpoints'
 
+/** What a new run in the directory of an earlier one takes away first. */
+const replaced = [manifestFile, dataFile, previewFile, realFile, 'report.html', checkpointsDir]
+
 /** Longest run.json. */
 const maxRunBytes = 64 << 20
 
@@ -45,7 +48,8 @@ export interface RunDir {
 
 /**
  * Creates `dir` and its run.json.
- * @throws AludelError `invalid_option` when the directory already holds a run and `overwrite` is not set, `invalid_data` for a record that
+ * @throws AludelError `invalid_option` when the directory already holds a run and `overwrite` is not set, or files of the names of a run's
+ * that are not one's; `invalid_data` for a record that
  * could not be read back, `locked` when a process works in it, `io` when the system refuses.
  */
 export async function createRunDir(dir: string, record: RunRecord, { overwrite = false } = {}): Promise<RunDir> {
@@ -53,17 +57,28 @@ export async function createRunDir(dir: string, record: RunRecord, { overwrite =
   checkRunRecord(join(dir, runFile), record)
   await onFile(dir, () => makeDirectory(dir))
   return underLock(dir, async (lock) => {
-    if (!overwrite && (await exists(join(dir, runFile)))) {
+    const holdsRun = await exists(join(dir, runFile))
+    if (holdsRun && !overwrite) {
       throw new AludelError('invalid_option', `${dir}: already holds a run; resume it, choose another directory or remove it first`)
     }
+    if (!holdsRun) await checkNothingReplaced(dir)
     await prepareDirectory(dir)
     // the images of an earlier run would pass for those of this one until it has saved its own, and so would its state; the manifest goes first
-    for (const name of [manifestFile, dataFile, previewFile, realFile, 'report.html', checkpointsDir]) {
+    for (const name of replaced) {
       await onFile(join(dir, name), () => rm(join(dir, name), { recursive: name === checkpointsDir, force: true }))
     }
     await writeAtomic(join(dir, runFile), encodeSealed(record))
     return handleOf(dir, record, lock, await openEventLog(join(dir, eventsFile), { fresh: true }))
   })
+}
+
+/** Files without a run.json beside them are not those of an earlier run: someone else's are not overwritten. */
+async function checkNothingReplaced(dir: string): Promise<void> {
+  for (const name of [...replaced, eventsFile]) {
+    if (!(await exists(join(dir, name)))) continue
+    const todo = 'choose another directory or move it away'
+    throw new AludelError('invalid_option', `${dir}: holds ${name} but no ${runFile}, so it is not a run's; ${todo}`)
+  }
 }
 
 /** Opens an existing run to add to it or to continue it. Throws `not_found`, `invalid_data`, or `locked` when a process works in it. */

@@ -15,6 +15,10 @@ export type RunStatus = (typeof statuses)[number]
 export interface EvaluationRecord {
   readonly label: string
   readonly epochs: number | null
+  /** Specification of the test data, seed and augmentation (null: the protocol's) of the networks; absent in records of earlier versions. */
+  readonly data?: string
+  readonly seed?: number
+  readonly augment?: string | null
   readonly results: readonly EvaluationResult[]
 }
 
@@ -56,6 +60,11 @@ export interface RunRecord {
   readonly commands?: readonly string[]
 }
 
+const optional =
+  (holds: (value: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    value === undefined || value === null || holds(value)
+
 const isTextOrNull = (value: unknown): boolean => value === null || isText(value)
 
 const isData = (value: unknown): boolean =>
@@ -79,15 +88,13 @@ export const isEvaluation = (value: unknown): boolean =>
   isRecord(value) &&
   isText(value.label) &&
   (value.epochs === null || isNumber(value.epochs)) &&
+  optional(isText)(value.data) &&
+  optional(isCount)(value.seed) &&
+  optional(isText)(value.augment) &&
   Array.isArray(value.results) &&
   value.results.every(isResult)
 
 const isPhase = (value: unknown): boolean => isRecord(value) && isText(value.name) && isNumber(value.seconds) && isNumber(value.peakBytes)
-
-const optional =
-  (holds: (value: unknown) => boolean) =>
-  (value: unknown): boolean =>
-    value === undefined || value === null || holds(value)
 
 const isArtifact = (value: unknown): boolean => isRecord(value) && isText(value.manifestSha256)
 

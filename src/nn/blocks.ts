@@ -1,4 +1,6 @@
 /** @file Layers that the networks are composed of. Maps are [G, N, H, W, C]; every layer declares its parameters in PyTorch's order. */
+
+import { checkOptions } from '../arguments.js'
 import { add, avgPool2d, conv2d, greater, matmul, maxPool2d, mul, relu, reshape, select, sigmoid, type Value } from '../engine/index.js'
 import { formatShape, sizeOf } from '../engine/tensor/shape.js'
 import { expected } from '../errors.js'
@@ -159,6 +161,21 @@ export function compose({ name, input, classes, layers, hidden = [] }: Compositi
   }
 
   return { name, input, classes, parameters: all.flatMap((l) => l.parameters), state: all.flatMap((l) => l.state), apply }
+}
+
+/** Refuses options whose names are not `known`, and an input that is no [H, W, C]. */
+export function checkNetworkOptions<T extends { readonly input: MapShape }>(
+  network: string,
+  options: T,
+  known: Readonly<Record<keyof T, true>>,
+): void {
+  checkOptions(network, options, known)
+  checkInput(network, options.input)
+}
+
+export function checkInput(network: string, input: MapShape): void {
+  if (Array.isArray(input) && input.length === 3 && [...input].every((size) => Number.isSafeInteger(size) && size >= 1)) return
+  throw expected('invalid_option', `${network} input`, '[height, width, channels] of one image', input)
 }
 
 /** Refuses sizes that are not whole numbers >= 1. */

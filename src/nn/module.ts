@@ -1,6 +1,9 @@
 /** @file What a network is: parameter and state specifications and `apply` over traced values. A user's own network is the same object. */
+
+import { checkOptions, isRecord } from '../arguments.js'
 import { full, mul, randomUniform, scalar, spec, sub, trace, type Value } from '../engine/index.js'
 import type { Shape } from '../engine/tensor/shape.js'
+import { expected } from '../errors.js'
 
 /** [H, W, C] of an image or a feature map. */
 export type MapShape = readonly [number, number, number]
@@ -62,11 +65,20 @@ export interface Network {
   apply(parameters: Parameters, x: Value, options?: ApplyOptions): Applied
 }
 
+/** Throws `invalid_option` unless `network` is one. */
+function checkNetwork(what: string, network: Network): void {
+  const { parameters, state, apply } = isRecord(network) ? network : {}
+  if (Array.isArray(parameters) && Array.isArray(state) && typeof apply === 'function') return
+  throw expected('invalid_option', what, 'a network: an object with name, input, classes, parameters, state and apply', network)
+}
+
 /** Random parameters are addressed by (key, counter, firstParameterPurpose + position), so every network of a run draws its own bits. */
 export const firstParameterPurpose = 0x1000
 
 /** Fresh parameters of `groups` networks, drawn inside the trace. key: u32 [2], counter: u32 [1]. */
 export function initialize(network: Network, draw: { key: Value; counter: Value; groups?: number }): Parameters {
+  checkNetwork('initialize', network)
+  checkOptions('initialize', draw, { key: true, counter: true, groups: true })
   const groups = draw.groups ?? 1
   return Object.fromEntries(
     network.parameters.map(({ name, shape, init }, i) => {
@@ -79,12 +91,16 @@ export function initialize(network: Network, draw: { key: Value; counter: Value;
 }
 
 /** State of `groups` fresh networks, as constants of the trace. */
-export const initialState = (network: Network, groups = 1): Parameters =>
-  Object.fromEntries(network.state.map(({ name, shape, initial }) => [name, full([groups, ...shape], initial)]))
+export function initialState(network: Network, groups = 1): Parameters {
+  checkNetwork('initialState', network)
+  return Object.fromEntries(network.state.map(({ name, shape, initial }) => [name, full([groups, ...shape], initial)]))
+}
 
 /** Number of scalars in one network. */
-export const parameterCount = (network: Network): number =>
-  network.parameters.reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
+export function parameterCount(network: Network): number {
+  checkNetwork('parameterCount', network)
+  return network.parameters.reduce((n, { shape }) => n + shape.reduce((a, b) => a * b, 1), 0)
+}
 
 /** Number of ReLU maps that the network gives with `taps`: traced over one image, nothing is computed. */
 export function tapCount(network: Network): number {

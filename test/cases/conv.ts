@@ -21,6 +21,7 @@ const geometries: readonly Geometry[] = [
   { name: 'rows left over by the stride', x: [1, 1, 6, 6, 2], kernel: [3, 3], filters: 2, stride: 2, y: [2, 2] },
 ]
 
+const strides = ({ stride = 1, pad = 0 }: Geometry) => ({ stride, pad })
 const weights = ({ x, kernel, filters }: Geometry): number[] => [x[0], ...kernel, x[4], filters]
 const output = ({ x, y, filters }: Geometry): number[] => [x[0], x[1], ...y, filters]
 
@@ -30,14 +31,14 @@ export const convCases: readonly OpCase[] = [
       op: 'conv2d',
       name: g.name,
       inputs: [between(g.x, -1, 1), between(weights(g), -1, 1), between([g.x[0], g.filters], -1, 1)],
-      build: (x, w, bias) => [conv2d(x, w, bias, g)],
+      build: (x, w, bias) => [conv2d(x, w, bias, strides(g))],
       wrt: [0, 1, 2],
     },
     {
       op: 'conv2d_input_grad',
       name: g.name,
       inputs: [between(output(g), -1, 1), between(weights(g), -1, 1)],
-      build: (dy, w) => [conv2dInputGrad(dy, w, g.x[2], g.x[3], g)],
+      build: (dy, w) => [conv2dInputGrad(dy, w, g.x[2], g.x[3], strides(g))],
       wrt: [0, 1],
     },
     {
@@ -45,7 +46,7 @@ export const convCases: readonly OpCase[] = [
       name: g.name,
       inputs: [between(g.x, -1, 1), between(output(g), -1, 1)],
       build(x, dy) {
-        const { dw, db } = conv2dWeightGrad(x, dy, ...g.kernel, g)
+        const { dw, db } = conv2dWeightGrad(x, dy, ...g.kernel, strides(g))
         return [dw, db]
       },
       wrt: [0, 1],

@@ -32,9 +32,9 @@ const attrsOf = ({ kind, groups = 1, relu = false, pool = 0 }: Variant) => ({
 })
 
 export const normCases: readonly OpCase[] = variants.flatMap((variant): OpCase[] => {
-  const { name, x, rows, pool } = variant
+  const { name, x, rows, ...options } = variant
   const parameters = [x[0], x[4]]
-  const y = pool === 2 ? [x[0], x[1], x[2] >> 1, x[3] >> 1, x[4]] : x
+  const y = options.pool === 2 ? [x[0], x[1], x[2] >> 1, x[3] >> 1, x[4]] : x
   const shared = [between(x, -2, 2), between(parameters, 0.5, 1.5), between(parameters, -0.5, 0.5)]
   const weights = rows ? [given([x[0], x[1]], rows)] : []
   return [
@@ -42,7 +42,7 @@ export const normCases: readonly OpCase[] = variants.flatMap((variant): OpCase[]
       op: 'norm_act_pool',
       name,
       inputs: [...shared, ...weights],
-      build: (v, gamma, beta, w) => [normActPool(v, gamma, beta, w ? { ...variant, rowWeights: w } : variant).y],
+      build: (v, gamma, beta, w) => [normActPool(v, gamma, beta, w ? { ...options, rowWeights: w } : options).y],
       wrt: [0, 1, 2],
     },
     {
@@ -50,7 +50,7 @@ export const normCases: readonly OpCase[] = variants.flatMap((variant): OpCase[]
       name,
       inputs: [...shared, between(y, -1, 1), ...weights],
       build(v, gamma, beta, gy, ...w) {
-        const { mean, rstd } = normActPool(v, gamma, beta, w[0] ? { ...variant, rowWeights: w[0] } : variant)
+        const { mean, rstd } = normActPool(v, gamma, beta, w[0] ? { ...options, rowWeights: w[0] } : options)
         return emit('norm_act_pool_grad', [v, gamma, beta, mean, rstd, gy, ...w], attrsOf(variant))
       },
       wrt: [0, 1, 2, 3],
@@ -61,7 +61,7 @@ export const normCases: readonly OpCase[] = variants.flatMap((variant): OpCase[]
       name,
       inputs: [...shared, between(y, -1, 1), between(x, -1, 1), between(parameters, -1, 1), between(parameters, -1, 1), ...weights],
       build(v, gamma, beta, gy, ux, ugamma, ubeta, ...w) {
-        const { mean, rstd } = normActPool(v, gamma, beta, w[0] ? { ...variant, rowWeights: w[0] } : variant)
+        const { mean, rstd } = normActPool(v, gamma, beta, w[0] ? { ...options, rowWeights: w[0] } : options)
         return emit('norm_act_pool_grad_grad', [v, gamma, beta, mean, rstd, gy, ux, ugamma, ubeta, ...w], attrsOf(variant))
       },
     },

@@ -5,13 +5,10 @@ import { type Command, Option } from 'commander'
 import { AludelError } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings } from '../../experiment/types.js'
-import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
-import { exitCode } from '../exit-codes.js'
 import { assignment, given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
-import type { Output } from '../output.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
-import { type Distillation, runDistillation } from '../run-distillation.js'
+import { concludeDistillation, runDistillation } from '../run-distillation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
 interface Options extends DistillSettings, DeviceOptions {
@@ -74,7 +71,7 @@ async function distillCommand(options: Options, command: Command, context: CliCo
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
     const job = { library, output, device, dataset, specification: data, settings, dir, args: context.args, ...given({ checkpointEvery }) }
-    await conclude(await runDistillation(job), output, context)
+    await concludeDistillation(await runDistillation(job), output, context)
   } finally {
     await device.close()
   }
@@ -105,19 +102,8 @@ async function resumeCommand(dir: string, options: Options, command: Command, co
       args: context.args,
       ...given({ data, threads, device, iterations, checkpointEvery, onDivergence }),
     }
-    await conclude(await resumeDistillation(job), output, context)
+    await concludeDistillation(await resumeDistillation(job), output, context)
   } finally {
     await runDir.close()
   }
-}
-
-/** Closes the run, writes its report and says how it ended. */
-async function conclude({ runDir, done, loss, interrupted }: Distillation, output: Output, context: CliContext): Promise<void> {
-  const { dir } = runDir
-  await runDir.close()
-  const report = await writeReport(dir)
-  output.line(`${done.step} of ${done.iterations} steps in ${done.seconds.toFixed(1)} s; images in ${dir}, report in ${report}`)
-  const { status } = runDir.record
-  output.value({ run: dir, status, steps: done.step, iterations: done.iterations, seconds: done.seconds, loss, report })
-  if (interrupted) context.setExitCode(exitCode.interrupted)
 }

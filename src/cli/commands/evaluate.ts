@@ -78,7 +78,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
         if (isRun)
           await record(
             run,
-            { label, epochs: epochs ?? null, results: [result] },
+            { label, epochs: epochs ?? null, data, seed, augment: augment ?? null, results: [result] },
             { ...endPhase(), name: `evaluate ${result.network} on ${label}` },
           )
         endPhase = startPhase('')

@@ -5,11 +5,10 @@ import type { TrainingSource } from '../../evaluate/index.js'
 import type { DeviceHandle, EvaluationResult } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
-import { exitCode } from '../exit-codes.js'
 import { given, nonEmptyPath, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { startPhase } from '../phase.js'
-import { type Distillation, runDistillation } from '../run-distillation.js'
+import { concludeDistillation, type Distillation, runDistillation } from '../run-distillation.js'
 import { formatAccuracy, runEvaluation } from '../run-evaluation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
@@ -58,7 +57,7 @@ async function quickstartCommand(options: Options, command: Command, context: Cl
       overwrite: true,
     })
     try {
-      if (distillation.interrupted) context.setExitCode(exitCode.interrupted)
+      if (distillation.interrupted) await concludeDistillation(distillation, output, context)
       else await compare(distillation, train, device, options, context, output)
     } finally {
       await distillation.runDir.close()
@@ -87,9 +86,13 @@ async function compare(
   for (const [label, source] of entries) {
     const settings = { networks: [network], repeats, epochs, seed }
     const endPhase = startPhase(`evaluate ${network} on ${label}`)
-    const evaluation = await runEvaluation({ library, output, device, source, test, settings, label })
+    const evaluation = await runEvaluation({ library, output, device, source, test, settings, label }).catch(async (error) => {
+      // the images are there, and so may be the first accuracies: an interrupt does not take them away
+      output.notice(`images in ${out}, report in ${await writeReport(out)}`)
+      throw error
+    })
     results.push(evaluation[0])
-    const evaluated = { label, epochs, results: evaluation }
+    const evaluated = { label, epochs, data: specification, seed, augment: null, results: evaluation }
     await runDir.append({ type: 'evaluation', ...evaluated })
     await runDir.update({
       evaluations: [...runDir.record.evaluations, evaluated],

@@ -2,11 +2,12 @@
 import { expected } from '../../errors.js'
 import type { Value } from '../graph/node.js'
 import { formatType } from '../graph/print.js'
-import { onesLike } from '../ops/build.js'
+import { checkValues, onesLike } from '../ops/build.js'
 import { vjp } from './vjp.js'
 
 /** d y / d w for each w of `wrt`; y has shape []. The result is part of the graph and can be differentiated again. */
 export function grad(y: Value, wrt: readonly Value[]): Value[] {
+  checkValues('grad', [y])
   if (y.shape.length !== 0) throw expected('invalid_shape', 'grad', 'a scalar (shape [])', formatType(y), 'reduce it with sum() or mean()')
   return vjp([y], [onesLike(y)], wrt)
 }

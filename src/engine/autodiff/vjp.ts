@@ -3,7 +3,7 @@ import { AludelError, expected } from '../../errors.js'
 import type { Node, Value } from '../graph/node.js'
 import { formatType } from '../graph/print.js'
 import { topologicalOrder } from '../graph/walk.js'
-import { withGraph, zerosLike } from '../ops/build.js'
+import { checkValues, withGraph, zerosLike } from '../ops/build.js'
 import { isFloat } from '../ops/check.js'
 import { add } from '../ops/elementwise.js'
 import { sumTo } from '../ops/movement-ops.js'
@@ -33,6 +33,15 @@ export function vjp(outputs: readonly Value[], cotangents: readonly (Value | nul
 }
 
 function checkSeeds(outputs: readonly Value[], cotangents: readonly (Value | null)[], wrt: readonly Value[]): void {
+  for (const [name, list] of Object.entries({ outputs, cotangents, wrt })) {
+    if (!Array.isArray(list)) throw expected('invalid_data', 'vjp', `${name} as a list of traced values`, list)
+  }
+  checkValues('vjp', outputs)
+  checkValues(
+    'vjp',
+    cotangents.filter((seed) => seed !== null),
+  )
+  checkValues('vjp', wrt)
   if (cotangents.length !== outputs.length) throw expected('invalid_data', 'vjp', `${outputs.length} cotangents`, cotangents.length)
   outputs.forEach((output, i) => {
     const seed = cotangents[i]

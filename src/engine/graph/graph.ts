@@ -1,5 +1,5 @@
 /** @file The graph under construction: appends nodes, deduplicated by content. Creation order is a topological order. */
-import { AludelError } from '../../errors.js'
+import { AludelError, expected } from '../../errors.js'
 import type { Opcode } from '../ops/opcodes.js'
 import type { Attrs, AttrValue, Node, TensorType, Value } from './node.js'
 
@@ -61,14 +61,15 @@ function freezeAttrs(attrs: Attrs): Attrs {
 // Minus zero is another constant than zero, although both print as '0'.
 const numberKey = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
 
-function attrKey(value: AttrValue): string {
+function attrKey(op: Opcode, name: string, value: AttrValue): string {
   if (typeof value === 'number') return numberKey(value)
-  if (typeof value === 'object') return `[${value.map(numberKey).join()}]`
-  return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map(numberKey).join()}]`
+  if (typeof value === 'string' || typeof value === 'boolean' || value === undefined) return JSON.stringify(value)
+  throw expected('invalid_option', op, `${name} to be a number, a text, true or false, or a list of numbers`, value)
 }
 
 function contentKey(op: Opcode, inputs: readonly Value[], attrs: Attrs): string {
   const sources = inputs.map((v) => `${v.node.id}.${v.index}`).join()
   const names = Object.keys(attrs).sort()
-  return `${op}(${sources})${names.map((name) => `${name}=${attrKey(attrs[name])}`).join(';')}`
+  return `${op}(${sources})${names.map((name) => `${name}=${attrKey(op, name, attrs[name])}`).join(';')}`
 }

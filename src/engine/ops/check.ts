@@ -64,6 +64,13 @@ export function listAttr(op: string, attrs: Attrs, name: string, length?: number
   return value as readonly number[]
 }
 
+/** Throws `invalid_option` unless `value` is a list of whole numbers, of `length` entries when given. */
+export function checkWholeList(op: string, name: string, value: unknown, length?: number): void {
+  const isList = Array.isArray(value) && [...value].every(Number.isSafeInteger)
+  if (isList && (length === undefined || value.length === length)) return
+  throw expected('invalid_option', op, `${name} to be ${length === undefined ? 'a list' : `${length} entries`} of whole numbers`, value)
+}
+
 /** Distinct axes in ascending order. */
 export function axesAttr(op: string, attrs: Attrs, rank: number): readonly number[] {
   const axes = listAttr(op, attrs, 'axes')

@@ -1,8 +1,9 @@
 /** @file Functions of other ops, without an opcode of their own. */
+import { checkOptions } from '../../arguments.js'
 import { expected } from '../../errors.js'
 import type { Value } from '../graph/node.js'
 import { formatShape, sameShape, sizeOf } from '../tensor/shape.js'
-import { type Operand, operand } from './build.js'
+import { checkValues, type Operand, operand } from './build.js'
 import { add, cast, div, equal, exp, log, maximum, mul, sqrt, square, sub } from './elementwise.js'
 import { scatterAdd } from './gather.js'
 import { broadcast, reshape, stopGradient } from './movement.js'
@@ -21,6 +22,7 @@ const asRows = (weights: Value, x: Value): Value => reshape(weights, [weights.sh
 
 /** sum(w x) / sum(w) over the first axis: x `[N,…]`, weights `[N]`. Rows of weight 0 count for nothing; a total weight of 0 gives 0. */
 export function weightedMean(x: Value, weights: Value): Value {
+  checkValues('weightedMean', [x, weights])
   const total = sum(weights)
   return div(sum(mul(x, asRows(weights, x)), { axes: [0] }), maximum(total, tiny))
 }
@@ -30,6 +32,7 @@ const tiny = 1e-30
 
 /** Mean of each segment with true counts: x `[N,…]`, segment i32 `[N]`, counts f32 `[segments]` -> `[segments,…]`; empty segments give 0. */
 export function segmentMean(x: Value, segment: Value, counts: Value, weights?: Value): Value {
+  checkValues('segmentMean', weights === undefined ? [x, segment, counts] : [x, segment, counts, weights])
   const rows = weights ? mul(x, asRows(weights, x)) : x
   const totals = scatterAdd(rows, segment, counts.shape[0])
   return div(totals, asRows(maximum(counts, 1), totals))
@@ -48,6 +51,7 @@ export function logSumExp(x: Value): Value {
 
 /** <a, b>: the sum of products of two tensors of one shape. */
 export function dot(a: Value, b: Value): Value {
+  checkValues('dot', [a, b])
   if (!sameShape(a.shape, b.shape))
     throw expected('invalid_shape', 'dot', `two tensors of shape ${formatShape(a.shape)}`, formatShape(b.shape))
   return sum(mul(a, b))
@@ -57,15 +61,26 @@ export function dot(a: Value, b: Value): Value {
 export const squaredNorm = (x: Value, options: ReduceOptions = {}): Value => sum(square(x), options)
 
 /** ||x|| over `axes`; `eps` is added under the root, which keeps the gradient finite at 0. */
-export const norm = (x: Value, options: ReduceOptions & { readonly eps?: number } = {}): Value =>
-  sqrt(options.eps ? add(squaredNorm(x, options), options.eps) : squaredNorm(x, options))
+export function norm(x: Value, options: ReduceOptions & { readonly eps?: number } = {}): Value {
+  checkOptions('norm', options, { axes: true, keep: true, eps: true })
+  const { eps, ...reduced } = options
+  const squares = squaredNorm(x, reduced)
+  return sqrt(eps ? add(squares, eps) : squares)
+}
 
 /** Sum of several values of one shape. */
-export const addAll = (values: readonly Value[]): Value => values.reduce((a, b) => add(a, b))
+export function addAll(values: readonly Value[]): Value {
+  if (!Array.isArray(values) || values.length === 0) throw expected('invalid_data', 'addAll', 'a list of traced values', values)
+  return values.reduce((a, b) => add(a, b))
+}
 
 /** One step of gradient descent per parameter: p - rate g. */
-export const sgd = (parameters: readonly Value[], gradients: readonly Value[], rate: Operand): Value[] =>
-  parameters.map((p, i) => sub(p, mul(gradients[i], operand(rate, p))))
+export function sgd(parameters: readonly Value[], gradients: readonly Value[], rate: Operand): Value[] {
+  if (!Array.isArray(parameters) || !Array.isArray(gradients) || gradients.length !== parameters.length) {
+    throw expected('invalid_data', 'sgd', 'a list of parameters and one of as many gradients', [parameters, gradients])
+  }
+  return parameters.map((p, i) => sub(p, mul(gradients[i], operand(rate, p))))
+}
 
 /** Number of rows whose largest logit is the target: logits `[N,K]`, target i32 `[N]`, optional 0/1 weights `[N]` -> f32 `[]`. */
 export function correctCount(logits: Value, target: Value, weights?: Value): Value {
@@ -75,4 +90,7 @@ export function correctCount(logits: Value, target: Value, weights?: Value): Val
 }
 
 /** x repeated along a new first axis: `[…]` -> `[rows,…]`. */
-export const repeatRows = (x: Value, rows: number): Value => broadcast(x, [rows, ...x.shape])
+export function repeatRows(x: Value, rows: number): Value {
+  checkValues('repeatRows', [x])
+  return broadcast(x, [rows, ...x.shape])
+}

@@ -1,9 +1,10 @@
 /** @file Convolution and its two adjoints, closed under differentiation. Layouts: x [G,N,H,W,C], w [G,KH,KW,C,K], y [G,N,OH,OW,K]. */
+import { checkOptions } from '../../arguments.js'
 import { AludelError, expected } from '../../errors.js'
 import type { Attrs, TensorType, Value } from '../graph/node.js'
 import { formatShape, sizeOf } from '../tensor/shape.js'
-import { emit, emitOne } from './build.js'
-import { checkArity, checkDtype, checkRank, checkShapeIs, intAttr } from './check.js'
+import { checkValues, emit, emitOne } from './build.js'
+import { checkArity, checkDtype, checkRank, checkShapeIs, checkWholeList, intAttr } from './check.js'
 import { type ConvGeometry, convForward, convInputGrad, convWeightGrad } from './conv-reference.js'
 import { defineOp } from './define.js'
 import { broadcast, reshape } from './movement.js'
@@ -11,16 +12,22 @@ import { tableSlice } from './slicing.js'
 
 /** One number for both axes, or [vertical, horizontal]. */
 export type PerAxis = number | readonly [number, number]
-export const perAxis = (value: PerAxis): readonly [number, number] => (typeof value === 'number' ? [value, value] : value)
+export function perAxis(op: string, name: string, value: PerAxis): readonly [number, number] {
+  const pair = typeof value === 'number' ? [value, value] : value
+  checkWholeList(op, name, pair, 2)
+  return pair as readonly [number, number]
+}
 
 export interface ConvOptions {
   readonly stride?: PerAxis
   readonly pad?: PerAxis
 }
 
-function geometryAttrs({ stride = 1, pad = 0 }: ConvOptions): Attrs {
-  const [strideH, strideW] = perAxis(stride)
-  const [padH, padW] = perAxis(pad)
+function geometryAttrs(options: ConvOptions): Attrs {
+  checkOptions('conv2d', options, { stride: true, pad: true })
+  const { stride = 1, pad = 0 } = options
+  const [strideH, strideW] = perAxis('conv2d', 'stride', stride)
+  const [padH, padW] = perAxis('conv2d', 'pad', pad)
   return { strideH, strideW, padH, padW, algorithm: 0 }
 }
 
@@ -30,6 +37,7 @@ function geometryAttrs({ stride = 1, pad = 0 }: ConvOptions): Attrs {
  * (x `[N,H,W,C]`, w `[KH,KW,C,K]`, bias `[K]`) the result has none either.
  */
 export function conv2d(x: Value, w: Value, bias?: Value, options: ConvOptions = {}): Value {
+  checkValues('conv2d', bias === undefined ? [x, w] : [x, w, bias])
   if (w.shape.length === 4) {
     const grouped = x.shape.length === 4 ? reshape(x, [1, ...x.shape]) : x
     const y = conv2d(grouped, reshape(w, [1, ...w.shape]), bias && reshape(bias, [1, sizeOf(bias.shape)]), options)

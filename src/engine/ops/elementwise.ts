@@ -3,7 +3,7 @@ import { expected } from '../../errors.js'
 import type { Value } from '../graph/node.js'
 import { type DType, dtypes } from '../tensor/dtype.js'
 import { broadcastShapes, sizeOf } from '../tensor/shape.js'
-import { constantValue, emitOne, type Operand, operand } from './build.js'
+import { checkValues, constantValue, emitOne, type Operand, operand } from './build.js'
 import { checkArity, checkFloats, isFloat } from './check.js'
 import { defineOp, type OpDef } from './define.js'
 import { type BinaryOpcode, binaryFunctions, comparisons, type UnaryOpcode, unaryFunctions } from './elementwise-functions.js'
@@ -39,6 +39,7 @@ export const isFiniteMask = unary('is_finite')
 function pair(op: BinaryOpcode, a: Operand, b: Operand): Value {
   const like = typeof a === 'number' ? b : a
   if (typeof like === 'number') throw expected('invalid_data', op, 'at least one traced value', 'two numbers')
+  checkValues(op, [like])
   return emitOne(op, [operand(a, like), operand(b, like)])
 }
 
@@ -63,11 +64,15 @@ export const equal = binary('equal')
 /** a where `condition` is not 0, else b. Numbers take the dtype of the other branch. */
 export function select(condition: Value, a: Operand, b: Operand): Value {
   const like = typeof a === 'number' ? (typeof b === 'number' ? condition : b) : a
+  checkValues('select', [condition, like])
   return emitOne('select', [condition, operand(a, like), operand(b, like)])
 }
 
 /** Conversion to `dtype`: to integers by truncation; differentiable between f32 and f64. */
-export const cast = (x: Value, dtype: DType): Value => (x.dtype === dtype ? x : emitOne('cast', [x], { dtype }))
+export function cast(x: Value, dtype: DType): Value {
+  checkValues('cast', [x])
+  return x.dtype === dtype ? x : emitOne('cast', [x], { dtype })
+}
 
 const unaryOp = (op: UnaryOpcode, doc: string, vjp: UnaryVjp, cost = 1): OpDef =>
   defineOp({

@@ -1,4 +1,5 @@
 /** @file Images: uint8 rows to normalised floats, and differentiable augmentation as one affine map per image. */
+import { checkOptions } from '../../arguments.js'
 import type { Value } from '../graph/node.js'
 import { sizeOf } from '../tensor/shape.js'
 import { type AugmentMode, augmentReference } from './augment-reference.js'
@@ -20,8 +21,11 @@ export interface AugmentOptions {
 }
 
 /** Augments x f32 `[N,H,W,C]` by one operation per image, theta f32 `[N,8]` = [kind, p0..p6]; differentiable in x. */
-export const augment = (x: Value, theta: Value, { alignCorners = false }: AugmentOptions = {}): Value =>
-  emitOne('augment', [x, theta], { alignCorners })
+export function augment(x: Value, theta: Value, options: AugmentOptions = {}): Value {
+  checkOptions('augment', options, { alignCorners: true })
+  const { alignCorners = false } = options
+  return emitOne('augment', [x, theta], { alignCorners })
+}
 
 const imageGatherOp = defineOp({
   doc: 'Rows of uint8 images by index, scaled and shifted per channel.',

@@ -1,4 +1,5 @@
 /** @file Matrix products over equal leading batch dimensions. */
+import { checkOptions } from '../../arguments.js'
 import { expected } from '../../errors.js'
 import type { Attrs, TensorType, Value } from '../graph/node.js'
 import { formatShape, sameShape, sizeOf } from '../tensor/shape.js'
@@ -14,8 +15,11 @@ export interface MatmulOptions {
 }
 
 /** op(a) op(b) for a `[…,M,K]` and b `[…,K,N]` (or their last two axes swapped, as the options say) -> `[…,M,N]`; f32 or f64. */
-export const matmul = (a: Value, b: Value, { transposeA = false, transposeB = false }: MatmulOptions = {}): Value =>
-  emitOne('matmul', [a, b], { transposeA, transposeB })
+export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
+  checkOptions('matmul', options, { transposeA: true, transposeB: true })
+  const { transposeA = false, transposeB = false } = options
+  return emitOne('matmul', [a, b], { transposeA, transposeB })
+}
 
 /** Rows and columns after the transposition that the attributes ask for. */
 function matrices(a: TensorType, b: TensorType, attrs: Attrs) {

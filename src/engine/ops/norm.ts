@@ -1,8 +1,9 @@
 /** @file Normalisation fused with ReLU and 2x2 average pooling: forward, vjp, and vjp of the vjp. Layout x [G,N,H,W,C]. */
+import { checkOptions } from '../../arguments.js'
 import { AludelError, expected } from '../../errors.js'
 import type { Attrs, TensorType, Value } from '../graph/node.js'
 import { formatShape, type Shape, sizeOf } from '../tensor/shape.js'
-import { emit, zerosLike } from './build.js'
+import { checkValues, emit, zerosLike } from './build.js'
 import { checkArity, checkDtype, checkRank, checkShapeIs, intAttr, numberAttr } from './check.js'
 import { defineOp, type OpDef } from './define.js'
 import { broadcast, reshape } from './movement.js'
@@ -26,6 +27,8 @@ export interface NormOptions {
  * Without the group axis (x `[N,H,W,C]`) the outputs have none either.
  */
 export function normActPool(x: Value, gamma: Value, beta: Value, options: NormOptions): { y: Value; mean: Value; rstd: Value } {
+  checkValues('norm_act_pool', [x, gamma, beta])
+  checkOptions('norm_act_pool', options, { kind: true, groups: true, eps: true, relu: true, pool: true, rowWeights: true })
   if (x.shape.length === 4) {
     const rows = options.rowWeights
     const grouped = rows ? { ...options, rowWeights: reshape(rows, [1, sizeOf(rows.shape)]) } : options

@@ -1,4 +1,5 @@
 /** @file Pooling over windows of [...,H,W,C] without padding; a remainder of rows or columns is left out (floor). */
+import { checkOptions } from '../../arguments.js'
 import { expected } from '../../errors.js'
 import type { Attrs, TensorType, Value } from '../graph/node.js'
 import { formatShape, type Shape, sizeOf } from '../tensor/shape.js'
@@ -15,16 +16,18 @@ export interface PoolOptions {
   readonly stride?: PerAxis
 }
 
-function windowAttrs({ window, stride = window }: PoolOptions): Attrs {
-  const [windowH, windowW] = perAxis(window)
-  const [strideH, strideW] = perAxis(stride)
+function windowAttrs(op: string, options: PoolOptions): Attrs {
+  checkOptions(op, options, { window: true, stride: true })
+  const { window, stride = window } = options
+  const [windowH, windowW] = perAxis(op, 'window', window)
+  const [strideH, strideW] = perAxis(op, 'stride', stride)
   return { windowH, windowW, strideH, strideW }
 }
 
 /** Mean of each window: x `[…,H,W,C]` -> `[…,OH,OW,C]`. */
-export const avgPool2d = (x: Value, options: PoolOptions): Value => emitOne('avg_pool2d', [x], windowAttrs(options))
+export const avgPool2d = (x: Value, options: PoolOptions): Value => emitOne('avg_pool2d', [x], windowAttrs('avg_pool2d', options))
 /** Largest element of each window, the first one on ties. */
-export const maxPool2d = (x: Value, options: PoolOptions): Value => emitOne('max_pool2d', [x], windowAttrs(options))
+export const maxPool2d = (x: Value, options: PoolOptions): Value => emitOne('max_pool2d', [x], windowAttrs('max_pool2d', options))
 
 const inner = 3
 

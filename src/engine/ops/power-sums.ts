@@ -2,7 +2,7 @@
 import { expected } from '../../errors.js'
 import type { TensorType, Value } from '../graph/node.js'
 import { formatShape, type Shape, sizeOf } from '../tensor/shape.js'
-import { emit } from './build.js'
+import { checkValues, emit } from './build.js'
 import { checkArity, checkDtype, intAttr } from './check.js'
 import { defineOp } from './define.js'
 import { add, mul, square } from './elementwise.js'
@@ -29,6 +29,8 @@ export function powerSums(x: Value, power: number): PowerSums {
 
 /** x^power by multiplication. */
 export function wholePower(x: Value, power: number): Value {
+  checkValues('wholePower', [x])
+  if (!Number.isSafeInteger(power) || power < 1) throw expected('invalid_option', 'wholePower', 'power to be a whole number >= 1', power)
   if (power === 1) return x
   const half = square(wholePower(x, power >> 1))
   return power % 2 === 0 ? half : mul(half, x)

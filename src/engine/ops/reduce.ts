@@ -1,8 +1,9 @@
 /** @file Reductions. Reduced axes are removed; sums over many elements accumulate in float64. */
+import { checkOptions } from '../../arguments.js'
 import type { Attrs, TensorType, Value } from '../graph/node.js'
 import { normalizeAxis, sizeOf, stridesOf } from '../tensor/shape.js'
-import { emitOne } from './build.js'
-import { axesAttr, checkArity, checkFloats } from './check.js'
+import { checkValues, emitOne } from './build.js'
+import { axesAttr, checkArity, checkFloats, checkWholeList } from './check.js'
 import { defineOp, type RefTensor } from './define.js'
 import { cast, div, equal, mul } from './elementwise.js'
 import { broadcast, reshape } from './movement.js'
@@ -16,7 +17,11 @@ export interface ReduceOptions {
   readonly keep?: boolean
 }
 
-function reduce(op: 'sum' | 'max', x: Value, { axes, keep = false }: ReduceOptions): Value {
+function reduce(op: 'sum' | 'max', x: Value, options: ReduceOptions): Value {
+  checkOptions(op, options, { axes: true, keep: true })
+  const { axes, keep = false } = options
+  checkValues(op, [x])
+  if (axes !== undefined) checkWholeList(op, 'axes', axes)
   const rank = x.shape.length
   const chosen = axes ? axes.map((axis) => normalizeAxis(op, axis, rank)) : x.shape.map((_, i) => i)
   const ordered = [...new Set(chosen)].sort((a, b) => a - b)

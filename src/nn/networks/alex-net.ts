@@ -1,6 +1,6 @@
 /** @file AlexNet for small images (DC): five convolutions with ReLU, three max-pools, one linear layer, no normalisation. */
 import { expected } from '../../errors.js'
-import { checkCounts, compose, convBlock, firstPad, type Layer } from '../blocks.js'
+import { checkCounts, checkNetworkOptions, compose, convBlock, firstPad, type Layer } from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
 
 export interface AlexNetOptions {
@@ -12,7 +12,9 @@ export interface AlexNetOptions {
 }
 
 /** Blocks conv0 … conv4; the flattened last map is the embedding. @throws AludelError 'invalid_option' */
-export function alexNet({ input, classes, width = 128 }: AlexNetOptions): Network {
+export function alexNet(options: AlexNetOptions): Network {
+  checkNetworkOptions('alexNet', options, { input: true, classes: true, width: true })
+  const { input, classes, width = 128 } = options
   checkCounts('alexNet', { classes, width })
   if (width % 2 !== 0) throw expected('invalid_option', 'alexNet width', 'an even number', width)
   const wide = (3 * width) / 2

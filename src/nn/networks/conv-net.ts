@@ -1,6 +1,17 @@
 /** @file ConvNet, the field's standard: depth x [conv 3x3 -> norm -> activation -> pool 2], then one linear layer (DC, DM, MTT). */
 import { expected } from '../../errors.js'
-import { type Activation, activations, checkCounts, compose, convBlock, firstPad, type Layer, type Pooling, poolings } from '../blocks.js'
+import {
+  type Activation,
+  activations,
+  checkCounts,
+  checkNetworkOptions,
+  compose,
+  convBlock,
+  firstPad,
+  type Layer,
+  type Pooling,
+  poolings,
+} from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
 import type { Norm } from '../normalization.js'
 
@@ -23,8 +34,11 @@ export interface ConvNetOptions {
   readonly pooling?: Pooling
 }
 
+const known = { input: true, classes: true, depth: true, width: true, norm: true, activation: true, pooling: true } as const
+
 /** Parameters conv0.weight, conv0.bias, norm0.gamma, norm0.beta, conv1.weight, …, fc.weight, fc.bias. @throws AludelError 'invalid_option' */
 export function convNet(options: ConvNetOptions): Network {
+  checkNetworkOptions('convNet', options, known)
   const { input, classes, width = 128, norm = 'instance', activation = 'relu', pooling = 'avg' } = options
   const depth = options.depth ?? Math.max(1, Math.round(Math.log2(Math.min(input[0], input[1]) / 4)))
   checkCounts('convNet', { depth, width, classes })

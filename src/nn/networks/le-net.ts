@@ -1,5 +1,5 @@
 /** @file LeNet-5 in the form of the DC lineage: ReLU and max-pooling instead of the original's sigmoids and means. */
-import { checkCounts, compose, convBlock, type Layer } from '../blocks.js'
+import { checkCounts, checkNetworkOptions, compose, convBlock, type Layer } from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
 
 export interface LeNetOptions {
@@ -9,7 +9,9 @@ export interface LeNetOptions {
 }
 
 /** conv 5x5 of 6 and of 16 channels, each with ReLU and max-pool 2, then linear 120, 84 and classes. @throws AludelError 'invalid_option' */
-export function leNet({ input, classes }: LeNetOptions): Network {
+export function leNet(options: LeNetOptions): Network {
+  checkNetworkOptions('leNet', options, { input: true, classes: true })
+  const { input, classes } = options
   checkCounts('leNet', { classes })
   const pads = [input[0] === 28 ? 2 : 0, 0]
   const layers: Layer[] = []

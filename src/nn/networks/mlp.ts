@@ -1,5 +1,5 @@
 /** @file Multilayer perceptron of the DC lineage: linear layers of 128 with ReLU over the flattened image. */
-import { checkCounts, compose } from '../blocks.js'
+import { checkCounts, checkNetworkOptions, compose } from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
 
 export interface MlpOptions {
@@ -13,7 +13,9 @@ export interface MlpOptions {
 }
 
 /** Parameters fc0.weight, fc0.bias, …, fc.weight, fc.bias; the taps are the hidden layers as 1x1 maps. @throws AludelError 'invalid_option' */
-export function mlp({ input, classes, depth = 3, width = 128 }: MlpOptions): Network {
+export function mlp(options: MlpOptions): Network {
+  checkNetworkOptions('mlp', options, { input: true, classes: true, depth: true, width: true })
+  const { input, classes, depth = 3, width = 128 } = options
   checkCounts('mlp', { classes, depth, width })
   return compose({ name: 'mlp', input, classes, layers: [], hidden: Array<number>(depth - 1).fill(width) })
 }

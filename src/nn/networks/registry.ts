@@ -2,6 +2,7 @@
 import { isRecord } from '../../arguments.js'
 import { checkShape, formatShape, sameShape } from '../../engine/tensor/shape.js'
 import { expected } from '../../errors.js'
+import { checkInput } from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
 import { alexNet } from './alex-net.js'
 import { type ConvNetOptions, convNet } from './conv-net.js'
@@ -72,6 +73,7 @@ export function networkByName(name: string, input: MapShape, classes: number): N
   if (!Object.hasOwn(networks, name)) {
     throw expected('not_found', 'network', `one of ${networkNames.join(', ')}`, name)
   }
+  checkInput(`network '${name}'`, input)
   return networks[name](input, classes)
 }
 

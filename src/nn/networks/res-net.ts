@@ -1,6 +1,6 @@
 /** @file ResNet-18 for small images (DC): a 3x3 stem of stride 1, four stages of two basic blocks, global average pooling, one linear layer. */
 import { add, avgPool2d, relu, type Value } from '../../engine/index.js'
-import { checkCounts, compose, convLayer, firstPad, type Layer, type Pass, tap } from '../blocks.js'
+import { checkCounts, checkNetworkOptions, compose, convLayer, firstPad, type Layer, type Pass, tap } from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
 import { normLayer } from '../normalization.js'
 
@@ -21,7 +21,9 @@ export interface ResNet18Options {
  * The taps are the stem's ReLU map and that of each of the eight blocks. At 32 pixels the pooling is the 4x4 average of DC.
  * @throws AludelError 'invalid_option'
  */
-export function resNet18({ input, classes, norm = 'instance', width = 64 }: ResNet18Options): Network {
+export function resNet18(options: ResNet18Options): Network {
+  checkNetworkOptions('resNet18', options, { input: true, classes: true, norm: true, width: true })
+  const { input, classes, norm = 'instance', width = 64 } = options
   checkCounts('resNet18', { classes, width })
   const layers: Layer[] = [stem(input, width, norm)]
   for (let stage = 0; stage < 4; stage++) {

@@ -1,5 +1,5 @@
 /** @file VGG-11 for small images (DC): eight convolutions 3x3 with norm and ReLU, five max-pools, one linear layer. */
-import { checkCounts, compose, convBlock, firstPad, type Layer } from '../blocks.js'
+import { checkCounts, checkNetworkOptions, compose, convBlock, firstPad, type Layer } from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
 
 export interface Vgg11Options {
@@ -25,7 +25,9 @@ const plan = [
 ] as const
 
 /** Blocks conv0 … conv7; the flattened last map is the embedding (512 at 32 pixels). @throws AludelError 'invalid_option' */
-export function vgg11({ input, classes, norm = 'instance', width = 64 }: Vgg11Options): Network {
+export function vgg11(options: Vgg11Options): Network {
+  checkNetworkOptions('vgg11', options, { input: true, classes: true, norm: true, width: true })
+  const { input, classes, norm = 'instance', width = 64 } = options
   checkCounts('vgg11', { classes, width })
   const layers: Layer[] = []
   for (const [i, [times, pooled]] of plan.entries()) {

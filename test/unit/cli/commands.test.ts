@@ -260,7 +260,10 @@ describe('quickstart', () => {
     expect(calls.distill[0]).toMatchObject({ method: 'dm', ipc: 1, iterations: 120, realBatch: 32 })
     expect(calls.evaluate[1]).toMatchObject({ networks: ['convnet'], repeats: 5, epochs: 300 })
     expect(readdirSync(out).sort()).toEqual(artifact)
-    expect((await readRunRecord(out)).evaluations.map(({ label }) => label)).toEqual(['distilled', 'random real images'])
+    expect((await readRunRecord(out)).evaluations).toMatchObject([
+      { label: 'distilled', epochs: 300, data: 'fashion-mnist', seed: 0 },
+      { label: 'random real images', epochs: 300, data: 'fashion-mnist', seed: 0 },
+    ])
   })
 
   it('does not evaluate after an interrupt', async () => {
@@ -268,9 +271,12 @@ describe('quickstart', () => {
       if (step === 1) process.emit('SIGINT')
     })
     const out = join(freshDir(), 'quickstart')
-    expect((await run(library, 'quickstart', '--out', out)).code).toBe(130)
+    const { code, stdout } = await run(library, 'quickstart', '--out', out, '--json')
+    expect(code).toBe(130)
     expect(calls.evaluate).toEqual([])
     expect(existsSync(join(out, 'data.safetensors'))).toBe(true)
+    expect(JSON.parse(stdout)).toMatchObject({ run: out, status: 'stopped', steps: 1, report: join(out, 'report.html') })
+    expect(existsSync(join(out, 'report.html'))).toBe(true)
   })
 })
 

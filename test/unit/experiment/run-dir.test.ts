@@ -47,6 +47,20 @@ describe('a run directory', () => {
     expect(readdirSync(dir).sort()).toEqual(['events.jsonl', 'notes.txt', 'run.json'])
   })
 
+  it.each(['data.safetensors', 'manifest.json', 'report.html', 'events.jsonl'])("does not replace somebody else's %s", async (name) => {
+    const dir = freshDir()
+    writeFileSync(join(dir, name), 'mine')
+    for (const overwrite of [false, true]) {
+      await expectError(
+        () => createRunDir(dir, tinyRecord(), { overwrite }),
+        'invalid_option',
+        new RegExp(`holds ${name} but no run\\.json`),
+      )
+    }
+    expect(readFileSync(join(dir, name), 'utf8')).toBe('mine')
+    expect(readdirSync(dir)).toEqual([name])
+  })
+
   it('leaves out a last line that a crash cut short, and refuses a bad line before it', async () => {
     const dir = freshDir()
     const run = await createRunDir(dir, tinyRecord())

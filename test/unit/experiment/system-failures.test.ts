@@ -1,5 +1,5 @@
 /** @file What the system refuses while a run or a set is written: `io`, naming the file that the caller spoke of, and nothing half left. */
-import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createRunDir, reopenRunDir } from '../../../src/experiment/run-dir.js'
@@ -13,8 +13,10 @@ const step = { type: 'step', step: 1, iterations: 1, loss: 1, seconds: 1, images
 /** A run directory with events that go nowhere: every write says that the device is full. */
 async function fullRun() {
   const dir = freshDir()
+  await (await createRunDir(dir, tinyRecord())).close()
+  rmSync(join(dir, 'events.jsonl'))
   symlinkSync('/dev/full', join(dir, 'events.jsonl'))
-  return { dir, run: await createRunDir(dir, tinyRecord()) }
+  return { dir, run: await createRunDir(dir, tinyRecord(), { overwrite: true }) }
 }
 
 const below = (path: string): string => join(path, 'below', 'it')
@@ -35,13 +37,19 @@ describe('a directory in place of a file', () => {
     ['preview.png', (dir) => tinySet().save(dir)],
     ['manifest.json', (dir) => tinySet().save(dir)],
     ['run.json', (dir) => createRunDir(dir, tinyRecord(), { overwrite: true })],
-    ['manifest.json', (dir) => createRunDir(dir, tinyRecord())],
-    ['events.jsonl', (dir) => createRunDir(dir, tinyRecord())],
   ])('%s', async (name, act) => {
     const dir = freshDir()
     mkdirSync(join(dir, name))
     await expectError(() => act(dir), 'io', `${join(dir, name)}: `)
     expect(readdirSync(dir).filter((file) => file.endsWith('.partial'))).toEqual([])
+  })
+
+  it.each(['manifest.json', 'events.jsonl'])('%s of an earlier run', async (name) => {
+    const dir = freshDir()
+    await (await createRunDir(dir, tinyRecord())).close()
+    rmSync(join(dir, name), { force: true })
+    mkdirSync(join(dir, name))
+    await expectError(() => createRunDir(dir, tinyRecord(), { overwrite: true }), 'io', `${join(dir, name)}: `)
   })
 
   it('report.html', async () => {

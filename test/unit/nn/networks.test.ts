@@ -1,7 +1,7 @@
 /** @file The networks: sizes that the literature and PyTorch give, initial bounds, the contract on tiny instances, and refusals. */
 import { describe, expect, it } from 'vitest'
 import { interpret, refTensor, spec, trace } from '../../../src/engine/index.js'
-import { type MapShape, type Network, parameterCount } from '../../../src/nn/module.js'
+import { initialize, type MapShape, type Network, parameterCount } from '../../../src/nn/module.js'
 import { alexNet } from '../../../src/nn/networks/alex-net.js'
 import { type ConvNetOptions, convNet } from '../../../src/nn/networks/conv-net.js'
 import { leNet } from '../../../src/nn/networks/le-net.js'
@@ -124,6 +124,14 @@ describe('the registry', () => {
     ['an unknown pooling', () => tiny({ pooling: 'sum' as 'avg' })],
     ['images too small for VGG', () => vgg11({ input: [16, 16, 3], classes: 10 })],
     ['an odd AlexNet width', () => alexNet({ input: cifar, classes: 10, width: 3 })],
+    ['options that are missing', () => convNet(undefined as never)],
+    ['images without a shape', () => convNet({ classes: 2 } as never)],
+    ['a shape of two sizes', () => leNet({ input: [28, 28], classes: 2 } as never)],
+    ['a mistyped option', () => convNet({ input: cifar, classes: 10, dept: 3 } as never)],
+    ['an option of another network', () => alexNet({ input: cifar, classes: 10, norm: 'batch' } as never)],
+    ['a name without images', () => networkByName('convnet', undefined as never, 10)],
+    ['parameters of nothing', () => parameterCount(undefined as never)],
+    ['draws for nothing', () => initialize({} as Network, {} as never)],
     ['something that is no network', () => resolveNetwork({} as Network, cifar, 10)],
     ['a network for other images', () => resolveNetwork(tiny({}), cifar, 3)],
     ['a network for other classes', () => resolveNetwork(tiny({}), [6, 6, 2], 4)],
