@@ -6,13 +6,19 @@ export function usageError(message, usage) {
   process.exit(2)
 }
 
-/** Parses `process.argv` by node:util's option table; `usage` is printed when it does not fit. */
+/** Parses `process.argv` by node:util's option table; `usage` is printed when it does not fit, and for --help instead of running. */
 export function parseOptions(options, usage) {
+  let parsed
   try {
-    return parseArgs({ options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: true })
+    parsed = parseArgs({ options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: true })
   } catch (error) {
     return usageError(error.message, usage)
   }
+  if (parsed.values.help) {
+    console.log(`usage: ${usage}`)
+    process.exit(0)
+  }
+  return parsed
 }
 
 /** A whole number >= least, or the default when the option is absent. */

@@ -63,8 +63,10 @@ export const library: Library = {
   },
   async backends() {
     const [{ binding }, { Device }] = await Promise.all([import('../engine/runtime/binding.js'), import('../engine/runtime/device.js')])
+    let info: ReturnType<ReturnType<typeof binding>['info']> | undefined
     try {
-      const { isas, cuda } = binding().info()
+      info = binding().info()
+      const { isas, cuda } = info
       // a device, not info(), says which instruction set is in use: it honours what the environment forces
       const device = await Device.open({ threads: 1 })
       await device.close()
@@ -72,7 +74,7 @@ export const library: Library = {
     } catch (error) {
       if (!(error instanceof AludelError)) throw error
       const reason = error.message
-      return { cpu: { available: false, reason }, cuda: { available: false, reason } }
+      return { cpu: { available: false, reason }, cuda: { available: false, reason: info?.cuda.reason ?? reason } }
     }
   },
 }

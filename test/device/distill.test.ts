@@ -18,7 +18,7 @@ function stripedMnist(): string {
     ['t10k', 20],
   ] as const) {
     const data = Uint8Array.from({ length: rows * 144 }, (_, i) =>
-      Math.floor((i % 144) / 12) === Math.floor(i / 144) % 10 ? 220 : (i * 37) % 90,
+      Math.floor((i % 144) / 12) === Math.floor(i / 144) % 10 ? 220 : (i * 37 + Math.floor(i / 1440) * 13) % 90,
     )
     const labels = Uint8Array.from({ length: rows }, (_, i) => i % 10)
     write(dir, `${prefix}-images-idx3-ubyte`, encodeIdx({ shape: [rows, 12, 12], data }))

@@ -31,7 +31,7 @@ export function addQuickstart(program: Command, context: CliContext): void {
     .description('distill the bundled Fashion-MNIST subset to one image per class and compare with random real images')
     .option('--iterations <n>', 'distillation steps', wholeNumber(1), 120)
     .option('--repeats <n>', 'networks trained per set', wholeNumber(1), 5)
-    .option('--epochs <n>', 'training epochs per network', wholeNumber(1), 300)
+    .option('--epochs <n>', 'training epochs per network', wholeNumber(1), 120)
     .addOption(seedOption())
     .option('--out <dir>', 'run directory; an earlier run in it is replaced', nonEmptyPath, 'runs/quickstart')
   addDeviceOptions(command).action((options: Options) => quickstartCommand(options, command, context))

@@ -258,11 +258,11 @@ describe('quickstart', () => {
       'accuracy: distilled 72.3 ± 0.9 %, random real images 41.3 ± 0.9 % (ConvNet-3, IPC 1, n=5 networks)',
     )
     expect(calls.distill[0]).toMatchObject({ method: 'dm', ipc: 1, iterations: 120, realBatch: 32 })
-    expect(calls.evaluate[1]).toMatchObject({ networks: ['convnet'], repeats: 5, epochs: 300 })
+    expect(calls.evaluate[1]).toMatchObject({ networks: ['convnet'], repeats: 5, epochs: 120 })
     expect(readdirSync(out).sort()).toEqual(artifact)
     expect((await readRunRecord(out)).evaluations).toMatchObject([
-      { label: 'distilled', epochs: 300, data: 'fashion-mnist', seed: 0 },
-      { label: 'random real images', epochs: 300, data: 'fashion-mnist', seed: 0 },
+      { label: 'distilled', epochs: 120, data: 'fashion-mnist', seed: 0 },
+      { label: 'random real images', epochs: 120, data: 'fashion-mnist', seed: 0 },
     ])
   })
 
