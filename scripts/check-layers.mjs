@@ -19,7 +19,7 @@ const layers = {
   crc32: { may: [] },
   'event-loop': { may: [] },
   'package-root': { may: [], node: true },
-  files: { may: ['errors'], node: true },
+  files: { may: ['errors', 'arguments'], node: true },
   index: { may: ['*'], node: false },
   'engine/tensor': { may: ['errors'] },
   'engine/graph': { may: ['errors', 'engine/tensor'], types: ['engine/ops/opcodes'] },

@@ -65,7 +65,7 @@ export function networkDraw(device: Device, network: Network): BoundProgram {
 export function statisticsUpdate(device: Device, network: Network, sizes: { rows: number; batch: number; padded: boolean }): BoundProgram {
   const { rows, batch, padded } = sizes
   const channels = network.input[2]
-  return bindProgram(device, {
+  return bindProgram<string, string>(device, {
     inputs: {
       ...networkInputs(network),
       data: { shape: [rows, ...network.input], dtype: 'u8' },
@@ -117,7 +117,7 @@ export function gradientStep(device: Device, step: ClassStep, shape: GradientSha
     ...(padded ? { realWeights: { shape: [realBatch], slots } } : {}),
     ...(augmented ? { theta: { shape: [thetaSize], slots } } : {}),
   }
-  return bindProgram(device, {
+  return bindProgram<string, string>(device, {
     inputs,
     outputs: { images: { donate: 'images', slots }, velocity: { donate: 'velocity', slots }, loss: { slots } },
     build(v) {

@@ -132,7 +132,7 @@ function trainingStep(device: Device, shape: TrainingShape): BoundProgram {
   const slots = { count: chunkSlots }
   const carried = networkInputs(network)
   const augmented = policy.operations.length > 0
-  return bindProgram(device, {
+  return bindProgram<string, string>(device, {
     inputs: {
       ...carried,
       images: { shape: [classes, ipc, ...network.input] },

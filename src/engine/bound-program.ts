@@ -25,12 +25,13 @@ export interface NamedOutput {
   readonly slots?: { readonly count: number; readonly mul?: number; readonly add?: number }
 }
 
-export interface BoundProgramSpec {
-  readonly inputs: Readonly<Record<string, NamedInput>>
-  readonly outputs: Readonly<Record<string, NamedOutput>>
+/** `I`, `O` and `S` are the names of inputs, outputs and step: `build` is checked against them where they are known. */
+export interface BoundProgramSpec<I extends string = string, O extends string = string, S extends string = string> {
+  readonly inputs: Readonly<Record<I, NamedInput>>
+  readonly outputs: Readonly<Record<O, NamedOutput>>
   /** Name under which `build` receives the replay index, u32 [1]. */
-  readonly step?: string
-  readonly build: (inputs: Readonly<Record<string, Value>>) => Readonly<Record<string, Value>>
+  readonly step?: S
+  readonly build: (inputs: Readonly<Record<I | S, Value>>) => Readonly<Record<O, Value>>
   readonly options?: Pick<CompileOptions, 'winograd' | 'slicing' | 'memoryBudget'>
 }
 
@@ -41,8 +42,17 @@ export interface BoundProgram {
   dispose(): void
 }
 
-export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgram {
+/**
+ * Traces `build`, compiles it for the device and loads it.
+ * @throws AludelError `invalid_option` for a specification that is none or a `build` that leaves an output out; what tracing, compiling
+ * and loading throw: `invalid_shape`, `invalid_dtype`, `out_of_memory`.
+ */
+export function bindProgram<I extends string, O extends string, S extends string = never>(
+  device: Device,
+  given: BoundProgramSpec<I, O, S>,
+): BoundProgram {
   checkDevice('bindProgram', device)
+  const spec: BoundProgramSpec = given
   checkSpec(spec)
   const inputNames = Object.keys(spec.inputs)
   const outputNames = Object.keys(spec.outputs)
@@ -51,9 +61,10 @@ export function bindProgram(device: Device, spec: BoundProgramSpec): BoundProgra
   if (spec.step !== undefined) specs.push({ shape: [1], dtype: 'u32' })
   const traced = trace((...values: Value[]) => {
     const results = spec.build(Object.fromEntries(values.map((value, i) => [inputNames[i] ?? spec.step, value])))
+    if (!isRecord(results)) throw expected('invalid_option', 'bindProgram: build', 'a function that returns values by name', results)
     return outputNames.map((name) => {
-      if (results[name] === undefined) throw new AludelError('internal', `program output '${name}' was not built`)
-      return results[name]
+      if (results[name] !== undefined) return results[name]
+      throw expected('invalid_option', 'bindProgram: build', `a value for output '${name}'`, Object.keys(results))
     })
   }, specs)
   const slotsOf = (entries: readonly (NamedInput | NamedOutput)[]) =>

@@ -222,7 +222,7 @@ function trainingStep(device: Device, { network, sets, groups, augment: policy }
   }
   const donated = Object.fromEntries(Object.keys(carried).map((name): [string, NamedOutput] => [name, { donate: name }]))
   const augmented = policy.operations.length > 0
-  return bindProgram(device, {
+  return bindProgram<string, string>(device, {
     inputs: {
       ...carried,
       images: { shape: stackedShape(sets), dtype },

@@ -1,5 +1,6 @@
 /** @file safetensors: u64 header length, JSON header, tensors without gaps. Reading trusts nothing the header says before checking it. */
-import { AludelError } from '../errors.js'
+import { isRecord } from '../arguments.js'
+import { AludelError, expected } from '../errors.js'
 
 const elementBytes = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 } as const
 
@@ -22,8 +23,22 @@ export interface SafetensorsFile {
 export const maxHeaderBytes = 100_000_000
 const prefixBytes = 8
 
+/** Throws `invalid_option` unless `tensors` is a map of names to dtype, shape and bytes. */
+function checkEntries(tensors: ReadonlyMap<string, SafeTensor>): void {
+  if (!(tensors instanceof Map)) throw expected('invalid_option', 'safetensors', 'a Map of tensors by name', tensors)
+  for (const [name, tensor] of tensors as ReadonlyMap<unknown, unknown>) {
+    const { dtype, shape, data } = isRecord(tensor) ? tensor : {}
+    const isShape = Array.isArray(shape) && [...shape].every((size) => Number.isSafeInteger(size) && size >= 0)
+    const whole = typeof name === 'string' && typeof dtype === 'string' && Object.hasOwn(elementBytes, dtype) && isShape
+    if (whole && data instanceof Uint8Array) continue
+    const wanted = `dtype (one of ${Object.keys(elementBytes).join(', ')}), shape and data as Uint8Array`
+    throw expected('invalid_option', `safetensors: tensor '${String(name)}'`, wanted, tensor)
+  }
+}
+
 /** What stands before the data: length and header, padded so that data starts at a multiple of 8. Equal input, equal bytes. */
 export function encodeHeader(tensors: ReadonlyMap<string, SafeTensor>, metadata?: Readonly<Record<string, string>>): Uint8Array {
+  checkEntries(tensors)
   const header: [string, unknown][] = metadata ? [['__metadata__', metadata]] : []
   let end = 0
   for (const [name, { dtype, shape, data }] of tensors) {

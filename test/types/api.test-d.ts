@@ -4,6 +4,7 @@ import { assertType, expectTypeOf, test } from 'vitest'
 import {
   type AludelError,
   attentionMatch,
+  bindProgram,
   type CheckpointStore,
   checkpointStore,
   convNet,
@@ -97,4 +98,14 @@ test('direct kernels take views and arrays; results are what the options ask for
   el2n(logits, labels, {})
   // @ts-expect-error double precision is not rounded in silence
   el2n({ data: new Float64Array(20), shape: [2, 10] }, labels, { device })
+})
+
+test("a bound program's build is checked against its names", () => {
+  const io = { inputs: { x: { shape: [2] } }, outputs: { y: {} } }
+  bindProgram(device, { ...io, build: ({ x }) => ({ y: engine.square(x) }) })
+  bindProgram(device, { ...io, step: 'i', build: ({ x, i }) => ({ y: engine.mul(x, engine.cast(i, 'f32')) }) })
+  // @ts-expect-error no input of that name
+  bindProgram(device, { ...io, build: ({ z }) => ({ y: engine.square(z) }) })
+  // @ts-expect-error the output y is left out
+  bindProgram(device, { ...io, build: ({ x }) => ({ z: engine.square(x) }) })
 })

@@ -41,6 +41,16 @@ describe('encodeSafetensors', () => {
 
   it('refuses data of the wrong size', () =>
     expectError(() => encodeSafetensors(new Map([['a', f32([1], [2])]])), 'invalid_data', /expected 8 bytes/))
+
+  it.each<[string, unknown, RegExp]>([
+    ['no tensors', undefined, /expected a Map of tensors by name but received undefined/],
+    ['an object', { a: f32([1], [1]) }, /expected a Map/],
+    ['an entry of nothing', new Map([['a', null]]), /tensor 'a': expected dtype/],
+    ['an unknown dtype', new Map([['a', { ...f32([1], [1]), dtype: 'F8' }]]), /tensor 'a': expected dtype \(one of F64/],
+    ['a shape that is none', new Map([['a', { ...f32([1], [1]), shape: 1 }]]), /tensor 'a'/],
+    ['floats instead of bytes', new Map([['a', { ...f32([1], [1]), data: new Float32Array(1) }]]), /data as Uint8Array/],
+    ['a name that is no text', new Map([[3, f32([1], [1])]]), /tensor '3'/],
+  ])('refuses %s', (_, tensors, message) => expectError(() => encodeSafetensors(tensors as never), 'invalid_option', message))
 })
 
 test('what is written is read back', () => {
