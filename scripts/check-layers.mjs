@@ -39,7 +39,7 @@ const layers = {
   nn: { may: upper },
   optim: { may: upper },
   augment: { may: upper },
-  data: { may: ['errors', 'arguments', 'crc32', 'event-loop', 'files', 'package-root', 'engine/tensor'], node: true },
+  data: { may: ['errors', 'arguments', 'crc32', 'event-loop', 'files', 'package-root', 'engine/tensor', 'nn/layout'], node: true },
   scores: { may: [...upper, 'event-loop', 'nn', 'optim', 'augment', 'data'] },
   distill: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data'],

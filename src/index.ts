@@ -1,5 +1,27 @@
 /** @file Public API. */
-export { cifar10, createDataset, type Dataset, type DatasetInput, fashionMnist, mnist, openDataset } from './data/index.js'
+export {
+  type AnyDataset,
+  type ArrayOptions,
+  type Cifar100Options,
+  cifar10,
+  cifar100,
+  createDataset,
+  type Dataset,
+  type DatasetInput,
+  fashionMnist,
+  type HoldOut,
+  type ImageFolderOptions,
+  type ImageReading,
+  idx,
+  imageFolder,
+  mnist,
+  npz,
+  type OpenOptions,
+  openDataset,
+  type Sample,
+  type SampleSource,
+  tinyImagenet,
+} from './data/index.js'
 export {
   type ArrayInput,
   type ArrayView,

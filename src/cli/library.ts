@@ -1,6 +1,6 @@
 /** @file The part of the library that commands use, loaded when a command needs it: help and usage errors work without the addon. */
 import type { Dataset, Split } from '../data/dataset.js'
-import { openDataset } from '../data/open.js'
+import { type OpenOptions, openDataset } from '../data/open.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
 import type { HerdingOptions, NearestReal, TrainingSource } from '../evaluate/index.js'
@@ -12,7 +12,7 @@ export type BackendState =
   | { readonly available: false; readonly reason: string }
 
 export interface Library {
-  openDataset(specification: string, split: Split): Promise<Dataset>
+  openDataset(specification: string, split: Split, options?: OpenOptions): Promise<Dataset>
   openDevice(options: {
     readonly threads?: number
     readonly device?: 'auto' | 'cpu' | 'cuda'

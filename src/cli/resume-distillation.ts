@@ -2,6 +2,7 @@
 import { AludelError, expected } from '../errors.js'
 import { loadRunSet, type RunDir, type RunRecord, runFile } from '../experiment/run-dir.js'
 import type { OnDivergence } from '../experiment/types.js'
+import { completedBy, openOptions } from './data-options.js'
 import { hostDescription, versions } from './host.js'
 import type { Library } from './library.js'
 import { given } from './options.js'
@@ -18,6 +19,7 @@ export interface ResumeJob {
   readonly runDir: RunDir
   /** Where the data is now; default where it was. */
   readonly data?: string
+  readonly cache?: string
   readonly threads?: number
   readonly device?: 'cpu' | 'cuda'
   readonly checkpointEvery?: number
@@ -44,8 +46,9 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
   const { library, output, runDir, iterations, onDivergence } = job
   const { record } = runDir
   const settings = settingsOf(runDir)
-  const specification = job.data ?? record.data.specification
-  const dataset = await library.openDataset(specification, 'train')
+  const ofRun = record.data.specification
+  const specification = completedBy(job.data ?? ofRun, ofRun)
+  const dataset = await library.openDataset(specification, 'train', openOptions(job))
   if (dataset.sha256 !== record.data.sha256) {
     const todo = 'a run continues on its own data; --data says where it is'
     throw expected('incompatible', `${specification}: sha256`, `${record.data.sha256}, that of the run,`, dataset.sha256, todo)

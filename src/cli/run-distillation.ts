@@ -208,6 +208,12 @@ async function follow(
   return { done, last }
 }
 
+/** What run.json says of the training images; classes in label order. */
+const dataRecord = ({ name, sha256, shape, classes, mean, std, flip }: Dataset) => ({
+  ...{ name, sha256, images: shape[0], image: shape.slice(1) },
+  ...{ classes, mean, std, flip },
+})
+
 function initialRecord({ dataset, specification, settings, checkpointEvery, device, args }: DistillationJob): RunRecord {
   const { methodOptions = {}, network, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
@@ -220,7 +226,7 @@ function initialRecord({ dataset, specification, settings, checkpointEvery, devi
     config,
     settings: settingsGiven,
     checkpointEvery: checkpointEvery ?? null,
-    data: { specification, name: dataset.name, sha256: dataset.sha256, images: dataset.shape[0] },
+    data: { specification, ...dataRecord(dataset) },
     versions: versions(),
     host: hostDescription(device),
     started: new Date().toISOString(),

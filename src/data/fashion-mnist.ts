@@ -15,5 +15,5 @@ export const bundledFashionMnist: string = join(packageRoot, 'data', 'fashion-mn
  * @throws AludelError `not_found` when a file is missing, `invalid_data` when one is truncated, corrupt or inconsistent.
  */
 export function fashionMnist(dir: string = bundledFashionMnist, split: Split = 'train'): Promise<Dataset> {
-  return readMnistLike(dir, split, { name: 'fashion-mnist', classes, mean: 0.2861, std: 0.353, flip: true })
+  return readMnistLike(dir, split, { name: 'fashion-mnist', classes, flip: true })
 }

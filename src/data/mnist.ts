@@ -7,5 +7,5 @@ import { readMnistLike } from './mnist-family.js'
  * @throws AludelError `not_found` when a file is missing, `invalid_data` when one is truncated, corrupt or inconsistent.
  */
 export function mnist(dir: string, split: Split = 'train'): Promise<Dataset> {
-  return readMnistLike(dir, split, { name: 'mnist', classes: [...'0123456789'], mean: 0.1307, std: 0.3081, flip: false })
+  return readMnistLike(dir, split, { name: 'mnist', classes: [...'0123456789'], flip: false })
 }

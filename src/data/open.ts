@@ -1,20 +1,61 @@
-/** @file Data sets by the name used on the command line: 'cifar10:DIR', 'mnist:DIR', 'fashion-mnist:DIR', or 'fashion-mnist' (bundled). */
-import { AludelError, expected } from '../errors.js'
+/** @file Data sets by the text used on the command line: 'cifar10:DIR', 'folder:DIR,size=64', or 'fashion-mnist' (bundled). */
+import { AludelError } from '../errors.js'
+import { chooseStatistics, measureStatistics } from './channel-statistics.js'
 import { cifar10 } from './cifar10.js'
-import type { Dataset, Split } from './dataset.js'
+import { cifar100 } from './cifar100.js'
+import { adoptDataset, type Dataset, type Split } from './dataset.js'
 import { fashionMnist } from './fashion-mnist.js'
+import { imageFolder } from './image-folder.js'
 import { mnist } from './mnist.js'
+import { idx } from './mnist-family.js'
+import { npz } from './npz-dataset.js'
+import { parseSpecification, type ReaderOption, type ReaderOptions } from './specification.js'
+import { tinyImagenet } from './tiny-imagenet.js'
+
+export interface OpenOptions {
+  /** Directory that decoded images are kept in, named by content; only folders of images are decoded. */
+  readonly cache?: string
+  readonly signal?: AbortSignal
+}
+
+type Read = (path: string, split: Split, options: ReaderOptions & OpenOptions) => Promise<Dataset>
 
 interface Source {
-  readonly read: (dir: string | undefined, split: Split) => Promise<Dataset>
-  readonly bundled: boolean
+  readonly read: Read
+  /** What it takes beside `normalize` and `flip`. */
+  readonly options: readonly ReaderOption[]
+  /** What its path names. */
+  readonly path: 'directory of its files' | 'file'
+  /** Whether it is there without a path. */
+  readonly bundled?: boolean
 }
 
+const directory = 'directory of its files'
+const images: readonly ReaderOption[] = ['size', 'fit']
+const split: readonly ReaderOption[] = ['holdout', 'splitSeed']
+
 const sources: Readonly<Record<string, Source>> = {
-  cifar10: { read: (dir, split) => cifar10(dir as string, split), bundled: false },
-  mnist: { read: (dir, split) => mnist(dir as string, split), bundled: false },
-  'fashion-mnist': { read: fashionMnist, bundled: true },
+  cifar10: { read: cifar10, options: [], path: directory },
+  cifar100: { read: (dir, part, { labels }) => cifar100(dir, part, labels && { labels }), options: ['labels'], path: directory },
+  mnist: { read: mnist, options: [], path: directory },
+  'fashion-mnist': { read: fashionMnist, options: [], path: directory, bundled: true },
+  idx: { read: (dir, part) => idx(dir, part), options: [], path: directory },
+  'tiny-imagenet': {
+    read: (dir, part, given) => tinyImagenet(dir, part, only(given, [...images, 'cache', 'signal'])),
+    options: images,
+    path: directory,
+  },
+  folder: {
+    read: (dir, part, given) => imageFolder(dir, part, only(given, [...images, ...split, 'cache', 'signal'])),
+    options: [...images, ...split],
+    path: directory,
+  },
+  npz: { read: (file, part, given) => npz(file, part, only(given, split)), options: split, path: 'file' },
 }
+
+/** The given ones of `names`. */
+const only = <T extends object, K extends keyof T>(options: T, names: readonly K[]): Pick<T, K> =>
+  Object.fromEntries(names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]]))) as Pick<T, K>
 
 export const datasetNames: readonly string[] = Object.keys(sources)
 
@@ -29,6 +70,11 @@ const aliases: Readonly<Record<string, string>> = {
   fashion: 'fashion-mnist',
   digits: 'mnist',
   minst: 'mnist',
+  imagefolder: 'folder',
+  imagenet: 'folder',
+  imagenette: 'folder',
+  tiny: 'tiny-imagenet',
+  tinyimagenet200: 'tiny-imagenet',
 }
 
 function suggestion(name: string): string {
@@ -39,18 +85,44 @@ function suggestion(name: string): string {
 }
 
 /**
- * Opens a data set by specification.
- * @throws AludelError `invalid_option` for an unknown name or a missing directory, and what the readers throw.
+ * Opens a data set by specification; docs/data.md has what each name takes.
+ * @throws AludelError `invalid_option` for an unknown name, a missing path or an option that the data set does not take, and what the
+ * readers throw. Rejects with AbortError on `signal`.
  */
-export async function openDataset(specification: string, split: Split = 'train'): Promise<Dataset> {
-  if (typeof specification !== 'string') throw expected('invalid_option', 'data set', "a text such as 'cifar10:DIR'", specification)
-  const colon = specification.indexOf(':')
-  const name = colon < 0 ? specification : specification.slice(0, colon)
-  const dir = colon < 0 ? undefined : specification.slice(colon + 1)
+export async function openDataset(specification: string, split: Split = 'train', options: OpenOptions = {}): Promise<Dataset> {
+  const { name, path, options: given } = parseSpecification(specification)
   if (!Object.hasOwn(sources, name)) throw new AludelError('invalid_option', `unknown data set '${name}'; ${suggestion(name)}`)
   const source = sources[name]
-  if (dir === '' || (dir === undefined && !source.bundled)) {
-    throw new AludelError('invalid_option', `data set '${name}' needs the directory of its files: '${name}:DIR'`)
+  if (path === '' || (path === undefined && !source.bundled)) {
+    throw new AludelError(
+      'invalid_option',
+      `data set '${name}' needs the ${source.path}: '${name}:${source.path === 'file' ? 'FILE' : 'DIR'}'`,
+    )
   }
-  return source.read(dir, split)
+  const general: readonly string[] = ['normalize', 'flip']
+  const refused = Object.keys(given).find((option) => !general.includes(option) && !source.options.includes(option as ReaderOption))
+  if (refused !== undefined) {
+    const takes = [...source.options, ...general].join(', ')
+    throw new AludelError('invalid_option', `data set '${name}': has no option ${refused}; it takes ${takes}`)
+  }
+  const read = (part: Split) => source.read(path as string, part, { ...given, ...options })
+  return adapt(name, await read(split), given, () => read('train'))
+}
+
+/** The data set with the normalisation and mirroring that were asked for. */
+async function adapt(
+  kind: string,
+  dataset: Dataset,
+  { normalize = 'auto', flip }: ReaderOptions,
+  train: () => Promise<Dataset>,
+): Promise<Dataset> {
+  if (normalize === 'auto' && flip === undefined) return dataset
+  const { name, split: part, classes, images: pixels, shape, labels } = dataset
+  const measure = async () => {
+    const measured = part === 'train' ? dataset : await train()
+    return measureStatistics(name, measured.images, shape[3])
+  }
+  const choice = { choice: normalize, kind, channels: shape[3], measure }
+  const { mean, std } = normalize === 'auto' ? dataset : await chooseStatistics(choice)
+  return adoptDataset({ name, split: part, classes, images: pixels, shape, labels, mean, std, flip: flip ?? dataset.flip })
 }

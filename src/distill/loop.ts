@@ -1,6 +1,7 @@
 /** @file The only outer loop: owns the state arrays, uploads each chunk's draws, replays the step, reports, and ends cleanly whatever happens. */
 import { drawRow, thetaSize } from '../augment/dsa.js'
-import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
+import { type AnyDataset, resolveDataset } from '../data/any-dataset.js'
+import type { Dataset } from '../data/dataset.js'
 import { scaleShift } from '../data/normalize.js'
 import { createSampler, type Sampler } from '../data/sampler.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
@@ -27,18 +28,21 @@ import { RunState, type StateDeclaration } from './state.js'
 const chunkSeconds = 0.25
 
 /**
- * Distils `data` into `ipc` synthetic images per class. Fields that are no data set yet are made one as `createDataset` does.
- * Data and settings are checked at once (throws `invalid_option`, `not_found`, `invalid_data`, `detached`); everything later rejects
- * `result` and ends the iteration with the same error.
+ * Distils `data` into `ipc` synthetic images per class. Fields or samples that are no data set yet are made one as `createDataset` does.
+ * Data and settings are checked at once (throws `invalid_option`, `not_found`, `invalid_data`, `detached`), but for what can only be known
+ * when an iterator of samples has ended; that and everything later rejects `result` and ends the iteration with the same error.
  */
-export function distill(data: Dataset | DatasetInput, options: DistillOptions<Device>): DistillRun {
+export function distill(data: AnyDataset, options: DistillOptions<Device>): DistillRun {
   checkDistillOptions(options)
-  const dataset = asDataset(data)
-  const settings = resolveSettings(dataset, options)
   checkEvery(options.checkpointEvery)
+  const resolved = resolveDataset(data)
+  const prepare = (dataset: Dataset): Task => ({ dataset, settings: resolveSettings(dataset, options) })
+  const task = resolved instanceof Promise ? resolved.then(prepare) : prepare(resolved)
+  // A run that is aborted before it begins looks at neither.
+  if (task instanceof Promise) task.catch(() => undefined)
   const stream = new EventStream()
   const control = { stopped: false }
-  const result = runLoop(dataset, settings, options, stream, control)
+  const result = runLoop(task, options, stream, control)
   // A caller that only iterates sees the error there; the promise must not count as unhandled.
   result.catch((error) => stream.end({ error }))
   return {
@@ -50,15 +54,19 @@ export function distill(data: Dataset | DatasetInput, options: DistillOptions<De
   }
 }
 
+interface Task {
+  readonly dataset: Dataset
+  readonly settings: ResolvedSettings
+}
+
 async function runLoop(
-  dataset: Dataset,
-  settings: ResolvedSettings,
+  task: Task | Promise<Task>,
   options: DistillOptions<Device>,
   stream: EventStream,
   control: { stopped: boolean },
 ): Promise<SyntheticSet> {
   throwIfAborted(options.signal)
-  await undefined // options errors throw from distill itself; everything below rejects
+  const { dataset, settings } = await task // options errors throw from distill itself; everything below rejects
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
   const run = prepare(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0)

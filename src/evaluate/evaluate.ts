@@ -1,7 +1,7 @@
 /** @file Evaluation of a synthetic set: train fresh networks on it by the field's protocol and measure them on real test images. */
 import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
 import { parseAugment } from '../augment/dsa.js'
-import { asDataset } from '../data/dataset.js'
+import { resolveDataset } from '../data/any-dataset.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf } from '../engine/tensor/key.js'
@@ -32,7 +32,7 @@ export async function evaluate(source: TrainingSource, options: EvaluateOptions<
   for (const [name, value] of Object.entries({ onProgress, onResult })) checkCallback(`evaluate: ${name}`, value)
   checkSeed('seed', seed)
   if (options.test === undefined) throw expected('invalid_option', 'evaluate: test', 'a data set to measure on', undefined)
-  const test = asDataset(options.test)
+  const test = await resolveDataset(options.test)
   if (!Array.isArray(networks) || networks.length === 0) throw expected('invalid_option', 'networks', 'at least one network', networks)
   const set = typeof source === 'function' ? source(0) : source
   checkSyntheticSet(set)

@@ -29,6 +29,24 @@ export interface Phase {
   readonly peakBytes: number
 }
 
+/** The training images of a run. */
+export interface DataRecord {
+  readonly specification: string
+  readonly name: string
+  /** Content hash. */
+  readonly sha256: string
+  readonly images: number
+  /** [H, W, C] */
+  readonly image?: readonly number[]
+  /** In label order. */
+  readonly classes?: readonly string[]
+  /** Per channel, of pixels in [0, 1]. */
+  readonly mean?: readonly number[]
+  readonly std?: readonly number[]
+  /** Whether mirrored images keep their class. */
+  readonly flip?: boolean
+}
+
 /** Settings as the user gave them: what a continuation resolves again. */
 export type GivenSettings = Omit<DistillSettings, 'network'> & { readonly network?: string }
 
@@ -40,7 +58,7 @@ export interface RunRecord {
   readonly config: RunConfig
   readonly settings?: GivenSettings
   readonly checkpointEvery?: number | null
-  readonly data: { readonly specification: string; readonly name: string; readonly sha256: string; readonly images: number }
+  readonly data: DataRecord
   readonly versions: Readonly<Record<string, string>>
   readonly host: Readonly<Record<string, string | number>>
   /** The compiled programs of the run, by name. */
@@ -68,7 +86,13 @@ const optional =
 const isTextOrNull = (value: unknown): boolean => value === null || isText(value)
 
 const isData = (value: unknown): boolean =>
-  isRecord(value) && isText(value.specification) && isText(value.name) && isText(value.sha256) && isCount(value.images)
+  isRecord(value) &&
+  isText(value.specification) &&
+  isText(value.name) &&
+  isText(value.sha256) &&
+  isCount(value.images) &&
+  [value.image, value.mean, value.std].every((list) => list === undefined || isNumbers(list)) &&
+  (value.classes === undefined || isTexts(value.classes))
 
 const isInterval = (value: unknown): boolean => value === null || (Array.isArray(value) && value.length === 2 && isNumbers(value))
 

@@ -1,4 +1,5 @@
 /** @file What passes between the distillation loop, the evaluators and the shell (CLI, report, embedding program). Types only. */
+import type { AnyDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Plan } from '../engine/compile/program.js'
 import type { DType, TypedArray } from '../engine/tensor/dtype.js'
@@ -202,7 +203,7 @@ export interface EvaluationSettings {
 }
 
 export interface EvaluateOptions<D extends DeviceHandle = DeviceHandle> extends EvaluationSettings {
-  readonly test: Dataset
+  readonly test: AnyDataset
   readonly device: D
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: EvaluationProgress) => void

@@ -4,8 +4,9 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { asBytes } from '../data/file-bytes.js'
+import { type NpzArchive, openNpz } from '../data/npz.js'
 import { AludelError } from '../errors.js'
-import { openNpz } from './npz.js'
 import { type GoldenTensor, sameTensor, tensorFromJson } from './tensor.js'
 
 export interface GoldenCase {
@@ -51,6 +52,8 @@ export interface UnreadableCase {
   readonly error: Error
 }
 
+const archiveAt = (path: string): NpzArchive => openNpz(path, asBytes(readFileSync(path)))
+
 /** All cases under `folder` in order of name; a file that cannot be read is reported in its place, not thrown. */
 export function findCases(folder: string): (GoldenCase | UnreadableCase)[] {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
@@ -65,7 +68,7 @@ export function findCases(folder: string): (GoldenCase | UnreadableCase)[] {
     try {
       const json = paths.json ? parseJson(paths.json) : {}
       if (isManifest(json)) return []
-      const arrayNames = paths.npz ? openNpz(paths.npz).names : Object.keys(record(json.arrays))
+      const arrayNames = paths.npz ? archiveAt(paths.npz).names : Object.keys(record(json.arrays))
       return [{ name, json, arrayNames, ...(paths.json && { jsonPath: paths.json }), ...(paths.npz && { npzPath: paths.npz }) }]
     } catch (error) {
       return [{ name, error: error as Error }]
@@ -77,7 +80,8 @@ export function findCases(folder: string): (GoldenCase | UnreadableCase)[] {
 export function readArray(golden: GoldenCase, name: string): GoldenTensor {
   const inJson = golden.jsonPath ? record(golden.json.arrays)[name] : undefined
   if (!golden.npzPath) return tensorFromJson(`${golden.jsonPath}: ${name}`, inJson)
-  const tensor = openNpz(golden.npzPath).read(name)
+  const { shape, data } = archiveAt(golden.npzPath).readSync(name)
+  const tensor: GoldenTensor = { shape, data: Float64Array.from(data) }
   if (golden.jsonPath && !sameTensor(tensor, tensorFromJson(`${golden.jsonPath}: ${name}`, inJson))) {
     throw new AludelError('invalid_data', `${golden.name}: array '${name}' differs between the .json and the .npz file`)
   }

@@ -6,13 +6,13 @@ import { AludelError } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings } from '../../experiment/types.js'
 import { type CliContext, outputOf } from '../context.js'
+import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { assignment, given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
 import { concludeDistillation, runDistillation } from '../run-distillation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
-interface Options extends DistillSettings, DeviceOptions {
-  readonly data?: string
+interface Options extends DistillSettings, DeviceOptions, DataOptions {
   readonly out?: string
   readonly resume?: string
   readonly checkpointEvery?: number
@@ -20,7 +20,7 @@ interface Options extends DistillSettings, DeviceOptions {
 }
 
 /** Options that a continued run may be given; everything else is its own. */
-const resumable = ['data', 'iterations', 'checkpointEvery', 'onDivergence', 'threads', 'device']
+const resumable = ['data', 'cache', 'iterations', 'checkpointEvery', 'onDivergence', 'threads', 'device']
 
 const flagOf = (option: string): string => `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
@@ -28,7 +28,6 @@ export function addDistill(program: Command, context: CliContext): void {
   const command = program
     .command('distill')
     .description('distill a data set into a few synthetic images per class')
-    .option('--data <name[:dir]>', 'training data: cifar10:DIR, mnist:DIR, fashion-mnist:DIR, or fashion-mnist for the bundled subset')
     .option('--method <name>', 'distillation method', 'dm')
     .option('--ipc <n>', 'synthetic images per class', wholeNumber(1), 1)
     .option('--iterations <n>', "outer steps (default: the preset's)", wholeNumber(1))
@@ -53,6 +52,7 @@ export function addDistill(program: Command, context: CliContext): void {
         'rollback',
       ]),
     )
+  addDataOptions(command, 'training data')
   addDeviceOptions(command).action((options: Options) =>
     options.resume === undefined ? distillCommand(options, command, context) : resumeCommand(options.resume, options, command, context),
   )
@@ -61,10 +61,11 @@ export function addDistill(program: Command, context: CliContext): void {
 async function distillCommand(options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { data, out, threads, device: kind, method, ipc, seed, checkpointEvery, set } = options
-  if (data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:dir]>' not specified")
+  const { out, threads, device: kind, method, ipc, seed, checkpointEvery, set } = options
+  if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
+  const data = specificationOf(options.data, options)
   const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence } = options
-  const dataset = await library.openDataset(data, 'train')
+  const dataset = await library.openDataset(data, 'train', openOptions(options))
   const dir = out ?? join('runs', `${method}-${dataset.name}-ipc${ipc}-seed${seed}`)
   const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence }
   const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
@@ -86,7 +87,7 @@ async function resumeCommand(dir: string, options: Options, command: Command, co
   if (wrong !== undefined) {
     throw new AludelError('invalid_option', `${flagOf(wrong)}: a run continues with its own settings; leave it out beside --resume`)
   }
-  const { data, threads, device, iterations, checkpointEvery, onDivergence } = options
+  const { data, cache, threads, device, iterations, checkpointEvery, onDivergence } = options
   const runDir = await reopenRunDir(dir)
   try {
     const completed = await completedSteps(runDir, iterations, output)
@@ -100,7 +101,7 @@ async function resumeCommand(dir: string, options: Options, command: Command, co
       output,
       runDir,
       args: context.args,
-      ...given({ data, threads, device, iterations, checkpointEvery, onDivergence }),
+      ...given({ data, cache, threads, device, iterations, checkpointEvery, onDivergence }),
     }
     await concludeDistillation(await resumeDistillation(job), output, context)
   } finally {

@@ -18,13 +18,13 @@ import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { EvaluationResult, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
+import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { given, nameList, nonEmptyPath, wholeNumber } from '../options.js'
 import { commandLine, startPhase } from '../phase.js'
 import { formatAccuracy, runEvaluation, withProgress } from '../run-evaluation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
-interface Options extends DeviceOptions {
-  readonly data?: string
+interface Options extends DeviceOptions, DataOptions {
   readonly networks: string[]
   readonly repeats: number
   readonly epochs?: number
@@ -39,7 +39,6 @@ export function addEvaluate(program: Command, context: CliContext): void {
     .command('evaluate')
     .description('train networks on a distilled set and report their test accuracy')
     .argument('<run>', 'run directory, or the directory of a saved set', nonEmptyPath)
-    .option('--data <name[:dir]>', 'data set whose test images are used (default: that of the run)')
     .option('--networks <names>', 'networks to train, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)
     .option('--epochs <n>', "training epochs (default: the protocol's 1000)", wholeNumber(1))
@@ -48,6 +47,7 @@ export function addEvaluate(program: Command, context: CliContext): void {
     .option('--no-baseline', 'train on the distilled images only')
     .option('--herding-epochs <n>', 'epochs that the network behind herding is trained for', wholeNumber(1), 2)
     .addOption(seedOption())
+  addDataOptions(command, 'data set whose test images are used (default: that of the run)')
   addDeviceOptions(command).action((run: string, options: Options) => evaluateCommand(run, options, command, context))
 }
 
@@ -61,9 +61,11 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   if (isRun) await checkUnlocked(run)
   const of = isRun ? await readRunRecord(run) : undefined
   const set = of ? await loadRunSet(run, of) : await loadSyntheticSet(run)
-  const data = options.data ?? of?.data.specification
-  if (data === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
-  const test = await library.openDataset(data, 'test')
+  const ofRun = of?.data.specification
+  const named = options.data ?? ofRun
+  if (named === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
+  const data = completedBy(specificationOf(named, options), ofRun)
+  const test = await library.openDataset(data, 'test', openOptions(options))
   if (test.classes.join('\n') !== set.classes.join('\n')) {
     throw expected('invalid_option', `--data ${data}: classes`, `those of the set (${set.classes.join(', ')})`, test.classes.join(', '))
   }
@@ -88,7 +90,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
     }
     if (isRun) await recordCommand(run, commandLine(context.args))
     // What the baselines need is looked at before anything trains: hours must not end in a missing file.
-    const train = baselines.length > 0 ? await library.openDataset(data, 'train') : undefined
+    const train = baselines.length > 0 ? await library.openDataset(data, 'train', openOptions(options)) : undefined
     const ipc = largestClass(set)
     if (train) checkClassSizes(train, ipc)
     const distilled = await measure(set, 'distilled')

@@ -5,12 +5,12 @@ import { readRunRecord } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import { writeComparison, writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
+import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { given, nonEmptyPath } from '../options.js'
 import { addRealImages } from '../real-images.js'
 import { addDeviceOptions, type DeviceOptions } from './shared-options.js'
 
-interface Options extends DeviceOptions {
-  readonly data?: string
+interface Options extends DeviceOptions, DataOptions {
   readonly real: boolean
   readonly out?: string
 }
@@ -20,9 +20,9 @@ export function addReport(program: Command, context: CliContext): void {
     .command('report')
     .description('write report.html of a run, or one page that compares several')
     .argument('<run...>', 'run directories')
-    .option('--data <name[:dir]>', 'training data to show beside the images of one run (default: that of the run)')
     .option('--no-real', 'do not look at the training data: show real images only where the run has them')
     .option('--out <file>', 'page to write (default: report.html in the run; comparison.html for several)', nonEmptyPath)
+  addDataOptions(command, 'training data to show beside the images of one run (default: that of the run)')
   addDeviceOptions(command).action((runs: string[], options: Options) => reportCommand(runs, options, command, context))
 }
 
@@ -37,10 +37,12 @@ async function reportCommand(runs: string[], options: Options, command: Command,
   output.value({ report })
 }
 
-async function showReal(run: string, { data, threads, device: kind }: Options, { library }: CliContext): Promise<void> {
-  const record = await readRunRecord(run)
+async function showReal(run: string, options: Options, { library }: CliContext): Promise<void> {
+  const { threads, device: kind } = options
+  const ofRun = (await readRunRecord(run)).data.specification
   const set = await loadSyntheticSet(run)
-  const train = await library.openDataset(data ?? record.data.specification, 'train')
+  const data = completedBy(specificationOf(options.data ?? ofRun, options), ofRun)
+  const train = await library.openDataset(data, 'train', openOptions(options))
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
     await addRealImages(run, { set, train, device, library })

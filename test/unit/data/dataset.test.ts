@@ -78,7 +78,7 @@ describe('openDataset', () => {
     ['CIFAR10:x', /did you mean 'cifar10'\?/],
     ['fashion_mnist', /did you mean 'fashion-mnist'\?/],
     ['minst:x', /did you mean 'mnist'\?/],
-    ['svhn:x', /known names are cifar10, mnist, fashion-mnist/],
+    ['svhn:x', /known names are cifar10, cifar100, mnist, fashion-mnist, idx, tiny-imagenet, folder, npz/],
     ['constructor', /unknown data set/],
     ['', /unknown data set/],
     ['mnist', /needs the directory.*'mnist:DIR'/],

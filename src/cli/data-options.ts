@@ -1,0 +1,54 @@
+/** @file The data set of a command: what --data says, with the options that stand beside it folded into one specification. */
+import { type Command, Option } from 'commander'
+import type { OpenOptions } from '../data/open.js'
+import { formatSpecification, parseSpecification, type ReaderOptions } from '../data/specification.js'
+import { AludelError } from '../errors.js'
+import { given, nonEmptyPath, wholeNumber } from './options.js'
+
+export interface DataOptions {
+  readonly data?: string
+  readonly size?: number
+  readonly fit?: 'squash' | 'crop'
+  readonly normalize?: string
+  readonly cache?: string
+}
+
+export const dataNames = 'cifar10, cifar100, mnist, fashion-mnist, idx, folder, tiny-imagenet, npz'
+
+const form = 'NAME:PATH, with ,key=value for its options'
+
+/** `--data` and what changes how it is read. */
+export function addDataOptions(command: Command, description: string): Command {
+  return command
+    .option('--data <name[:path]>', `${description}: ${form}; NAME is one of ${dataNames}`)
+    .option('--size <pixels>', 'side that images of folders are resized to', wholeNumber(1))
+    .addOption(
+      new Option('--fit <rule>', 'how they are resized: squash both sides, or crop the middle square (default: squash)').choices([
+        'squash',
+        'crop',
+      ]),
+    )
+    .option('--normalize <choice>', 'auto, none, measured, a recipe, or MEAN/STD with numbers separated by commas (default: auto)')
+    .addOption(cacheOption())
+}
+
+export const cacheOption = (): Option =>
+  new Option('--cache <dir>', 'keep decoded images and whitenings there, by content').argParser(nonEmptyPath)
+
+/** One specification of all that was given. Throws `invalid_option` for an option that stands both in --data and beside it. */
+export function specificationOf(data: string, { size, fit, normalize }: DataOptions): string {
+  const { name, path, options } = parseSpecification(data)
+  const beside: ReaderOptions = given({ size, fit, normalize: normalize?.replaceAll(',', ':') })
+  const twice = Object.keys(beside).find((option) => option in options)
+  if (twice !== undefined) throw new AludelError('invalid_option', `--${twice}: is in --data too; leave one of them out`)
+  return formatSpecification({ name, path, options: { ...options, ...beside } })
+}
+
+/** `data` with the options of the run's specification that it does not give itself, when both are data sets of one kind. */
+export function completedBy(data: string, ofRun: string | undefined): string {
+  if (ofRun === undefined) return data
+  const [{ name, path, options }, run] = [parseSpecification(data), parseSpecification(ofRun)]
+  return name === run.name ? formatSpecification({ name, path, options: { ...run.options, ...options } }) : data
+}
+
+export const openOptions = ({ cache }: DataOptions): OpenOptions => given({ cache })

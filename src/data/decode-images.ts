@@ -1,0 +1,150 @@
+/**
+ * @file Image files to pixels: JPEG, PNG and WebP through libvips (sharp, loaded when it is first needed). Every file counts as hostile:
+ * type by content, size and pixels limited, any warning of the decoder refuses the file.
+ */
+import type { Sharp } from 'sharp'
+import { AbortError, AludelError } from '../errors.js'
+import { invalidFile, readWhole } from './file-bytes.js'
+
+export type ResizeFit = 'squash' | 'crop'
+
+export interface DecodeOptions {
+  /** Side in pixels of the square that every image is resized to; without it all images must have the same size. */
+  readonly size?: number
+  /** 'squash' (default): both sides to `size`. 'crop': the shorter side to `size`, then the middle square. */
+  readonly fit?: ResizeFit
+  readonly signal?: AbortSignal
+}
+
+export interface DecodedImages {
+  /** [N, H, W, 3] bytes, sRGB. */
+  readonly images: Uint8Array
+  readonly shape: readonly [number, number, number, number]
+}
+
+/** Largest image file, and most pixels of one: a small file may announce a picture that fills the memory. */
+const maxImageBytes = 128 << 20
+const maxImagePixels = 100_000_000
+
+/** Files read and decoded at a time: as many as Node's pool has threads. */
+const inFlight = 4
+
+type MakeSharp = typeof import('sharp')['default']
+
+let loading: Promise<MakeSharp> | undefined
+
+/** Throws `unavailable` when the package is not there or does not load. */
+function loadSharp(): Promise<MakeSharp> {
+  loading ??= import('sharp').then(
+    ({ default: sharp }) => sharp,
+    (cause) => {
+      loading = undefined
+      throw new AludelError('unavailable', `image files need the package 'sharp', which does not load here: ${cause.message}`, { cause })
+    },
+  )
+  return loading
+}
+
+/** Version of the decoder: pixels may differ between versions. */
+export async function decoderVersion(): Promise<string> {
+  const { versions } = await loadSharp()
+  return `sharp ${versions.sharp}, libvips ${versions.vips}`
+}
+
+/**
+ * Decodes `paths` in order. Gray becomes RGB, alpha is dropped, CMYK and 16 bits become 8-bit sRGB, embedded profiles and EXIF rotation
+ * are ignored, of an animation the first frame is taken. Resizing filters with a triangle as wide as the reduction (antialiased bilinear).
+ * @throws AludelError `invalid_data` naming the first file that is no JPEG, PNG or WebP, is cut short or damaged, has too many pixels or
+ * another size than the first; `not_found`, `io`, `out_of_memory`, `unavailable` without sharp. Rejects with AbortError on `signal`.
+ */
+export async function decodeImages(paths: readonly string[], options: DecodeOptions = {}): Promise<DecodedImages> {
+  const sharp = await loadSharp()
+  const first = await decodeOne(sharp, paths[0], options)
+  const { width, height } = first
+  const bytes = width * height * 3
+  const images = allocate(paths.length, bytes)
+  images.set(first.data)
+  await eachInOrder(paths.length - 1, async (i) => {
+    if (options.signal?.aborted) throw new AbortError(options.signal.reason)
+    const path = paths[i + 1]
+    const image = await decodeOne(sharp, path, options)
+    if (image.width !== width || image.height !== height) {
+      const sizes = `expected ${width}x${height} pixels as in ${paths[0]} but received ${image.width}x${image.height}`
+      throw invalidFile(path, `${sizes}; give a size that all images are resized to`)
+    }
+    images.set(image.data, (i + 1) * bytes)
+  })
+  return { images, shape: [paths.length, height, width, 3] }
+}
+
+function allocate(count: number, bytes: number): Uint8Array {
+  try {
+    return new Uint8Array(count * bytes)
+  } catch (cause) {
+    throw new AludelError('out_of_memory', `${count} images need ${count * bytes} bytes; give a smaller size`, { cause })
+  }
+}
+
+/** Runs `task` for 0..count-1, a few at a time. Of several failures that of the lowest number is thrown, whatever came first. */
+export async function eachInOrder(count: number, task: (i: number) => Promise<void>): Promise<void> {
+  let next = 0
+  const failures: { readonly i: number; readonly error: unknown }[] = []
+  const work = async () => {
+    while (failures.length === 0 && next < count) {
+      const i = next++
+      await task(i).catch((error) => failures.push({ i, error }))
+    }
+  }
+  await Promise.all(Array.from({ length: inFlight }, work))
+  const [first] = failures.sort((a, b) => a.i - b.i)
+  if (first) throw first.error
+}
+
+interface OneImage {
+  readonly data: Uint8Array
+  readonly width: number
+  readonly height: number
+}
+
+async function decodeOne(sharp: MakeSharp, path: string, { size, fit = 'squash' }: DecodeOptions): Promise<OneImage> {
+  const bytes = await readImageFile(path)
+  const input = sharp(bytes, { failOn: 'warning', limitInputPixels: maxImagePixels, ignoreIcc: true })
+  const resized = size === undefined ? input : resize(input, size, fit)
+  const { data, info } = await resized
+    .toColourspace('srgb')
+    .removeAlpha()
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true })
+    .catch((cause: Error) => {
+      throw undecodable(path, cause)
+    })
+  if (info.channels !== 3) throw invalidFile(path, `expected an image of 3 channels after conversion but received ${info.channels}`)
+  return { data, width: info.width, height: info.height }
+}
+
+/** Shrinking while loading would pick a coarser filter for some sizes and not for others. */
+const resize = (image: Sharp, size: number, fit: ResizeFit): Sharp =>
+  image.resize(size, size, { fit: fit === 'crop' ? 'cover' : 'fill', position: 'centre', kernel: 'linear', fastShrinkOnLoad: false })
+
+function undecodable(path: string, cause: Error): AludelError {
+  if (/pixel limit/.test(cause.message))
+    return invalidFile(path, `expected at most ${maxImagePixels} pixels but the image announces more`, { cause })
+  const [reason] = cause.message.split('\n')
+  return invalidFile(path, `the image cannot be decoded, it is cut short or damaged (${reason})`, { cause })
+}
+
+const signatures: readonly (readonly [name: string, at: number, bytes: readonly number[]])[] = [
+  ['JPEG', 0, [0xff, 0xd8, 0xff]],
+  ['PNG', 0, [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]],
+  ['WebP', 8, [0x57, 0x45, 0x42, 0x50]],
+]
+
+/** The bytes of a file whose content begins as that of an image does; its name says nothing. */
+export async function readImageFile(path: string): Promise<Uint8Array> {
+  const bytes = await readWhole(path, maxImageBytes)
+  if (bytes.length === 0) throw invalidFile(path, 'expected an image but the file is empty')
+  if (!signatures.some(([, at, start]) => start.every((byte, i) => bytes[at + i] === byte))) {
+    throw invalidFile(path, `expected ${signatures.map(([name]) => name).join(', ')} by its first bytes but the file is something else`)
+  }
+  return bytes
+}

@@ -1,0 +1,77 @@
+/** @file A data set in one .npz file, under any of the array names that are in use. */
+import { basename } from 'node:path'
+import { checkPath } from '../arguments.js'
+import { AludelError } from '../errors.js'
+import { nchwToNhwc } from '../nn/layout.js'
+import { type ArrayOptions, arrayDataset, type LabelledArrays } from './array-dataset.js'
+import { checkSplit, type Dataset, type Split } from './dataset.js'
+import { maxFileBytes, readWhole } from './file-bytes.js'
+import { type NpzArchive, openNpz } from './npz.js'
+
+type Names = readonly [images: string, labels: string]
+
+const names: Readonly<Record<Split, readonly Names[]>> = {
+  train: [
+    ['x_train', 'y_train'],
+    ['train_images', 'train_labels'],
+    ['images', 'labels'],
+    ['x', 'y'],
+  ],
+  test: [
+    ['x_test', 'y_test'],
+    ['test_images', 'test_labels'],
+  ],
+}
+
+/**
+ * Reads a file with images as unsigned bytes, [N, H, W], [N, H, W, C] or [N, C, H, W] (channels are the last of these dimensions, else the
+ * second, that is at most 4), and whole-number labels [N] or [N, 1], under the names `x_train y_train x_test y_test`,
+ * `train_images train_labels test_images test_labels`, `images labels` or `x y`. Without test arrays a part of each class is held out.
+ * @throws AludelError `not_found`, `invalid_data` naming the array (pickled objects, other types, sizes that do not fit), `io`.
+ */
+export async function npz(path: string, split: Split = 'train', options: ArrayOptions = {}): Promise<Dataset> {
+  checkPath('npz: file', path)
+  checkSplit('npz', split)
+  const archive = openNpz(path, await readWhole(path, maxFileBytes, 'give the .npz file itself'))
+  const train = await readPair(path, archive, 'train')
+  if (!train) {
+    const wanted = names.train.map((pair) => pair.join(' and ')).join(', or ')
+    throw new AludelError('invalid_data', `${path}: expected arrays ${wanted} but it holds ${archive.names.join(', ') || 'none'}`)
+  }
+  const test = await readPair(path, archive, 'test')
+  return arrayDataset(basename(path).replace(/\.npz$/, ''), { train, test }, split, options)
+}
+
+async function readPair(path: string, archive: NpzArchive, split: Split): Promise<LabelledArrays | undefined> {
+  const pair = names[split].find((candidates) => candidates.every((name) => archive.names.includes(name)))
+  if (!pair) return undefined
+  const images = await readImages(path, archive, pair[0])
+  return { ...images, labels: await readLabels(path, archive, pair[1], images.shape[0]) }
+}
+
+const bad = (path: string, name: string, what: string): AludelError => new AludelError('invalid_data', `${path}: ${name}: ${what}`)
+
+const mostChannels = 4
+
+async function readImages(path: string, archive: NpzArchive, name: string): Promise<Pick<LabelledArrays, 'images' | 'shape'>> {
+  const { shape, descr, data } = await archive.read(name)
+  if (!(data instanceof Uint8Array) || descr !== '|u1')
+    throw bad(path, name, `expected unsigned bytes ('|u1') but received '${descr}'; scale to 0..255 and convert to uint8`)
+  if (shape.some((d) => d < 1)) throw bad(path, name, `expected at least one image but received shape [${shape}]`)
+  if (shape.length === 3) return { images: data, shape: [shape[0], shape[1], shape[2], 1] }
+  if (shape.length === 4 && shape[3] <= mostChannels) return { images: data, shape: [shape[0], shape[1], shape[2], shape[3]] }
+  if (shape.length === 4 && shape[1] <= mostChannels) {
+    const [n, c, h, w] = shape
+    return { images: nchwToNhwc(data, [n, c, h, w]), shape: [n, h, w, c] }
+  }
+  throw bad(path, name, `expected [N, H, W], [N, H, W, C] or [N, C, H, W] with at most ${mostChannels} channels but received [${shape}]`)
+}
+
+async function readLabels(path: string, archive: NpzArchive, name: string, count: number): Promise<Int32Array> {
+  const { shape, data } = await archive.read(name)
+  if (!(shape.length === 1 || (shape.length === 2 && shape[1] === 1)) || shape[0] !== count)
+    throw bad(path, name, `expected ${count} labels, one per image, but received shape [${shape}]`)
+  const wrong = data.findIndex((label) => !Number.isInteger(label) || label < 0 || label >= 2 ** 31)
+  if (wrong >= 0) throw bad(path, name, `label ${wrong}: expected a whole number >= 0 but received ${data[wrong]}`)
+  return Int32Array.from(data)
+}

@@ -1,0 +1,85 @@
+/** @file Data sets as text: 'NAME', 'NAME:PATH' or 'NAME:PATH,key=value,…', one text that a run can be repeated from. */
+import { AludelError, expected } from '../errors.js'
+import type { ResizeFit } from './decode-images.js'
+import type { HoldOut } from './hold-out.js'
+
+/** What may stand behind the path; which of them a data set takes is its reader's to say. */
+export interface ReaderOptions extends HoldOut {
+  /** Side in pixels that images are resized to. */
+  readonly size?: number
+  readonly fit?: ResizeFit
+  /** Which labels of CIFAR-100. */
+  readonly labels?: 'fine' | 'coarse'
+  /** How pixels are normalised; see `chooseStatistics`. */
+  readonly normalize?: string
+  /** Whether a mirrored image keeps its class. */
+  readonly flip?: boolean
+}
+
+export type ReaderOption = keyof ReaderOptions
+
+export interface Specification {
+  readonly name: string
+  readonly path: string | undefined
+  readonly options: ReaderOptions
+}
+
+type Parse = (text: string) => string | number | boolean | undefined
+
+const oneOf =
+  (...names: string[]): Parse =>
+  (text) =>
+    names.find((name) => name === text)
+
+const number =
+  (holds: (value: number) => boolean): Parse =>
+  (text) =>
+    text.trim() !== '' && holds(Number(text)) ? Number(text) : undefined
+
+/** By the name in the text: the option, what it must be, and its value, undefined for one that is wrong. */
+const keys: Readonly<Record<string, { readonly option: ReaderOption; readonly wanted: string; readonly parse: Parse }>> = {
+  size: {
+    option: 'size',
+    wanted: 'pixels, a whole number from 1 to 4096',
+    parse: number((n) => Number.isInteger(n) && n >= 1 && n <= 4096),
+  },
+  fit: { option: 'fit', wanted: 'squash or crop', parse: oneOf('squash', 'crop') },
+  labels: { option: 'labels', wanted: 'fine or coarse', parse: oneOf('fine', 'coarse') },
+  normalize: { option: 'normalize', wanted: 'a text', parse: (text) => (text === '' ? undefined : text) },
+  flip: { option: 'flip', wanted: 'yes or no', parse: (text) => ({ yes: true, no: false })[text] },
+  holdout: { option: 'holdout', wanted: 'a number between 0 and 1', parse: number((n) => n > 0 && n < 1) },
+  'split-seed': { option: 'splitSeed', wanted: 'a whole number >= 0', parse: number((n) => Number.isSafeInteger(n) && n >= 0) },
+}
+
+/**
+ * Takes the text apart. Options are read from the end, so a path may hold commas. Throws `invalid_option` for a key that is not known or
+ * stands twice, and for a value that is not what it must be.
+ */
+export function parseSpecification(text: string): Specification {
+  if (typeof text !== 'string') throw expected('invalid_option', 'data set', "a text such as 'cifar10:DIR'", text)
+  const options: Record<string, unknown> = {}
+  let rest = text
+  for (let match = trailing.exec(rest); match; match = trailing.exec(rest)) {
+    const [whole, key, value] = match
+    if (!Object.hasOwn(keys, key))
+      throw expected('invalid_option', `data set '${text}'`, `options among ${Object.keys(keys).join(', ')}`, key)
+    const { option, wanted, parse } = keys[key]
+    if (Object.hasOwn(options, option)) throw new AludelError('invalid_option', `data set '${text}': ${key} is given twice`)
+    options[option] = parse(value)
+    if (options[option] === undefined) throw expected('invalid_option', `data set '${text}': ${key}`, wanted, value)
+    rest = rest.slice(0, -whole.length)
+  }
+  const colon = rest.indexOf(':')
+  return { name: colon < 0 ? rest : rest.slice(0, colon), path: colon < 0 ? undefined : rest.slice(colon + 1), options }
+}
+
+const trailing = /,([a-z-]+)=([^,]*)$/
+
+/** The text of a specification: what `parseSpecification` reads back. */
+export function formatSpecification({ name, path, options }: Specification): string {
+  const written = Object.entries(keys).flatMap(([key, { option }]) => {
+    const value = options[option]
+    return value === undefined ? [] : [`,${key}=${typeof value === 'boolean' ? (value ? 'yes' : 'no') : value}`]
+  })
+  return `${name}${path === undefined ? '' : `:${path}`}${written.join('')}`
+}
