@@ -1,5 +1,6 @@
 /** @file Folders of images: classes and their order, splits, the cache, Tiny ImageNet's annotations, and what is refused. */
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { imageFolder } from '../../../src/data/image-folder.js'
@@ -7,6 +8,9 @@ import { openDataset } from '../../../src/data/open.js'
 import { tinyImagenet } from '../../../src/data/tiny-imagenet.js'
 import { expectError, freshDir } from './fixtures.js'
 import { type Colour, jpeg, plain, png, tree } from './image-fixtures.js'
+
+/** A plain array: Node's own type of bytes is another to the compiler. */
+const fileBytes = (path: string): Uint8Array => Uint8Array.from(readFileSync(path))
 
 const image = (colour: Colour, side = 4) => png(plain(colour, side))
 
@@ -85,7 +89,8 @@ describe('imageFolder', () => {
 
   it('refuses a name that is no UTF-8', async () => {
     const dir = freshDir()
-    mkdirSync(Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0x61, 0xff])]))
+    // Node takes names as text; the shell's printf gives any byte
+    execFileSync('sh', ['-c', 'mkdir "$1/$(printf "a\\377")"', 'sh', dir])
     await expectError(() => imageFolder(dir), 'invalid_data', /expected a name in UTF-8/)
   })
 })
@@ -103,14 +108,14 @@ describe('the cache', () => {
     expect(entries(cache)).toHaveLength(1)
     // the entry itself is read: under the name of this one, the pixels of another come out
     const path = join(cache, entries(cache)[0])
-    const whole = readFileSync(path)
+    const whole = fileBytes(path)
     const other = join(freshDir(), 'other')
     await imageFolder(
       tree({ ...(await files('train/', { a: 2, b: 2 })), 'train/a/0.png': await image([5, 5, 5]), 'val/a/0.png': await image([0, 0, 0]) }),
       'train',
       { cache: other },
     )
-    writeFileSync(path, readFileSync(join(other, entries(other)[0])))
+    writeFileSync(path, fileBytes(join(other, entries(other)[0])))
     expect((await imageFolder(dir, 'train', { cache })).images[0]).toBe(5)
     writeFileSync(path, whole)
     await imageFolder(dir, 'train', { cache, size: 2 })
@@ -119,23 +124,18 @@ describe('the cache', () => {
     writeFileSync(join(dir, 'train', 'a', '0.png'), await image([99, 0, 0]))
     expect((await imageFolder(dir, 'train', { cache })).images[0]).toBe(99)
     expect(entries(cache)).toHaveLength(4)
-    expect(readFileSync(path).equals(whole)).toBe(true)
+    expect(fileBytes(path)).toEqual(whole)
   })
 
   it('is made again when it is damaged, wherever the damage is', async () => {
     const [dir, cache] = [tree(await files('train/', { a: 2 })), freshDir()]
     const { sha256 } = await imageFolder(dir, 'train', { cache })
     const path = join(cache, entries(cache)[0])
-    const whole = readFileSync(path)
-    for (const damaged of [
-      whole.subarray(0, 20),
-      whole.subarray(0, -1),
-      Buffer.from(whole).fill(0x7f, whole.length - 3),
-      Buffer.alloc(0),
-    ]) {
+    const whole = fileBytes(path)
+    for (const damaged of [whole.subarray(0, 20), whole.subarray(0, -1), whole.slice().fill(0x7f, whole.length - 3), new Uint8Array(0)]) {
       writeFileSync(path, damaged)
       expect((await imageFolder(dir, 'train', { cache })).sha256).toBe(sha256)
-      expect(readFileSync(path).equals(whole)).toBe(true)
+      expect(fileBytes(path)).toEqual(whole)
     }
     expect(entries(cache)).toHaveLength(1)
   })
