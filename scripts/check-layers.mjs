@@ -46,7 +46,7 @@ const layers = {
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate'],
   },
   evaluate: {
-    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'scores'],
+    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'scores', 'export/onnx', 'onnx'],
     types: ['engine/runtime', 'experiment', 'distill'],
   },
   direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },

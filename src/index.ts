@@ -48,7 +48,16 @@ export type { DeviceArray } from './engine/runtime/array.js'
 export type { Device, DeviceOptions } from './engine/runtime/device.js'
 export { type OpenDeviceOptions, openDevice } from './engine/runtime/open-device.js'
 export { AbortError, AludelError, type ErrorCode } from './errors.js'
-export { evaluate, type HerdingOptions, herdingSet, randomRealSet, type TrainingSource } from './evaluate/index.js'
+export {
+  type EvaluateModelOptions,
+  evaluate,
+  evaluateModel,
+  type HerdingOptions,
+  herdingSet,
+  type ModelAccuracy,
+  randomRealSet,
+  type TrainingSource,
+} from './evaluate/index.js'
 export * from './experiment/index.js'
 export { exportOnnx, type NetworkTensors, type OnnxDescription } from './export/onnx/export-network.js'
 export type { Applied, ApplyOptions, MapShape, Network, ParameterSpec, Parameters, StateSpec } from './nn/module.js'

@@ -1,6 +1,10 @@
 // Construction of a device and its children.
 #include "native/addon/device_wrap.h"
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
 #include "native/addon/args.h"
 #include "native/addon/buffer_wrap.h"
 #include "native/addon/environment.h"
@@ -8,14 +12,58 @@
 #include "native/cpu/cpu_backend.h"
 
 namespace aludel::addon {
+namespace {
+
+// Opened by JavaScript; the run thread waits in front of it.
+class Gate {
+ public:
+  void open() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      open_ = true;
+    }
+    wake_.notify_all();
+  }
+  // Looks at `stop` now and then: an environment that ends opens no gates.
+  void wait(const std::atomic<bool>& stop) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!open_ && !stop.load()) wake_.wait_for(lock, std::chrono::milliseconds(20));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool open_ = false;
+};
+
+class EnterTask final : public Task {
+ public:
+  using Task::Task;
+  Status execute() override { return {}; }
+};
+
+class GateTask final : public Task {
+ public:
+  GateTask(Napi::Env env, std::shared_ptr<Gate> gate) : Task(env), gate_(std::move(gate)) {}
+  Status execute() override {
+    gate_->wait(core->stop());
+    return {};
+  }
+
+ private:
+  std::shared_ptr<Gate> gate_;
+};
+
+}  // namespace
 
 DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : TaggedWrap(info), core_(constructor_state<std::shared_ptr<DeviceCore>>(info)) {}
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(env, kName,
-                     {InstanceMethod<&DeviceWrap::buffer>("buffer"), InstanceMethod<&DeviceWrap::load>("load"),
-                      InstanceMethod<&DeviceWrap::close>("close"), InstanceAccessor<&DeviceWrap::isa>("isa"),
-                      InstanceAccessor<&DeviceWrap::threads>("threads"), InstanceAccessor<&DeviceWrap::workspace_bytes>("workspaceBytes")});
+  return DefineClass(
+      env, kName,
+      {InstanceMethod<&DeviceWrap::buffer>("buffer"), InstanceMethod<&DeviceWrap::load>("load"), InstanceMethod<&DeviceWrap::hold>("hold"),
+       InstanceMethod<&DeviceWrap::close>("close"), InstanceAccessor<&DeviceWrap::isa>("isa"),
+       InstanceAccessor<&DeviceWrap::threads>("threads"), InstanceAccessor<&DeviceWrap::workspace_bytes>("workspaceBytes")});
 }
 
 Napi::Value DeviceWrap::create(const Napi::CallbackInfo& info) {
@@ -53,6 +101,19 @@ Napi::Value DeviceWrap::load(const Napi::CallbackInfo& info) {
   ProgramWrap::State state{core_, nullptr};
   throw_if_error(env, core_->backend().load(bytes.data, bytes.size, &state.program));
   return Environment::of(env).program.New({Napi::External<ProgramWrap::State>::New(env, &state)});
+}
+
+Napi::Value DeviceWrap::hold(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  check_open(env);
+  auto gate = std::make_shared<Gate>();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("release", Napi::Function::New(
+                            env, [gate](const Napi::CallbackInfo&) { gate->open(); }, "release"));
+  // Two tasks, since a task tells JavaScript of its end only: the first one's is the moment at which the second one begins.
+  object.Set("entered", core_->submit(env, std::make_unique<EnterTask>(env)));
+  object.Set("left", core_->submit(env, std::make_unique<GateTask>(env, gate)));
+  return object;
 }
 
 Napi::Value DeviceWrap::workspace_bytes(const Napi::CallbackInfo& info) {

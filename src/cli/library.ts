@@ -3,7 +3,7 @@ import type { Dataset, Split } from '../data/dataset.js'
 import { type OpenOptions, openDataset } from '../data/open.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
-import type { HerdingOptions, NearestReal, TrainingSource } from '../evaluate/index.js'
+import type { EvaluateModelOptions, HerdingOptions, ModelAccuracy, NearestReal, TrainingSource } from '../evaluate/index.js'
 import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, EvaluationResult, SyntheticSet } from '../experiment/types.js'
 import { given } from './options.js'
 
@@ -21,6 +21,7 @@ export interface Library {
   }): Promise<DeviceHandle>
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
   evaluate(source: TrainingSource, options: EvaluateOptions): Promise<EvaluationResult[]>
+  evaluateModel(model: string, options: Omit<EvaluateModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ModelAccuracy>
   /** Random real images, redrawn for every network. */
   randomBaseline(train: Dataset, ipc: number, seed: number): Promise<(network: number) => SyntheticSet>
   herdingBaseline(
@@ -48,6 +49,10 @@ export const library: Library = {
   async evaluate(source, options) {
     const { evaluate } = await import('../evaluate/index.js')
     return evaluate(source, options as EngineOptions<EvaluateOptions>)
+  },
+  async evaluateModel(model, options) {
+    const { evaluateModel } = await import('../evaluate/index.js')
+    return evaluateModel(model, options as EvaluateModelOptions)
   },
   async randomBaseline(train, ipc, seed) {
     const { randomRealSet } = await import('../evaluate/index.js')

@@ -42,6 +42,20 @@ function numberOrText(text: string): number | string {
   return text.trim() === '' || Number.isNaN(value) ? text : value
 }
 
+/** Numbers separated by commas. */
+export function numberList(text: string): number[] {
+  const numbers = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
+  if (!numbers.every(Number.isFinite)) throw new InvalidArgumentError('expected numbers separated by commas.')
+  return numbers
+}
+
+/** A number > 0, or a quotient such as 1/255. */
+export function factor(text: string): number {
+  const [above, below = '1', ...more] = text.split('/')
+  if (more.length > 0) throw new InvalidArgumentError('expected a number > 0, or a quotient such as 1/255.')
+  return positiveNumber(above) / positiveNumber(below)
+}
+
 /** Names separated by commas. */
 export function nameList(text: string): string[] {
   const names = text.split(',').map((name) => name.trim())

@@ -2,4 +2,5 @@
 export { evaluate, type TrainingSource } from './evaluate.js'
 export { type HerdingOptions, herdingSet } from './herding-set.js'
 export { type NearestReal, nearestReal } from './nearest-real.js'
+export { type EvaluateModelOptions, evaluateModel, type ModelAccuracy } from './onnx-accuracy.js'
 export { randomRealSet } from './random-real.js'

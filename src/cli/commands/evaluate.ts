@@ -19,12 +19,13 @@ import type { EvaluationResult, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
-import { given, nameList, nonEmptyPath, wholeNumber } from '../options.js'
+import { factor, given, nameList, nonEmptyPath, numberList, wholeNumber } from '../options.js'
 import { commandLine, startPhase } from '../phase.js'
 import { formatAccuracy, runEvaluation, withProgress } from '../run-evaluation.js'
+import { evaluateModelCommand, type ModelOptions } from './evaluate-model.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
-interface Options extends DeviceOptions, DataOptions {
+interface Options extends DeviceOptions, DataOptions, Partial<Omit<ModelOptions, keyof DeviceOptions | keyof DataOptions>> {
   readonly networks: string[]
   readonly repeats: number
   readonly epochs?: number
@@ -37,8 +38,8 @@ interface Options extends DeviceOptions, DataOptions {
 export function addEvaluate(program: Command, context: CliContext): void {
   const command = program
     .command('evaluate')
-    .description('train networks on a distilled set and report their test accuracy')
-    .argument('<run>', 'run directory, or the directory of a saved set', nonEmptyPath)
+    .description('train networks on a distilled set, or take an ONNX model, and report their test accuracy')
+    .argument('[run]', 'run directory, or the directory of a saved set', nonEmptyPath)
     .option('--networks <names>', 'networks to train, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)
     .option('--epochs <n>', "training epochs (default: the protocol's 1000)", wholeNumber(1))
@@ -46,9 +47,22 @@ export function addEvaluate(program: Command, context: CliContext): void {
     .option('--baseline <names>', 'real images trained on beside it: random, herding', nameList, [...baselineNames])
     .option('--no-baseline', 'train on the distilled images only')
     .option('--herding-epochs <n>', 'epochs that the network behind herding is trained for', wholeNumber(1), 2)
+    .option('--model <file>', 'measure this ONNX image classifier instead, in ONNX Runtime', nonEmptyPath)
+    .option('--mean <numbers>', "with --model: mean per channel of its input's normalisation (default: that of its metadata)", numberList)
+    .option('--std <numbers>', 'with --model: standard deviation per channel', numberList)
+    .option('--scale <factor>', 'with --model: what bytes are multiplied by before that, a number or 1/255 (default: 1/255)', factor)
     .addOption(seedOption())
   addDataOptions(command, 'data set whose test images are used (default: that of the run)')
-  addDeviceOptions(command).action((run: string, options: Options) => evaluateCommand(run, options, command, context))
+  addDeviceOptions(command).action((run: string | undefined, options: Options) => {
+    const { model } = options
+    if ((run === undefined) === (model === undefined))
+      throw expected('invalid_option', 'evaluate', 'either a run directory or --model', run === undefined ? 'neither' : 'both')
+    if (run === undefined) return evaluateModelCommand({ ...options, model: model as string }, command, context)
+    for (const name of ['mean', 'std', 'scale'] as const) {
+      if (options[name] !== undefined) throw expected('invalid_option', `--${name}`, '--model beside it', run)
+    }
+    return evaluateCommand(run, options, command, context)
+  })
 }
 
 async function evaluateCommand(run: string, options: Options, command: Command, context: CliContext): Promise<void> {

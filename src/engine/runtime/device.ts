@@ -100,6 +100,24 @@ export class Device {
     }
   }
 
+  /**
+   * Runs `work` as an item of the device's queue: after everything submitted before, and nothing submitted later begins until it has
+   * ended. For what computes outside on the same cores. `work` must not wait for this device: its own queue waits for `work`.
+   * Resolves with the result of `work` and rejects as it does; `disposed` when the device is closed, which waits for work under way.
+   */
+  async hold<T>(work: () => Promise<T>): Promise<T> {
+    this.#checkOpen('hold')
+    if (typeof work !== 'function') throw expected('invalid_option', 'hold', 'a function', work)
+    const { entered, release, left } = this.#native.hold()
+    try {
+      await entered
+      return await work()
+    } finally {
+      release()
+      await left
+    }
+  }
+
   memory(): DeviceMemory {
     let arrayBytes = 0
     let constantBytes = 0

@@ -63,6 +63,13 @@ export interface NativeProgram {
   dispose(): void
 }
 
+export interface NativeHold {
+  /** Resolves when everything submitted before has run; from then on the run thread waits for `release`. */
+  readonly entered: Promise<void>
+  release(): void
+  readonly left: Promise<void>
+}
+
 export interface NativeDevice {
   readonly isa: string
   readonly threads: number
@@ -70,6 +77,7 @@ export interface NativeDevice {
   readonly workspaceBytes: number
   buffer(bytes: number): NativeBuffer
   load(program: Uint8Array): NativeProgram
+  hold(): NativeHold
   /** Refuses new work, finishes what was submitted, disposes children. */
   close(): Promise<void>
 }

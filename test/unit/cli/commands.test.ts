@@ -105,6 +105,32 @@ describe('distill', () => {
   })
 })
 
+describe('evaluate --model', () => {
+  it('measures an ONNX model with the normalisation given', async () => {
+    const { library, calls } = fakeLibrary()
+    const line = ['evaluate', '--model', 'm.onnx', '--data', 'tiny', '--mean', '.4,.5,.6', '--std', '1', '--scale', '1/255']
+    const { code, stdout } = await run(library, ...line)
+    expect([code, stdout]).toEqual([0, 'm.onnx: 75.00 % (9 of 12 test images, ONNX Runtime on cpu)\n'])
+    expect(calls.opened).toEqual(['tiny test'])
+    expect(calls.evaluate[0]).toMatchObject({ model: 'm.onnx', mean: [0.4, 0.5, 0.6], std: [1], scale: 1 / 255 })
+    expect(calls.closed).toBe(1)
+  })
+
+  it('prints one JSON value', async () => {
+    const { stdout } = await run(fakeLibrary().library, 'evaluate', '--model', 'm.onnx', '--data', 'tiny', '--json')
+    expect(JSON.parse(stdout)).toEqual({
+      ...{ model: 'm.onnx', data: 'tiny', accuracy: 75, perClass: [100, 50, 75] },
+      ...{ images: 12, correct: 9, provider: 'cpu' },
+    })
+  })
+
+  it('ends as interrupted by a signal', async () => {
+    const { library, calls } = fakeLibrary(() => process.emit('SIGINT'))
+    const { code } = await run(library, 'evaluate', '--model', 'm.onnx', '--data', 'tiny')
+    expect([code, calls.closed]).toEqual([130, 1])
+  })
+})
+
 describe('evaluate', () => {
   async function distilled() {
     const { library, calls } = fakeLibrary()

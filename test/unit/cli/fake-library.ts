@@ -64,6 +64,13 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       }
       return results
     },
+    async evaluateModel(model, { onProgress, signal, ...rest }) {
+      calls.evaluate.push({ model, ...rest })
+      onProgress?.({ images: 4, total: 12 })
+      duringStep(0)
+      if (signal?.aborted) throw new AbortError(signal.reason)
+      return { accuracy: 75, perClass: [100, 50, 75], images: 12, correct: 9, provider: 'cpu' }
+    },
     randomBaseline: async (_, ipc, seed) => () => setOf(ipc, seed, 'random-real'),
     async herdingBaseline(_, ipc, { seed = 0, epochs, onProgress }) {
       calls.herding.push({ ipc, seed, epochs })

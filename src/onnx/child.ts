@@ -1,0 +1,125 @@
+/**
+ * @file The process that ONNX Runtime runs in, as its own entry: what a stranger's model does to the runtime ends this process and no other,
+ * and its calls, which block, block no event loop. Speaks the messages of protocol.ts; ends when its parent does.
+ */
+import type { InferenceSession, Tensor } from 'onnxruntime-node'
+import { packageRequire } from '../package-root.js'
+import type { LoadRequest, Reply, Request, RunRequest, SessionReply } from './protocol.js'
+
+/** The part of onnxruntime-node in use. */
+interface Runtime {
+  readonly InferenceSession: typeof InferenceSession
+  readonly Tensor: typeof Tensor
+  listSupportedBackends(): readonly { readonly name: string; readonly bundled: boolean }[]
+}
+
+let runtime: Runtime | undefined
+let pieces: Uint8Array[] = []
+const sessions = new Map<number, Pick<LoadRequest, 'input' | 'output' | 'batch'> & { readonly session: InferenceSession }>()
+
+const send = (reply: Reply): void => {
+  process.send?.(reply)
+}
+
+async function handle(request: Request): Promise<unknown> {
+  switch (request.type) {
+    case 'open':
+      runtime = packageRequire(request.runtime) as Runtime
+      return undefined
+    case 'piece':
+      pieces.push(request.bytes)
+      return undefined
+    case 'load':
+      return load(request)
+    case 'run':
+      return run(request)
+    case 'unload':
+      await sessions.get(request.session)?.session.release()
+      sessions.delete(request.session)
+      return undefined
+  }
+}
+
+const opened = (): Runtime => {
+  if (!runtime) throw new Error('a request came before the runtime was opened')
+  return runtime
+}
+
+async function load({ session: id, threads, input, output, batch, provider }: LoadRequest): Promise<SessionReply> {
+  const model = Buffer.concat(pieces)
+  pieces = []
+  const create = (providers: string[]) =>
+    opened().InferenceSession.create(new Uint8Array(model.buffer, model.byteOffset, model.length), {
+      executionProviders: providers,
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      logSeverityLevel: 4,
+      // A pool that spins takes the cores from whoever computes next.
+      extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
+    })
+  const withCuda =
+    provider !== 'cpu' &&
+    opened()
+      .listSupportedBackends()
+      .some(({ name }) => name === 'cuda')
+  const [session, used] = withCuda
+    ? await create(['cuda']).then(
+        (made) => [made, 'cuda'] as const,
+        async () => [await create(['cpu']), 'cpu'] as const,
+      )
+    : [await create(['cpu']), 'cpu' as const]
+  sessions.set(id, { session, input, output, batch })
+  return { provider: used }
+}
+
+/** Logits of some images, bytes NHWC, row after row. A model with a batch of its own gets its batches, the last one filled up with zeros. */
+async function run({ session: id, images, shape, scale, shift }: RunRequest): Promise<Float32Array> {
+  const found = sessions.get(id)
+  if (!found) throw new Error('a request came for a session that is not loaded')
+  const { session, input, output, batch } = found
+  const [rows, height, width, channels] = shape
+  const size = batch ?? rows
+  const pixels = height * width * channels
+  let logits: Float32Array | undefined
+  let perRow = 0
+  for (let first = 0; first < rows; first += size) {
+    const some = images.subarray(first * pixels, Math.min(rows, first + size) * pixels)
+    const x = normalised(some, [size, height, width, channels], scale, shift)
+    const results = await session.run({ [input]: new (opened().Tensor)('float32', x, [size, channels, height, width]) }, [output])
+    const { data, type } = results[output]
+    if (type !== 'float32') throw new Error(`output '${output}' is ${type}, not float32`)
+    const values = data as Float32Array
+    perRow = values.length / size
+    if (!Number.isInteger(perRow)) throw new Error(`output '${output}' has ${values.length} elements for ${size} images`)
+    logits ??= new Float32Array(rows * perRow)
+    logits.set(values.subarray(0, Math.min(size, rows - first) * perRow), first * perRow)
+  }
+  return logits ?? new Float32Array(0)
+}
+
+/** NHWC bytes to NCHW floats u * scale + shift, per channel. */
+function normalised(images: Uint8Array, [rows, height, width, channels]: RunRequest['shape'], scale: Float32Array, shift: Float32Array) {
+  const pixels = height * width
+  const x = new Float32Array(rows * pixels * channels)
+  for (let row = 0; row < rows; row++) {
+    if ((row + 1) * pixels * channels > images.length) break
+    for (let c = 0; c < channels; c++) {
+      const [a, b] = [scale[c], shift[c]]
+      const to = (row * channels + c) * pixels
+      let from = row * pixels * channels + c
+      for (let p = 0; p < pixels; p++, from += channels) x[to + p] = images[from] * a + b
+    }
+  }
+  return x
+}
+
+process.on('message', (request: Request) => {
+  handle(request).then(
+    (value) => send({ id: request.id, value }),
+    (error) => send({ id: request.id, error: error instanceof Error ? error.message : String(error) }),
+  )
+})
+process.on('disconnect', () => process.exit(0))
+// A terminal sends ctrl-c to every process of the group; the parent decides what it means.
+process.on('SIGINT', () => undefined)

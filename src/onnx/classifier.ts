@@ -1,0 +1,200 @@
+/** @file An ONNX image classifier: looked at before ONNX Runtime sees it, loaded in the runtime's process, asked for logits. */
+import { readWhole } from '../data/file-bytes.js'
+import type { Device } from '../engine/runtime/device.js'
+import { AludelError, expected } from '../errors.js'
+import { metadataKeys } from '../export/onnx/export-network.js'
+import { elementType } from '../export/onnx/schema.js'
+import { type ModelPort, type OnnxFile, readModel } from './read-model.js'
+import { type RuntimeProcess, RuntimeRefusal } from './runtime-process.js'
+
+/** ONNX itself ends at 2 GiB: larger models keep their tensors in other files. */
+const maxModelBytes = 2 ** 31 - 2
+
+/** How pixels become the model's input: (byte * scale - mean) / std, per channel. */
+export interface PixelNormalization {
+  /** Per channel, or one number for all (default 0). */
+  readonly mean?: readonly number[]
+  /** Per channel, or one number for all (default 1). */
+  readonly std?: readonly number[]
+  /** Default 1/255. */
+  readonly scale?: number
+}
+
+/** What the images and the classes of the data are. */
+export interface ClassifierTask {
+  /** [H, W, C] */
+  readonly image: readonly [number, number, number]
+  readonly classes: readonly string[]
+}
+
+export interface LoadOptions extends ClassifierTask {
+  readonly device: Device
+  /** Default: what the model's metadata says. */
+  readonly normalization?: PixelNormalization
+  /** 'auto' (default): CUDA where ONNX Runtime has it, else the CPU. */
+  readonly provider?: 'auto' | 'cpu'
+  readonly signal?: AbortSignal
+}
+
+/** The bytes of a model file. Throws `not_found`, `io`, and `invalid_data` for what is larger than a model can be. */
+export const readModelFile = (path: string): Promise<Uint8Array> => readWhole(path, maxModelBytes)
+
+/** Loaded by `OnnxClassifier.load`; `close` ends its process unless that was the caller's. */
+export class OnnxClassifier {
+  /** Where it runs. */
+  readonly provider: 'cpu' | 'cuda'
+  readonly #path: string
+  readonly #process: RuntimeProcess
+  readonly #session: number
+  readonly #options: LoadOptions
+  readonly #scale: Float32Array
+  readonly #shift: Float32Array
+
+  private constructor(
+    path: string,
+    process: RuntimeProcess,
+    loaded: { readonly session: number; readonly provider: 'cpu' | 'cuda' },
+    options: LoadOptions,
+    affine: { readonly scale: Float32Array; readonly shift: Float32Array },
+  ) {
+    this.#path = path
+    this.#process = process
+    this.#session = loaded.session
+    this.provider = loaded.provider
+    this.#options = options
+    this.#scale = affine.scale
+    this.#shift = affine.shift
+  }
+
+  /**
+   * Loads a model, named `path` in errors. Throws `invalid_data` for bytes that are no usable classifier of these images and classes,
+   * `invalid_option` when neither the options nor the model say how its input is normalised.
+   */
+  static async load(process: RuntimeProcess, path: string, model: Uint8Array, options: LoadOptions): Promise<OnnxClassifier> {
+    const { device, provider = 'auto', signal } = options
+    const file = readModel(path, model)
+    const { input, output, batch } = choosePorts(path, file, options)
+    const affine = affineOf(path, file, options)
+    const request = { threads: device.threads, input, output, provider, ...(batch !== undefined && { batch }) }
+    const loaded = await refusing(path, 'load', () => process.abortable(signal, () => device.hold(() => process.load(model, request))))
+    return new OnnxClassifier(path, process, loaded, options, affine)
+  }
+
+  /**
+   * Logits [rows, classes] of images given as bytes NHWC, computed as an item of the device's queue: two pools of threads on the same
+   * cores would cost both dearly. Throws `invalid_data` when the model does not give them, `not_finite` when one is no number.
+   */
+  async logits(images: Uint8Array, rows: number): Promise<Float32Array> {
+    const { device, image, classes, signal } = this.#options
+    const request = { session: this.#session, images, shape: [rows, ...image] as const, scale: this.#scale, shift: this.#shift }
+    const logits = await refusing(this.#path, 'run', () =>
+      this.#process.abortable(signal, () => device.hold(() => this.#process.run(request))),
+    )
+    if (logits.length !== rows * classes.length) {
+      throw expected('invalid_data', `${this.#path}: logits of ${rows} images`, `${rows * classes.length} numbers`, logits.length)
+    }
+    const wrong = logits.findIndex((v) => !Number.isFinite(v))
+    if (wrong >= 0) throw new AludelError('not_finite', `${this.#path}: logit ${wrong % classes.length} of an image is ${logits[wrong]}`)
+    return logits
+  }
+
+  /** Frees the model; its process goes on. */
+  unload(): Promise<void> {
+    return this.#process.unload(this.#session)
+  }
+}
+
+async function refusing<T>(path: string, what: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (cause) {
+    if (!(cause instanceof RuntimeRefusal)) throw cause
+    throw new AludelError('invalid_data', `${path}: ONNX Runtime could not ${what} it: ${cause.message}`, { cause })
+  }
+}
+
+const shown = ({ dims }: ModelPort): string => (dims ? `[${dims.map((d) => (d === '' ? '?' : d)).join(', ')}]` : 'of any shape')
+const listed = (ports: readonly ModelPort[]): string => ports.map((port) => `${port.name} ${shown(port)}`).join(', ') || 'none'
+
+/** Names of the input and of the output in use, and the batch of a model that has one of its own. */
+function choosePorts(path: string, file: OnnxFile, { image, classes }: ClassifierTask) {
+  const [input, ...others] = file.inputs
+  if (!input || others.length > 0) throw expected('invalid_data', `${path}: inputs`, 'one, the images', listed(file.inputs))
+  return { input: input.name, output: chooseOutput(path, file.outputs, classes.length), ...checkInput(path, input, image) }
+}
+
+function checkInput(path: string, input: ModelPort, [height, width, channels]: ClassifierTask['image']): { readonly batch?: number } {
+  const what = `${path}: input '${input.name}'`
+  if (input.elementType !== elementType.float) throw expected('invalid_data', what, 'float32', `element type ${input.elementType}`)
+  const { dims } = input
+  if (!dims) return {}
+  const wanted = [channels, height, width]
+  const fits = (sizes: readonly number[]) =>
+    dims.length === 4 && sizes.every((size, i) => dims[i + 1] === size || typeof dims[i + 1] === 'string')
+  if (!fits(wanted)) {
+    const todo = fits([height, width, channels]) ? 'the model takes NHWC; export it with channels first' : undefined
+    throw expected('invalid_data', what, `[N, ${wanted.join(', ')}] as the images are`, shown(input), todo)
+  }
+  const [batch] = dims
+  if (typeof batch !== 'number') return {}
+  if (batch < 1) throw expected('invalid_data', what, 'a batch of at least 1', shown(input))
+  return { batch }
+}
+
+/** 'logits', or the one output that has as many columns as there are classes. */
+function chooseOutput(path: string, outputs: readonly ModelPort[], classes: number): string {
+  const fits = ({ elementType: type, dims }: ModelPort) =>
+    type === elementType.float &&
+    (!dims || (dims.length >= 2 && [classes, ...dims.slice(2).map(() => 1)].every((n, i) => sizeIs(dims[i + 1], n))))
+  const named = outputs.filter(({ name }) => name === 'logits')
+  const candidates = (named.length > 0 ? named : outputs).filter(fits)
+  if (candidates.length === 1) return candidates[0].name
+  throw expected('invalid_data', `${path}: outputs`, `one of float32 [N, ${classes}], a logit for each class of the data`, listed(outputs))
+}
+
+const sizeIs = (dim: number | string, size: number): boolean => typeof dim === 'string' || dim === size
+
+/** The affine map of bytes that the options, or else the metadata, ask for. */
+function affineOf(path: string, { metadata }: OnnxFile, { normalization, image, classes }: LoadOptions) {
+  const own = metadataList(path, metadata, metadataKeys.classes)
+  if (own && own.join('\n') !== classes.join('\n')) {
+    throw expected('invalid_data', `${path}: classes`, `those of the data (${classes.join(', ')})`, own.join(', '))
+  }
+  const given = normalization ?? metadataNormalization(path, metadata)
+  if (!given) {
+    const todo = 'give mean and std of pixels in [0, 1] (--mean, --std), or what bytes are multiplied by (--scale)'
+    throw new AludelError('invalid_option', `${path}: the model does not say how its input is normalised; ${todo}`)
+  }
+  const { mean = [0], std = [1], scale = 1 / 255 } = given
+  const channels = image[2]
+  const each = (name: string, list: readonly number[], least: number) => {
+    const full = list.length === 1 ? Array<number>(channels).fill(list[0]) : list
+    if (full.length !== channels || !full.every((v) => Number.isFinite(v) && v > least)) {
+      const wanted = `1 or ${channels} ${least === 0 ? 'numbers > 0' : 'numbers'}`
+      throw expected('invalid_option', `${path}: ${name}`, wanted, list)
+    }
+    return full
+  }
+  if (!Number.isFinite(scale) || scale <= 0) throw expected('invalid_option', `${path}: scale`, 'a number > 0', scale)
+  const [means, deviations] = [each('mean', mean, Number.NEGATIVE_INFINITY), each('std', std, 0)]
+  return {
+    scale: Float32Array.from(deviations, (s) => scale / s),
+    shift: Float32Array.from(means, (m, c) => -m / deviations[c]),
+  }
+}
+
+function metadataNormalization(path: string, metadata: OnnxFile['metadata']): PixelNormalization | undefined {
+  const [mean, std] = [metadataList(path, metadata, metadataKeys.mean), metadataList(path, metadata, metadataKeys.std)]
+  return mean && std && { mean: mean.map(Number), std: std.map(Number) }
+}
+
+function metadataList(path: string, metadata: OnnxFile['metadata'], key: string): readonly unknown[] | undefined {
+  if (!Object.hasOwn(metadata, key)) return undefined
+  try {
+    const list: unknown = JSON.parse(metadata[key])
+    if (Array.isArray(list)) return list
+  } catch {
+    // the same complaint
+  }
+  throw expected('invalid_data', `${path}: metadata '${key}'`, 'a JSON list', metadata[key])
+}

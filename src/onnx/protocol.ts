@@ -1,0 +1,49 @@
+/** @file Messages between this package and the process that runs ONNX Runtime. Requests are answered one for one, in order. */
+
+export interface OpenRequest {
+  readonly type: 'open'
+  /** Path of onnxruntime-node. */
+  readonly runtime: string
+}
+
+/** Part of the bytes of the next model to load. */
+export interface PieceRequest {
+  readonly type: 'piece'
+  readonly bytes: Uint8Array
+}
+
+export interface LoadRequest {
+  readonly type: 'load'
+  readonly session: number
+  readonly threads: number
+  readonly input: string
+  readonly output: string
+  /** Rows of every run, for a model whose batch axis is not free. */
+  readonly batch?: number | undefined
+  readonly provider: 'auto' | 'cpu'
+}
+
+export interface RunRequest {
+  readonly type: 'run'
+  readonly session: number
+  /** Bytes NHWC. */
+  readonly images: Uint8Array
+  readonly shape: readonly [number, number, number, number]
+  /** Per channel: the model sees byte * scale + shift. */
+  readonly scale: Float32Array
+  readonly shift: Float32Array
+}
+
+export interface UnloadRequest {
+  readonly type: 'unload'
+  readonly session: number
+}
+
+export type RequestBody = OpenRequest | PieceRequest | LoadRequest | RunRequest | UnloadRequest
+export type Request = RequestBody & { readonly id: number }
+
+export interface SessionReply {
+  readonly provider: 'cpu' | 'cuda'
+}
+
+export type Reply = { readonly id: number; readonly value?: unknown; readonly error?: string }
