@@ -47,9 +47,13 @@ const layers = {
   },
   evaluate: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'scores', 'export/onnx', 'onnx'],
-    types: ['engine/runtime', 'experiment', 'distill'],
+    types: ['engine/runtime', 'engine/compile', 'experiment', 'distill'],
   },
   direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },
+  plan: {
+    may: [...upper, ...programs, 'nn', 'augment', 'data', 'distill', 'evaluate'],
+    types: ['engine/runtime', 'engine/compile', 'experiment'],
+  },
   export: { may: [...upper, 'event-loop', 'package-root', 'nn'], node: true },
   onnx: {
     may: ['errors', 'arguments', 'event-loop', 'package-root', 'engine/tensor', 'data', 'export'],

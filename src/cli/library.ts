@@ -5,6 +5,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
 import type { EvaluateModelOptions, HerdingOptions, ModelAccuracy, NearestReal, TrainingSource } from '../evaluate/index.js'
 import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, EvaluationResult, SyntheticSet } from '../experiment/types.js'
+import type { PlanOptions, RunPlan } from '../plan/plan.js'
 import { given } from './options.js'
 
 export type BackendState =
@@ -30,6 +31,7 @@ export interface Library {
     options: Omit<HerdingOptions, 'device'> & { readonly device: DeviceHandle },
   ): Promise<SyntheticSet>
   nearestReal(images: Uint8Array, real: Dataset, device: DeviceHandle): Promise<NearestReal>
+  planRun(dataset: Dataset, options: Omit<PlanOptions, 'device'> & { readonly device: DeviceHandle }): Promise<RunPlan>
   backends(): Promise<{ readonly cpu: BackendState; readonly cuda: BackendState }>
 }
 
@@ -65,6 +67,10 @@ export const library: Library = {
   async nearestReal(images, real, device) {
     const { nearestReal } = await import('../evaluate/index.js')
     return nearestReal(images, real, { device: device as Device })
+  },
+  async planRun(dataset, options) {
+    const { planRun } = await import('../plan/plan.js')
+    return planRun(dataset, options as EngineOptions<PlanOptions>)
   },
   async backends() {
     const [{ binding }, { Device }] = await Promise.all([import('../engine/runtime/binding.js'), import('../engine/runtime/device.js')])

@@ -23,6 +23,16 @@ export function positiveNumber(text: string): number {
   return value
 }
 
+const byteUnits: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
+
+/** Bytes as 8G, 512M or a plain number; units are powers of 1024. */
+export function byteCount(text: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? []
+  const bytes = digits === undefined ? 0 : Math.floor(Number(digits) * byteUnits[unit.toUpperCase()])
+  if (!Number.isSafeInteger(bytes) || bytes < 1) throw new InvalidArgumentError('expected a size such as 8G or 512M.')
+  return bytes
+}
+
 /**
  * `key=value` of a repeatable option, added to those before: numbers become numbers, commas make lists. What a key may be, and its
  * value, is the method's to say. A key given twice is an error.

@@ -6,6 +6,7 @@ import { addBuild } from './commands/build.js'
 import { addDistill } from './commands/distill.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
+import { addPlan } from './commands/plan.js'
 import { addQuickstart } from './commands/quickstart.js'
 import { addReport } from './commands/report.js'
 import type { CliContext } from './context.js'
@@ -24,7 +25,7 @@ function buildProgram(context: CliContext): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => context.stdout.write(text), writeErr: (text) => context.stderr.write(text) })
   // sub-commands inherit exitOverride and output when they are added after both are set
-  for (const add of [addDistill, addEvaluate, addReport, addDoctor, addBuild, addQuickstart]) add(program, context)
+  for (const add of [addPlan, addDistill, addEvaluate, addReport, addDoctor, addBuild, addQuickstart]) add(program, context)
   return program
 }
 

@@ -27,6 +27,7 @@ export class GradientIterations implements Iterations {
   readonly most = 1
   readonly plans: Iterations['plans']
   readonly imagesPerIteration: number
+  readonly flopsPerIteration: number
   /** One slot per class. */
   readonly stateShape: Iterations['stateShape']
   readonly #settings: Settings
@@ -76,6 +77,11 @@ export class GradientIterations implements Iterations {
       ...(made.statistics ? { statistics: made.statistics.plan } : {}),
     }
     const trained = (outerLoop - 1) * innerLoop * classes * ipc
+    const flopsOf = (program: { readonly plan: Plan } | undefined) => program?.plan.flops ?? 0
+    this.flopsPerIteration =
+      flopsOf(made.draw) +
+      outerLoop * (classes * flopsOf(made.match) + flopsOf(made.statistics)) +
+      (outerLoop - 1) * innerLoop * Math.ceil((classes * ipc) / batch) * flopsOf(made.training)
     this.imagesPerIteration = outerLoop * (classes * (realBatch + ipc) + (made.statistics?.images ?? 0)) + trained
   }
 

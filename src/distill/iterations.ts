@@ -21,6 +21,8 @@ export interface Iterations {
   readonly plans: Readonly<Record<string, Plan>>
   /** Images through the network, real and synthetic, in one iteration. */
   readonly imagesPerIteration: number
+  /** Floating-point operations of one iteration. */
+  readonly flopsPerIteration: number
   /** Most iterations that one call runs. */
   readonly most: number
   /** Shape of both tensors of the state, however the class-major pixels are grouped in it. */

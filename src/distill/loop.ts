@@ -69,7 +69,7 @@ async function runLoop(
   const { dataset, settings } = await task // options errors throw from distill itself; everything below rejects
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
-  const run = prepare(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0)
+  const run = prepareRun(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0)
   const { state } = run
   let checkpointer: Checkpointer | undefined
   try {
@@ -113,7 +113,8 @@ interface PreparedRun {
   readonly open: (rollbacks: number) => Iterations
 }
 
-function prepare(dataset: Dataset, settings: ResolvedSettings, device: Device, rollbacks: number): PreparedRun {
+/** Builds the programs of a run and its state on the device. */
+export function prepareRun(dataset: Dataset, settings: ResolvedSettings, device: Device, rollbacks = 0): PreparedRun {
   const start = initialImages(dataset, settings)
   const open = (count: number) => openIterations(device, dataset, { ...settings, imageLr: imageLrAfter(settings, count) })
   const { work, state } = allOrNothing((own) => {
@@ -276,6 +277,7 @@ function openIterations(device: Device, dataset: Dataset, settings: ResolvedSett
   return {
     plans: { step: step.plan },
     imagesPerIteration: shape.realRows + classes * settings.ipc,
+    flopsPerIteration: step.plan.flops,
     most: chunkSlots,
     stateShape: [classes * settings.ipc, ...shape.image],
     run: (state, range) => replay(step, { ...arrays, ...state }, sampler, settings, range),

@@ -69,6 +69,11 @@ export class AccuracyMeter {
     this.#arrays = arrays
   }
 
+  /** Floating-point operations of one pass over the test images. */
+  get flops(): number {
+    return this.#batches * this.#program.plan.flops
+  }
+
   /** Accuracies of each network, in order. */
   async measure(networks: NetworkArrays, signal?: AbortSignal): Promise<TestAccuracy[]> {
     // Replays are split so that other work of the device's queue never waits for the whole pass.

@@ -3,6 +3,7 @@ import { type AugmentPolicy, drawBatch, thetaSize } from '../augment/dsa.js'
 import { scaleShift } from '../data/normalize.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram, type NamedInput, type NamedOutput } from '../engine/bound-program.js'
+import type { Plan } from '../engine/compile/program.js'
 import { augment, gather, grad, greater, imageGather, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
@@ -104,6 +105,11 @@ export class Trainer {
     this.#step = made.step
     this.networks = made.networks
     this.#arrays = { ...programArrays(made.networks), ...made.arrays }
+  }
+
+  /** Of one training step of all networks. */
+  get plan(): Plan {
+    return this.#step.plan
   }
 
   get stepsPerEpoch(): number {

@@ -306,6 +306,28 @@ describe('quickstart', () => {
   })
 })
 
+describe('plan', () => {
+  it('says what a run needs and what would fit, and fails when it does not', async () => {
+    const { library, calls } = fakeLibrary()
+    const { code, stdout } = await run(library, 'plan', '--data', 'tiny', '--method', 'atom', '--ipc', '10', '--set', 'gamma=0.5')
+    expect(code).toBe(0)
+    expect(stdout.split('\n')).toEqual([
+      'distill           4 MiB on the device (working memory 1 MiB), about 2 min for 100 steps',
+      'evaluate convnet  3.0 GiB on the device (working memory 1 MiB), about 2.0 h for 100 steps',
+      'data    1 MiB in this process',
+      'needs   3.0 GiB at most, 8.0 GiB are free: fits',
+      'largest that fits: --ipc 40 (chosen: 10), no --real-batch at all',
+      'times are predicted from 10 GFLOP/s, measured just now with this network',
+      '',
+    ])
+    expect(calls.plan[0]).toMatchObject({ method: 'atom', ipc: 10, methodOptions: { gamma: 0.5 }, networks: ['convnet'], repeats: 5 })
+    expect(calls.closed).toBe(1)
+    const small = await run(library, 'plan', '--data', 'tiny', '--memory', '512M', '--json')
+    expect(small.code).toBe(1)
+    expect(JSON.parse(small.stdout)).toMatchObject({ fits: false, freeBytes: 512 * 2 ** 20 })
+  })
+})
+
 describe('doctor', () => {
   it('shows what is there and why something is not', async () => {
     const { library } = fakeLibrary()

@@ -11,6 +11,7 @@ export interface Calls {
   readonly evaluate: object[]
   readonly opened: string[]
   readonly herding: object[]
+  readonly plan: object[]
   closed: number
 }
 
@@ -29,7 +30,7 @@ const setOf = (ipc: number, seed: number, method: string): SyntheticSet =>
 
 /** `duringStep` runs after each step: a test may raise a signal there, or throw. */
 export function fakeLibrary(duringStep: (step: number) => void = () => {}): { library: Library; calls: Calls } {
-  const calls: Calls = { distill: [], evaluate: [], opened: [], herding: [], closed: 0 }
+  const calls: Calls = { distill: [], evaluate: [], opened: [], herding: [], plan: [], closed: 0 }
   const library: Library = {
     async openDataset(specification, split) {
       calls.opened.push(`${specification} ${split}`)
@@ -76,6 +77,24 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       calls.herding.push({ ipc, seed, epochs })
       onProgress?.({ network: 'convnet', epoch: 1, epochs: 2, loss: 1 })
       return setOf(ipc, seed, 'herding')
+    },
+    planRun: async (_dataset, options) => {
+      calls.plan.push(options)
+      const phase = { steps: 100, flops: 1e12, seconds: 100 }
+      const bytes = { arrays: 3 * 2 ** 20, constants: 0, workspace: 2 ** 20 }
+      return {
+        config: { method: options.method, ipc: options.ipc, realBatch: 256 },
+        phases: [
+          { ...phase, name: 'distill', bytes, totalBytes: 4 * 2 ** 20 },
+          { ...phase, name: 'evaluate convnet', bytes, totalBytes: 3 * 2 ** 30, seconds: 7200 },
+        ],
+        dataBytes: 2 ** 20,
+        peakBytes: 3 * 2 ** 30 + 2 ** 20,
+        freeBytes: options.memory ?? 2 ** 33,
+        fits: (options.memory ?? 2 ** 33) > 2 ** 32,
+        flopsPerSecond: 1e10,
+        largest: { ipc: 40, realBatch: null },
+      }
     },
     nearestReal: async (images, real) => {
       const count = images.length / (real.images.length / real.shape[0])

@@ -1,0 +1,89 @@
+/** @file `aludel plan`: bytes and time of a run and its evaluation before either starts, and the largest settings that fit. */
+import { type Command, Option } from 'commander'
+import { AludelError } from '../../errors.js'
+import type { DistillSettings } from '../../experiment/types.js'
+import type { RunPlan } from '../../plan/plan.js'
+import { type CliContext, outputOf } from '../context.js'
+import { exitCode } from '../exit-codes.js'
+import { assignment, byteCount, given, nameList, type OptionText, wholeNumber } from '../options.js'
+import { addDeviceOptions, type DeviceOptions } from './shared-options.js'
+
+interface Options extends DistillSettings, DeviceOptions {
+  readonly data?: string
+  readonly set?: Readonly<Record<string, OptionText>>
+  readonly networks: string[]
+  readonly repeats: number
+  readonly epochs?: number
+  readonly memory?: number
+}
+
+export function addPlan(program: Command, context: CliContext): void {
+  const command = program
+    .command('plan')
+    .description('say what a distillation and its evaluation will need, in bytes and time, and the largest settings that fit')
+    .option('--data <name[:dir]>', 'training data, as for distill')
+    .option('--method <name>', 'distillation method', 'dm')
+    .option('--ipc <n>', 'synthetic images per class', wholeNumber(1), 1)
+    .option('--iterations <n>', "outer steps (default: the preset's)", wholeNumber(1))
+    .option('--real-batch <n>', "real images per class and step (default: the preset's)", wholeNumber(1))
+    .addOption(new Option('--init <start>', "what the images start from (default: the preset's)").choices(['real', 'noise']))
+    .option('--augment <policy>', "augmentation of the matching (default: the preset's)")
+    .option('--network <name>', "network that the images are matched under (default: the preset's)")
+    .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
+    .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
+    .option('--networks <names>', 'networks of the evaluation, separated by commas', nameList, ['convnet'])
+    .option('--repeats <n>', 'networks trained per name', wholeNumber(1), 5)
+    .option('--epochs <n>', "training epochs of each (default: the protocol's 1000)", wholeNumber(1))
+    .option('--memory <size>', 'memory that may be used, such as 8G (default: what is free)', byteCount)
+  addDeviceOptions(command).action((options: Options) => planCommand(options, command, context))
+}
+
+async function planCommand(options: Options, command: Command, context: CliContext): Promise<void> {
+  const { library } = context
+  const output = outputOf(context, command)
+  const { data, threads, device: kind, set, method, ipc, networks, repeats, ...rest } = options
+  if (data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:dir]>' not specified")
+  const { iterations, realBatch, init, augment, network, preset, epochs, memory } = rest
+  const train = await library.openDataset(data, 'train')
+  const test = await library.openDataset(data, 'test')
+  const device = await library.openDevice(given({ threads, device: kind }))
+  try {
+    const settings = {
+      method,
+      ipc,
+      ...given({ iterations, realBatch, init, augment, network, preset, methodOptions: set }),
+    } as DistillSettings
+    const plan = await library.planRun(train, { ...settings, networks, repeats, test, device, ...given({ epochs, memory }) })
+    for (const line of planLines(plan)) output.line(line)
+    output.value(plan)
+    if (!plan.fits) context.setExitCode(exitCode.failure)
+  } finally {
+    await device.close()
+  }
+}
+
+function planLines({ phases, dataBytes, peakBytes, freeBytes, fits, flopsPerSecond, largest, config }: RunPlan): string[] {
+  const width = Math.max(...phases.map(({ name }) => name.length))
+  const gigaflops = (flopsPerSecond / 1e9).toFixed(0)
+  return [
+    ...phases.map(
+      ({ name, totalBytes, bytes, seconds, steps }) =>
+        `${name.padEnd(width)}  ${formatBytes(totalBytes)} on the device (working memory ${formatBytes(bytes.workspace)}), about ${formatTime(seconds)} for ${steps} steps`,
+    ),
+    `data    ${formatBytes(dataBytes)} in this process`,
+    `needs   ${formatBytes(peakBytes)} at most, ${formatBytes(freeBytes)} are free: ${fits ? 'fits' : 'does not fit'}`,
+    `largest that fits: ${largestLine('--ipc', largest.ipc, config.ipc)}, ${largestLine('--real-batch', largest.realBatch, config.realBatch)}`,
+    `times are predicted from ${gigaflops} GFLOP/s, measured just now with this network`,
+  ]
+}
+
+const largestLine = (flag: string, most: number | null, chosen: unknown): string =>
+  most === null ? `no ${flag} at all` : `${flag} ${most} (chosen: ${chosen})`
+
+const formatBytes = (bytes: number): string =>
+  bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`
+
+function formatTime(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`
+}

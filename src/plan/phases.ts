@@ -1,0 +1,68 @@
+/** @file The phases of a run as they would be set up: the same code as the real thing builds its programs and arrays on a planning device. */
+import { parseAugment } from '../augment/dsa.js'
+import type { Dataset } from '../data/dataset.js'
+import { prepareRun } from '../distill/loop.js'
+import { resolveSettings } from '../distill/settings.js'
+import type { Device } from '../engine/runtime/device.js'
+import { keyOf } from '../engine/tensor/key.js'
+import { planEvaluation } from '../evaluate/plan.js'
+import type { DistillSettings, RunConfig } from '../experiment/types.js'
+import { resolveNetwork } from '../nn/networks/registry.js'
+import { type DeviceBytes, PlanningDevice } from './planning-device.js'
+
+export interface Phase {
+  readonly name: string
+  readonly bytes: DeviceBytes
+  /** Floating-point operations of the whole phase. */
+  readonly flops: number
+  /** Steps of the phase: iterations, or training steps of all networks. */
+  readonly steps: number
+}
+
+const planningDevice = (target: Device): { device: Device; planned: PlanningDevice } => {
+  const planned = new PlanningDevice(target)
+  // the code that is planned reads no more of a device than this class has
+  return { device: planned as unknown as Device, planned }
+}
+
+/** The distillation, and its settings as they are resolved. */
+export function distillationPhase(dataset: Dataset, settings: DistillSettings, target: Device): { phase: Phase; config: RunConfig } {
+  const resolved = resolveSettings(dataset, settings)
+  const { device, planned } = planningDevice(target)
+  const { work } = prepareRun(dataset, resolved, device)
+  const { iterations, config } = resolved
+  return { phase: { name: 'distill', bytes: planned.bytes, flops: iterations * work.flopsPerIteration, steps: iterations }, config }
+}
+
+export interface EvaluationSize {
+  readonly network: string
+  readonly ipc: number
+  readonly repeats: number
+  readonly epochs: number
+}
+
+/** Training and measuring of the networks of one name, on `train`'s shapes. */
+export function evaluationPhase(train: Dataset, test: Dataset, size: EvaluationSize, target: Device): Phase {
+  const { ipc, repeats, epochs } = size
+  const image = train.shape.slice(1) as [number, number, number]
+  const rows = train.classes.length * ipc
+  const { device, planned } = planningDevice(target)
+  const network = resolveNetwork(size.network, image, train.classes.length)
+  const set = {
+    images: new Float32Array(0),
+    shape: [rows, ...image],
+    labels: new Int32Array(rows),
+    mean: train.mean,
+    std: train.std,
+  } as const
+  const { flops, steps } = planEvaluation(device, {
+    network,
+    set,
+    test,
+    repeats,
+    epochs,
+    augment: parseAugment('dsa', train.flip),
+    key: keyOf(0),
+  })
+  return { name: `evaluate ${size.network}`, bytes: planned.bytes, flops, steps }
+}

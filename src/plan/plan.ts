@@ -1,0 +1,131 @@
+/** @file What a run will hold and take, before it starts: bytes and time of each phase, and the largest settings that fit into the memory at hand. */
+import { checkDevice, checkOptions, wholeNumber } from '../arguments.js'
+import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
+import type { Device } from '../engine/runtime/device.js'
+import { AludelError } from '../errors.js'
+import { protocol } from '../evaluate/schedule.js'
+import type { DistillSettings, RunConfig } from '../experiment/types.js'
+import { resolveNetwork } from '../nn/networks/registry.js'
+import { largest } from './largest.js'
+import { distillationPhase, evaluationPhase, type Phase } from './phases.js'
+import type { DeviceBytes } from './planning-device.js'
+import { measureRate } from './rate.js'
+
+export interface PlanOptions extends DistillSettings {
+  /** Says instruction set and threads; its speed is measured for about half a second. */
+  readonly device: Device
+  /** Bytes that may be used; default: what the system says is free for this process. */
+  readonly memory?: number
+  /** Real images that the networks are measured on; without them no evaluation is planned. */
+  readonly test?: Dataset | DatasetInput
+  /** Networks of the evaluation, default ['convnet']. */
+  readonly networks?: readonly string[]
+  /** Networks trained per name, default 5. */
+  readonly repeats?: number
+  /** Epochs of each, default 1000. */
+  readonly epochs?: number
+}
+
+export interface PhasePlan {
+  readonly name: string
+  /** Bytes on the device: `arrays`, `constants` and the shared `workspace`. */
+  readonly bytes: DeviceBytes
+  readonly totalBytes: number
+  readonly steps: number
+  readonly flops: number
+  /** Predicted from the operations and the measured rate: a guide, within about a third. */
+  readonly seconds: number
+}
+
+export interface RunPlan {
+  readonly config: RunConfig
+  readonly phases: readonly PhasePlan[]
+  /** Bytes of the data sets' pixels in this process, beside their copies on the device. */
+  readonly dataBytes: number
+  /** The most that is held at any time: the data and the largest phase. */
+  readonly peakBytes: number
+  readonly freeBytes: number
+  readonly fits: boolean
+  /** Operations per second measured on this device with this network. */
+  readonly flopsPerSecond: number
+  /** Largest values that fit while all other settings stay; null where even the smallest does not. */
+  readonly largest: { readonly ipc: number | null; readonly realBatch: number | null }
+}
+
+const optionNames: Readonly<Record<keyof PlanOptions, true>> = {
+  ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
+  ...{ network: true, seed: true, preset: true, methodOptions: true, onDivergence: true },
+  ...{ device: true, memory: true, test: true, networks: true, repeats: true, epochs: true },
+}
+
+/**
+ * Plans `distill(data, settings)` and the evaluation after it. Nothing is distilled: the programs are built and their memory is laid out as
+ * for the run itself, so bytes are exact for the device and leave out what Node holds besides (about 0.1 GB).
+ * Rejects as `distill` does for settings that do not fit the data.
+ */
+export async function planRun(data: Dataset | DatasetInput, options: PlanOptions): Promise<RunPlan> {
+  checkOptions('plan', options, optionNames)
+  checkDevice('plan', options.device)
+  const { device, memory, test, networks = ['convnet'], repeats = 5, epochs = protocol.epochs, ...settings } = options
+  if (memory !== undefined) wholeNumber('plan: memory', memory)
+  for (const [name, value] of Object.entries({ repeats, epochs })) wholeNumber(name, value)
+  const train = asDataset(data)
+  const measured = test === undefined ? undefined : asDataset(test)
+  const { phase, config } = distillationPhase(train, settings, device)
+  const evaluation = (network: string) =>
+    measured ? [evaluationPhase(train, measured, { network, ipc: settings.ipc, repeats, epochs }, device)] : []
+  const phases = [phase, ...networks.flatMap(evaluation)]
+  const image = train.shape.slice(1) as [number, number, number]
+  const choice = settings.network ?? String(config.network)
+  const flopsPerSecond = await measureRate(device, resolveNetwork(choice, image, train.classes.length))
+  const dataBytes = train.images.byteLength + (measured?.images.byteLength ?? 0)
+  const freeBytes = memory ?? freeMemory()
+  const room = freeBytes - dataBytes
+  const fits = (change: Partial<DistillSettings>) => fitsInto(room, train, { ...settings, ...change }, device)
+  const peakBytes = dataBytes + Math.max(...phases.map(totalBytes))
+  return {
+    config,
+    phases: phases.map((planned) => ({
+      ...planned,
+      totalBytes: totalBytes(planned),
+      seconds: planned.flops / flopsPerSecond,
+    })),
+    dataBytes,
+    peakBytes,
+    freeBytes,
+    fits: peakBytes <= freeBytes,
+    flopsPerSecond,
+    largest: largestSettings(train, settings.ipc, Number(config.realBatch), fits),
+  }
+}
+
+const totalBytes = ({ bytes }: Phase): number => bytes.arrays + bytes.constants + bytes.workspace
+
+/** No setting is planned further than this: the answer to 'how far' is then 'as far as you like'. */
+const mostIpc = 1000
+
+function largestSettings(train: Dataset, ipc: number, realBatch: number, fits: (change: Partial<DistillSettings>) => boolean) {
+  const sizes = train.classes.map((_, c) => train.classIndices(c).length)
+  const upTo = (name: 'ipc' | 'realBatch', chosen: number, most: number): number | null => {
+    const start = fits({ [name]: chosen }) ? chosen : 1
+    if (!fits({ [name]: start })) return null
+    return largest(start, Math.max(start, start === chosen ? most : chosen), (value) => fits({ [name]: value }))
+  }
+  return { ipc: upTo('ipc', ipc, Math.min(mostIpc, ...sizes)), realBatch: upTo('realBatch', realBatch, Math.max(...sizes)) }
+}
+
+/** Settings that cannot be planned at all, such as more images than a program can address, do not fit either. */
+function fitsInto(room: number, train: Dataset, settings: DistillSettings, device: Device): boolean {
+  try {
+    return totalBytes(distillationPhase(train, settings, device).phase) <= room
+  } catch (error) {
+    if (error instanceof AludelError && (error.code === 'out_of_memory' || error.code === 'invalid_shape')) return false
+    throw error
+  }
+}
+
+/** Bytes that this process may still take, with limits of containers. */
+function freeMemory(): number {
+  // the types of Node 20.9 do not know it; every Node that this package runs on has it
+  return (process as NodeJS.Process & { availableMemory(): number }).availableMemory()
+}
