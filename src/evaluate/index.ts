@@ -1,6 +1,7 @@
 /** @file Evaluation of synthetic sets. */
-export { evaluate, type TrainingSource } from './evaluate.js'
+export { evaluate } from './evaluate.js'
 export { type HerdingOptions, herdingSet } from './herding-set.js'
 export { type NearestReal, nearestReal } from './nearest-real.js'
 export { type EvaluateModelOptions, evaluateModel, type ModelAccuracy } from './onnx-accuracy.js'
 export { randomRealSet } from './random-real.js'
+export type { TrainingSource } from './train-networks.js'

@@ -1,6 +1,7 @@
 /** @file Test accuracy of an ONNX model: the test set streamed through ONNX Runtime. */
 import { checkCallback, checkDevice, checkOptions, checkSignal } from '../arguments.js'
-import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
+import { type AnyDataset, resolveDataset } from '../data/any-dataset.js'
+import type { Dataset } from '../data/dataset.js'
 import type { Device } from '../engine/runtime/device.js'
 import { expected } from '../errors.js'
 import { OnnxClassifier, type PixelNormalization, RuntimeProcess, readModelFile } from '../onnx/index.js'
@@ -11,7 +12,7 @@ const batchRows = 256
 const batchBytes = 4 << 20
 
 export interface EvaluateModelOptions extends PixelNormalization {
-  readonly test: Dataset | DatasetInput
+  readonly test: AnyDataset
   /** ONNX Runtime computes with as many threads, as an item of this device's queue. */
   readonly device: Device
   /** 'auto' (default): CUDA where ONNX Runtime has it, else the CPU. */
@@ -45,7 +46,7 @@ export async function evaluateModel(model: string | Uint8Array, options: Evaluat
     throw expected('invalid_option', 'evaluateModel: provider', "'auto' or 'cpu'", provider)
   if (typeof model !== 'string' && !(model instanceof Uint8Array))
     throw expected('invalid_option', 'evaluateModel: model', 'a path, or its bytes as a Uint8Array', model)
-  const test = asDataset(options.test)
+  const test = await resolveDataset(options.test)
   const [, height, width, channels] = test.shape
   const isGiven = mean !== undefined || std !== undefined || scale !== undefined
   const path = typeof model === 'string' ? model : 'model'

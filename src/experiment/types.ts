@@ -200,6 +200,11 @@ export interface EvaluationSettings {
   /** As in DistillSettings. */
   readonly augment?: string
   readonly seed?: number
+  /**
+   * Who computes the test accuracies: 'onnx' exports the networks to ONNX Runtime (the optional package onnxruntime-node), 'engine' is this
+   * package, 'auto' (default) takes ONNX Runtime where it is installed and the network has an ONNX form.
+   */
+  readonly inference?: 'auto' | 'onnx' | 'engine'
 }
 
 export interface EvaluateOptions<D extends DeviceHandle = DeviceHandle> extends EvaluationSettings {
@@ -231,4 +236,6 @@ export interface EvaluationResult {
   readonly interval: readonly [number, number] | null
   /** Mean accuracy of the test images of each class; null for a class without any. */
   readonly perClass: readonly (number | null)[]
+  /** Who computed the test accuracies; absent in records of earlier versions. */
+  readonly inference?: 'onnx' | 'engine'
 }

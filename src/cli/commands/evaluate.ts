@@ -1,6 +1,6 @@
 /** @file `aludel evaluate RUN`: trains fresh networks on a distilled set and measures them on real test images. */
 import { join } from 'node:path'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
 import { exists } from '../../data/file-bytes.js'
 import { AludelError, expected } from '../../errors.js'
@@ -33,6 +33,7 @@ interface Options extends DeviceOptions, DataOptions, Partial<Omit<ModelOptions,
   readonly seed: number
   readonly baseline: string[] | false
   readonly herdingEpochs: number
+  readonly inference: 'auto' | 'onnx' | 'engine'
 }
 
 export function addEvaluate(program: Command, context: CliContext): void {
@@ -47,6 +48,11 @@ export function addEvaluate(program: Command, context: CliContext): void {
     .option('--baseline <names>', 'real images trained on beside it: random, herding', nameList, [...baselineNames])
     .option('--no-baseline', 'train on the distilled images only')
     .option('--herding-epochs <n>', 'epochs that the network behind herding is trained for', wholeNumber(1), 2)
+    .addOption(
+      new Option('--inference <who>', 'who computes the test accuracies: ONNX Runtime or the engine')
+        .choices(['auto', 'onnx', 'engine'])
+        .default('auto'),
+    )
     .option('--model <file>', 'measure this ONNX image classifier instead, in ONNX Runtime', nonEmptyPath)
     .option('--mean <numbers>', "with --model: mean per channel of its input's normalisation (default: that of its metadata)", numberList)
     .option('--std <numbers>', 'with --model: standard deviation per channel', numberList)
@@ -68,7 +74,7 @@ export function addEvaluate(program: Command, context: CliContext): void {
 async function evaluateCommand(run: string, options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { networks, repeats, epochs, augment, seed, threads, device: kind, herdingEpochs } = options
+  const { networks, repeats, epochs, augment, seed, threads, device: kind, herdingEpochs, inference } = options
   const baselines = (options.baseline || []).map(baselineOf)
   const isRun = await exists(join(run, runFile))
   // the accuracies are written down at the end: better to hear now that another process works there
@@ -85,7 +91,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   }
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
-    const settings = { networks, repeats, seed, ...given({ epochs, augment }) } as const
+    const settings = { networks, repeats, seed, inference, ...given({ epochs, augment }) } as const
     const measure = async (source: TrainingSource, label: string) => {
       let endPhase = startPhase('')
       // Told and kept network by network: what an interrupt ends later is not lost.

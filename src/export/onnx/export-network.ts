@@ -5,7 +5,7 @@ import { sizeOf } from '../../engine/tensor/shape.js'
 import { AludelError, expected } from '../../errors.js'
 import type { Network, Parameters } from '../../nn/module.js'
 import { packageVersion } from '../../package-root.js'
-import { encodeModel, type OnnxNode } from './encode-model.js'
+import { encodeModel, type OnnxModel, type OnnxNode } from './encode-model.js'
 import { GraphWriter, type NamedTensor } from './graph-writer.js'
 import { writeValue } from './write-value.js'
 
@@ -42,7 +42,30 @@ const tracedRows = 2
 export async function exportOnnx(network: Network, tensors: NetworkTensors, description: OnnxDescription): Promise<Uint8Array> {
   const { mean, std, classes } = checkDescription(network, description)
   const [height, width, channels] = network.input
-  const inputs = [...named(network, 'parameters', tensors), ...named(network, 'state', tensors)]
+  return encodeModel({
+    ...writeGraph(network, [...named(network, 'parameters', tensors), ...named(network, 'state', tensors)]),
+    name: network.name,
+    producer: { name: 'aludel', version: packageVersion },
+    metadata: {
+      [metadataKeys.network]: JSON.stringify(network.name),
+      [metadataKeys.mean]: JSON.stringify(mean),
+      [metadataKeys.std]: JSON.stringify(std),
+      [metadataKeys.classes]: JSON.stringify(classes),
+    },
+    input: { name: imagesName, dims: ['batch', channels, height, width] },
+    output: { name: logitsName, dims: ['batch', network.classes] },
+  })
+}
+
+/** Throws `invalid_option` when the network uses an op without an ONNX form: what an export after training would end with. */
+export function checkExportable(network: Network): void {
+  const zeros = [...network.parameters, ...network.state].map(({ name, shape }) => ({ name, data: new Float32Array(sizeOf(shape)) }))
+  writeGraph(network, zeros)
+}
+
+/** Traces the forward pass and writes it; `inputs` are the parameters, then the state, in the order of their specifications. */
+function writeGraph(network: Network, inputs: readonly NamedTensor[]): Pick<OnnxModel, 'nodes' | 'initializers'> {
+  const [height, width, channels] = network.input
   const specs = [...network.parameters, ...network.state]
   const traced = trace(
     (x: Value, ...values: Value[]) => {
@@ -61,20 +84,7 @@ export async function exportOnnx(network: Network, tensors: NetworkTensors, desc
   if (!writer.varies(logits)) throw writer.refuse(logits, 'gives logits that do not depend on the images')
   const form = writer.form(logits)
   if (form.kind !== 'rows' || form.order) throw writer.refuse(logits, 'gives logits that are the pixels of a map')
-  return encodeModel({
-    name: network.name,
-    producer: { name: 'aludel', version: packageVersion },
-    metadata: {
-      [metadataKeys.network]: JSON.stringify(network.name),
-      [metadataKeys.mean]: JSON.stringify(mean),
-      [metadataKeys.std]: JSON.stringify(std),
-      [metadataKeys.classes]: JSON.stringify(classes),
-    },
-    nodes: writer.nodes.map((node) => renameOutput(node, form.name)),
-    initializers: writer.initializers,
-    input: { name: imagesName, dims: ['batch', channels, height, width] },
-    output: { name: logitsName, dims: ['batch', network.classes] },
-  })
+  return { nodes: writer.nodes.map((node) => renameOutput(node, form.name)), initializers: writer.initializers }
 }
 
 function renameOutput(node: OnnxNode, old: string): OnnxNode {

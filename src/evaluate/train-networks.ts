@@ -1,0 +1,127 @@
+/** @file Networks trained on a set by the protocol, some at a time: what an evaluation measures and an export writes. */
+import { checkCallback, checkDevice, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
+import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
+import { allOrNothing } from '../engine/all-or-nothing.js'
+import type { Device } from '../engine/runtime/device.js'
+import { fold, keyOf } from '../engine/tensor/key.js'
+import { sizeOf } from '../engine/tensor/shape.js'
+import { expected } from '../errors.js'
+import { checkSyntheticSet } from '../experiment/synthetic-set.js'
+import type { EvaluationProgress, EvaluationSettings, SyntheticSetFields } from '../experiment/types.js'
+import type { NetworkTensors } from '../export/onnx/export-network.js'
+import type { MapShape, Network } from '../nn/module.js'
+import { resolveNetwork } from '../nn/networks/registry.js'
+import { networksTogether, protocol } from './schedule.js'
+import { trainAll } from './train-all.js'
+import { type NetworkArrays, Trainer } from './trainer.js'
+
+/** The same images for every network, or images of its own for network i (0, 1, …), such as a random baseline redrawn for each. */
+export type TrainingSource = SyntheticSetFields | ((network: number) => SyntheticSetFields)
+
+export interface TrainingOptions extends Omit<EvaluationSettings, 'inference'> {
+  readonly device: Device
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: EvaluationProgress) => void
+}
+
+export interface NamedNetwork {
+  readonly name: string
+  readonly network: Network
+}
+
+/** Training options, checked and resolved. */
+export interface TrainingPlan {
+  readonly source: TrainingSource
+  /** The set, or that of network 0. */
+  readonly set: SyntheticSetFields
+  readonly networks: readonly NamedNetwork[]
+  readonly repeats: number
+  readonly epochs: number
+  readonly policy: AugmentPolicy
+  readonly seed: number
+  readonly options: TrainingOptions
+}
+
+/** Checks everything before anything trains: a mistyped last name must not cost the hours before it. `what` names the caller. */
+export function planTraining(what: string, source: TrainingSource, options: TrainingOptions): TrainingPlan {
+  const { networks, repeats = 5, epochs = protocol.epochs, augment = 'dsa', seed = 0, signal, device, onProgress } = options
+  checkDevice(what, device)
+  checkSignal(what, signal)
+  for (const [name, value] of Object.entries({ repeats, epochs })) wholeNumber(name, value)
+  checkCallback(`${what}: onProgress`, onProgress)
+  checkSeed('seed', seed)
+  if (!Array.isArray(networks) || networks.length === 0) throw expected('invalid_option', 'networks', 'at least one network', networks)
+  const set = typeof source === 'function' ? source(0) : source
+  checkSyntheticSet(set)
+  const image = set.shape.slice(1) as unknown as MapShape
+  const chosen = networks.map((choice) => {
+    const network = resolveNetwork(choice, image, set.classes.length)
+    return { name: typeof choice === 'string' ? choice : choice.name, network }
+  })
+  return { source, set, networks: chosen, repeats, epochs, policy: parseAugment(augment, set.flip), seed, options }
+}
+
+/** What is done with networks that have been trained together. */
+export interface TrainedUse {
+  /** `first` is the number of the first of them. */
+  use(networks: NetworkArrays, groups: number, first: number): Promise<void>
+  dispose(): void
+}
+
+/** Trains all repetitions of one network; `prepare` is called before each group trains, so that what it needs is there. */
+export async function trainNetworks(
+  plan: TrainingPlan,
+  { name, network }: NamedNetwork,
+  prepare: (groups: number) => TrainedUse,
+): Promise<void> {
+  const { source, set, repeats, epochs, policy, seed } = plan
+  const { device, signal, onProgress } = plan.options
+  const key = fold(keyOf(seed), 'evaluate', name)
+  const together = networksTogether(repeats, Math.min(protocol.batch, set.shape[0]))
+  const rounds = Math.ceil(repeats / together)
+  for (let round = 0; round < rounds; round++) {
+    const firstNetwork = round * together
+    const groups = Math.min(together, repeats - firstNetwork)
+    const sets = typeof source === 'function' ? Array.from({ length: groups }, (_, g) => source(firstNetwork + g)) : [source]
+    for (const own of sets) {
+      checkSyntheticSet(own)
+      checkAlike(own, set)
+    }
+    const { trainer, prepared } = allOrNothing((own) => ({
+      trainer: own(new Trainer(device, { network, sets, groups, augment: policy, key, firstNetwork })),
+      prepared: own(prepare(groups)),
+    }))
+    const report = (epoch: number, loss: number) =>
+      onProgress?.({ network: name, epoch: round * (epochs + 1) + epoch, epochs: rounds * (epochs + 1), loss })
+    try {
+      await trainer.initialize(device)
+      await trainAll(trainer, epochs, signal, report)
+      await prepared.use(trainer.networks, groups, firstNetwork)
+    } finally {
+      trainer.dispose()
+      prepared.dispose()
+    }
+  }
+}
+
+/** Networks trained together share one program, and one accuracy speaks of one task. */
+function checkAlike(own: SyntheticSetFields, first: SyntheticSetFields): void {
+  const task = ({ shape, mean, std, classes }: SyntheticSetFields) => JSON.stringify({ shape, mean, std, classes })
+  if (task(own) !== task(first)) throw expected('invalid_data', 'the images of each network', task(first), task(own))
+}
+
+/** The tensors of each of the networks, read from the device. */
+export async function readNetworks({ parameters, state }: NetworkArrays, groups: number): Promise<NetworkTensors[]> {
+  const read = async (arrays: NetworkArrays['parameters']) =>
+    Promise.all(
+      Object.entries(arrays).map(async ([name, array]) => ({
+        name,
+        data: (await array.read()) as Float32Array,
+        size: sizeOf(array.shape) / groups,
+      })),
+    )
+  const [own, statistics] = [await read(parameters), await read(state)]
+  const of = (list: typeof own, g: number) =>
+    Object.fromEntries(list.map(({ name, data, size }) => [name, data.subarray(g * size, (g + 1) * size)]))
+  return Array.from({ length: groups }, (_, g) => ({ parameters: of(own, g), state: of(statistics, g) }))
+}
