@@ -50,6 +50,7 @@ const layers = {
     types: ['engine/runtime', 'engine/compile', 'experiment', 'distill'],
   },
   direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },
+  recipes: { may: ['errors'] },
   plan: {
     may: [...upper, ...programs, 'nn', 'augment', 'data', 'distill', 'evaluate'],
     types: ['engine/runtime', 'engine/compile', 'experiment'],

@@ -70,3 +70,4 @@ export { evaluationPools, networkByName, networkNames } from './nn/networks/regi
 export { type ResNet18Options, resNet18 } from './nn/networks/res-net.js'
 export { type Vgg11Options, vgg11 } from './nn/networks/vgg.js'
 export { type PhasePlan, type PlanOptions, planRun, type RunPlan } from './plan/plan.js'
+export { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, recipeNames, recipeSchema } from './recipes/index.js'

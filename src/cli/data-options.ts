@@ -1,4 +1,5 @@
 /** @file The data set of a command: what --data says, with the options that stand beside it folded into one specification. */
+import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { OpenOptions } from '../data/open.js'
 import { formatSpecification, parseSpecification, type ReaderOptions } from '../data/specification.js'
@@ -42,6 +43,12 @@ export function specificationOf(data: string, { size, fit, normalize }: DataOpti
   const twice = Object.keys(beside).find((option) => option in options)
   if (twice !== undefined) throw new AludelError('invalid_option', `--${twice}: is in --data too; leave one of them out`)
   return formatSpecification({ name, path, options: { ...options, ...beside } })
+}
+
+/** The specification with its path made absolute: a run is continued and measured from other folders too. */
+export function inPlace(data: string): string {
+  const { name, path, options } = parseSpecification(data)
+  return path === undefined ? data : formatSpecification({ name, path: resolve(path), options })
 }
 
 /** `data` with the options of the run's specification that it does not give itself, when both are data sets of one kind. */

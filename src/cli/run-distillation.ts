@@ -39,6 +39,8 @@ export interface DistillationJob extends DistillationTools {
   /** The data set as the user named it, for run.json. */
   readonly specification: string
   readonly settings: DistillSettings
+  /** The recipe that settings came from. */
+  readonly recipe?: RunRecord['recipe']
   readonly dir: string
   /** The command line, for run.json. */
   readonly args: readonly string[]
@@ -214,7 +216,7 @@ const dataRecord = ({ name, sha256, shape, classes, mean, std, flip }: Dataset) 
   ...{ classes, mean, std, flip },
 })
 
-function initialRecord({ dataset, specification, settings, checkpointEvery, device, args }: DistillationJob): RunRecord {
+function initialRecord({ dataset, specification, settings, recipe, checkpointEvery, device, args }: DistillationJob): RunRecord {
   const { methodOptions = {}, network, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
   const config: RunConfig = { ...general, ...named, ...methodOptions }
@@ -225,6 +227,7 @@ function initialRecord({ dataset, specification, settings, checkpointEvery, devi
     status: 'running',
     config,
     settings: settingsGiven,
+    ...given({ recipe }),
     checkpointEvery: checkpointEvery ?? null,
     data: { specification, ...dataRecord(dataset) },
     versions: versions(),

@@ -57,6 +57,17 @@ export interface RunRecord {
   /** As given by the user, resolved settings are added when the run has started. */
   readonly config: RunConfig
   readonly settings?: GivenSettings
+  /** The recipe that the settings came from, how it measures, and what its source reports. */
+  readonly recipe?: {
+    readonly name: string
+    readonly evaluate?: {
+      readonly networks?: readonly string[]
+      readonly repeats?: number
+      readonly epochs?: number
+      readonly augment?: string
+    }
+    readonly reported?: { readonly accuracy: number; readonly spread?: number; readonly source: string }
+  }
   readonly checkpointEvery?: number | null
   readonly data: DataRecord
   readonly versions: Readonly<Record<string, string>>
@@ -120,6 +131,19 @@ export const isEvaluation = (value: unknown): boolean =>
 
 const isPhase = (value: unknown): boolean => isRecord(value) && isText(value.name) && isNumber(value.seconds) && isNumber(value.peakBytes)
 
+const isMeasuring = (value: unknown): boolean =>
+  isRecord(value) &&
+  optional(isTexts)(value.networks) &&
+  optional(isCount)(value.repeats) &&
+  optional(isCount)(value.epochs) &&
+  optional(isText)(value.augment)
+
+const isReported = (value: unknown): boolean =>
+  isRecord(value) && isNumber(value.accuracy) && optional(isNumber)(value.spread) && isText(value.source)
+
+const isRecipe = (value: unknown): boolean =>
+  isRecord(value) && isText(value.name) && optional(isMeasuring)(value.evaluate) && optional(isReported)(value.reported)
+
 const isArtifact = (value: unknown): boolean => isRecord(value) && isText(value.manifestSha256)
 
 const rules: FieldRules<RunRecord> = [
@@ -127,6 +151,7 @@ const rules: FieldRules<RunRecord> = [
   ['config', 'settings by name', isConfig],
   ['data', 'specification, name and sha256 as text and the number of images', isData],
   ['settings', 'settings as they were given', optional(isRecord)],
+  ['recipe', 'a name, and how it measures', optional(isRecipe)],
   ['checkpointEvery', 'a number of steps or null', optional(isCount)],
   ['plans', 'plans by name', optional(isRecord)],
   ['resumes', 'a list of continuations', optional((value) => Array.isArray(value) && value.every(isRecord))],

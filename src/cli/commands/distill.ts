@@ -6,13 +6,14 @@ import { AludelError } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings } from '../../experiment/types.js'
 import { type CliContext, outputOf } from '../context.js'
-import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
+import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
 import { assignment, given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
+import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
 import { concludeDistillation, runDistillation } from '../run-distillation.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
-interface Options extends DistillSettings, DeviceOptions, DataOptions {
+interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions {
   readonly out?: string
   readonly resume?: string
   readonly checkpointEvery?: number
@@ -52,18 +53,20 @@ export function addDistill(program: Command, context: CliContext): void {
         'rollback',
       ]),
     )
+  addRecipeOptions(command)
   addDataOptions(command, 'training data')
   addDeviceOptions(command).action((options: Options) =>
     options.resume === undefined ? distillCommand(options, command, context) : resumeCommand(options.resume, options, command, context),
   )
 }
 
-async function distillCommand(options: Options, command: Command, context: CliContext): Promise<void> {
+async function distillCommand(fromCommand: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
+  const { options, recipe } = await withRecipe(fromCommand, command)
   const { out, threads, device: kind, method, ipc, seed, checkpointEvery, set } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
-  const data = specificationOf(options.data, options)
+  const data = inPlace(specificationOf(options.data, options))
   const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence } = options
   const dataset = await library.openDataset(data, 'train', openOptions(options))
   const dir = out ?? join('runs', `${method}-${dataset.name}-ipc${ipc}-seed${seed}`)
@@ -71,7 +74,17 @@ async function distillCommand(options: Options, command: Command, context: CliCo
   const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
-    const job = { library, output, device, dataset, specification: data, settings, dir, args: context.args, ...given({ checkpointEvery }) }
+    const job = {
+      library,
+      output,
+      device,
+      dataset,
+      specification: data,
+      settings,
+      dir,
+      args: context.args,
+      ...given({ checkpointEvery, recipe }),
+    }
     await concludeDistillation(await runDistillation(job), output, context)
   } finally {
     await device.close()

@@ -10,6 +10,7 @@ import {
   type EvaluationRecord,
   loadRunSet,
   type Phase,
+  type RunRecord,
   readRunRecord,
   reopenRunDir,
   runFile,
@@ -74,12 +75,13 @@ export function addEvaluate(program: Command, context: CliContext): void {
 async function evaluateCommand(run: string, options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { networks, repeats, epochs, augment, seed, threads, device: kind, herdingEpochs, inference } = options
+  const { seed, threads, device: kind, herdingEpochs, inference } = options
   const baselines = (options.baseline || []).map(baselineOf)
   const isRun = await exists(join(run, runFile))
   // the accuracies are written down at the end: better to hear now that another process works there
   if (isRun) await checkUnlocked(run)
   const of = isRun ? await readRunRecord(run) : undefined
+  const { networks, repeats, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
   const set = of ? await loadRunSet(run, of) : await loadSyntheticSet(run)
   const ofRun = of?.data.specification
   const named = options.data ?? ofRun
@@ -138,6 +140,14 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   } finally {
     await device.close()
   }
+}
+
+type Measuring = Pick<Options, 'networks' | 'repeats' | 'epochs' | 'augment'>
+
+/** What the command says, else what the run's recipe says, else the defaults. */
+function measuring(options: Options, command: Command, recipe: NonNullable<RunRecord['recipe']>['evaluate'] = {}): Measuring {
+  const own = Object.entries(recipe).filter(([name]) => command.getOptionValueSource(name) !== 'cli')
+  return { ...options, ...Object.fromEntries(own) }
 }
 
 type Baseline = keyof typeof baselineLabels

@@ -4,12 +4,13 @@ import { AludelError } from '../../errors.js'
 import type { DistillSettings } from '../../experiment/types.js'
 import type { RunPlan } from '../../plan/plan.js'
 import { type CliContext, outputOf } from '../context.js'
+import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { exitCode } from '../exit-codes.js'
 import { assignment, byteCount, given, nameList, type OptionText, wholeNumber } from '../options.js'
+import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import { addDeviceOptions, type DeviceOptions } from './shared-options.js'
 
-interface Options extends DistillSettings, DeviceOptions {
-  readonly data?: string
+interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions {
   readonly set?: Readonly<Record<string, OptionText>>
   readonly networks: string[]
   readonly repeats: number
@@ -21,7 +22,6 @@ export function addPlan(program: Command, context: CliContext): void {
   const command = program
     .command('plan')
     .description('say what a distillation and its evaluation will need, in bytes and time, and the largest settings that fit')
-    .option('--data <name[:dir]>', 'training data, as for distill')
     .option('--method <name>', 'distillation method', 'dm')
     .option('--ipc <n>', 'synthetic images per class', wholeNumber(1), 1)
     .option('--iterations <n>', "outer steps (default: the preset's)", wholeNumber(1))
@@ -35,17 +35,21 @@ export function addPlan(program: Command, context: CliContext): void {
     .option('--repeats <n>', 'networks trained per name', wholeNumber(1), 5)
     .option('--epochs <n>', "training epochs of each (default: the protocol's 1000)", wholeNumber(1))
     .option('--memory <size>', 'memory that may be used, such as 8G (default: what is free)', byteCount)
+  addRecipeOptions(command)
+  addDataOptions(command, 'training data')
   addDeviceOptions(command).action((options: Options) => planCommand(options, command, context))
 }
 
-async function planCommand(options: Options, command: Command, context: CliContext): Promise<void> {
+async function planCommand(fromCommand: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { data, threads, device: kind, set, method, ipc, networks, repeats, ...rest } = options
-  if (data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:dir]>' not specified")
+  const { options } = await withRecipe(fromCommand, command)
+  const { threads, device: kind, set, method, ipc, networks, repeats, ...rest } = options
+  if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
+  const data = specificationOf(options.data, options)
   const { iterations, realBatch, init, augment, network, preset, epochs, memory } = rest
-  const train = await library.openDataset(data, 'train')
-  const test = await library.openDataset(data, 'test')
+  const train = await library.openDataset(data, 'train', openOptions(options))
+  const test = await library.openDataset(data, 'test', openOptions(options))
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
     const settings = {

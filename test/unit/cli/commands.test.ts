@@ -1,5 +1,5 @@
 /** @file The commands against a fake library: what reaches the library, files, outputs, exit codes, interrupts. */
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
@@ -303,6 +303,69 @@ describe('quickstart', () => {
     expect(existsSync(join(out, 'data.safetensors'))).toBe(true)
     expect(JSON.parse(stdout)).toMatchObject({ run: out, status: 'stopped', steps: 1, report: join(out, 'report.html') })
     expect(existsSync(join(out, 'report.html'))).toBe(true)
+  })
+})
+
+describe('a recipe', () => {
+  const recipe = {
+    data: { name: 'tiny' },
+    distill: { method: 'dm', ipc: 2, iterations: 7, options: { p: 1, q: 2 } },
+    evaluate: { repeats: 3, epochs: 40 },
+  }
+
+  it('stands where the command line says nothing, and in run.json, where the evaluation finds it', async () => {
+    const { library, calls } = fakeLibrary()
+    const [dir, file] = [join(freshDir(), 'run'), join(freshDir(), 'recipe.json')]
+    writeFileSync(file, JSON.stringify(recipe))
+    const line = [
+      'distill',
+      '--recipe',
+      file,
+      '--data',
+      'tiny',
+      '--ipc',
+      '1',
+      '--set',
+      'q=3',
+      '--override',
+      'distill.imageLr=2',
+      '--out',
+      dir,
+    ]
+    expect((await run(library, ...line)).code).toBe(0)
+    expect(calls.distill[0]).toMatchObject({ method: 'dm', ipc: 1, iterations: 7, imageLr: 2, methodOptions: { p: 1, q: 3 } })
+    expect((await readRunRecord(dir)).recipe).toEqual({ name: file, evaluate: recipe.evaluate })
+    await run(library, 'evaluate', dir, '--epochs', '5', '--no-baseline')
+    expect(calls.evaluate[0]).toMatchObject({ repeats: 3, epochs: 5 })
+    await run(library, 'plan', '--recipe', file, '--data', 'tiny')
+    expect(calls.plan[0]).toMatchObject({ method: 'dm', ipc: 2, repeats: 3, epochs: 40 })
+  })
+
+  it.each<[string, string, string[], RegExp]>([
+    [
+      'of another data set',
+      JSON.stringify(recipe),
+      ['--data', 'other'],
+      /--data: expected tiny, which the recipe is for but received 'other'/,
+    ],
+    ['without a place for its data', JSON.stringify(recipe), [], /--data tiny:PATH says where it is/],
+    ['with mistakes', '{"data":{},"distill":{"method":"dm"}}', ['--data', 'tiny'], /2 problems: data\.name: .*; distill\.ipc: /],
+    ['that is no JSON', '{', ['--data', 'tiny'], /expected JSON/],
+  ])('%s is refused before anything starts', async (_, text, rest, message) => {
+    const { library, calls } = fakeLibrary()
+    const file = join(freshDir(), 'recipe.json')
+    writeFileSync(file, text)
+    const { code, stderr } = await run(library, 'distill', '--recipe', file, ...rest)
+    expect(code).toBeGreaterThan(0)
+    expect(stderr).toMatch(message)
+    expect(calls.opened).toEqual([])
+  })
+
+  it('is listed by name and printed as JSON', async () => {
+    const { library } = fakeLibrary()
+    expect((await run(library, 'recipes')).stdout).toMatch(/^cifar10\/dm-ipc1\n/)
+    expect(JSON.parse((await run(library, 'recipes', 'cifar10/dm-ipc1')).stdout)).toMatchObject({ distill: { method: 'dm', ipc: 1 } })
+    expect(JSON.parse((await run(library, 'recipes', '--schema')).stdout)).toMatchObject({ type: 'object' })
   })
 })
 
