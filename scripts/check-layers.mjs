@@ -55,7 +55,11 @@ const layers = {
     may: [...upper, ...programs, 'nn', 'augment', 'data', 'distill', 'evaluate'],
     types: ['engine/runtime', 'engine/compile', 'experiment'],
   },
-  export: { may: [...upper, 'event-loop', 'package-root', 'nn'], node: true },
+  export: {
+    may: [...upper, ...artifact, 'event-loop', 'package-root', 'crc32', 'files', 'nn', 'data/png', 'data/normalize', 'data/file-bytes'],
+    types: ['experiment'],
+    node: true,
+  },
   onnx: {
     may: ['errors', 'arguments', 'event-loop', 'package-root', 'engine/tensor', 'data', 'export'],
     types: ['engine/runtime'],

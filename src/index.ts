@@ -56,9 +56,13 @@ export {
   herdingSet,
   type ModelAccuracy,
   randomRealSet,
+  type TrainedModel,
+  type TrainingOptions,
   type TrainingSource,
+  trainModels,
 } from './evaluate/index.js'
 export * from './experiment/index.js'
+export { type ExportedSet, type ExportSetOptions, exportSet, type SetFormat } from './export/export-set.js'
 export { exportOnnx, type NetworkTensors, type OnnxDescription } from './export/onnx/export-network.js'
 export type { Applied, ApplyOptions, MapShape, Network, ParameterSpec, Parameters, StateSpec } from './nn/module.js'
 export { initialize, initialState, parameterCount } from './nn/module.js'

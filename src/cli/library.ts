@@ -3,8 +3,17 @@ import type { Dataset, Split } from '../data/dataset.js'
 import { type OpenOptions, openDataset } from '../data/open.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
-import type { EvaluateModelOptions, HerdingOptions, ModelAccuracy, NearestReal, TrainingSource } from '../evaluate/index.js'
+import type {
+  EvaluateModelOptions,
+  HerdingOptions,
+  ModelAccuracy,
+  NearestReal,
+  TrainedModel,
+  TrainingOptions,
+  TrainingSource,
+} from '../evaluate/index.js'
 import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, EvaluationResult, SyntheticSet } from '../experiment/types.js'
+import type { ExportedSet, ExportSetOptions } from '../export/export-set.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
 import { given } from './options.js'
 
@@ -23,6 +32,13 @@ export interface Library {
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
   evaluate(source: TrainingSource, options: EvaluateOptions): Promise<EvaluationResult[]>
   evaluateModel(model: string, options: Omit<EvaluateModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ModelAccuracy>
+  exportSet(set: SyntheticSet, options: ExportSetOptions): Promise<ExportedSet>
+  /** Trains networks on a set and hands over each as an ONNX model. */
+  trainModels(
+    set: SyntheticSet,
+    options: Omit<TrainingOptions, 'device'> & { readonly device: DeviceHandle },
+    onModel: (model: TrainedModel) => Promise<void>,
+  ): Promise<void>
   /** Random real images, redrawn for every network. */
   randomBaseline(train: Dataset, ipc: number, seed: number): Promise<(network: number) => SyntheticSet>
   herdingBaseline(
@@ -55,6 +71,14 @@ export const library: Library = {
   async evaluateModel(model, options) {
     const { evaluateModel } = await import('../evaluate/index.js')
     return evaluateModel(model, options as EvaluateModelOptions)
+  },
+  async exportSet(set, options) {
+    const { exportSet } = await import('../export/export-set.js')
+    return exportSet(set, options)
+  },
+  async trainModels(set, options, onModel) {
+    const { trainModels } = await import('../evaluate/index.js')
+    await trainModels(set, options as TrainingOptions, onModel)
   },
   async randomBaseline(train, ipc, seed) {
     const { randomRealSet } = await import('../evaluate/index.js')

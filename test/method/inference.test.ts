@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { add, matmul, reshape, transpose } from '../../src/engine/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
-import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
+import { evaluate, evaluateModel, randomRealSet, type TrainedModel, trainModels } from '../../src/evaluate/index.js'
 import type { EvaluateOptions } from '../../src/experiment/types.js'
 import type { Network } from '../../src/nn/module.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
@@ -71,5 +71,37 @@ describe('the test accuracy of trained networks', () => {
 
   it('is refused by anyone else', async () => {
     await expect(measure([mlp({ input, classes: 3 })], { inference: 'torch' as never })).rejects.toMatchObject({ code: 'invalid_option' })
+  })
+})
+
+describe('trained networks as models', () => {
+  it('are those that an evaluation of the same settings measures', async () => {
+    const networks = [convNet({ input, classes: 3, depth: 1, width: 8 }), resNet18({ input, classes: 3, width: 4, norm: 'batch' })]
+    const settings = { networks, repeats: 2, epochs: 12, augment: 'none', seed: 2, device }
+    const results = await evaluate(set, { ...settings, test: train })
+    const models: TrainedModel[] = []
+    await trainModels(set, settings, (model) => {
+      models.push(model)
+    })
+    expect(models.map(({ network, index }) => `${network} ${index}`)).toEqual([
+      'convnet1 0',
+      'convnet1 1',
+      'resnet18-bn 0',
+      'resnet18-bn 1',
+    ])
+    const accuracies: number[] = []
+    // The models say how their input is normalised.
+    for (const { bytes } of models) accuracies.push((await evaluateModel(bytes, { test: train, device })).accuracy)
+    expect(accuracies).toEqual(results.flatMap(({ values }) => values))
+  })
+
+  it('are refused before anything trains when one has no ONNX form', async () => {
+    const models: TrainedModel[] = []
+    const settings = { networks: [mlp({ input, classes: 3 }), transposing()], repeats: 1, epochs: 1, device }
+    const refused = trainModels(set, settings, (model) => {
+      models.push(model)
+    })
+    await expect(refused).rejects.toMatchObject({ code: 'invalid_option', message: expect.stringContaining('op transpose') })
+    expect(models).toEqual([])
   })
 })

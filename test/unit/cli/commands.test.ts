@@ -105,6 +105,60 @@ describe('distill', () => {
   })
 })
 
+describe('export', () => {
+  async function distilled(library: ReturnType<typeof fakeLibrary>['library']): Promise<string> {
+    const out = join(freshDir(), 'run')
+    expect((await run(library, 'distill', '--data', 'tiny', '--out', out)).code).toBe(0)
+    return out
+  }
+
+  it.each([
+    ['npz', 'export/data.npz'],
+    ['parquet', 'export/train.parquet'],
+  ])('writes %s below the run, where it is found again', async (format, path) => {
+    const { library } = fakeLibrary()
+    const out = await distilled(library)
+    const first = await run(library, 'export', out, '--format', format)
+    expect([first.code, first.stdout]).toEqual([0, expect.stringContaining(join(out, path))])
+    const { bytes, ...rest } = JSON.parse((await run(library, 'export', out, '--format', format, '--json')).stdout)
+    expect([rest, bytes]).toEqual([{ format, path: join(out, path), files: 1 }, readFileSync(join(out, path)).length])
+  })
+
+  it('writes PNG files into a folder of choice and refuses one of others', async () => {
+    const { library } = fakeLibrary()
+    const out = await distilled(library)
+    const folder = join(out, '..', 'pictures')
+    expect((await run(library, 'export', out, '--format', 'png', '--out', folder)).code).toBe(0)
+    expect(readdirSync(folder)).toEqual(['class 0', 'class 1', 'class 2'])
+    writeFileSync(join(folder, 'notes.txt'), 'mine')
+    const { code, stderr } = await run(library, 'export', out, '--format', 'png', '--out', folder)
+    expect([code, stderr]).toEqual([2, expect.stringContaining('holds notes.txt')])
+  })
+
+  it('trains networks and writes each, and refuses to write over them', async () => {
+    const { library, calls } = fakeLibrary()
+    const out = await distilled(library)
+    const line = ['export', out, '--format', 'onnx', '--networks', 'convnet,mlp', '--repeats', '2', '--epochs', '7', '--seed', '4']
+    const { code, stdout } = await run(library, ...line, '--json')
+    const files = ['convnet-0', 'convnet-1', 'mlp-0', 'mlp-1'].map((name) => join(out, 'export', 'onnx', `${name}.onnx`))
+    expect([code, JSON.parse(stdout).models.map(({ path }: { path: string }) => path)]).toEqual([0, files])
+    expect(files.map((file) => [...readFileSync(file)])).toEqual([[0], [1], [0], [1]])
+    expect(calls.evaluate).toMatchObject([{ networks: ['convnet', 'mlp'], repeats: 2, epochs: 7, seed: 4 }])
+    const again = await run(library, ...line)
+    expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('convnet-0.onnx')])
+    expect(calls.evaluate).toHaveLength(1)
+  })
+
+  it('keeps the networks that were trained before a signal', async () => {
+    const { library } = fakeLibrary((step) => {
+      if (step === 1) process.emit('SIGINT')
+    })
+    const out = await distilled(fakeLibrary().library)
+    expect((await run(library, 'export', out, '--format', 'onnx', '--repeats', '3')).code).toBe(130)
+    expect(readdirSync(join(out, 'export', 'onnx'))).toEqual(['convnet-0.onnx', 'convnet-1.onnx'])
+  })
+})
+
 describe('evaluate --model', () => {
   it('measures an ONNX model with the normalisation given', async () => {
     const { library, calls } = fakeLibrary()

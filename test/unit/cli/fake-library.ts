@@ -4,6 +4,7 @@ import { runCli } from '../../../src/cli/program.js'
 import { AbortError, AludelError } from '../../../src/errors.js'
 import { createSyntheticSet } from '../../../src/experiment/synthetic-set.js'
 import type { DistillOptions, DistillRun, EvaluationResult, RunEvent, SyntheticSet } from '../../../src/experiment/types.js'
+import { exportSet } from '../../../src/export/export-set.js'
 import { tinyDataset } from '../data/fixtures.js'
 
 export interface Calls {
@@ -71,6 +72,18 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       duringStep(0)
       if (signal?.aborted) throw new AbortError(signal.reason)
       return { accuracy: 75, perClass: [100, 50, 75], images: 12, correct: 9, provider: 'cpu' }
+    },
+    exportSet,
+    async trainModels(_, { networks, repeats = 5, onProgress, signal, ...rest }, onModel) {
+      calls.evaluate.push({ networks, repeats, ...rest })
+      for (const network of networks as string[]) {
+        for (let index = 0; index < repeats; index++) {
+          onProgress?.({ network, epoch: 1, epochs: 1 })
+          await onModel({ network, index, bytes: Uint8Array.of(index) })
+          duringStep(index)
+          if (signal?.aborted) throw new AbortError(signal.reason)
+        }
+      }
     },
     randomBaseline: async (_, ipc, seed) => () => setOf(ipc, seed, 'random-real'),
     async herdingBaseline(_, ipc, { seed = 0, epochs, onProgress }) {
