@@ -27,7 +27,8 @@ function buildProgram(context: CliContext): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => context.stdout.write(text), writeErr: (text) => context.stderr.write(text) })
   // sub-commands inherit exitOverride and output when they are added after both are set
-  for (const add of [addPlan, addDistill, addEvaluate, addExport, addReport, addDoctor, addBuild, addRecipes, addQuickstart]) add(program, context)
+  for (const add of [addPlan, addDistill, addEvaluate, addExport, addReport, addDoctor, addBuild, addRecipes, addQuickstart])
+    add(program, context)
   return program
 }
 
