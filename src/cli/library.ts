@@ -49,6 +49,8 @@ export interface Library {
   nearestReal(images: Uint8Array, real: Dataset, device: DeviceHandle): Promise<NearestReal>
   planRun(dataset: Dataset, options: Omit<PlanOptions, 'device'> & { readonly device: DeviceHandle }): Promise<RunPlan>
   backends(): Promise<{ readonly cpu: BackendState; readonly cuda: BackendState }>
+  /** The version of ONNX Runtime, or why it is not there. */
+  onnxRuntime(): Promise<{ readonly available: true; readonly version: string } | { readonly available: false; readonly reason: string }>
 }
 
 /** A device handle of this module is always the engine's Device: openDevice below is the only place that makes one. */
@@ -95,6 +97,17 @@ export const library: Library = {
   async planRun(dataset, options) {
     const { planRun } = await import('../plan/plan.js')
     return planRun(dataset, options as EngineOptions<PlanOptions>)
+  },
+  async onnxRuntime() {
+    const { RuntimeProcess } = await import('../onnx/index.js')
+    try {
+      const runtime = await RuntimeProcess.open()
+      runtime.close()
+      return { available: true, version: runtime.version }
+    } catch (error) {
+      if (!(error instanceof AludelError)) throw error
+      return { available: false, reason: error.message }
+    }
   },
   async backends() {
     const [{ binding }, { Device }] = await Promise.all([import('../engine/runtime/binding.js'), import('../engine/runtime/device.js')])

@@ -29,7 +29,7 @@ const maxImagePixels = 100_000_000
 /** Files read and decoded at a time: as many as Node's pool has threads. */
 const inFlight = 4
 
-type MakeSharp = typeof import('sharp')['default']
+type MakeSharp = typeof import('sharp', { with: { 'resolution-mode': 'import' }})['default']
 
 let loading: Promise<MakeSharp> | undefined
 

@@ -10,6 +10,7 @@ import type { LoadRequest, Reply, Request, RunRequest, SessionReply } from './pr
 interface Runtime {
   readonly InferenceSession: typeof InferenceSession
   readonly Tensor: typeof Tensor
+  readonly env: { readonly versions: { readonly node?: string; readonly common: string } }
   listSupportedBackends(): readonly { readonly name: string; readonly bundled: boolean }[]
 }
 
@@ -25,7 +26,7 @@ async function handle(request: Request): Promise<unknown> {
   switch (request.type) {
     case 'open':
       runtime = packageRequire(request.runtime) as Runtime
-      return undefined
+      return runtime.env.versions.node ?? runtime.env.versions.common
     case 'piece':
       pieces.push(request.bytes)
       return undefined

@@ -49,6 +49,7 @@ export class RuntimeProcess {
   #sessions = 0
   #words = ''
   #ended: Error | undefined
+  #version = ''
 
   private constructor() {
     this.#child = fork(join(packageRoot, 'dist', 'onnx', 'child.js'), [], {
@@ -74,12 +75,17 @@ export class RuntimeProcess {
     const runtime = requiredRuntime()
     const started = new RuntimeProcess()
     try {
-      await started.#ask({ type: 'open', runtime })
+      started.#version = (await started.#ask({ type: 'open', runtime })) as string
       return started
     } catch (cause) {
       started.close()
       throw new AludelError('unavailable', `onnxruntime-node at ${runtime} does not load: ${(cause as Error).message}`, { cause })
     }
+  }
+
+  /** Of ONNX Runtime. */
+  get version(): string {
+    return this.#version
   }
 
   /** Of the process that ONNX Runtime runs in. */

@@ -3,8 +3,11 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { distill } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
-import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
+import { evaluate, evaluateModel, randomRealSet } from '../../src/evaluate/index.js'
+import { exportOnnx } from '../../src/export/onnx/export-network.js'
+import { convNet } from '../../src/nn/networks/conv-net.js'
 import { stripes } from '../method/contract.js'
+import { randomTensors } from './network-tensors.js'
 
 let device: Device
 beforeAll(async () => {
@@ -35,5 +38,16 @@ it('while networks train and are measured', async () => {
   const set = randomRealSet(dataset, 10, 0)
   const started = () => histogram.enable()
   await evaluate(set, { networks: ['convnet'], repeats: 2, epochs: 30, augment: 'dsa', test: dataset, device, onProgress: started })
+  expectFree(histogram)
+})
+
+it('while an ONNX model is measured', async () => {
+  const histogram = delay()
+  const many = stripes([900, 900, 900])
+  const [, height, width, channels] = many.shape
+  const network = convNet({ input: [height, width, channels], classes: 3 })
+  const model = await exportOnnx(network, randomTensors(network), many)
+  const started = () => histogram.enable()
+  await evaluateModel(model, { test: many, device, onProgress: started })
   expectFree(histogram)
 })

@@ -128,6 +128,11 @@ describe('ends of an environment', () => {
     ['makes buffers', 'while (true) device.buffer(64).dispose()'],
     ['opens and closes devices', 'while (true) await addon.createDevice({ threads: 1 }).close()'],
     ['loads and disposes programs', 'while (true) device.load(bytes).dispose()'],
+    ['holds its device and never lets go', 'const held = device.hold(); await held.entered; await held.left'],
+    [
+      'holds its device again and again',
+      'while (true) { const held = device.hold(); run(1).catch(() => {}); await held.entered; held.release(); await held.left }',
+    ],
   ])(
     'a worker that %s may be terminated at any moment',
     async (_, loop) => {

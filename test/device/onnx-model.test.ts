@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createDataset } from '../../src/data/dataset.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { type EvaluateModelOptions, evaluateModel } from '../../src/evaluate/onnx-accuracy.js'
@@ -165,6 +165,30 @@ describe('the process of ONNX Runtime', () => {
     })
     await expect(running).rejects.toMatchObject({ name: 'AbortError', cause: reason })
     await expect(measure(await encoded(), { ...centred, signal: AbortSignal.abort() })).rejects.toMatchObject({ name: 'AbortError' })
+  })
+
+  it('loads and computes only while it holds the device', async () => {
+    const order: string[] = []
+    const hold = device.hold.bind(device)
+    vi.spyOn(device, 'hold').mockImplementation((work) =>
+      hold(async () => {
+        order.push('in')
+        return work().finally(() => order.push('out'))
+      }),
+    )
+    for (const name of ['load', 'run'] as const) {
+      const original = RuntimeProcess.prototype[name] as (...args: unknown[]) => unknown
+      vi.spyOn(RuntimeProcess.prototype, name).mockImplementation(function (this: RuntimeProcess, ...args: unknown[]) {
+        order.push(name)
+        return original.apply(this, args) as never
+      })
+    }
+    try {
+      await measure(await encoded())
+    } finally {
+      vi.restoreAllMocks()
+    }
+    expect(order).toEqual(['in', 'load', 'out', 'in', 'run', 'out'])
   })
 
   it('holds several models', async () => {

@@ -79,6 +79,24 @@ describe('with the addon of this platform', () => {
     expect(names("console.log(Object.keys(require('aludel')).sort().join())")).toBe(listed)
   })
 
+  it.each(['import', 'require'])('measures networks by the engine without onnxruntime-node, and says so for what needs it (%s)', (kind) => {
+    const load = kind === 'import' ? "await import('aludel')" : "require('aludel')"
+    const code = `(async () => {
+      const { evaluate, evaluateModel, fashionMnist, openDevice, randomRealSet } = ${load}
+      const device = await openDevice({ threads: 1 })
+      const test = await fashionMnist(undefined, 'test')
+      const options = { networks: ['mlp'], repeats: 1, epochs: 1, test, device }
+      const [{ inference }] = await evaluate(randomRealSet(await fashionMnist(), 1, 0), options)
+      const codes = []
+      for (const refused of [evaluateModel(new Uint8Array(8), { test, device }), evaluate(randomRealSet(test, 1, 0), { ...options, inference: 'onnx' })])
+        await refused.catch(({ code, message }) => codes.push(code, message.includes('npm install --ignore-scripts onnxruntime-node')))
+      await device.close()
+      console.log(JSON.stringify([inference, ...codes]))
+    })()`
+    const { stdout, stderr } = run(process.execPath, ['-e', code], dir)
+    expect([stderr, stdout]).toEqual(['', '["engine","unavailable",true,"unavailable",true]\n'])
+  })
+
   it('has types for both', () => {
     const use = "import { openDevice, type Device } from 'aludel'\nexport const opened: Promise<Device> = openDevice()\n"
     for (const name of ['esm.mts', 'commonjs.cts']) writeFileSync(join(dir, name), use)

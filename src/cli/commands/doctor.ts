@@ -24,6 +24,8 @@ async function doctorCommand(command: Command, context: CliContext): Promise<voi
     `cpu        ${backends.cpu.available ? `ready, ${backends.cpu.isa} in use (usable here: ${backends.cpu.isas.join(', ')})` : backends.cpu.reason}`,
   )
   output.line(`cuda       ${backends.cuda.available ? 'ready' : backends.cuda.reason}`)
-  output.value({ versions: versions(), processor: cpuModel(), threads: coreCount(), memoryGiB: memory, backends })
+  const onnx = await context.library.onnxRuntime()
+  output.line(`onnx       ${onnx.available ? `ONNX Runtime ${onnx.version}, for test-time inference` : onnx.reason}`)
+  output.value({ versions: versions(), processor: cpuModel(), threads: coreCount(), memoryGiB: memory, backends, onnxRuntime: onnx })
   if (!backends.cpu.available) context.setExitCode(exitCode.failure)
 }

@@ -450,7 +450,9 @@ describe('doctor', () => {
     const { library } = fakeLibrary()
     const { code, stdout } = await run(library, 'doctor')
     expect(code).toBe(0)
-    expect(stdout).toMatch(/cpu +ready, avx2 in use \(usable here: avx2, portable\)\ncuda +not built; run setup\n$/)
+    expect(stdout).toMatch(
+      /cpu +ready, avx2 in use \(usable here: avx2, portable\)\ncuda +not built; run setup\nonnx +onnxruntime-node is not installed\n$/,
+    )
     expect(JSON.parse((await run(library, 'doctor', '--json')).stdout)).toMatchObject({ backends: { cpu: { isa: 'avx2' } } })
   })
 

@@ -113,6 +113,7 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       const count = images.length / (real.images.length / real.shape[0])
       return { rows: new Int32Array(count), distances: new Float64Array(count).fill(0.25) }
     },
+    onnxRuntime: async () => ({ available: false, reason: 'onnxruntime-node is not installed' }),
     backends: async () => ({
       cpu: { available: true, isa: 'avx2', isas: ['avx2', 'portable'] },
       cuda: { available: false, reason: 'not built; run setup' },
