@@ -21,6 +21,9 @@ export {
   type Sample,
   type SampleSource,
   tinyImagenet,
+  type WhitenedPixels,
+  type Whitening,
+  type ZcaOrder,
 } from './data/index.js'
 export {
   type ArrayInput,
@@ -74,4 +77,5 @@ export { evaluationPools, networkByName, networkNames } from './nn/networks/regi
 export { type ResNet18Options, resNet18 } from './nn/networks/res-net.js'
 export { type Vgg11Options, vgg11 } from './nn/networks/vgg.js'
 export { type PhasePlan, type PlanOptions, planRun, type RunPlan } from './plan/plan.js'
+export { fitZca, readWhitening, type WhitenOptions, whiten, type ZcaOptions } from './preprocess/index.js'
 export { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, recipeNames, recipeSchema } from './recipes/index.js'

@@ -7,6 +7,7 @@
 
 #include "native/addon/args.h"
 #include "native/addon/buffer_wrap.h"
+#include "native/addon/cancel_token.h"
 #include "native/addon/environment.h"
 #include "native/addon/program_wrap.h"
 #include "native/cpu/cpu_backend.h"
@@ -54,16 +55,25 @@ class GateTask final : public Task {
   std::shared_ptr<Gate> gate_;
 };
 
+class EigenTask final : public Task {
+ public:
+  using Task::Task;
+  Status execute() override { return core->backend().symmetric_eigen(request); }
+
+  std::shared_ptr<std::atomic<bool>> cancel;
+  EigenRequest request;
+};
+
 }  // namespace
 
 DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : TaggedWrap(info), core_(constructor_state<std::shared_ptr<DeviceCore>>(info)) {}
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, kName,
-      {InstanceMethod<&DeviceWrap::buffer>("buffer"), InstanceMethod<&DeviceWrap::load>("load"), InstanceMethod<&DeviceWrap::hold>("hold"),
-       InstanceMethod<&DeviceWrap::close>("close"), InstanceAccessor<&DeviceWrap::isa>("isa"),
-       InstanceAccessor<&DeviceWrap::threads>("threads"), InstanceAccessor<&DeviceWrap::workspace_bytes>("workspaceBytes")});
+  return DefineClass(env, kName,
+                     {InstanceMethod<&DeviceWrap::buffer>("buffer"), InstanceMethod<&DeviceWrap::load>("load"),
+                      InstanceMethod<&DeviceWrap::hold>("hold"), InstanceMethod<&DeviceWrap::symmetric_eigen>("symmetricEigen"),
+                      InstanceMethod<&DeviceWrap::close>("close"), InstanceAccessor<&DeviceWrap::isa>("isa"),
+                      InstanceAccessor<&DeviceWrap::threads>("threads"), InstanceAccessor<&DeviceWrap::workspace_bytes>("workspaceBytes")});
 }
 
 Napi::Value DeviceWrap::create(const Napi::CallbackInfo& info) {
@@ -114,6 +124,38 @@ Napi::Value DeviceWrap::hold(const Napi::CallbackInfo& info) {
   object.Set("entered", core_->submit(env, std::make_unique<EnterTask>(env)));
   object.Set("left", core_->submit(env, std::make_unique<GateTask>(env, gate)));
   return object;
+}
+
+Napi::Value DeviceWrap::symmetric_eigen(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  check_open(env);
+  const Napi::Object options = object_argument(info, 0, "symmetricEigen");
+  auto task = std::make_unique<EigenTask>(env);
+  EigenRequest& request = task->request;
+  request.n = whole_property(options, "n", 1, int64_t{1} << 20, 0);
+  const auto memory = [&](const char* name, int64_t elements) {
+    const BufferWrap* buffer = BufferWrap::from(options.Get(name));
+    if (buffer == nullptr) throw_status(env, fail(Code::invalid_argument, "%s: expected a Buffer", name));
+    const std::shared_ptr<DeviceMemory>& found = buffer->memory_on(env, *core_);
+    const int64_t bytes = elements * static_cast<int64_t>(sizeof(double));
+    if (found->bytes != bytes) {
+      throw_status(env, fail(Code::invalid_argument, "%s: expected %lld bytes but received %lld", name, static_cast<long long>(bytes),
+                             static_cast<long long>(found->bytes)));
+    }
+    return found;
+  };
+  request.matrix = memory("matrix", request.n * request.n);
+  request.values = memory("values", request.n);
+  if (request.matrix == request.values) throw_status(env, fail(Code::invalid_argument, "values: expected another Buffer than matrix"));
+  const Napi::Value token = options.Get("token");
+  if (!token.IsUndefined()) {
+    const CancelToken* cancel = CancelToken::from(token);
+    if (cancel == nullptr) throw_status(env, fail(Code::invalid_argument, "token: expected a CancelToken"));
+    task->cancel = cancel->flag();
+    request.cancel = task->cancel.get();
+  }
+  request.stop = &core_->stop();
+  return core_->submit(env, std::move(task));
 }
 
 Napi::Value DeviceWrap::workspace_bytes(const Napi::CallbackInfo& info) {

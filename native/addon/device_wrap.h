@@ -20,6 +20,8 @@ class DeviceWrap final : public TaggedWrap<DeviceWrap> {
   Napi::Value load(const Napi::CallbackInfo& info);
   // Keeps the run thread waiting until released: { entered: Promise, release(), left: Promise }.
   Napi::Value hold(const Napi::CallbackInfo& info);
+  // symmetricEigen({ matrix, values, n, token? })
+  Napi::Value symmetric_eigen(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info) { return core_->close(info.Env()); }
   Napi::Value isa(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), core_->backend().isa()); }
   Napi::Value threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), core_->backend().threads()); }

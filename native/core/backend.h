@@ -42,11 +42,21 @@ class LoadedProgram {
   virtual MemoryNeed memory() const = 0;
 };
 
+struct EigenRequest {
+  std::shared_ptr<DeviceMemory> matrix;  // float64 [n, n]
+  std::shared_ptr<DeviceMemory> values;  // float64 [n]
+  int64_t n = 0;
+  const std::atomic<bool>* cancel = nullptr;  // may be null
+  const std::atomic<bool>* stop = nullptr;    // may be null
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual Status allocate(int64_t bytes, std::shared_ptr<DeviceMemory>* memory) = 0;
   virtual Status load(const uint8_t* bytes, size_t size, std::shared_ptr<LoadedProgram>* program) = 0;
+  // Eigenvalues, ascending, and unit eigenvectors as rows in place of the symmetric matrix. A cancelled call leaves the matrix undefined.
+  virtual Status symmetric_eigen(const EigenRequest& request) = 0;
   virtual const char* isa() const = 0;
   virtual int threads() const = 0;
   // Working memory shared by the loaded programs, as it stands.

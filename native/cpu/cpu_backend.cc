@@ -38,6 +38,33 @@ class HostMemory final : public DeviceMemory {
   Block block_;
 };
 
+// The pool as kernels see it outside a program.
+class PoolExec final : public Exec {
+ public:
+  explicit PoolExec(ThreadPool& pool) : pool_(pool) {
+    first_slice = false;
+    parallel = [](Exec* self, int64_t tasks, void (*body)(void* context, int64_t task, void* scratch), void* context) {
+      const Call call{body, context};
+      static_cast<PoolExec*>(self)->pool_.parallel(
+          tasks,
+          [](void* made, int64_t task, int) {
+            const auto* inner = static_cast<const Call*>(made);
+            inner->body(inner->context, task, nullptr);
+          },
+          const_cast<Call*>(&call));
+    };
+  }
+
+ private:
+  struct Call {
+    void (*body)(void* context, int64_t task, void* scratch);
+    void* context;
+  };
+  ThreadPool& pool_;
+};
+
+bool is_set(const std::atomic<bool>* flag) { return flag != nullptr && flag->load(std::memory_order_relaxed); }
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(int threads, const Isa& isa) : isa_(isa), pool_(threads) {}
@@ -52,6 +79,24 @@ class CpuBackend final : public Backend {
     Program decoded;
     ALUDEL_RETURN_IF_ERROR(decode_program(bytes, size, &decoded));
     return Executor::create(std::move(decoded), isa_.table(), pool_, workspace_, program);
+  }
+  Status symmetric_eigen(const EigenRequest& request) override {
+    const EigenKernel& kernel = *isa_.symmetric_eigen();
+    Block work;
+    const int64_t bytes = kernel.work_doubles(request.n) * static_cast<int64_t>(sizeof(double));
+    ALUDEL_RETURN_IF_ERROR(allocate_block(bytes, "the eigendecomposition's working memory", &work));
+    SymmetricEigen problem = {};
+    problem.matrix = static_cast<double*>(request.matrix->data());
+    problem.values = static_cast<double*>(request.values->data());
+    problem.n = request.n;
+    problem.work = static_cast<double*>(work.get());
+    problem.context = &request;
+    problem.cancelled = [](const void* context) {
+      const auto* asked = static_cast<const EigenRequest*>(context);
+      return is_set(asked->cancel) || is_set(asked->stop);
+    };
+    PoolExec exec(pool_);
+    return kernel.run(problem, exec);
   }
   const char* isa() const override { return isa_.name; }
   int threads() const override { return pool_.count(); }

@@ -3,9 +3,10 @@
 
 namespace aludel::cpu {
 
-#define ALUDEL_DECLARE_TABLE(isa)      \
-  namespace isa {                      \
-  const Kernel* const* kernel_table(); \
+#define ALUDEL_DECLARE_TABLE(isa)       \
+  namespace isa {                       \
+  const Kernel* const* kernel_table();  \
+  const EigenKernel* symmetric_eigen(); \
   }
 ALUDEL_DECLARE_TABLE(portable)
 #ifdef ALUDEL_HAVE_AVX512
@@ -24,17 +25,18 @@ const std::vector<Isa>& isas() {
 #ifdef ALUDEL_HAVE_AVX512
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
-    found.push_back({"avx512", avx512, avx512::kernel_table});
+    found.push_back({"avx512", avx512, avx512::kernel_table, avx512::symmetric_eigen});
 #endif
 #if defined(ALUDEL_HAVE_AVX2) || defined(ALUDEL_HAVE_WIDE16)
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
 #ifdef ALUDEL_HAVE_AVX2
-    found.push_back({"avx2", avx2, avx2::kernel_table});
+    found.push_back({"avx2", avx2, avx2::kernel_table, avx2::symmetric_eigen});
 #endif
-    found.push_back({"portable", true, portable::kernel_table});
+    found.push_back({"portable", true, portable::kernel_table, portable::symmetric_eigen});
 #ifdef ALUDEL_HAVE_WIDE16
-    found.push_back({"wide16", avx2, wide16::kernel_table});  // test only: AVX-512's tiling on AVX2 machines, never chosen by itself
+    found.push_back({"wide16", avx2, wide16::kernel_table,
+                     wide16::symmetric_eigen});  // test only: AVX-512's tiling on AVX2 machines, never chosen by itself
 #endif
     return found;
   }();

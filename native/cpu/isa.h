@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "native/core/executor.h"
+#include "native/cpu/kernels/symmetric_eigen.h"
 
 namespace aludel::cpu {
 
@@ -11,6 +12,7 @@ struct Isa {
   const char* name;
   bool supported;  // by the processor this runs on
   const Kernel* const* (*table)();
+  const EigenKernel* (*symmetric_eigen)();
 };
 
 // Best first; "portable" is always the last one that every processor supports.

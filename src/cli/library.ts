@@ -1,6 +1,7 @@
 /** @file The part of the library that commands use, loaded when a command needs it: help and usage errors work without the addon. */
 import type { Dataset, Split } from '../data/dataset.js'
 import { type OpenOptions, openDataset } from '../data/open.js'
+import type { Whitening } from '../data/whitening.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
 import type {
@@ -15,6 +16,7 @@ import type {
 import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, EvaluationResult, SyntheticSet } from '../experiment/types.js'
 import type { ExportedSet, ExportSetOptions } from '../export/export-set.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
+import type { ZcaOptions } from '../preprocess/index.js'
 import { given } from './options.js'
 
 export type BackendState =
@@ -23,6 +25,8 @@ export type BackendState =
 
 export interface Library {
   openDataset(specification: string, split: Split, options?: OpenOptions): Promise<Dataset>
+  fitZca(train: Dataset, options: Omit<ZcaOptions, 'device'> & { readonly device: DeviceHandle }): Promise<Whitening>
+  whiten(dataset: Dataset, whitening: Whitening, device: DeviceHandle): Promise<Dataset>
   openDevice(options: {
     readonly threads?: number
     readonly device?: 'auto' | 'cpu' | 'cuda'
@@ -58,6 +62,14 @@ type EngineOptions<T> = Omit<T, 'device'> & { readonly device: Device }
 
 export const library: Library = {
   openDataset,
+  async fitZca(train, options) {
+    const { fitZca } = await import('../preprocess/index.js')
+    return fitZca(train, options as ZcaOptions)
+  },
+  async whiten(dataset, whitening, device) {
+    const { whiten } = await import('../preprocess/index.js')
+    return whiten(dataset, whitening, { device: device as Device })
+  },
   async openDevice({ device, threads, isa }) {
     const { openDevice } = await import('../engine/runtime/open-device.js')
     return openDevice(given({ device, threads, isa }))

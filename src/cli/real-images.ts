@@ -12,6 +12,6 @@ export async function addRealImages(
   dir: string,
   { set, train, device, library }: { set: SyntheticSet; train: Dataset; device: DeviceHandle; library: Library },
 ): Promise<void> {
-  const nearest = await library.nearestReal(displayPixels(set), train, device)
+  const nearest = await library.nearestReal(await displayPixels(set), train, device)
   await writeRealImages(dir, collectRealImages(train, nearest, perClass))
 }

@@ -9,6 +9,7 @@ import { given } from './options.js'
 import type { Output } from './output.js'
 import { commandLine } from './phase.js'
 import { type Distillation, finishDistillation } from './run-distillation.js'
+import { whitenAgain } from './whitening.js'
 
 export interface ResumeJob {
   readonly library: Library
@@ -48,13 +49,14 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
   const settings = settingsOf(runDir)
   const ofRun = record.data.specification
   const specification = completedBy(job.data ?? ofRun, ofRun)
-  const dataset = await library.openDataset(specification, 'train', openOptions(job))
-  if (dataset.sha256 !== record.data.sha256) {
+  const train = await library.openDataset(specification, 'train', openOptions(job))
+  if (train.sha256 !== record.data.sha256) {
     const todo = 'a run continues on its own data; --data says where it is'
-    throw expected('incompatible', `${specification}: sha256`, `${record.data.sha256}, that of the run,`, dataset.sha256, todo)
+    throw expected('incompatible', `${specification}: sha256`, `${record.data.sha256}, that of the run,`, train.sha256, todo)
   }
   const device = await openSameDevice(job, record)
   try {
+    const dataset = await whitenAgain(train, runDir, { library, output, device, ...openOptions(job) })
     const checkpointEvery = job.checkpointEvery ?? record.checkpointEvery ?? undefined
     const abort = new AbortController()
     const run = await library.distill(dataset, {

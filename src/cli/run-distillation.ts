@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
 import { exists } from '../data/file-bytes.js'
+import type { Whitening } from '../data/whitening.js'
 import { AludelError } from '../errors.js'
 import { createRunDir, type GivenSettings, type RunDir, type RunRecord, runFile, runFormat, runVersion } from '../experiment/run-dir.js'
 import { manifestHash } from '../experiment/synthetic-set.js'
@@ -26,6 +27,7 @@ import type { Output } from './output.js'
 import { commandLine, startPhase } from './phase.js'
 import { Progress } from './progress.js'
 import { addRealImages } from './real-images.js'
+import { keepWhitening } from './whitening.js'
 
 /** What a distillation runs on and writes to. */
 export interface DistillationTools {
@@ -79,14 +81,16 @@ export async function runDistillation(job: DistillationJob): Promise<Distillatio
   } catch (error) {
     throw asUsageError(error)
   }
-  let runDir: RunDir
+  let runDir: RunDir | undefined
   try {
     runDir = await createRunDir(dir, initialRecord(job), { overwrite })
+    await keepWhitening(runDir, dataset)
     directory.resolve(runDir)
   } catch (error) {
     directory.reject(error)
     abort.abort(error)
     await run.result.catch(() => undefined)
+    await runDir?.close().catch(() => undefined)
     throw error
   }
   return finishDistillation({ run, runDir, tools: job, abort })
@@ -211,10 +215,13 @@ async function follow(
 }
 
 /** What run.json says of the training images; classes in label order. */
-const dataRecord = ({ name, sha256, shape, classes, mean, std, flip }: Dataset) => ({
+const dataRecord = ({ name, sha256, shape, classes, mean, std, flip, whitened }: Dataset) => ({
   ...{ name, sha256, images: shape[0], image: shape.slice(1) },
   ...{ classes, mean, std, flip },
+  ...(whitened && { zca: zcaRecord(whitened.whitening) }),
 })
+
+const zcaRecord = ({ order, eps, sha256 }: Whitening) => ({ order, eps, sha256 })
 
 function initialRecord({ dataset, specification, settings, recipe, checkpointEvery, device, args }: DistillationJob): RunRecord {
   const { methodOptions = {}, network, ...general } = settings

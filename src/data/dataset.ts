@@ -4,6 +4,7 @@ import { checkOptions } from '../arguments.js'
 import { isDetached } from '../engine/tensor/dtype.js'
 import { AludelError, expected } from '../errors.js'
 import { FieldCheck, type Unchecked } from './image-fields.js'
+import type { Whitening } from './whitening.js'
 
 export type Split = 'train' | 'test'
 
@@ -27,7 +28,16 @@ export interface DatasetFields {
   readonly flip: boolean
 }
 
+/** Pixels after ZCA: what networks see in place of the bytes. */
+export interface WhitenedPixels {
+  readonly whitening: Whitening
+  /** N*H*W*C numbers in NHWC order. */
+  readonly pixels: Float32Array
+}
+
 export interface Dataset extends DatasetFields {
+  /** Made by `whiten`; absent otherwise. The bytes, and `sha256` of them, are those before. */
+  readonly whitened?: WhitenedPixels
   /** SHA-256 (hex) over shape, labels and pixels: the identity of the content, however it was stored. Computed on first use. */
   readonly sha256: string
   /** A data set of the given rows, in the given order, copied. */
@@ -39,7 +49,7 @@ export interface Dataset extends DatasetFields {
 /** What a caller gives: labels may be a plain list, and what is known of a data set that it was made from may come along. */
 export type DatasetInput = Omit<DatasetFields, 'labels'> & { readonly labels: Int32Array | readonly number[] } & Partial<DerivedMembers>
 
-type DerivedMembers = Pick<Dataset, 'sha256' | 'subset' | 'classIndices'>
+type DerivedMembers = Pick<Dataset, 'sha256' | 'subset' | 'classIndices' | 'whitened'>
 
 /** Throws `invalid_option` for another split than there is. */
 export function checkSplit(what: string, split: unknown): void {
@@ -55,6 +65,9 @@ const made = new WeakSet<object>()
  */
 export function createDataset(fields: DatasetInput): Dataset {
   checkFields(fields)
+  if (fields.whitened !== undefined) {
+    throw new AludelError('invalid_option', `data set '${fields.name}': whitened pixels cannot be given; whiten the data set that is made`)
+  }
   // the copy is looked at again: another thread may have written to the original since
   return adoptDataset(ownCopy(fields))
 }
@@ -67,18 +80,29 @@ export function asDataset(given: DatasetInput): Dataset {
 }
 
 /** As `createDataset`, for readers: the arrays are theirs to give away and are not copied. */
-export function adoptDataset(fields: DatasetFields): Dataset {
+export const adoptDataset = (fields: DatasetFields): Dataset => makeDataset(fields)
+
+/** `dataset` with whitened pixels beside its bytes, normalised as before the whitening. */
+export const whitenedDataset = (dataset: Dataset, whitening: Whitening, pixels: Float32Array): Dataset =>
+  makeDataset({ ...fieldsOf(dataset), ...whitening.channels }, { whitening, pixels })
+
+const fieldsOf = ({ name, split, classes, images, shape, labels, mean, std, flip }: DatasetFields): DatasetFields => ({
+  ...{ name, split, classes, images, shape, labels, mean, std, flip },
+})
+
+function makeDataset(fields: DatasetFields, whitened?: WhitenedPixels): Dataset {
   checkFields(fields)
   let sha256: string | undefined
   let byClass: Int32Array[] | undefined
   const dataset: Dataset = Object.freeze({
-    ...fields,
+    ...fieldsOf(fields),
+    ...(whitened && { whitened }),
     get sha256() {
       checkAttached(fields)
       sha256 ??= contentHash(fields)
       return sha256
     },
-    subset: (indices: ArrayLike<number>) => subsetOf(fields, indices),
+    subset: (indices: ArrayLike<number>) => subsetOf(fields, whitened, indices),
     classIndices(c: number) {
       if (!Number.isInteger(c) || c < 0 || c >= fields.classes.length) {
         throw expected('invalid_index', 'classIndices', `a class in [0, ${fields.classes.length})`, c)
@@ -94,7 +118,7 @@ export function adoptDataset(fields: DatasetFields): Dataset {
 
 const fieldNames: Readonly<Record<keyof DatasetInput, true>> = {
   ...{ name: true, split: true, classes: true, images: true, shape: true, labels: true, mean: true, std: true, flip: true },
-  ...{ sha256: true, subset: true, classIndices: true },
+  ...{ sha256: true, subset: true, classIndices: true, whitened: true },
 }
 
 function checkFields(fields: Unchecked<DatasetInput>): void {
@@ -126,8 +150,8 @@ function ownCopy({ name, split, classes, images, shape, labels, mean, std, flip 
 }
 
 /** Whoever transfers the arrays of a data set takes its content away. */
-function checkAttached({ name, images, labels }: DatasetFields): void {
-  if (isDetached(images.buffer) || isDetached(labels.buffer)) {
+function checkAttached({ name, images, labels, whitened }: DatasetFields & Pick<Dataset, 'whitened'>): void {
+  if (isDetached(images.buffer) || isDetached(labels.buffer) || (whitened && isDetached(whitened.pixels.buffer))) {
     throw new AludelError('detached', `data set '${name}': the buffer of its images or labels was transferred away; transfer a copy`)
   }
 }
@@ -149,19 +173,22 @@ function groupByClass(labels: Int32Array, classes: number): Int32Array[] {
   return groups
 }
 
-function subsetOf(fields: DatasetFields, indices: ArrayLike<number>): Dataset {
-  checkAttached(fields)
+function subsetOf(fields: DatasetFields, whitened: WhitenedPixels | undefined, indices: ArrayLike<number>): Dataset {
+  checkAttached({ ...fields, ...(whitened && { whitened }) })
   const [n, h, w, c] = fields.shape
   if (!Array.isArray(indices) && !ArrayBuffer.isView(indices)) throw expected('invalid_option', 'subset', 'a list of rows', indices)
   if (indices.length < 1) throw expected('invalid_option', 'subset', 'at least one index', 'none')
   const bytes = h * w * c
   const images = new Uint8Array(indices.length * bytes)
   const labels = new Int32Array(indices.length)
+  const pixels = whitened && new Float32Array(indices.length * bytes)
   for (let i = 0; i < indices.length; i++) {
     const row = indices[i]
     if (!Number.isInteger(row) || row < 0 || row >= n) throw expected('invalid_index', `subset: index ${i}`, `a row in [0, ${n})`, row)
     images.set(fields.images.subarray(row * bytes, (row + 1) * bytes), i * bytes)
+    pixels?.set(whitened?.pixels.subarray(row * bytes, (row + 1) * bytes) ?? [], i * bytes)
     labels[i] = fields.labels[row]
   }
-  return adoptDataset({ ...fields, images, labels, shape: [indices.length, h, w, c] })
+  const part = { ...fields, images, labels, shape: [indices.length, h, w, c] as const }
+  return makeDataset(part, whitened && pixels && { whitening: whitened.whitening, pixels })
 }

@@ -4,7 +4,6 @@
  */
 import { drawRow, thetaSize } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
-import { scaleShift } from '../data/normalize.js'
 import { createSampler, type Sampler } from '../data/sampler.js'
 import { allOrNothing, type Own } from '../engine/all-or-nothing.js'
 import type { BoundProgram } from '../engine/bound-program.js'
@@ -14,6 +13,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, keyOf, purpose } from '../engine/tensor/key.js'
 import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
+import { rowSource } from '../preprocess/row-source.js'
 import { type GradientShape, gradientStep, networkDraw, networkInputs, statisticsUpdate } from './gradient-step.js'
 import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import type { GradientMethod, NetworkSchedule } from './method.js'
@@ -56,13 +56,13 @@ export class GradientIterations implements Iterations {
     this.#sampler = createSampler({ dataset, perClass: realBatch, seed, purpose: purpose.realBatch })
     const padded = this.#sampler.counts.some((count) => count < realBatch)
     const augmented = augment.operations.length > 0
-    const shape: GradientShape = { network, rows: dataset.shape[0], classes, ipc, realBatch, padded, augmented }
+    const shape: GradientShape = { network, rows: rowSource(dataset), classes, ipc, realBatch, padded, augmented }
     const made = allOrNothing((own) => ({
       draw: own(networkDraw(device, network)),
       match: own(gradientStep(device, { ...settings, options: methodOptions }, shape)),
       training: outerLoop > 1 ? own(new NetworkTraining(device, { network, classes, ipc, batch, lr: networkLr, augment }, key)) : undefined,
       statistics: network.state.length > 0 ? own(new FrozenStatistics(device, dataset, settings, schedule.statisticsBatch)) : undefined,
-      arrays: makeArrays(own, device, dataset, shape, { key, sampler: this.#sampler }),
+      arrays: makeArrays(own, device, shape, { key, sampler: this.#sampler }),
     }))
     this.#draw = made.draw
     this.#match = made.match
@@ -155,7 +155,7 @@ class FrozenStatistics {
     const batch = weights.length
     this.images = batch
     const made = allOrNothing((own) => ({
-      program: own(statisticsUpdate(device, network, { rows: dataset.shape[0], batch, padded })),
+      program: own(statisticsUpdate(device, network, { rows: rowSource(dataset), batch, padded })),
       arrays: {
         index: own(device.array('i32', [batch])),
         ...(padded ? { weights: own(device.array('f32', [1, batch], weights)) } : {}),
@@ -184,19 +184,15 @@ class FrozenStatistics {
 function makeArrays(
   own: Own,
   device: Device,
-  dataset: Dataset,
   { network, rows, classes, ipc, realBatch, padded, augmented }: GradientShape,
   { key, sampler }: { key: Key; sampler: Sampler },
 ): Record<string, DeviceArray> {
   const make = (...array: Parameters<Device['array']>) => own(device.array(...array))
-  const { scale, shift } = scaleShift(dataset)
   const labels = (perClass: number) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
   return {
     ...Object.fromEntries(Object.entries(networkInputs(network)).map(([name, { shape }]) => [name, make('f32', shape)])),
     key: make('u32', [2], Uint32Array.from(fold(key, 'network'))),
-    data: make('u8', [rows, ...network.input], dataset.images),
-    scale: make('f32', [scale.length], scale),
-    shift: make('f32', [shift.length], shift),
+    ...rows.arrays(make),
     realIndex: make('i32', [classes, realBatch]),
     realLabels: make('i32', [classes, realBatch], labels(realBatch)),
     realCount: make('f32', [classes, 1], Float32Array.from(sampler.counts)),

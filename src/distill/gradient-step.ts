@@ -4,10 +4,11 @@
  */
 import { thetaSize } from '../augment/dsa.js'
 import { type BoundProgram, bindProgram, type NamedInput } from '../engine/bound-program.js'
-import { augment, broadcast, grad, imageGather, isFiniteMask, reshape, select, sum, type Value } from '../engine/index.js'
+import { augment, broadcast, grad, isFiniteMask, reshape, select, sum, type Value } from '../engine/index.js'
 import type { Device } from '../engine/runtime/device.js'
 import { initialize, initialState, type Network, type Parameters } from '../nn/module.js'
 import { sgdUpdate } from '../optim/sgd.js'
+import type { RowSource } from '../preprocess/row-source.js'
 import { classGradients } from './matching/gradient-distance.js'
 import type { ClassBatch, GradientMethod } from './method.js'
 import type { MethodOptions } from './method-options.js'
@@ -15,7 +16,7 @@ import type { MethodOptions } from './method-options.js'
 export interface GradientShape {
   readonly network: Network
   /** Rows of the resident data set. */
-  readonly rows: number
+  readonly rows: RowSource
   readonly classes: number
   readonly ipc: number
   /** Real images of a class and step. */
@@ -62,20 +63,21 @@ export function networkDraw(device: Device, network: Network): BoundProgram {
 }
 
 /** Moves the running statistics by one batch of real images, not augmented; the parameters stay. */
-export function statisticsUpdate(device: Device, network: Network, sizes: { rows: number; batch: number; padded: boolean }): BoundProgram {
+export function statisticsUpdate(
+  device: Device,
+  network: Network,
+  sizes: { rows: RowSource; batch: number; padded: boolean },
+): BoundProgram {
   const { rows, batch, padded } = sizes
-  const channels = network.input[2]
   return bindProgram<string, string>(device, {
     inputs: {
       ...networkInputs(network),
-      data: { shape: [rows, ...network.input], dtype: 'u8' },
-      scale: { shape: [channels] },
-      shift: { shape: [channels] },
+      ...rows.inputs,
       index: { shape: [batch], dtype: 'i32' },
       ...(padded ? { weights: { shape: [1, batch] } } : {}),
     },
     outputs: Object.fromEntries(network.state.map(({ name }) => [stateKey(name), { donate: stateKey(name) }])),
-    build: (v) => movedStatistics(network, v, imageGather(v.data, v.index, v.scale, v.shift), padded ? v.weights : undefined),
+    build: (v) => movedStatistics(network, v, rows.gather(v, v.index), padded ? v.weights : undefined),
   })
 }
 
@@ -100,15 +102,12 @@ export interface ClassStep {
 /** Replay c updates the images of class c; `images`, `velocity`, `loss` and the draws have one slot per class. */
 export function gradientStep(device: Device, step: ClassStep, shape: GradientShape): BoundProgram {
   const { network, rows, classes, ipc, realBatch, padded, augmented } = shape
-  const channels = network.input[2]
   const slots = { count: classes }
   const inputs: Record<string, NamedInput> = {
     ...networkInputs(network),
     images: { shape: [ipc, ...network.input], slots },
     velocity: { shape: [ipc, ...network.input], slots },
-    data: { shape: [rows, ...network.input], dtype: 'u8' },
-    scale: { shape: [channels] },
-    shift: { shape: [channels] },
+    ...rows.inputs,
     realIndex: { shape: [realBatch], dtype: 'i32', slots },
     realLabels: { shape: [realBatch], dtype: 'i32', slots },
     realCount: { shape: [1], slots },
@@ -124,7 +123,7 @@ export function gradientStep(device: Device, step: ClassStep, shape: GradientSha
       // One theta row for the class: both sides get the same operation with the same parameters (siamese).
       const view = (x: Value) => grouped(augmented ? augment(x, broadcast(reshape(v.theta, [1, thetaSize]), [x.shape[0], thetaSize])) : x)
       const real: ClassBatch = {
-        images: view(imageGather(v.data, v.realIndex, v.scale, v.shift)),
+        images: view(rows.gather(v, v.realIndex)),
         classIndex: v.realLabels,
         counts: v.realCount,
         ...(padded ? { rowWeights: v.realWeights } : {}),

@@ -1,12 +1,12 @@
 /** @file Where synthetic images start: random real images of their class, or standard normal noise in normalised space. */
 import type { Dataset } from '../data/dataset.js'
-import { normalizeImages } from '../data/normalize.js'
 import { createSampler } from '../data/sampler.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
 import { normal } from '../engine/tensor/philox.js'
+import { networkPixels } from '../preprocess/row-source.js'
 
 export interface InitialImages {
-  /** Normalised NHWC, class-major: rows c*ipc .. (c+1)*ipc-1 belong to class c. */
+  /** As networks see them (normalised, and whitened where the data is), NHWC, class-major: rows c*ipc .. (c+1)*ipc-1 belong to class c. */
   readonly images: Float32Array
   /** Row of the data set behind each image, -1 for noise. */
   readonly sourceIds: Int32Array
@@ -20,5 +20,5 @@ export function initialImages(dataset: Dataset, { ipc, init, seed }: { ipc: numb
     return { images: Float32Array.from(pixels), sourceIds: new Int32Array(count).fill(-1) }
   }
   const sourceIds = createSampler({ dataset, perClass: ipc, seed, purpose: purpose.syntheticInit }).draw(0)
-  return { images: normalizeImages(dataset.subset(sourceIds).images, dataset), sourceIds }
+  return { images: networkPixels(dataset.subset(sourceIds)), sourceIds }
 }

@@ -2,7 +2,6 @@
 import { drawRow, thetaSize } from '../augment/dsa.js'
 import { type AnyDataset, resolveDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'
-import { scaleShift } from '../data/normalize.js'
 import { createSampler, type Sampler } from '../data/sampler.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
@@ -13,6 +12,7 @@ import { AbortError, AludelError } from '../errors.js'
 import { Turn } from '../event-loop.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { DistillOptions, DistillRun, LoadedCheckpoint, SyntheticSet } from '../experiment/types.js'
+import { rowSource } from '../preprocess/row-source.js'
 import { Checkpointer, checkEvery } from './checkpointer.js'
 import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEvery, rollbackFactor, withRollback } from './divergence.js'
 import { EventStream } from './events.js'
@@ -252,6 +252,7 @@ async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state,
     source: { name: dataset.name, split: dataset.split, sha256: dataset.sha256 },
     config: { ...settings.config, steps: step, ...(rollbacks > 0 && { rollbacks }) },
     sourceIds,
+    ...(dataset.whitened && { whitening: dataset.whitened.whitening }),
   })
 }
 
@@ -264,7 +265,7 @@ function openIterations(device: Device, dataset: Dataset, settings: ResolvedSett
   const classes = dataset.classes.length
   const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
   const shape: StepShape = {
-    rows: dataset.shape[0],
+    rows: rowSource(dataset),
     image: dataset.shape.slice(1) as [number, number, number],
     classes,
     realRows: classes * realBatch,
@@ -272,7 +273,7 @@ function openIterations(device: Device, dataset: Dataset, settings: ResolvedSett
   }
   const { step, arrays } = allOrNothing((own) => ({
     step: own(buildMatchingStep(device, { ...settings, method }, shape)),
-    arrays: uploadInputs((...array) => own(device.array(...array)), dataset, settings, shape, sampler),
+    arrays: uploadInputs((...array) => own(device.array(...array)), settings, shape, sampler),
   }))
   return {
     plans: { step: step.plan },
@@ -321,18 +322,14 @@ async function replay(
 
 function uploadInputs(
   make: Device['array'],
-  dataset: Dataset,
   { ipc, augment, seed }: ResolvedSettings,
-  { rows, image, classes, realRows, padded }: StepShape,
+  { rows, classes, realRows, padded }: StepShape,
   sampler: Sampler,
 ): Record<string, DeviceArray> {
   const syntheticRows = classes * ipc
-  const { scale, shift } = scaleShift(dataset)
   const classOf = (perClass: number) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
   return {
-    data: make('u8', [rows, ...image], dataset.images),
-    scale: make('f32', [scale.length], scale),
-    shift: make('f32', [shift.length], shift),
+    ...rows.arrays(make),
     key: make('u32', [2], Uint32Array.from(fold(keyOf(seed), 'network'))),
     realIndex: make('i32', [chunkSlots, realRows]),
     realClass: make('i32', [realRows], classOf(realRows / classes)),

@@ -1,9 +1,10 @@
 /** @file The step of every matching method as one program: gather, augment, loss, pixel gradient, momentum SGD, guarded against NaN. */
 import { thetaSize } from '../augment/dsa.js'
 import { type BoundProgram, bindProgram, type NamedInput } from '../engine/bound-program.js'
-import { augment, gather, grad, imageGather, isFiniteMask, reshape, select, type Value } from '../engine/index.js'
+import { augment, gather, grad, isFiniteMask, reshape, select, type Value } from '../engine/index.js'
 import type { Device } from '../engine/runtime/device.js'
 import { sgdUpdate } from '../optim/sgd.js'
+import type { RowSource } from '../preprocess/row-source.js'
 import type { ClassBatch, LossMethod } from './method.js'
 import type { ResolvedSettings } from './settings.js'
 
@@ -12,7 +13,7 @@ export const chunkSlots = 16
 
 export interface StepShape {
   /** Rows of the resident data set. */
-  readonly rows: number
+  readonly rows: RowSource
   /** [H, W, C] */
   readonly image: readonly [number, number, number]
   readonly classes: number
@@ -33,13 +34,10 @@ export function buildMatchingStep(
   const syntheticRows = classes * ipc
   const slots = { count: chunkSlots }
   const augmented = policy.operations.length > 0
-  const channels = image[2]
   const inputs: Record<string, NamedInput> = {
     images: { shape: [syntheticRows, ...image] },
     velocity: { shape: [syntheticRows, ...image] },
-    data: { shape: [rows, ...image], dtype: 'u8' },
-    scale: { shape: [channels] },
-    shift: { shape: [channels] },
+    ...rows.inputs,
     key: { shape: [2], dtype: 'u32' },
     realIndex: { shape: [realRows], dtype: 'i32', slots },
     realClass: { shape: [realRows], dtype: 'i32' },
@@ -57,7 +55,7 @@ export function buildMatchingStep(
       // One theta row a class: its real and synthetic images get the same operation with the same parameters (siamese).
       const view = (x: Value, classIndex: Value) => (augmented ? augment(x, gather(v.theta, classIndex)) : x)
       const real: ClassBatch = {
-        images: grouped(view(imageGather(v.data, v.realIndex, v.scale, v.shift), v.realClass)),
+        images: grouped(view(rows.gather(v, v.realIndex), v.realClass)),
         classIndex: v.realClass,
         counts: v.realCounts,
         ...(padded ? { rowWeights: v.realWeights } : {}),

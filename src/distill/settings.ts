@@ -3,6 +3,7 @@
 import { checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumber } from '../arguments.js'
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
+import type { Whitening } from '../data/whitening.js'
 import { expected } from '../errors.js'
 import type { DistillOptions, DistillSettings, OnDivergence, RunConfig } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
@@ -83,10 +84,14 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     data: dataset.name,
     dataSha256: dataset.sha256,
     ...methodOptions,
+    ...(dataset.whitened && zcaConfig(dataset.whitened.whitening)),
   }
   const general = { ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, onDivergence }
   return { method, network, ...general, methodOptions, config }
 }
+
+/** The whitening is part of what a run is: it continues under the same one. */
+const zcaConfig = ({ order, eps, sha256 }: Whitening): RunConfig => ({ zca: order, zcaEps: eps, zcaSha256: sha256 })
 
 /** Not ??: null is no value of these options, and passing over it would leave a mistake unheard. */
 const orDefault = <T>(value: T | undefined, otherwise: T): T => (value === undefined ? otherwise : value)

@@ -1,12 +1,12 @@
 /** @file Test accuracy of G networks in one pass over a data set: eval mode, without augmentation. */
 import type { Dataset } from '../data/dataset.js'
-import { scaleShift } from '../data/normalize.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
-import { argmax, broadcast, cast, equal, imageGather, reshape } from '../engine/index.js'
+import { argmax, broadcast, cast, equal, reshape } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { Network } from '../nn/module.js'
+import { type RowSource, rowSource } from '../preprocess/row-source.js'
 import { type NetworkArrays, networkInputs, networkValues, programArrays } from './trainer.js'
 
 /** Rows of one forward pass over all networks together. */
@@ -50,16 +50,14 @@ export class AccuracyMeter {
     const batch = Math.max(1, Math.min(rows, Math.floor(rowsPerPass / groups)))
     this.#batches = Math.ceil(rows / batch)
     const padded = this.#batches * batch
-    const { scale, shift } = scaleShift(normalization)
+    const source = rowSource(test, normalization)
     const batches = [this.#batches, batch]
     const index = Int32Array.from({ length: padded }, (_, i) => Math.min(i, rows - 1))
     const labels = index.map((row) => test.labels[row])
     const { program, arrays } = allOrNothing((own) => ({
-      program: own(forwardProgram(device, network, test, groups, batch, this.#batches)),
+      program: own(forwardProgram(device, network, source, groups, batch, this.#batches)),
       arrays: {
-        data: own(device.array('u8', test.shape, test.images)),
-        scale: own(device.array('f32', [scale.length], scale)),
-        shift: own(device.array('f32', [shift.length], shift)),
+        ...source.arrays((...array) => own(device.array(...array))),
         index: own(device.array('i32', batches, index)),
         labels: own(device.array('i32', batches, labels)),
         hits: own(device.array('f32', [this.#batches, groups, batch])),
@@ -102,21 +100,19 @@ export class AccuracyMeter {
   }
 }
 
-function forwardProgram(device: Device, network: Network, test: Dataset, groups: number, batch: number, batches: number): BoundProgram {
-  const [, ...image] = test.shape
+function forwardProgram(device: Device, network: Network, source: RowSource, groups: number, batch: number, batches: number): BoundProgram {
+  const image = network.input
   const slots = { count: batches }
   return bindProgram(device, {
     inputs: {
       ...networkInputs(network, groups),
-      data: { shape: test.shape, dtype: 'u8' },
-      scale: { shape: [image[2]] },
-      shift: { shape: [image[2]] },
+      ...source.inputs,
       index: { shape: [batch], dtype: 'i32', slots },
       labels: { shape: [batch], dtype: 'i32', slots },
     },
     outputs: { hits: { slots } },
     build(v) {
-      const x = reshape(imageGather(v.data, v.index, v.scale, v.shift), [1, batch, ...image])
+      const x = reshape(source.gather(v, v.index), [1, batch, ...image])
       const { parameters, state } = networkValues(network, v)
       const shared = groups === 1 ? x : broadcast(x, [groups, batch, ...image])
       // Running statistics, not the batch's: an image's prediction must not depend on its neighbours.

@@ -1,9 +1,11 @@
 /** @file Evaluation of a synthetic set: train fresh networks on it by the field's protocol and measure them on real test images. */
 import { checkCallback, checkOptions } from '../arguments.js'
 import { resolveDataset } from '../data/any-dataset.js'
+import type { Dataset } from '../data/dataset.js'
 import type { Device } from '../engine/runtime/device.js'
 import { expected } from '../errors.js'
-import type { EvaluateOptions, EvaluationResult } from '../experiment/types.js'
+import type { EvaluateOptions, EvaluationResult, SyntheticSetFields } from '../experiment/types.js'
+import { whiten } from '../preprocess/whiten.js'
 import type { TestAccuracy } from './accuracy.js'
 import { Inference } from './inference.js'
 import { summary } from './summary.js'
@@ -21,9 +23,10 @@ export async function evaluate(source: TrainingSource, options: EvaluateOptions<
   const { test: given, onResult, inference: kind, ...training } = options
   checkCallback('evaluate: onResult', onResult)
   if (given === undefined) throw expected('invalid_option', 'evaluate: test', 'a data set to measure on', undefined)
-  const test = await resolveDataset(given)
+  const read = await resolveDataset(given)
   const plan = planTraining('evaluate', source, training)
   const { set, networks } = plan
+  const test = await whitenAlike(read, set, options)
   if (test.shape.slice(1).join() !== set.shape.slice(1).join()) {
     throw expected(
       'invalid_data',
@@ -37,6 +40,9 @@ export async function evaluate(source: TrainingSource, options: EvaluateOptions<
   }
   const inference = await Inference.open(kind)
   try {
+    if (kind === 'onnx' && test.whitened) {
+      throw expected('invalid_option', 'inference', "'engine' or 'auto' for whitened images", kind)
+    }
     for (const { network } of networks) inference.takes(network)
     const results: EvaluationResult[] = []
     for (const one of networks) {
@@ -63,4 +69,16 @@ export async function evaluate(source: TrainingSource, options: EvaluateOptions<
 const optionNames: Readonly<Record<keyof EvaluateOptions, true>> = {
   ...{ networks: true, repeats: true, epochs: true, augment: true, seed: true, inference: true },
   ...{ test: true, device: true, signal: true, onProgress: true, onResult: true },
+}
+
+/** Test images as the set's networks see theirs. Throws `invalid_data` when the two are whitened differently. */
+async function whitenAlike(
+  test: Dataset,
+  { whitening }: SyntheticSetFields,
+  { device, signal }: EvaluateOptions<Device>,
+): Promise<Dataset> {
+  if (whitening) return whiten(test, whitening, { device, ...(signal && { signal }) })
+  if (!test.whitened) return test
+  const todo = 'give the data set as it was read'
+  throw expected('invalid_data', 'test images', 'images that are not whitened, as the set', 'whitened ones', todo)
 }

@@ -1,16 +1,16 @@
 /** @file The stronger baseline: real images chosen by herding on the features of a network trained on all of them. */
 import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
-import { scaleShift } from '../data/normalize.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
-import { imageGather, reshape } from '../engine/index.js'
+import { reshape } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf } from '../engine/tensor/key.js'
 import type { EvaluationProgress, SyntheticSet } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
+import { rowSource } from '../preprocess/row-source.js'
 import { herd } from '../scores/herding.js'
 import { checkClassSizes, realSet } from './real-set.js'
 import { trainAll } from './train-all.js'
@@ -43,7 +43,7 @@ export async function herdingSet(data: Dataset | DatasetInput, ipc: number, opti
   const name = 'convnet'
   const network = resolveNetwork(name, train.shape.slice(1) as [number, number, number], train.classes.length)
   const key = fold(keyOf(seed), 'herding')
-  const trainer = new Trainer(device, { network, sets: [train], groups: 1, augment: { operations: [] }, key, firstNetwork: 0 })
+  const trainer = new Trainer(device, { network, sets: [trainingSet(train)], groups: 1, augment: { operations: [] }, key, firstNetwork: 0 })
   try {
     await trainer.initialize(device)
     await trainAll(trainer, epochs, signal, (epoch, loss) => onProgress?.({ network: name, epoch, epochs: epochs + 1, loss }))
@@ -53,6 +53,9 @@ export async function herdingSet(data: Dataset | DatasetInput, ipc: number, opti
     trainer.dispose()
   }
 }
+
+/** What networks train on: whitened pixels where there are some, else bytes. */
+const trainingSet = (train: Dataset) => (train.whitened ? { ...train, images: train.whitened.pixels } : train)
 
 /** Rows of one replay, and replays of one crossing. */
 const batch = 64
@@ -69,18 +72,13 @@ async function chooseRows(
   const program = embeddingProgram(device, network, train)
   let owned: DeviceArray[] = []
   try {
-    const [data, scale, shift, index, embedding] = allOrNothing((own) => {
-      const constants = scaleShift(train)
-      return [
-        own(device.array('u8', train.shape, train.images)),
-        own(device.array('f32', [constants.scale.length], constants.scale)),
-        own(device.array('f32', [constants.shift.length], constants.shift)),
-        own(device.array('i32', [replays, batch])),
-        own(device.array('f32', [replays, batch, program.width])),
-      ]
-    })
-    owned = [data, scale, shift, index, embedding]
-    const arrays = { ...programArrays(trainer.networks), data, scale, shift, index, embedding }
+    const { index, embedding, data } = allOrNothing((own) => ({
+      data: rowSource(train).arrays((...array) => own(device.array(...array))),
+      index: own(device.array('i32', [replays, batch])),
+      embedding: own(device.array('f32', [replays, batch, program.width])),
+    }))
+    owned = [...Object.values(data), index, embedding]
+    const arrays = { ...programArrays(trainer.networks), ...data, index, embedding }
     const chosen: number[] = []
     for (const c of train.classes.keys()) {
       const members = train.classIndices(c)
@@ -103,21 +101,20 @@ async function chooseRows(
   }
 }
 
-function embeddingProgram(device: Device, network: Network, { shape }: Dataset): { bound: BoundProgram; width: number } {
-  const [, ...image] = shape
+function embeddingProgram(device: Device, network: Network, train: Dataset): { bound: BoundProgram; width: number } {
+  const source = rowSource(train)
+  const image = network.input
   let width = 0
   const slots = { count: replays }
   const bound = bindProgram(device, {
     inputs: {
       ...networkInputs(network, 1),
-      data: { shape, dtype: 'u8' },
-      scale: { shape: [image[2]] },
-      shift: { shape: [image[2]] },
+      ...source.inputs,
       index: { shape: [batch], dtype: 'i32', slots },
     },
     outputs: { embedding: { slots } },
     build(v) {
-      const x = reshape(imageGather(v.data, v.index, v.scale, v.shift), [1, batch, ...image])
+      const x = reshape(source.gather(v, v.index), [1, batch, ...image])
       const { parameters, state } = networkValues(network, v)
       const { embedding } = network.apply(parameters, x, { mode: 'eval', state })
       width = embedding.shape.slice(2).reduce((a, b) => a * b, 1)

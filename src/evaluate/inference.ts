@@ -71,7 +71,8 @@ export class Inference {
 
   /** The measurement of `groups` networks once they are trained. */
   prepare(job: MeasureJob, groups: number): TrainedUse {
-    return this.takes(job.network) ? this.#byRuntime(job) : byEngine(job, groups)
+    // The runtime's process is sent bytes; whitened pixels are the engine's.
+    return this.takes(job.network) && !job.test.whitened ? this.#byRuntime(job) : byEngine(job, groups)
   }
 
   close(): void {

@@ -47,6 +47,7 @@ export async function evaluateModel(model: string | Uint8Array, options: Evaluat
   if (typeof model !== 'string' && !(model instanceof Uint8Array))
     throw expected('invalid_option', 'evaluateModel: model', 'a path, or its bytes as a Uint8Array', model)
   const test = await resolveDataset(options.test)
+  if (test.whitened) throw expected('invalid_data', 'evaluateModel: test', 'images as they were read', 'whitened ones')
   const [, height, width, channels] = test.shape
   const isGiven = mean !== undefined || std !== undefined || scale !== undefined
   const path = typeof model === 'string' ? model : 'model'

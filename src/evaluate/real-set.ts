@@ -1,16 +1,16 @@
 /** @file Real images as a set: what baselines train on. */
 import { wholeNumber } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
-import { normalizeImages } from '../data/normalize.js'
 import { expected } from '../errors.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { RunConfig, SyntheticSet } from '../experiment/types.js'
+import { networkPixels } from '../preprocess/row-source.js'
 
 /** The given rows of `train`, class-major, as a set that says where it comes from. */
 export function realSet(train: Dataset, rows: Int32Array, config: RunConfig): SyntheticSet {
   const [, height, width, channels] = train.shape
   return createSyntheticSet({
-    images: normalizeImages(train.subset(rows).images, train),
+    images: networkPixels(train.subset(rows)),
     shape: [rows.length, height, width, channels],
     labels: Int32Array.from(rows, (row) => train.labels[row]),
     classes: train.classes,
@@ -20,6 +20,7 @@ export function realSet(train: Dataset, rows: Int32Array, config: RunConfig): Sy
     source: { name: train.name, split: train.split, sha256: train.sha256 },
     config: { ...config, data: train.name, dataSha256: train.sha256 },
     sourceIds: rows,
+    ...(train.whitened && { whitening: train.whitened.whitening }),
   })
 }
 

@@ -106,7 +106,8 @@ export async function trainNetworks(
 
 /** Networks trained together share one program, and one accuracy speaks of one task. */
 function checkAlike(own: SyntheticSetFields, first: SyntheticSetFields): void {
-  const task = ({ shape, mean, std, classes }: SyntheticSetFields) => JSON.stringify({ shape, mean, std, classes })
+  const task = ({ shape, mean, std, classes, whitening }: SyntheticSetFields) =>
+    JSON.stringify({ shape, mean, std, classes, ...(whitening && { zca: whitening.sha256 }) })
   if (task(own) !== task(first)) throw expected('invalid_data', 'the images of each network', task(first), task(own))
 }
 

@@ -25,6 +25,8 @@ export interface Manifest {
   readonly source: { readonly name: string; readonly split: string; readonly sha256: string }
   readonly config: RunConfig
   readonly seeds: { readonly run: number | null }
+  /** The whitening that the images are under: its rule, its identity, and its file among `files`; absent or null without one. */
+  readonly zca?: { readonly file: string; readonly order: string; readonly eps: number; readonly sha256: string } | null
   /** Row of the source each image started from, -1 for none; null when no image has one. */
   readonly sourceIds: readonly number[] | null
   readonly files: Readonly<Record<string, FileEntry>>
@@ -54,8 +56,12 @@ const rules: FieldRules<Manifest> = [
   ['config', 'settings by name', isConfig],
   ['seeds', 'an object', isRecord],
   ['sourceIds', 'a list of rows >= -1 or null', (value) => value === null || (Array.isArray(value) && value.every(isRow))],
+  ['zca', 'file, order, eps and sha256, or null', (value) => value === undefined || value === null || isZca(value)],
   ['files', 'bytes and sha256 of each file', (value) => isRecord(value) && Object.values(value).every(isEntry)],
 ]
+
+const isZca = (value: unknown): boolean =>
+  isRecord(value) && isTexts([value.file, value.order, value.sha256]) && typeof value.eps === 'number'
 
 function isImages(value: unknown): boolean {
   if (!isRecord(value) || value.dtype !== 'F32' || value.layout !== 'NCHW') return false

@@ -6,6 +6,7 @@ import { exists, readText } from '../data/file-bytes.js'
 import { AludelError, expected, onFile } from '../errors.js'
 import { prepareDirectory, writeAtomic } from '../files/atomic-file.js'
 import { makeDirectory } from '../files/make-directory.js'
+import { whiteningFile } from '../preprocess/whitening-file.js'
 import { checkpointStore } from './checkpoint-store.js'
 import { type EventLog, type LoggedEvent, type LogPosition, openEventLog, readEventLog } from './event-log.js'
 import { realFile } from './real-images.js'
@@ -24,7 +25,7 @@ export const eventsFile = 'events.jsonl'
 export const checkpointsDir = 'checkpoints'
 
 /** What a new run in the directory of an earlier one takes away first. */
-const replaced = [manifestFile, dataFile, previewFile, realFile, 'report.html', checkpointsDir]
+const replaced = [manifestFile, dataFile, previewFile, whiteningFile, realFile, 'report.html', checkpointsDir]
 
 /** Longest run.json. */
 const maxRunBytes = 64 << 20

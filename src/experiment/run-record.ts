@@ -45,6 +45,8 @@ export interface DataRecord {
   readonly std?: readonly number[]
   /** Whether mirrored images keep their class. */
   readonly flip?: boolean
+  /** The whitening that the run works under; absent without one. */
+  readonly zca?: { readonly order: string; readonly eps: number; readonly sha256: string }
 }
 
 /** Settings as the user gave them: what a continuation resolves again. */
@@ -103,7 +105,8 @@ const isData = (value: unknown): boolean =>
   isText(value.sha256) &&
   isCount(value.images) &&
   [value.image, value.mean, value.std].every((list) => list === undefined || isNumbers(list)) &&
-  (value.classes === undefined || isTexts(value.classes))
+  (value.classes === undefined || isTexts(value.classes)) &&
+  (value.zca === undefined || (isRecord(value.zca) && isTexts([value.zca.order, value.zca.sha256]) && isNumber(value.zca.eps)))
 
 const isInterval = (value: unknown): boolean => value === null || (Array.isArray(value) && value.length === 2 && isNumbers(value))
 

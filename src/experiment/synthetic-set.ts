@@ -5,10 +5,12 @@ import { exists, readWhole } from '../data/file-bytes.js'
 import { FieldCheck, type Unchecked } from '../data/image-fields.js'
 import { denormalizeImages } from '../data/normalize.js'
 import { encodePng } from '../data/png.js'
+import { checkWhitening, unwhiten, type Whitening } from '../data/whitening.js'
 import { expected } from '../errors.js'
 import { prepareDirectory, writeAtomic } from '../files/atomic-file.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
 import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
+import { decodeWhitening, encodeWhitening, whiteningFile } from '../preprocess/whitening-file.js'
 import { imageGrid, rowsByClass } from './image-grid.js'
 import { isConfig } from './json-fields.js'
 import { decodeManifest, encodeManifest, fileEntry, isSource, type Manifest, manifestFormat, manifestVersion } from './manifest.js'
@@ -24,7 +26,7 @@ const maxManifestBytes = 64 << 20
 
 const fieldNames: Readonly<Record<keyof SyntheticSet, true>> = {
   ...{ images: true, shape: true, labels: true, classes: true, mean: true, std: true, flip: true },
-  ...{ source: true, config: true, sourceIds: true, save: true },
+  ...{ source: true, config: true, sourceIds: true, whitening: true, save: true },
 }
 
 /**
@@ -42,7 +44,7 @@ export function checkSyntheticSet(fields: Unchecked<SyntheticSetFields>): assert
   const what = 'synthetic set'
   const check: FieldCheck = new FieldCheck(what, fields, 'give what distill, loadSyntheticSet or createSyntheticSet gives')
   checkOptions<Unchecked<SyntheticSet>>(what, fields, fieldNames)
-  const { images, shape, labels, classes, source, config, flip, sourceIds } = fields
+  const { images, shape, labels, classes, source, config, flip, sourceIds, whitening } = fields
   check.shape(shape)
   check.classes(classes)
   const [m, h, w, c] = shape
@@ -54,6 +56,7 @@ export function checkSyntheticSet(fields: Unchecked<SyntheticSetFields>): assert
   if (sourceIds !== undefined) check.array('sourceIds', ['i32', 'Int32Array'], sourceIds, m, 'rows')
   if (!isSource(source)) throw check.bad('source', 'an object with name, split and sha256 as text', source)
   if (!isConfig(config)) throw check.bad('config', 'settings by name: texts, numbers, true, false, null, or lists of them', config)
+  if (whitening !== undefined) checkWhitening(what, whitening, [h, w, c])
   checkFinite(images as Float32Array, h * w * c)
 }
 
@@ -76,14 +79,15 @@ async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
   checkPath('save: directory', dir)
   // again: the arrays are the caller's too, and what is written is read as a set that passed
   checkSyntheticSet(fields)
-  const { images, shape, labels, classes, sourceIds, config } = fields
+  const { images, shape, labels, classes, sourceIds, config, whitening } = fields
   const [m, h, w, c] = shape
   const tensors = new Map<string, SafeTensor>([
     ['images', { dtype: 'F32', shape: [m, c, h, w], data: bytesOf(nhwcToNchw(images, shape)) }],
     ['labels', { dtype: 'I64', shape: [m], data: bytesOf(BigInt64Array.from(labels, BigInt)) }],
   ])
   const data = encodeSafetensors(tensors, { format: manifestFormat, layout: 'NCHW' })
-  const pixels = { images: displayPixels(fields), shape, rows: rowsByClass(labels, classes.length) }
+  const zca = whitening && encodeWhitening(whitening)
+  const pixels = { images: await displayPixels(fields), shape, rows: rowsByClass(labels, classes.length) }
   const preview = encodePng(imageGrid(pixels))
   const manifest: Manifest = {
     format: manifestFormat,
@@ -96,14 +100,18 @@ async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
     source: fields.source,
     config,
     seeds: { run: typeof config.seed === 'number' ? config.seed : null },
+    ...(whitening && { zca: zcaEntry(whitening) }),
     sourceIds: sourceIds?.some((id) => id >= 0) ? Array.from(sourceIds) : null,
-    files: { [dataFile]: fileEntry(data), [previewFile]: fileEntry(preview) },
+    files: { [dataFile]: fileEntry(data), [previewFile]: fileEntry(preview), ...(zca && { [whiteningFile]: fileEntry(zca) }) },
   }
   await prepareDirectory(dir)
   await writeAtomic(join(dir, dataFile), data)
   await writeAtomic(join(dir, previewFile), preview)
+  if (zca) await writeAtomic(join(dir, whiteningFile), zca)
   await writeAtomic(join(dir, manifestFile), encodeManifest(manifest))
 }
+
+const zcaEntry = ({ order, eps, sha256 }: Whitening) => ({ file: whiteningFile, order, eps, sha256 })
 
 const missingTodo = 'give the directory of a saved set'
 
@@ -143,6 +151,7 @@ export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
   const nchw = tensorValues(path, tensors, 'images', 'F32', [m, c, h, w])
   const wide = tensorValues(path, tensors, 'labels', 'I64', [m])
   const { classes, mean, std, flip, source, config, sourceIds } = manifest
+  const whitening = await loadWhitening(dir, manifest)
   return createSyntheticSet({
     images: nchwToNhwc(new Float32Array(nchw), [m, c, h, w]),
     shape,
@@ -154,7 +163,17 @@ export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
     source,
     config,
     ...(sourceIds && { sourceIds: Int32Array.from(sourceIds) }),
+    ...(whitening && { whitening }),
   })
+}
+
+/** The whitening that the manifest names. Throws `not_found`, or `invalid_data` for another one. */
+async function loadWhitening(dir: string, manifest: Manifest): Promise<Whitening | undefined> {
+  if (!manifest.zca) return undefined
+  const path = join(dir, whiteningFile)
+  const whitening = await decodeWhitening(path, await readListed(dir, whiteningFile, manifest))
+  if (whitening.sha256 === manifest.zca.sha256) return whitening
+  throw expected('invalid_data', path, `the whitening of sha256 ${manifest.zca.sha256}`, whitening.sha256)
 }
 
 /** An aligned copy of a tensor's bytes, after its type was found to be the one the manifest announces. */
@@ -179,5 +198,12 @@ function checkedLabels(path: string, wide: BigInt64Array, classes: number): Int3
   return Int32Array.from(wide, Number)
 }
 
-/** What the eye sees of a set: uint8 NHWC pixels, clipped to [0, 255]. */
-export const displayPixels = (set: Pick<SyntheticSetFields, 'images' | 'mean' | 'std'>): Uint8Array => denormalizeImages(set.images, set)
+/** What the eye sees of a set: uint8 NHWC pixels, without its whitening, clipped to [0, 255]. */
+export async function displayPixels({
+  images,
+  mean,
+  std,
+  whitening,
+}: Pick<SyntheticSetFields, 'images' | 'mean' | 'std' | 'whitening'>): Promise<Uint8Array> {
+  return denormalizeImages(whitening ? await unwhiten(images, whitening) : images, { mean, std })
+}

@@ -1,6 +1,7 @@
 /** @file What passes between the distillation loop, the evaluators and the shell (CLI, report, embedding program). Types only. */
 import type { AnyDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'
+import type { Whitening } from '../data/whitening.js'
 import type { Plan } from '../engine/compile/program.js'
 import type { DType, TypedArray } from '../engine/tensor/dtype.js'
 import type { Shape } from '../engine/tensor/shape.js'
@@ -164,7 +165,7 @@ export interface DistillRun extends AsyncIterable<RunEvent> {
 export type RunConfig = Readonly<Record<string, string | number | boolean | null | readonly number[] | readonly string[]>>
 
 export interface SyntheticSetFields {
-  /** Normalised pixels in NHWC order: (value/255 - mean) / std. */
+  /** Normalised pixels in NHWC order: (value/255 - mean) / std, whitened after that where there is a whitening. */
   readonly images: Float32Array
   /** [M, H, W, C]; images of one class stand together, classes in order. */
   readonly shape: readonly [number, number, number, number]
@@ -181,11 +182,13 @@ export interface SyntheticSetFields {
   readonly config: RunConfig
   /** Row of the source data set each image started from, -1 where there is none. */
   readonly sourceIds?: Int32Array
+  /** The ZCA whitening that the pixels are under; test images need the same one. */
+  readonly whitening?: Whitening
 }
 
 export interface SyntheticSet extends SyntheticSetFields {
   /**
-   * Writes data.safetensors, manifest.json and preview.png into `dir` (created if absent), each one atomically.
+   * Writes data.safetensors, manifest.json, preview.png and, of a whitened set, zca.safetensors into `dir` (created if absent), each one atomically.
    * Throws `io` naming the file when the system refuses, `invalid_option` for a path that is none.
    */
   save(dir: string): Promise<void>

@@ -1,8 +1,8 @@
 /** @file The images of a set as PNG files by class: what a folder and a parquet file of them hold. */
-import { denormalizeImages } from '../data/normalize.js'
 import { encodePng } from '../data/png.js'
 import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
+import { displayPixels } from '../experiment/synthetic-set.js'
 import type { SyntheticSetFields } from '../experiment/types.js'
 import type { LabelledImageFile } from './parquet.js'
 
@@ -53,7 +53,8 @@ export async function* imageFiles(set: SyntheticSetFields): AsyncGenerator<Label
   for (let i = 0; i < count; i++) {
     await turn.breathe()
     const label = set.labels[i]
-    const bytes = encodePng({ width, height, channels, pixels: denormalizeImages(set.images.subarray(i * pixels, (i + 1) * pixels), set) })
+    const shown = await displayPixels({ ...set, images: set.images.subarray(i * pixels, (i + 1) * pixels) })
+    const bytes = encodePng({ width, height, channels, pixels: shown })
     yield { path: imageName(folders[label], i, count), bytes, label }
   }
 }

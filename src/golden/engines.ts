@@ -16,6 +16,8 @@ export type Build = (values: Readonly<Record<string, Value>>) => Readonly<Record
 
 export interface GoldenEngine {
   readonly name: EngineName
+  /** Where it computes; absent for the interpreter. */
+  readonly device?: Device
   /** Traces `build` over the inputs, runs it once, and returns its results by name. */
   run(build: Build, inputs: Inputs): Promise<Record<string, GoldenTensor>>
 }
@@ -47,6 +49,7 @@ export const float64Engine: GoldenEngine = {
 export function float32Engine(device: Device): GoldenEngine {
   return {
     name: 'f32',
+    device,
     async run(build, inputs) {
       const { traced, outputNames } = traceNamed(build, inputs)
       // A result may have the name of an input; bound arrays may not.

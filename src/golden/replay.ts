@@ -9,6 +9,7 @@ import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
+import { isZca, replayZca } from './zca.js'
 
 interface Kind {
   readonly matches: (golden: GoldenCase) => boolean
@@ -24,6 +25,7 @@ const kinds: readonly Kind[] = [
   { matches: isGradientSteps, replay: replayGradientSteps },
   { matches: isGradientMatching, replay: replayGradientMatching },
   { matches: isHessianVector, replay: replayHessianVector },
+  { matches: isZca, replay: replayZca },
 ]
 
 export interface CaseResult {

@@ -10,6 +10,7 @@ import {
   readRunRecord,
   runStatus,
 } from '../experiment/run-dir.js'
+import { displayPixels } from '../experiment/synthetic-set.js'
 import type { DoneEvent, StepEvent, SyntheticSet } from '../experiment/types.js'
 
 export interface ReportData {
@@ -20,6 +21,8 @@ export interface ReportData {
   readonly done: DoneEvent | undefined
   /** Absent while a run has not saved its images yet. */
   readonly set: SyntheticSet | undefined
+  /** Its images for the eye, bytes NHWC. */
+  readonly shown: Uint8Array | undefined
   /** Absent when the run was not compared with real images. */
   readonly real: RealImages | undefined
 }
@@ -49,5 +52,5 @@ export async function collectReport(dir: string): Promise<ReportData> {
   })
   const images = set?.labels.length ?? 0
   const real = set && (await readRealImages(dir, { images, pixels: set.images.length / images, classes: set.classes.length }))
-  return { record, status, steps: stepsOf(events), done: events.findLast(isDone), set, real }
+  return { record, status, steps: stepsOf(events), done: events.findLast(isDone), set, shown: set && (await displayPixels(set)), real }
 }

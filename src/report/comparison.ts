@@ -29,7 +29,7 @@ ${accuracies(runs, names)}</section>
 ${outcomes(runs, names)}</section>
 <section><h2>Settings that differ</h2>
 ${differences(runs, names)}</section>
-${runs.map(({ set, real }, i) => `<section><h2>Images of ${escapeHtml(names[i])}</h2>\n${set ? imageRows(set, real) : '<p>No images were saved.</p>'}</section>`).join('\n')}
+${runs.map(({ set, shown, real }, i) => `<section><h2>Images of ${escapeHtml(names[i])}</h2>\n${set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'}</section>`).join('\n')}
 </main>
 <dialog id="enlarged"><div class="scroll"><img alt="" src="data:,"></div><p></p><form method="dialog"><button>Close</button></form></dialog>
 ${pageScript()}

@@ -2,7 +2,6 @@
 import { encodePng } from '../data/png.js'
 import { imageGrid, rowsByClass, shownChannels } from '../experiment/image-grid.js'
 import type { RealImages } from '../experiment/real-images.js'
-import { displayPixels } from '../experiment/synthetic-set.js'
 import type { SyntheticSet } from '../experiment/types.js'
 import { escapeHtml } from './html.js'
 
@@ -18,10 +17,10 @@ interface Strip {
   readonly describe: string
 }
 
-export function imageRows(set: SyntheticSet, real: RealImages | undefined): string {
+/** `synthetic` holds the set's images for the eye, bytes NHWC. */
+export function imageRows(set: SyntheticSet, synthetic: Uint8Array, real: RealImages | undefined): string {
   const { shape, labels, classes, sourceIds } = set
   const [, , , c] = shape
-  const synthetic = displayPixels(set)
   const perClass = Math.max(1, Math.floor(maxImages / classes.length))
   const samples = real && rowsByClass(real.sampleLabels, classes.length)
   const rows = rowsByClass(labels, classes.length).map((numbers, label) => {

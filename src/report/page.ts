@@ -45,7 +45,7 @@ function figures({ record, steps, done, set }: ReportData): string {
 }
 
 export function reportPage(data: ReportData): string {
-  const { record, status, steps, set, real } = data
+  const { record, status, steps, set, shown, real } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} image${record.config.ipc === 1 ? '' : 's'} per class`
   const { specification, name, sha256, images } = record.data
   return `<!doctype html>
@@ -68,7 +68,7 @@ ${figures(data)}
 ${accuracyTable(record.evaluations)}
 ${set ? classTable(record.evaluations, set.classes) : ''}</section>
 <section><h2>Images</h2>
-${set ? imageRows(set, real) : '<p>No images were saved.</p>'}</section>
+${set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'}</section>
 ${real ? `<section><h2>Nearest real images</h2>\n${nearestSummary(real)}</section>` : ''}
 <section><h2>Loss</h2>
 <div id="loss">${lossChart(steps)}</div>

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
+import type { ZcaOrder } from '../../data/whitening.js'
 import { AludelError } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings } from '../../experiment/types.js'
@@ -11,12 +12,15 @@ import { assignment, given, nonEmptyPath, type OptionText, positiveNumber, whole
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
 import { concludeDistillation, runDistillation } from '../run-distillation.js'
+import { whitenTraining, type ZcaChoice } from '../whitening.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
 interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions {
   readonly out?: string
   readonly resume?: string
   readonly checkpointEvery?: number
+  readonly zca?: ZcaOrder | true
+  readonly zcaEps?: number
   readonly set?: Readonly<Record<string, OptionText>>
 }
 
@@ -39,6 +43,13 @@ export function addDistill(program: Command, context: CliContext): void {
     .option('--network <name>', "network that the images are matched under (default: the preset's)")
     .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
     .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
+    .addOption(
+      new Option('--zca [order]', 'whiten the images: raw pixels (default), or pixels normalised by channel first').choices([
+        'raw',
+        'normalised',
+      ]),
+    )
+    .option('--zca-eps <x>', 'what is added to the eigenvalues of the covariance (default: 0.1)', positiveNumber)
     .addOption(seedOption())
     .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)', nonEmptyPath)
     .option(
@@ -68,12 +79,13 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = inPlace(specificationOf(options.data, options))
   const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence } = options
-  const dataset = await library.openDataset(data, 'train', openOptions(options))
-  const dir = out ?? join('runs', `${method}-${dataset.name}-ipc${ipc}-seed${seed}`)
+  const train = await library.openDataset(data, 'train', openOptions(options))
+  const dir = out ?? join('runs', `${method}-${train.name}-ipc${ipc}-seed${seed}`)
   const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence }
   const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
+    const dataset = await whitenTraining(train, zcaOf(options), { library, output, device, ...openOptions(options) })
     const job = {
       library,
       output,
@@ -89,6 +101,11 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   } finally {
     await device.close()
   }
+}
+
+function zcaOf({ zca, zcaEps }: Options): ZcaChoice | undefined {
+  if (zca === undefined && zcaEps !== undefined) throw new AludelError('invalid_option', '--zca-eps: goes with --zca only')
+  return zca && { order: zca === true ? 'raw' : zca, ...given({ eps: zcaEps }) }
 }
 
 async function resumeCommand(dir: string, options: Options, command: Command, context: CliContext): Promise<void> {

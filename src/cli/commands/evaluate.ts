@@ -87,12 +87,14 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   const named = options.data ?? ofRun
   if (named === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
   const data = completedBy(specificationOf(named, options), ofRun)
-  const test = await library.openDataset(data, 'test', openOptions(options))
-  if (test.classes.join('\n') !== set.classes.join('\n')) {
-    throw expected('invalid_option', `--data ${data}: classes`, `those of the set (${set.classes.join(', ')})`, test.classes.join(', '))
+  const read = await library.openDataset(data, 'test', openOptions(options))
+  if (read.classes.join('\n') !== set.classes.join('\n')) {
+    throw expected('invalid_option', `--data ${data}: classes`, `those of the set (${set.classes.join(', ')})`, read.classes.join(', '))
   }
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
+    const asSet = async (dataset: Dataset) => (set.whitening ? library.whiten(dataset, set.whitening, device) : dataset)
+    const test = await asSet(read)
     const settings = { networks, repeats, seed, inference, ...given({ epochs, augment }) } as const
     const measure = async (source: TrainingSource, label: string) => {
       let endPhase = startPhase('')
@@ -112,7 +114,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
     }
     if (isRun) await recordCommand(run, commandLine(context.args))
     // What the baselines need is looked at before anything trains: hours must not end in a missing file.
-    const train = baselines.length > 0 ? await library.openDataset(data, 'train', openOptions(options)) : undefined
+    const train = baselines.length > 0 ? await asSet(await library.openDataset(data, 'train', openOptions(options))) : undefined
     const ipc = largestClass(set)
     if (train) checkClassSizes(train, ipc)
     const distilled = await measure(set, 'distilled')

@@ -1,6 +1,6 @@
 /** @file A device: native thread, worker pool, memory. Everything on it goes with it. */
-import { checkOptions } from '../../arguments.js'
-import { AludelError, expected } from '../../errors.js'
+import { checkOptions, checkSignal } from '../../arguments.js'
+import { AbortError, AludelError, expected } from '../../errors.js'
 import type { Isa } from '../compile/program.js'
 import { bytesPerElement, type DType, dtypes, type TypedArray } from '../tensor/dtype.js'
 import { checkShape, formatShape, type Shape, sizeOf } from '../tensor/shape.js'
@@ -115,6 +115,39 @@ export class Device {
     } finally {
       release()
       await left
+    }
+  }
+
+  /**
+   * Eigenvalues of a real symmetric matrix, f64 [n, n], ascending into `values`, f64 [n]; unit eigenvectors take the matrix's place as rows,
+   * that of values[k] in row k. Householder reduction and implicit QL in float64, off the JavaScript thread, with n^2 numbers of working
+   * memory. The same bits at any number of threads. Throws `invalid_shape`, `invalid_dtype`, `invalid_option` for numbers that are not finite,
+   * `out_of_memory`, `disposed`; after an abort the matrix is undefined.
+   */
+  async symmetricEigen(matrix: DeviceArray, values: DeviceArray, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#checkOpen('symmetricEigen')
+    checkOptions('symmetricEigen', options, { signal: true })
+    const { signal } = options
+    checkSignal('symmetricEigen', signal)
+    const n = matrix instanceof DeviceArray ? matrix.shape[0] : 0
+    for (const [name, array, shape] of [['matrix', matrix, [n, n]] as const, ['values', values, [n]] as const]) {
+      const what = `symmetricEigen: ${name}`
+      if (!(array instanceof DeviceArray)) throw expected('invalid_option', what, 'a DeviceArray', array)
+      if (array.dtype !== 'f64') throw expected('invalid_dtype', what, 'f64', array.dtype)
+      if (formatShape(array.shape) !== formatShape(shape))
+        throw expected('invalid_shape', what, formatShape(shape), formatShape(array.shape))
+    }
+    if (signal?.aborted) throw new AbortError(signal.reason)
+    const token = signal && new this.#binding.CancelToken()
+    const abort = () => token?.cancel()
+    signal?.addEventListener('abort', abort, { once: true })
+    const site = new Error()
+    try {
+      await this.#native.symmetricEigen({ matrix: matrix.native, values: values.native, n, ...(token && { token }) })
+    } catch (failure) {
+      throw fromNative(failure, 'symmetricEigen', { site, ...(signal && { reason: signal.reason }) })
+    } finally {
+      signal?.removeEventListener('abort', abort)
     }
   }
 

@@ -78,6 +78,13 @@ export interface NativeDevice {
   buffer(bytes: number): NativeBuffer
   load(program: Uint8Array): NativeProgram
   hold(): NativeHold
+  /** Values and eigenvectors (rows, over the matrix) of a symmetric float64 matrix [n, n]. */
+  symmetricEigen(options: {
+    readonly matrix: NativeBuffer
+    readonly values: NativeBuffer
+    readonly n: number
+    readonly token?: NativeCancelToken
+  }): Promise<void>
   /** Refuses new work, finishes what was submitted, disposes children. */
   close(): Promise<void>
 }

@@ -38,6 +38,10 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       if (specification === 'absent') throw new AludelError('not_found', 'absent: no such directory')
       return tinyDataset([4, 4, 4])
     },
+    fitZca: async () => {
+      throw new AludelError('unavailable', 'this library fits nothing')
+    },
+    whiten: async (dataset) => dataset,
     openDevice: async () => ({
       isa: 'fake',
       threads: 1,
