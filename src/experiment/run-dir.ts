@@ -172,6 +172,10 @@ export async function checkUnlocked(dir: string): Promise<void> {
  * @throws AludelError `not_found` when there is none, `invalid_data` when it is damaged or not the one that the run has saved.
  */
 export async function loadRunSet(dir: string, { artifact }: RunRecord): Promise<SyntheticSet> {
+  if (!(await exists(join(dir, manifestFile)))) {
+    const todo = `finish it with: aludel distill --resume ${dir}`
+    throw new AludelError('not_found', `${dir}: the run has no images yet, its ${manifestFile} is missing; ${todo}`)
+  }
   const set = await loadSyntheticSet(dir)
   const received = await manifestHash(dir)
   if (artifact && artifact.manifestSha256 !== received) {

@@ -360,6 +360,24 @@ describe('quickstart', () => {
   })
 })
 
+describe('a run without images', () => {
+  it('is not measured or exported, and the message says how to finish it', async () => {
+    const { library, calls } = fakeLibrary()
+    const dir = join(freshDir(), 'run')
+    await run(library, 'distill', '--data', 'tiny', '--out', dir)
+    rmSync(join(dir, 'manifest.json'))
+    for (const line of [
+      ['evaluate', dir],
+      ['export', dir, '--format', 'npz'],
+    ]) {
+      const { code, stderr } = await run(library, ...line)
+      expect(code).toBe(1)
+      expect(stderr).toContain(`the run has no images yet, its manifest.json is missing; finish it with: aludel distill --resume ${dir}`)
+    }
+    expect(calls.evaluate).toEqual([])
+  })
+})
+
 describe('a recipe', () => {
   const recipe = {
     data: { name: 'tiny' },
