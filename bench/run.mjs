@@ -6,7 +6,7 @@ import { Device } from '../dist/engine/runtime/device.js'
 import { parseOptions, usageError, wholeNumber } from './lib/options.mjs'
 import { measure, median, round } from './lib/timer.mjs'
 
-const names = ['embed256', 'dm', 'datadam', 'atom', 'dc', 'dc10', 'expert', 'evaluate', 'mtt']
+const names = ['embed256', 'dm', 'datadam', 'atom', 'dc', 'dc10', 'expert', 'evaluate', 'mtt', 'per-sample-loss', 'attention-match']
 const usage = `npm run -s bench -- ${names.join('|')} [--iters N] [--warmup N] [--threads T] [--json]`
 
 const { values, positionals } = parseOptions(
@@ -28,7 +28,7 @@ const { prepare } = await import(`./steps/${name}.mjs`)
 const device = await Device.open(threads === undefined ? {} : { threads })
 try {
   const start = performance.now()
-  const { plans, step } = prepare(device)
+  const { plans, step, report } = prepare(device)
   const buildSeconds = (performance.now() - start) / 1000
   const { seconds, value } = await measure(step, { iters, warmup })
   const result = {
@@ -41,7 +41,8 @@ try {
     peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
     value: round(value, 6),
     build_s: round(buildSeconds),
-    arena_mb: round(Math.max(...plans.map((plan) => plan.arenaBytes)) / 1e6),
+    arena_mb: round(Math.max(0, ...plans.map((plan) => plan.arenaBytes)) / 1e6),
+    ...report?.(),
   }
   if (!values.json)
     console.error(

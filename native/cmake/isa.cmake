@@ -5,10 +5,11 @@ file(GLOB ALUDEL_KERNEL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/native/cpu
 # Contraction into fma is wanted and the same on every machine of an instruction set; -ffast-math is not: it changes NaN and infinity.
 set(ALUDEL_KERNEL_FLAGS -fno-exceptions -fno-rtti -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 
-# Kernels are written in vectors, so -O2 is enough and builds in two thirds of the time; the norm loops alone gain from -O3 (about 10 %
-# of a training step).
-file(GLOB ALUDEL_NORM_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/native/cpu/kernels/norm_*.cc)
-set_source_files_properties(${ALUDEL_NORM_SOURCES} PROPERTIES COMPILE_OPTIONS -O3)
+# Kernels are written in vectors, so -O2 is enough and builds in two thirds of the time; the norm loops gain from -O3 (about 10 % of a
+# training step), and softmax's short loops over registers need it to be unrolled.
+file(GLOB ALUDEL_O3_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/native/cpu/kernels/norm_*.cc
+     ${CMAKE_SOURCE_DIR}/native/cpu/kernels/softmax_*.cc)
+set_source_files_properties(${ALUDEL_O3_SOURCES} PROPERTIES COMPILE_OPTIONS -O3)
 
 function(aludel_add_isa name width)
   add_library(kernels_${name} OBJECT ${ALUDEL_KERNEL_SOURCES})

@@ -76,6 +76,25 @@ describe('perSampleLoss', () => {
     expectClose(el2n, [Math.SQRT2, Math.hypot(0.5, 0.5), Math.hypot(1, 1) / (1 + 1 / Math.E)], 1)
   })
 
+  it.each([2, 10, 300])('small losses and scores keep their digits, %i classes', async (classes) => {
+    const logits = new Float32Array(classes * 3).fill(-18)
+    for (const row of [0, 1, 2]) logits[row * classes + 1] = row * 4
+    // equal numbers are the worst ones to add: each of up to 64 additions in a run rounds the same way
+    const soft = Float32Array.from(logits, (_, i) => Number(i % classes === 1))
+    for (const labels of [new Int32Array(3).fill(1), { data: soft, shape: [3, classes] }]) {
+      const { loss, el2n, gradient } = await perSampleLoss({ data: logits, shape: [3, classes] }, labels, { device, gradient: true })
+      for (let row = 0; row < 3; row++) {
+        const rest = (classes - 1) * Math.exp(-18 - row * 4)
+        expect(Math.abs(loss[row] / Math.log1p(rest) - 1)).toBeLessThan(64 * eps)
+        if (labels instanceof Int32Array) {
+          const score = (rest * Math.sqrt(1 + 1 / (classes - 1))) / (1 + rest)
+          expect(Math.abs(el2n[row] / score - 1)).toBeLessThan(64 * eps)
+          expect(Math.abs((gradient[row * classes + 1] * (1 + rest)) / -rest - 1)).toBeLessThan(64 * eps)
+        }
+      }
+    }
+  })
+
   it('reduces: a sum and a mean, and the gradient of each', async () => {
     const [logits, labels] = [normals(60, 2), labelsOf(6, 10)]
     const { loss, gradient } = lossReference(logits, labels, 10)

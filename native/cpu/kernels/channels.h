@@ -1,51 +1,9 @@
 // Walking the contiguous channel axis in vectors: pairs of vectors, then one, then a masked remainder, so that every C is handled
 // and no lane outside [begin, end) is ever read or written (another task may own it).
 #pragma once
-#include "native/cpu/simd.h"
-#if defined(__AVX__)
-#include <immintrin.h>
-#endif
+#include "native/cpu/kernels/lanes.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
-
-struct AllLanes {};
-
-struct SomeLanes {
-  int count;  // 1 .. VW-1
-  vi mask;    // -1 in the first count lanes
-};
-
-ALUDEL_INLINE SomeLanes first_lanes(int count) {
-  SomeLanes lanes{count, {}};
-  for (int i = 0; i < VW; ++i) lanes.mask[i] = i < count ? -1 : 0;
-  return lanes;
-}
-
-ALUDEL_INLINE vf load(const float* p, AllLanes) { return load(p); }
-ALUDEL_INLINE void store(float* p, vf v, AllLanes) { store(p, v); }
-
-#if ALUDEL_VW == 16 && defined(__AVX512F__)
-ALUDEL_INLINE vf load(const float* p, const SomeLanes& lanes) {
-  return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes.count) - 1u), p);
-}
-ALUDEL_INLINE void store(float* p, vf v, const SomeLanes& lanes) {
-  _mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes.count) - 1u), (__m512)v);
-}
-#elif ALUDEL_VW == 8 && defined(__AVX__)
-ALUDEL_INLINE vf load(const float* p, const SomeLanes& lanes) { return (vf)_mm256_maskload_ps(p, (__m256i)lanes.mask); }
-ALUDEL_INLINE void store(float* p, vf v, const SomeLanes& lanes) { _mm256_maskstore_ps(p, (__m256i)lanes.mask, (__m256)v); }
-#else
-ALUDEL_INLINE vf load(const float* p, const SomeLanes& lanes) {
-  vf v{};
-  for (int i = 0; i < VW - 1; ++i)
-    if (i < lanes.count) v[i] = p[i];
-  return v;
-}
-ALUDEL_INLINE void store(float* p, vf v, const SomeLanes& lanes) {
-  for (int i = 0; i < VW - 1; ++i)
-    if (i < lanes.count) p[i] = v[i];
-}
-#endif
 
 // U vectors of channels, the same ones at every pixel. kVectors is a constant so that per-channel values can live in registers.
 template <int U, typename L>

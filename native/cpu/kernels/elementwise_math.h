@@ -32,7 +32,7 @@ ALUDEL_INLINE vf floor_of(vf x) {
 
 ALUDEL_INLINE vf sqrt_of(vf x) {
 #if defined(__AVX512F__) && ALUDEL_VW == 16
-  return reinterpret_cast<vf>(_mm512_sqrt_ps(reinterpret_cast<__m512>(x)));
+  return reinterpret_cast<vf>(_mm512_maskz_sqrt_ps(0xFFFF, reinterpret_cast<__m512>(x)));  // GCC warns of the plain one
 #else
   alignas(64) float lanes[VW];
   *reinterpret_cast<vf*>(lanes) = x;

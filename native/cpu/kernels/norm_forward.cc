@@ -22,15 +22,7 @@ typedef float vh __attribute__((vector_size(VW * 2), aligned(4), may_alias));
 ALUDEL_INLINE vd widen(const float* p) { return __builtin_convertvector(*reinterpret_cast<const vh*>(p), vd); }
 
 // The larger of z and 0; lets NaN through.
-ALUDEL_INLINE vf relu_of(vf z) {
-#if ALUDEL_VW == 16 && defined(__AVX512F__)
-  return (vf)_mm512_maskz_max_ps(0xFFFF, __m512{}, (__m512)z);  // GCC warns of the plain one
-#elif ALUDEL_VW == 8 && defined(__AVX__)
-  return (vf)_mm256_max_ps(__m256{}, (__m256)z);
-#else
-  return vf{} > z ? vf{} : z;
-#endif
-}
+ALUDEL_INLINE vf relu_of(vf z) { return larger(vf{}, z); }
 
 void first_centre(const Rows& t, const float* x, const NormShape& s) {
   const int64_t pixels = smaller(s.pixels(), kBandPixels), samples = smaller(pixels, kSamples), step = pixels / samples * s.C;

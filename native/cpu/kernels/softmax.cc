@@ -1,13 +1,9 @@
-// Softmax family over the last axis: log_softmax, and softmax cross-entropy with its first and second derivative. One row at a time.
-// With T = sum t: loss = T log sum exp(z - max) - <t, z - max>, where the maximum cancels exactly, so logits of 1e4 lose nothing.
-// Row sums accumulate in float64. Hard labels are checked before anything is written.
-#include "native/cpu/kernels/checks.h"
-#include "native/cpu/kernels/elementwise_math.h"
+// Softmax of rows one at a time: log_softmax, and the second derivative of softmax cross-entropy.
+// With T = sum t, p = softmax(z): softmax_ce_grad_grad gives gz = g T p (u - <u, p>) and gg = <u, T p - t>. Row sums are float64.
+#include "native/cpu/kernels/softmax.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
 namespace {
-
-constexpr int64_t kGrain = 8192;  // elements of one task
 
 // ---- kernels --------------------------------------------------------------------------------------------------------------------
 
@@ -74,25 +70,6 @@ void log_softmax_row(const double* z, double* y, int64_t k) {
   for (int64_t i = 0; i < k; ++i) y[i] = (z[i] - m) - log_sum;
 }
 
-void softmax_ce_row(const float* z, const Target& t, int64_t k, float* p, float* loss, float* el2n) {
-  float m;
-  double log_sum = row_softmax(z, p, k, &m), inner = 0, squares = 0;
-  for (int64_t i = 0; i < k; ++i) {
-    double weight = static_cast<double>(t(i)), error = static_cast<double>(p[i]) - weight;
-    if (weight != 0) inner += weight * static_cast<double>(z[i] - m);
-    squares += error * error;
-  }
-  *loss = static_cast<float>(target_total(t, k) * log_sum - inner);
-  *el2n = static_cast<float>(sqrt(squares));
-}
-
-void softmax_ce_grad_row(const float* z, const Target& t, int64_t k, float g, float* dz) {
-  float m;
-  row_softmax(z, dz, k, &m);
-  float total = static_cast<float>(target_total(t, k));
-  for (int64_t i = 0; i < k; ++i) dz[i] = g * (total * dz[i] - t(i));
-}
-
 void softmax_ce_grad_grad_row(const float* z, const Target& t, int64_t k, float g, const float* u, float* gz, float* gg) {
   float m;
   row_softmax(z, gz, k, &m);
@@ -107,36 +84,6 @@ void softmax_ce_grad_grad_row(const float* z, const Target& t, int64_t k, float 
 }
 
 // ---- check, scratch, run ----------------------------------------------------------------------------------------------------------
-
-int64_t classes_of(const KernelArgs& args) { return args.in[0].dim(-1); }
-int64_t rows_of(const KernelArgs& args) { return args.in[0].numel() / classes_of(args); }
-int64_t rows_per_task(int64_t classes) { return max_of(1, kGrain / classes); }
-
-bool is_per_row(const TensorRef& v, const TensorRef& z) {
-  return v.dtype == DType::f32 && v.rank == z.rank - 1 && same_leading(v, z, v.rank);
-}
-bool is_like(const TensorRef& v, const TensorRef& z) { return v.dtype == DType::f32 && same_shape(v, z); }
-
-// z f32 [..., K] with K >= 1, and a target that is i32 [...] or f32 [..., K].
-Status check_target(const char* op, const KernelArgs& args, int nin, int nout) {
-  ALUDEL_RETURN_IF_ERROR(check_arity(op, args, nin, nout, 0));
-  const TensorRef &z = args.in[0], &target = args.in[1];
-  if (z.dtype != DType::f32 || z.rank < 1 || z.dim(-1) < 1 || z.dim(-1) > INT32_MAX)
-    return wrong(op, "f32 logits [..., K] with K of 1 or more");
-  bool hard = target.dtype == DType::i32 && target.rank == z.rank - 1 && same_leading(target, z, target.rank);
-  return hard || is_like(target, z) ? Status{} : wrong(op, "an i32 target [...] or an f32 target of the logits' shape");
-}
-
-Status check_labels(const char* op, const KernelArgs& args) {
-  if (args.in[1].dtype != DType::i32) return {};
-  const int32_t* labels = args.in[1].as<const int32_t>();
-  int64_t classes = classes_of(args), rows = rows_of(args);
-  for (int64_t r = 0; r < rows; ++r)
-    if (labels[r] < 0 || labels[r] >= classes)
-      return fail(Code::invalid_index, "%s: label %d of row %lld is outside 0..%lld", op, labels[r], static_cast<long long>(r),
-                  static_cast<long long>(classes - 1));
-  return {};
-}
 
 Target target_of(const KernelArgs& args, int64_t row, int64_t classes) {
   if (args.in[1].dtype == DType::i32) return {nullptr, args.in[1].as<const int32_t>()[row]};
@@ -163,39 +110,6 @@ Status run_log_softmax(const KernelArgs& args, Exec& exec) {
   return {};
 }
 
-Status check_softmax_ce(const KernelArgs& args) {
-  ALUDEL_RETURN_IF_ERROR(check_target("softmax_ce", args, 2, 2));
-  bool fits = is_per_row(args.out[0], args.in[0]) && is_per_row(args.out[1], args.in[0]);
-  return fits ? Status{} : wrong("softmax_ce", "f32 outputs loss and el2n with one element per row");
-}
-int64_t scratch_softmax_ce(const KernelArgs& args) { return classes_of(args) * 4; }
-Status run_softmax_ce(const KernelArgs& args, Exec& exec) {
-  ALUDEL_RETURN_IF_ERROR(check_labels("softmax_ce", args));
-  int64_t k = classes_of(args);
-  parallel_ranges(exec, rows_of(args), rows_per_task(k), [&](int64_t begin, int64_t end, void* scratch) {
-    for (int64_t r = begin; r < end; ++r)
-      softmax_ce_row(args.in[0].as<const float>() + r * k, target_of(args, r, k), k, static_cast<float*>(scratch),
-                     args.out[0].as<float>() + r, args.out[1].as<float>() + r);
-  });
-  return {};
-}
-
-Status check_softmax_ce_grad(const KernelArgs& args) {
-  ALUDEL_RETURN_IF_ERROR(check_target("softmax_ce_grad", args, 3, 1));
-  bool fits = is_per_row(args.in[2], args.in[0]) && is_like(args.out[0], args.in[0]);
-  return fits ? Status{} : wrong("softmax_ce_grad", "f32 g with one element per row and an f32 output of the logits' shape");
-}
-Status run_softmax_ce_grad(const KernelArgs& args, Exec& exec) {
-  ALUDEL_RETURN_IF_ERROR(check_labels("softmax_ce_grad", args));
-  int64_t k = classes_of(args);
-  parallel_ranges(exec, rows_of(args), rows_per_task(k), [&](int64_t begin, int64_t end, void*) {
-    for (int64_t r = begin; r < end; ++r)
-      softmax_ce_grad_row(args.in[0].as<const float>() + r * k, target_of(args, r, k), k, args.in[2].as<const float>()[r],
-                          args.out[0].as<float>() + r * k);
-  });
-  return {};
-}
-
 Status check_softmax_ce_grad_grad(const KernelArgs& args) {
   ALUDEL_RETURN_IF_ERROR(check_target("softmax_ce_grad_grad", args, 4, 2));
   const TensorRef& z = args.in[0];
@@ -203,7 +117,7 @@ Status check_softmax_ce_grad_grad(const KernelArgs& args) {
   return fits ? Status{} : wrong("softmax_ce_grad_grad", "f32: g and gg with one element per row, u and gz of the logits' shape");
 }
 Status run_softmax_ce_grad_grad(const KernelArgs& args, Exec& exec) {
-  ALUDEL_RETURN_IF_ERROR(check_labels("softmax_ce_grad_grad", args));
+  ALUDEL_RETURN_IF_ERROR(check_labels("softmax_ce_grad_grad", args, exec));
   int64_t k = classes_of(args);
   parallel_ranges(exec, rows_of(args), rows_per_task(k), [&](int64_t begin, int64_t end, void*) {
     for (int64_t r = begin; r < end; ++r)
@@ -216,12 +130,8 @@ Status run_softmax_ce_grad_grad(const KernelArgs& args, Exec& exec) {
 }  // namespace
 
 extern const Kernel kernel_log_softmax;
-extern const Kernel kernel_softmax_ce;
-extern const Kernel kernel_softmax_ce_grad;
 extern const Kernel kernel_softmax_ce_grad_grad;
 const Kernel kernel_log_softmax = {check_log_softmax, nullptr, run_log_softmax};
-const Kernel kernel_softmax_ce = {check_softmax_ce, scratch_softmax_ce, run_softmax_ce};
-const Kernel kernel_softmax_ce_grad = {check_softmax_ce_grad, nullptr, run_softmax_ce_grad};
-const Kernel kernel_softmax_ce_grad_grad = {check_softmax_ce_grad_grad, nullptr, run_softmax_ce_grad_grad};
+const Kernel kernel_softmax_ce_grad_grad = {check_softmax_ce_grad_grad, nullptr, run_softmax_ce_grad_grad, shared_labels};
 
 }  // namespace aludel::cpu::ALUDEL_ISA
