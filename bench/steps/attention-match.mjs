@@ -17,10 +17,10 @@ export function prepare(device) {
     }
     const bytes = real.bytes + synthetic.bytes
     const name = `2 x [${shape}]`
-    rivals[`match ${name}`] = { bytes, run: call(real, synthetic, {}) }
+    rivals[`match ${name}`] = { shape: name, bytes, run: call(real, synthetic, {}) }
     Object.assign(rivals, copies(device, real, name))
-    rivals[`match and gradient ${name}`] = { bytes: bytes + synthetic.bytes, run: call(real, synthetic, { gradient: true }) }
-    rivals[`match of typed arrays ${name}`] = { bytes, run: call({ data, shape }, { data, shape }, {}) }
+    rivals[`match and gradient ${name}`] = { shape: name, bytes: bytes + synthetic.bytes, run: call(real, synthetic, { gradient: true }) }
+    rivals[`match of typed arrays ${name}`] = { shape: name, bytes, run: call({ data, shape }, { data, shape }, {}) }
   }
   return prepareRivals(rivals)
 }

@@ -18,7 +18,7 @@ export function someNumbers(shape, scale) {
   return data
 }
 
-/** `rivals` by name: `{ bytes, run }`, run resolving with a number. The first one's number is the value of the step. */
+/** `rivals` by name: `{ shape, bytes, run }`, run resolving with a number. The first one's number is the value of the step. */
 export function prepareRivals(rivals) {
   const seconds = Object.fromEntries(Object.keys(rivals).map((name) => [name, []]))
   return {
@@ -33,13 +33,14 @@ export function prepareRivals(rivals) {
       }
       return value
     },
-    /** Medians without the first, untimed round, as fields of the result. */
+    /** Medians without the first round, as fields of the result: GB/s, and the share of the faster copy of the same shape. */
     report() {
       const rate = (name) => rivals[name].bytes / 1e9 / median(seconds[name].slice(1))
-      const copies = Object.keys(rivals).filter((name) => name.startsWith('copy'))
-      const fields = Object.keys(rivals).map((name) => [
+      const fastestCopy = (shape) =>
+        Math.max(...Object.keys(rivals).flatMap((name) => (name.startsWith('copy') && rivals[name].shape === shape ? [rate(name)] : [])))
+      const fields = Object.entries(rivals).map(([name, { shape }]) => [
         name,
-        { gb_s: round(rate(name)), of_copy: round(rate(name) / Math.max(...copies.map(rate)), 3) },
+        { gb_s: round(rate(name)), of_copy: round(rate(name) / fastestCopy(shape), 3) },
       ])
       return Object.fromEntries(fields)
     },
@@ -52,7 +53,7 @@ export function copies(device, array, name) {
   const program = bindProgram(device, { inputs: { x: { shape: array.shape } }, outputs: { y: {} }, build: ({ x }) => ({ y: x }) })
   const bytes = 2 * array.bytes
   return {
-    [`copy ${name}`]: { bytes, run: () => target.copyFrom(array) },
-    [`copy ${name}, all threads`]: { bytes, run: () => program.run({ x: array, y: target }) },
+    [`copy ${name}`]: { shape: name, bytes, run: () => target.copyFrom(array) },
+    [`copy ${name}, all threads`]: { shape: name, bytes, run: () => program.run({ x: array, y: target }) },
   }
 }

@@ -21,10 +21,14 @@ export function prepare(device) {
     }
     const bytes = logits.bytes + target.bytes + 8 * rows
     const name = `[${shape}]`
-    rivals[`loss ${name}`] = { bytes, run: call(logits, target, { reduction: 'mean' }) }
+    rivals[`loss ${name}`] = { shape: name, bytes, run: call(logits, target, { reduction: 'mean' }) }
     Object.assign(rivals, copies(device, logits, name))
-    rivals[`loss and gradient ${name}`] = { bytes: bytes + logits.bytes, run: call(logits, target, { reduction: 'mean', gradient: true }) }
-    rivals[`loss of a typed array ${name}`] = { bytes, run: call({ data, shape }, labels, { reduction: 'mean' }) }
+    rivals[`loss and gradient ${name}`] = {
+      shape: name,
+      bytes: bytes + logits.bytes,
+      run: call(logits, target, { reduction: 'mean', gradient: true }),
+    }
+    rivals[`loss of a typed array ${name}`] = { shape: name, bytes, run: call({ data, shape }, labels, { reduction: 'mean' }) }
   }
   return prepareRivals(rivals)
 }

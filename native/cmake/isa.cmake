@@ -8,7 +8,7 @@ set(ALUDEL_KERNEL_FLAGS -fno-exceptions -fno-rtti -ffp-contract=fast -fno-math-e
 # Kernels are written in vectors, so -O2 is enough and builds in two thirds of the time; the norm loops gain from -O3 (about 10 % of a
 # training step), and softmax's short loops over registers need it to be unrolled.
 file(GLOB ALUDEL_O3_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/native/cpu/kernels/norm_*.cc
-     ${CMAKE_SOURCE_DIR}/native/cpu/kernels/softmax_*.cc)
+     ${CMAKE_SOURCE_DIR}/native/cpu/kernels/softmax_*.cc ${CMAKE_SOURCE_DIR}/native/cpu/kernels/power_sums.cc)
 set_source_files_properties(${ALUDEL_O3_SOURCES} PROPERTIES COMPILE_OPTIONS -O3)
 
 function(aludel_add_isa name width)

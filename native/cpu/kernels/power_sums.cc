@@ -54,42 +54,51 @@ ALUDEL_INLINE float lane_total(vf v) {
   return lanes[0];
 }
 
-// One vector of channels of four neighbouring pixels, `step` elements apart: into the pixels' sums and the channels'.
-template <int P, typename L>
-ALUDEL_INLINE void four(const float* x, int64_t step, float* acc, vf sum[4], const L& lanes) {
-  const vf a = power<P>(load(x, lanes)), b = power<P>(load(x + step, lanes));
-  const vf c = power<P>(load(x + 2 * step, lanes)), d = power<P>(load(x + 3 * step, lanes));
-  sum[0] += a, sum[1] += b, sum[2] += c, sum[3] += d;
-  store(acc, load(acc, lanes) + ((a + b) + (c + d)), lanes);
+// The same of VW vectors, in the same order.
+ALUDEL_INLINE vf lane_totals(vf* block) {
+  transpose(block);
+#pragma GCC unroll 8
+  for (int half = VW / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) block[i] += block[i + half];
+  return block[0];
 }
 
-template <int P, typename L>
-ALUDEL_INLINE void one(const float* x, float* acc, vf& sum, const L& lanes) {
-  const vf v = power<P>(load(x, lanes));
-  sum += v;
-  store(acc, load(acc, lanes) + v, lanes);
+// U vectors of channels of a pixel: into the pixel's sums and the channels'.
+template <int P, int U, typename L>
+ALUDEL_INLINE void add_vectors(const float* x, float* acc, vf* sum, const L& lanes) {
+#pragma GCC unroll 4
+  for (int u = 0; u < U; ++u) {
+    const vf v = power<P>(load(x + u * VW, lanes));
+    sum[u] += v;
+    store(acc + u * VW, load(acc + u * VW, lanes) + v, lanes);
+  }
+}
+
+// Sums of one pixel over its channels [begin, end), lane by lane. Pixel after pixel: memory gives its best to a reader in one straight
+// line.
+template <int P>
+ALUDEL_INLINE vf add_pixel(const float* x, int64_t begin, int64_t end, float* acc, const SomeLanes& rest) {
+  const int64_t whole = begin + (end - begin) / VW * VW;
+  vf sum[4] = {};
+  int64_t c = begin;
+  for (; c + 4 * VW <= whole; c += 4 * VW) add_vectors<P, 4>(x + c, acc + c, sum, AllLanes{});
+  for (; c < whole; c += VW) add_vectors<P, 1>(x + c, acc + c, sum, AllLanes{});
+  if (c < end) add_vectors<P, 1>(x + c, acc + c, sum, rest);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 // Channels [begin, end) of `count` pixels, at most kRun vectors of channels and kRun pixels: adds to `positions` and to `acc`.
 template <int P>
 ALUDEL_INLINE void add_pixels(const float* x, int64_t count, int64_t C, int64_t begin, int64_t end, double* positions, float* acc) {
-  const int64_t whole = begin + (end - begin) / VW * VW;
-  const SomeLanes rest = first_lanes((int)(whole < end ? end - whole : 1));
+  const SomeLanes rest = first_lanes((int)((end - begin) % VW ? (end - begin) % VW : 1));
   int64_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    const float* row = x + i * C;
-    vf sum[4] = {};
-    for (int64_t c = begin; c < whole; c += VW) four<P>(row + c, C, acc + c, sum, AllLanes{});
-    if (whole < end) four<P>(row + whole, C, acc + whole, sum, rest);
-    for (int n = 0; n < 4; ++n) positions[i + n] += (double)lane_total(sum[n]);
+  for (; i + VW <= count; i += VW) {
+    vf sums[VW];
+    for (int n = 0; n < VW; ++n) sums[n] = add_pixel<P>(x + (i + n) * C, begin, end, acc, rest);
+    add_to(positions + i, lane_totals(sums));
   }
-  for (; i < count; ++i) {
-    const float* row = x + i * C;
-    vf sum{};
-    for (int64_t c = begin; c < whole; c += VW) one<P>(row + c, acc + c, sum, AllLanes{});
-    if (whole < end) one<P>(row + whole, acc + whole, sum, rest);
-    positions[i] += (double)lane_total(sum);
-  }
+  for (; i < count; ++i) positions[i] += (double)lane_total(add_pixel<P>(x + i * C, begin, end, acc, rest));
 }
 
 int64_t scratch_bytes(const KernelArgs& args) {

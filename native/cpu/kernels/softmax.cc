@@ -132,6 +132,6 @@ Status run_softmax_ce_grad_grad(const KernelArgs& args, Exec& exec) {
 extern const Kernel kernel_log_softmax;
 extern const Kernel kernel_softmax_ce_grad_grad;
 const Kernel kernel_log_softmax = {check_log_softmax, nullptr, run_log_softmax};
-const Kernel kernel_softmax_ce_grad_grad = {check_softmax_ce_grad_grad, nullptr, run_softmax_ce_grad_grad, shared_labels};
+const Kernel kernel_softmax_ce_grad_grad = {check_softmax_ce_grad_grad, nullptr, run_softmax_ce_grad_grad};
 
 }  // namespace aludel::cpu::ALUDEL_ISA

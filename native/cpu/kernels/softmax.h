@@ -104,19 +104,16 @@ ALUDEL_INLINE bool any_outside(const int32_t* labels, int64_t n, int32_t classes
 
 constexpr int64_t kLabelsPerTask = 1 << 16;
 
-[[maybe_unused]] int64_t shared_labels(const KernelArgs&) { return 64; }
-
 // Hard labels are checked before anything is written: a run that fails changes nothing.
 [[maybe_unused]] Status check_labels(const char* op, const KernelArgs& args, Exec& exec) {
   if (!has_labels(args)) return {};
   const int32_t* labels = args.in[1].as<const int32_t>();
   int64_t classes = classes_of(args), rows = rows_of(args);
-  int* found = static_cast<int*>(exec.shared);
-  *found = 0;
+  int found = 0;
   parallel_ranges(exec, rows, kLabelsPerTask, [&](int64_t begin, int64_t end, void*) {
-    if (any_outside(labels + begin, end - begin, static_cast<int32_t>(classes))) __atomic_store_n(found, 1, __ATOMIC_RELAXED);
+    if (any_outside(labels + begin, end - begin, static_cast<int32_t>(classes))) __atomic_store_n(&found, 1, __ATOMIC_RELAXED);
   });
-  if (__atomic_load_n(found, __ATOMIC_RELAXED) == 0) return {};
+  if (__atomic_load_n(&found, __ATOMIC_RELAXED) == 0) return {};
   int64_t r = 0;
   while (labels[r] >= 0 && labels[r] < classes) ++r;
   return fail(Code::invalid_index, "%s: label %d of row %lld is outside 0..%lld", op, labels[r], static_cast<long long>(r),

@@ -193,6 +193,6 @@ Status run_softmax_ce(const KernelArgs& args, Exec& exec) {
 }  // namespace
 
 extern const Kernel kernel_softmax_ce;
-const Kernel kernel_softmax_ce = {check_softmax_ce, scratch_softmax_ce, run_softmax_ce, shared_labels};
+const Kernel kernel_softmax_ce = {check_softmax_ce, scratch_softmax_ce, run_softmax_ce};
 
 }  // namespace aludel::cpu::ALUDEL_ISA

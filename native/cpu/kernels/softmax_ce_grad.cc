@@ -135,6 +135,6 @@ Status run_softmax_ce_grad(const KernelArgs& args, Exec& exec) {
 }  // namespace
 
 extern const Kernel kernel_softmax_ce_grad;
-const Kernel kernel_softmax_ce_grad = {check_softmax_ce_grad, scratch_softmax_ce_grad, run_softmax_ce_grad, shared_labels};
+const Kernel kernel_softmax_ce_grad = {check_softmax_ce_grad, scratch_softmax_ce_grad, run_softmax_ce_grad};
 
 }  // namespace aludel::cpu::ALUDEL_ISA

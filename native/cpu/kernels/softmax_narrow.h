@@ -9,6 +9,8 @@ namespace {
 
 constexpr int64_t kNarrow = 256;  // classes; columns of a group are at most 16 KiB then
 
+constexpr int64_t kAhead = 512;  // elements, at least
+
 ALUDEL_INLINE vf column(const float* columns, int64_t k) { return *reinterpret_cast<const vf*>(columns + k * VW); }
 ALUDEL_INLINE void put_column(float* columns, int64_t k, vf v) { *reinterpret_cast<vf*>(columns + k * VW) = v; }
 
@@ -32,9 +34,14 @@ ALUDEL_INLINE vf pick_class(const float* z, int64_t K, LaneList<J...>) {
 ALUDEL_INLINE void load_columns(const float* z, int64_t K, float* columns) {
   constexpr int64_t kPicked = VW / 4;
   const int64_t turned = K > VW && K % VW <= kPicked ? K / VW * VW : K;
+  // Short runs of many rows are no order that a processor foresees: the next groups are asked for here.
+  const int64_t ahead = max_of(VW * K, kAhead);
   for_class_blocks(turned, [&](int64_t first, const auto& lanes) {
     vf block[VW];
-    for (int row = 0; row < VW; ++row) block[row] = load(z + row * K + first, lanes);
+    for (int row = 0; row < VW; ++row) {
+      __builtin_prefetch(z + ahead + row * K + first);
+      block[row] = load(z + row * K + first, lanes);
+    }
     transpose(block);
     const int64_t classes = turned < VW ? turned : VW;
     for (int j = 0; j < VW; ++j)
