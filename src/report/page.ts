@@ -44,6 +44,14 @@ function figures({ record, steps, done, set }: ReportData): string {
   return `<dl class="figures">${items.join('')}</dl>`
 }
 
+/** What the source of the run's recipe reports, to set beside one's own. */
+function reportedLine(recipe: ReportData['record']['recipe']): string {
+  if (!recipe?.reported) return ''
+  const { accuracy, spread, source } = recipe.reported
+  const figure = `${accuracy.toFixed(1)}${spread === undefined ? '' : ` ± ${spread.toFixed(1)}`} %`
+  return `<p>Recipe ${escapeHtml(recipe.name)}: the source reports ${figure} (${escapeHtml(source)}) at its own budget.</p>\n`
+}
+
 export function reportPage(data: ReportData): string {
   const { record, status, steps, set, shown, real } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} image${record.config.ipc === 1 ? '' : 's'} per class`
@@ -66,7 +74,7 @@ ${figures(data)}
 <main>
 <section><h2>Accuracy</h2>
 ${accuracyTable(record.evaluations)}
-${set ? classTable(record.evaluations, set.classes) : ''}</section>
+${reportedLine(record.recipe)}${set ? classTable(record.evaluations, set.classes) : ''}</section>
 <section><h2>Images</h2>
 ${set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'}</section>
 ${real ? `<section><h2>Nearest real images</h2>\n${nearestSummary(real)}</section>` : ''}

@@ -45,6 +45,13 @@ const steps = (count: number): LoggedEvent[] =>
   }))
 
 describe('writeReport', () => {
+  it("sets the recipe's published figure beside the run's own, escaped", async () => {
+    const recipe = { name: 'a<b', reported: { accuracy: 26, spread: 0.8, source: 'PAD & others' } }
+    const html = await reportOf({ evaluations, recipe }, steps(2))
+    expect(html).toContain('Recipe a&lt;b: the source reports 26.0 ± 0.8 % (PAD &amp; others) at its own budget.')
+    expect(await reportOf({ evaluations }, steps(2))).not.toContain('the source reports')
+  })
+
   it('shows accuracies, images, loss and settings without any outside resource', async () => {
     const done: LoggedEvent = { type: 'done', step: 50, iterations: 50, seconds: 65, stopped: false }
     const html = await reportOf({ evaluations }, [...steps(50), done])
