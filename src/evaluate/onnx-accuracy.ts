@@ -51,14 +51,17 @@ export async function evaluateModel(model: string | Uint8Array, options: Evaluat
   const [, height, width, channels] = test.shape
   const isGiven = mean !== undefined || std !== undefined || scale !== undefined
   const path = typeof model === 'string' ? model : 'model'
-  const bytes = typeof model === 'string' ? await readModelFile(model) : model
+  // A copy, so that what was looked at is what runs.
+  const bytes = typeof model === 'string' ? await readModelFile(model) : new Uint8Array(model)
   const runtime = await RuntimeProcess.open()
   try {
     const classifier = await OnnxClassifier.load(runtime, path, bytes, {
       device,
       image: [height, width, channels],
       classes: test.classes,
-      ...(isGiven && { normalization: { ...(mean && { mean }), ...(std && { std }), ...(scale !== undefined && { scale }) } }),
+      ...(isGiven && {
+        normalization: { ...(mean !== undefined && { mean }), ...(std !== undefined && { std }), ...(scale !== undefined && { scale }) },
+      }),
       ...(provider && { provider }),
       ...(signal && { signal }),
     })

@@ -168,8 +168,8 @@ function affineOf(path: string, { metadata }: OnnxFile, { normalization, image, 
   const { mean = [0], std = [1], scale = 1 / 255 } = given
   const channels = image[2]
   const each = (name: string, list: readonly number[], least: number) => {
-    const full = list.length === 1 ? Array<number>(channels).fill(list[0]) : list
-    if (full.length !== channels || !full.every((v) => Number.isFinite(v) && v > least)) {
+    const full = Array.isArray(list) && list.length === 1 ? Array<number>(channels).fill(list[0]) : list
+    if (!Array.isArray(full) || full.length !== channels || !full.every((v) => Number.isFinite(v) && v > least)) {
       const wanted = `1 or ${channels} ${least === 0 ? 'numbers > 0' : 'numbers'}`
       throw expected('invalid_option', `${path}: ${name}`, wanted, list)
     }

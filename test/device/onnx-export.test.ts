@@ -163,6 +163,18 @@ describe("a network of the caller's, exported", () => {
     }
   })
 
+  it('is refused when it is none, or when what it is trained for does not fit', async () => {
+    for (const network of [undefined, {}, { apply: () => undefined }]) {
+      await expect(exportOnnx(network as never, randomTensors(base), describeNetwork(base))).rejects.toMatchObject({
+        code: 'invalid_option',
+      })
+    }
+    for (const change of [{ mean: [0] }, { std: [1, 1, Number.NaN] }, { classes: ['a'] }, { classes: undefined as never }]) {
+      const description = { ...describeNetwork(base), ...change }
+      await expect(exportOnnx(base, randomTensors(base), description)).rejects.toMatchObject({ code: 'invalid_option' })
+    }
+  })
+
   it('may end in log probabilities', async () => {
     await checkAgreement(logitsOf((x, p) => logSoftmax(matmul(rows(x), p['fc.weight']))))
   })

@@ -100,6 +100,7 @@ describe('a model that does not fit', () => {
       /'aludel.mean': expected a JSON list/,
     ],
     ['two means for one channel', () => encoded(), { mean: [1, 2] }, 'invalid_option', /1 or 1 numbers/],
+    ['a mean that is no list', () => encoded(), { mean: 0.5 as never }, 'invalid_option', /1 or 1 numbers but received 0.5/],
     ['a deviation of 0', () => encoded(), { std: [0] }, 'invalid_option', /numbers > 0/],
     [
       'an operator that there is not',
@@ -122,6 +123,18 @@ describe('a model that does not fit', () => {
       code: 'invalid_data',
       message: expect.stringContaining('logits of 2 images: expected 4 numbers but received 6'),
     })
+  })
+
+  it('is refused when it is no model at all', async () => {
+    for (const model of [undefined, 5, {}, '']) {
+      await expect(evaluateModel(model as never, { test, device })).rejects.toMatchObject({
+        code: expect.stringMatching(/invalid_option|not_found/),
+      })
+    }
+    await expect(evaluateModel(await encoded(), { test, device, provider: 'tpu' as never })).rejects.toMatchObject({
+      code: 'invalid_option',
+    })
+    await expect(evaluateModel(await encoded(), { test, device, men: [1] } as never)).rejects.toMatchObject({ code: 'invalid_option' })
   })
 
   it('that is absent is not found', async () => {

@@ -102,6 +102,9 @@ function named(network: Network, list: 'parameters' | 'state', tensors: NetworkT
 }
 
 function checkDescription(network: Network, description: OnnxDescription): OnnxDescription {
+  if (typeof network?.apply !== 'function' || ![network.input, network.parameters, network.state].every(Array.isArray)) {
+    throw expected('invalid_option', 'exportOnnx: network', 'an object with name, input, classes, parameters, state and apply', network)
+  }
   const { mean, std, classes } = description ?? {}
   const channels = network.input[2]
   for (const [name, list, count] of [
