@@ -18,6 +18,7 @@ const layers = {
   arguments: { may: ['errors'] },
   crc32: { may: [] },
   'event-loop': { may: [] },
+  'free-memory': { may: [] },
   'package-root': { may: [], node: true },
   files: { may: ['errors', 'arguments'], node: true },
   index: { may: ['*'], node: false },
@@ -43,7 +44,7 @@ const layers = {
   preprocess: { may: [...upper, ...programs, 'event-loop', 'files', 'data'], types: ['engine/runtime'], node: true },
   scores: { may: [...upper, 'event-loop', 'nn', 'optim', 'augment', 'data'] },
   distill: {
-    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'preprocess'],
+    may: [...upper, ...programs, ...artifact, 'event-loop', 'free-memory', 'nn', 'optim', 'augment', 'data', 'preprocess'],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate'],
   },
   evaluate: {
@@ -66,7 +67,7 @@ const layers = {
   direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },
   recipes: { may: ['errors'] },
   plan: {
-    may: [...upper, ...programs, 'nn', 'augment', 'data', 'distill', 'evaluate'],
+    may: [...upper, ...programs, 'free-memory', 'nn', 'augment', 'data', 'distill', 'evaluate'],
     types: ['engine/runtime', 'engine/compile', 'experiment'],
   },
   export: {

@@ -12,6 +12,7 @@ import { AbortError, AludelError } from '../errors.js'
 import { Turn } from '../event-loop.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { DistillOptions, DistillRun, LoadedCheckpoint, SyntheticSet } from '../experiment/types.js'
+import { freeMemory } from '../free-memory.js'
 import { rowSource } from '../preprocess/row-source.js'
 import { Checkpointer, checkEvery } from './checkpointer.js'
 import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEvery, rollbackFactor, withRollback } from './divergence.js'
@@ -69,7 +70,9 @@ async function runLoop(
   const { dataset, settings } = await task // options errors throw from distill itself; everything below rejects
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
-  const run = prepareRun(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0)
+  const run = prepareWithin(freeMemory(), options.device, () =>
+    prepareRun(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0),
+  )
   const { state } = run
   let checkpointer: Checkpointer | undefined
   try {
@@ -111,6 +114,26 @@ interface PreparedRun {
   work: Iterations
   /** The iterations with the learning rate after so many rollbacks. */
   readonly open: (rollbacks: number) => Iterations
+}
+
+/**
+ * Throws `out_of_memory` when what `prepare` reserves on the device is more than the `free` bytes there were: the system would hand it out
+ * and end the process when it is written to, hours later perhaps.
+ */
+function prepareWithin(free: number, device: Device, prepare: () => PreparedRun): PreparedRun {
+  const before = reserved(device)
+  const run = prepare()
+  const needed = reserved(device) - before
+  if (needed <= free) return run
+  run.state.dispose()
+  run.work.dispose()
+  const todo = 'lower ipc or realBatch; planRun (on the command line: aludel plan) finds the largest that fit'
+  throw new AludelError('out_of_memory', `distill: needs ${needed} bytes but ${free} are free; ${todo}`)
+}
+
+function reserved(device: Device): number {
+  const { arrayBytes, constantBytes, workspaceBytes } = device.memory()
+  return arrayBytes + constantBytes + workspaceBytes
 }
 
 /** Builds the programs of a run and its state on the device. */

@@ -5,6 +5,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
 import { protocol } from '../evaluate/schedule.js'
 import type { DistillSettings, RunConfig } from '../experiment/types.js'
+import { freeMemory } from '../free-memory.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
 import { largest } from './largest.js'
 import { distillationPhase, evaluationPhase, type Phase } from './phases.js'
@@ -122,10 +123,4 @@ function fitsInto(room: number, train: Dataset, settings: DistillSettings, devic
     if (error instanceof AludelError && (error.code === 'out_of_memory' || error.code === 'invalid_shape')) return false
     throw error
   }
-}
-
-/** Bytes that this process may still take, with limits of containers. */
-function freeMemory(): number {
-  // the types of Node 20.9 do not know it; every Node that this package runs on has it
-  return (process as NodeJS.Process & { availableMemory(): number }).availableMemory()
 }

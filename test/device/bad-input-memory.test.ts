@@ -38,6 +38,22 @@ it('refuses a plan that no address space holds', async () => {
   await expectStillWorks()
 })
 
+it('refuses a run that needs more than is free before it starts', async () => {
+  const held = device.memory().arrayBytes
+  const free = vi.spyOn(process as never as { availableMemory(): number }, 'availableMemory').mockReturnValue(10_000)
+  try {
+    const run = distill(stripes([4, 4]), { method: 'dm', ipc: 1, iterations: 1, realBatch: 2, device })
+    await expect(run.result).rejects.toMatchObject({
+      code: 'out_of_memory',
+      message: expect.stringMatching(/^distill: needs \d+ bytes but 10000 are free; lower ipc or realBatch; planRun/),
+    })
+  } finally {
+    free.mockRestore()
+  }
+  expect(device.memory().arrayBytes).toBe(held)
+  await expectStillWorks()
+})
+
 describe('every allocation of a call may fail', () => {
   const dataset = stripes([4, 4])
   const options = { method: 'dm', ipc: 1, iterations: 1, realBatch: 5, augment: 'dsa' }

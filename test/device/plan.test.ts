@@ -63,7 +63,7 @@ describe('a plan', () => {
       if (epoch === 4) held.push(device.memory())
     }
     const set = randomRealSet(train, 2, 0)
-    await evaluate(set, { test, device, networks: ['convnet-w32', 'mlp'], repeats: 2, epochs: 3, onProgress })
+    await evaluate(set, { test, device, networks: ['convnet-w32', 'mlp'], repeats: 2, epochs: 3, inference: 'engine', onProgress })
     expect(plan.phases.slice(1).map(({ bytes }) => bytes.arrays)).toEqual(held.map(({ arrayBytes }) => arrayBytes))
   })
 
