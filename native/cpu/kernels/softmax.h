@@ -21,24 +21,24 @@ ALUDEL_INLINE Bundle<U> each(const F& f) {
   return out;
 }
 
-// exp(x) for x <= 0 or NaN, to about 2 ulp; 0 below -87, where float32 has no normal numbers left.
-// The rounding addend leaves n in the low bits of `shifted`, from where it is moved into the exponent of 2^n.
+// exp(x) = 2^n 2^f for x <= 0 or NaN, exactly 1 at 0, to about 2 ulp and |x| 2^-24, which is how well a difference of logits is known; 0
+// below -87, where float32 has no normal numbers left. 2^f, |f| <= 1/2, by the polynomial of degree 6 of least relative error (2e-09).
+// The rounding addend leaves n in the low bits of `shifted`, from where it is moved into the exponent.
 template <int U>
 ALUDEL_INLINE Bundle<U> exp_at_most_0(const Bundle<U>& x) {
-  constexpr float kLowest = -87.0f;
-  const auto shifted = each<U>([&](int i) { return larger(x.v[i], splat(kLowest)) * 1.44269504f + 12582912.0f; });
+  constexpr float kLowest = -87.0f, kLog2E = 1.44269504f;
+  const auto shifted = each<U>([&](int i) { return larger(x.v[i], splat(kLowest)) * kLog2E + 12582912.0f; });
   const auto n = each<U>([&](int i) { return shifted.v[i] - 12582912.0f; });
-  const auto high = each<U>([&](int i) { return x.v[i] - n.v[i] * 0.693359375f; });
-  const auto r = each<U>([&](int i) { return high.v[i] + n.v[i] * 2.12194440e-4f; });
-  auto p = each<U>([&](int i) { return 1.9875691500e-4f * r.v[i] + 1.3981999507e-3f; });
-  p = each<U>([&](int i) { return p.v[i] * r.v[i] + 8.3334519073e-3f; });
-  p = each<U>([&](int i) { return p.v[i] * r.v[i] + 4.1665795894e-2f; });
-  p = each<U>([&](int i) { return p.v[i] * r.v[i] + 1.6666665459e-1f; });
-  p = each<U>([&](int i) { return p.v[i] * r.v[i] + 5.0000001201e-1f; });
-  const auto y = each<U>([&](int i) { return (p.v[i] * (r.v[i] * r.v[i]) + r.v[i]) + 1.0f; });
+  const auto f = each<U>([&](int i) { return x.v[i] * kLog2E - n.v[i]; });
+  auto p = each<U>([&](int i) { return 0.000153532586f * f.v[i] + 0.00133990031f; });
+  p = each<U>([&](int i) { return p.v[i] * f.v[i] + 0.00961843878f; });
+  p = each<U>([&](int i) { return p.v[i] * f.v[i] + 0.0555033199f; });
+  p = each<U>([&](int i) { return p.v[i] * f.v[i] + 0.240226477f; });
+  p = each<U>([&](int i) { return p.v[i] * f.v[i] + 0.693147182f; });
+  p = each<U>([&](int i) { return p.v[i] * f.v[i] + 1.0f; });
   return each<U>([&](int i) {
     const vf power = as_float(reinterpret_cast<vi>((reinterpret_cast<vu>(shifted.v[i]) << 23) + (127u << 23)));
-    return as_float(as_int(y.v[i] * power) & ~(x.v[i] < kLowest));  // not a comparison the other way round: NaN stays NaN
+    return as_float(as_int(p.v[i] * power) & ~(x.v[i] < kLowest));  // not a comparison the other way round: NaN stays NaN
   });
 }
 ALUDEL_INLINE vf exp_at_most_0(vf x) { return exp_at_most_0(Bundle<1>{{x}}).v[0]; }
