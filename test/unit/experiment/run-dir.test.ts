@@ -40,6 +40,7 @@ describe('a run directory', () => {
     await first.append(step(1))
     await first.close()
     await tinySet().save(dir)
+    writeFileSync(join(dir, 'zca.safetensors'), 'the whitening of that run')
     writeFileSync(join(dir, 'notes.txt'), 'mine')
     await expectError(() => createRunDir(dir, tinyRecord()), 'invalid_option', /already holds a run/)
     await (await createRunDir(dir, tinyRecord(), { overwrite: true })).close()
