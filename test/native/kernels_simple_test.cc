@@ -1,8 +1,8 @@
 // The kernels without convolution, norm and pooling, against plain float64 loops; refusals; equal bits for 1, 2 and 3 threads.
 // Build with the flags of one kernel unit, together with the units under test:
 //   cd native/cpu/kernels && g++ -std=c++20 -O2 -I../../.. -mavx2 -mfma -DALUDEL_ISA=avx2 -DALUDEL_VW=8 -Wno-psabi -pthread
-//     ../../../test/native/kernels_simple_test.cc elementwise.cc cast.cc reduce.cc movement.cc matmul.cc gather.cc softmax.cc random.cc
-//     image.cc augment.cc accumulate.cc
+//     ../../../test/native/kernels_simple_test.cc elementwise.cc cast.cc reduce.cc movement.cc matmul.cc gather.cc softmax.cc
+//     softmax_ce.cc softmax_ce_grad.cc random.cc image.cc augment.cc accumulate.cc
 #include <algorithm>
 
 #include "native/core/philox.h"
