@@ -5,6 +5,7 @@
 import { gradientStep, networkDraw, networkInputs } from '../../dist/distill/gradient-step.js'
 import { dc } from '../../dist/distill/matching/dc.js'
 import { randomBits } from '../../dist/engine/tensor/philox.js'
+import { rowSource } from '../../dist/preprocess/row-source.js'
 import { classNumbers, normalArray, zeros } from './arrays.mjs'
 import { classes, image, network } from './network.mjs'
 
@@ -13,11 +14,13 @@ const realBatch = 256
 export function prepareGradient(device, ipc) {
   const { options } = dc.presets.code.settings({ ipc, image })
   const step = { method: dc, options: dc.resolve(options, network, new Set()), imageLr: 0.1, imageMomentum: 0.5 }
-  const rows = classes * realBatch
+  const count = classes * realBatch
   const draw = networkDraw(device, network)
+  const shape = [count, ...image]
+  const images = Uint8Array.from(randomBits([20, 24], 0, 3, count * image.reduce((a, b) => a * b, 1)), (bits) => bits >>> 24)
+  const rows = rowSource({ shape, images }, { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] })
   const match = gradientStep(device, step, { network, rows, classes, ipc, realBatch, padded: false, augmented: false })
-  const pixels = Uint8Array.from(randomBits([20, 24], 0, 3, rows * image.reduce((a, b) => a * b, 1)), (bits) => bits >>> 24)
-  const counts = (count) => device.array('f32', [classes, 1], new Float32Array(classes).fill(count))
+  const counts = (perClass) => device.array('f32', [classes, 1], new Float32Array(classes).fill(perClass))
   const loss = zeros(device, [classes])
   const arrays = {
     ...Object.fromEntries(Object.entries(networkInputs(network)).map(([name, { shape }]) => [name, zeros(device, shape)])),
@@ -25,13 +28,11 @@ export function prepareGradient(device, ipc) {
     key: device.array('u32', [2], Uint32Array.of(1, 2)),
     images: normalArray(device, [classes, ipc, ...image], 1),
     velocity: zeros(device, [classes, ipc, ...image]),
-    data: device.array('u8', [rows, ...image], pixels),
-    scale: device.array('f32', [image[2]], new Float32Array(image[2]).fill(1 / 64)),
-    shift: device.array('f32', [image[2]], new Float32Array(image[2]).fill(-2)),
+    ...rows.arrays((...array) => device.array(...array)),
     realIndex: device.array(
       'i32',
       [classes, realBatch],
-      Int32Array.from({ length: rows }, (_, i) => i),
+      Int32Array.from({ length: count }, (_, i) => i),
     ),
     realLabels: device.array('i32', [classes, realBatch], classNumbers(classes, realBatch)),
     realCount: counts(realBatch),
