@@ -2,7 +2,10 @@
  * @file Packs what is published: the package (ESM and CommonJS, declarations for both) and, with --platform, the package that holds the
  * addon built here for this platform. npm runs no scripts of its own here (.npmrc), so that the order is this file's.
  *
- *     npm run -s pack -- [--platform] [--out DIR]
+ *     npm run -s pack -- [--platform] [--host-isas] [--out DIR]
+ *
+ * The addon of a platform package has the kernels of all instruction sets (`npm run build`); --host-isas takes one that was built for this
+ * machine only, to try the package here.
  */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,7 +14,9 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { filesUnder, root } from './lib/files.mjs'
 
-const { values } = parseArgs({ options: { platform: { type: 'boolean' }, out: { type: 'string', default: '.' } } })
+const { values } = parseArgs({
+  options: { platform: { type: 'boolean' }, 'host-isas': { type: 'boolean', default: false }, out: { type: 'string', default: '.' } },
+})
 const out = resolve(values.out)
 mkdirSync(out, { recursive: true })
 
@@ -51,6 +56,11 @@ function packPlatform() {
   const addon = join(root, 'build/Release/aludel.node')
   if (!existsSync(addon)) {
     console.error(`pack: no addon ${addon}; run \`npm run setup\` first`)
+    process.exit(1)
+  }
+  const cache = join(root, 'build/CMakeCache.txt')
+  if (!values['host-isas'] && existsSync(cache) && /^ALUDEL_ISAS:\w+=host$/m.test(readFileSync(cache, 'utf8'))) {
+    console.error('pack: the addon was built for the instruction sets of this machine only; run `npm run build` first, or give --host-isas')
     process.exit(1)
   }
   const { version, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))

@@ -1,4 +1,4 @@
-/** @file From a fresh clone to a usable package: npm packages, native addon (CPU), compiled TypeScript, and one load to prove it. */
+/** @file From a fresh clone to a usable package: npm packages, native addon (CPU, for this machine's instruction sets), compiled TypeScript, and one load to prove it. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -25,12 +25,11 @@ if (!existsSync(`${root}node_modules/cmake-js`)) {
   step('install npm packages', 'npm', ['ci', '--ignore-scripts'], 'check the registry that npm uses')
 }
 step('write native/core/opcodes.inc', process.execPath, ['scripts/gen-opcodes.mjs'], 'see the message above')
-step(
-  'build the native addon',
-  process.execPath,
-  ['node_modules/cmake-js/bin/cmake-js', 'compile', '--out', 'build', ...process.argv.slice(2)],
-  'it needs a C++20 compiler (g++ >= 12 or clang >= 15), CMake >= 3.20 and make or ninja',
-)
+const cmakeJs = 'node_modules/cmake-js/bin/cmake-js'
+const advice = 'it needs a C++20 compiler (g++ >= 12 or clang >= 15), CMake >= 3.20 and make or ninja'
+const options = ['--CDALUDEL_ISAS=host', ...process.argv.slice(2)]
+step('configure the native addon', process.execPath, [cmakeJs, 'configure', '--out', 'build', ...options], advice)
+step('build the native addon', process.execPath, [cmakeJs, 'build', '--out', 'build'], advice)
 step('compile TypeScript', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], 'see the errors above')
 
 const { isa, isas, cores, cuda } = createRequire(import.meta.url)(addon).info()

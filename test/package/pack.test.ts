@@ -45,7 +45,7 @@ function project(packages: readonly string[]): string {
 
 beforeAll(() => {
   const out = freshDir()
-  const packed = run(process.execPath, [join(root, 'scripts/pack.mjs'), '--platform', '--out', out], root)
+  const packed = run(process.execPath, [join(root, 'scripts/pack.mjs'), '--platform', '--host-isas', '--out', out], root)
   expect(packed, packed.stderr).toMatchObject({ status: 0 })
   tarballs = readdirSync(out).map((name) => join(out, name))
   expect(tarballs).toHaveLength(2)
