@@ -21,7 +21,10 @@ async function buildCommand(command: Command, context: CliContext): Promise<void
   const cmakeJs = packageRequire.resolve('cmake-js/bin/cmake-js')
   const code = await new Promise<number | null>((resolve, reject) => {
     // The compiler talks to people: standard output belongs to the result.
-    const child = spawn(process.execPath, [cmakeJs, 'compile', '--out', 'build', '--CDALUDEL_ISAS=host'], { cwd: packageRoot, stdio: ['ignore', 2, 2] })
+    const child = spawn(process.execPath, [cmakeJs, 'compile', '--out', 'build', '--CDALUDEL_ISAS=host'], {
+      cwd: packageRoot,
+      stdio: ['ignore', 2, 2],
+    })
     child.on('error', reject)
     child.on('close', resolve)
   })
