@@ -84,7 +84,8 @@ async function compare(
   ]
   const results: EvaluationResult[] = []
   for (const [label, source] of entries) {
-    const settings = { networks: [network], repeats, epochs, seed }
+    // The engine, as everywhere without onnxruntime-node: the accuracies are the same, and a first look should not wait.
+    const settings = { networks: [network], repeats, epochs, seed, inference: 'engine' } as const
     const endPhase = startPhase(`evaluate ${network} on ${label}`)
     const evaluation = await runEvaluation({ library, output, device, source, test, settings, label }).catch(async (error) => {
       // the images are there, and so may be the first accuracies: an interrupt does not take them away
