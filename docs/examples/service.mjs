@@ -45,7 +45,9 @@ async function readJson(request) {
 }
 
 /** Settings are checked by `distill` itself: what it throws says what was expected and what came. */
-function start({ method, ipc, iterations, seed }) {
+function start(settings) {
+  if (typeof settings !== 'object' || settings === null) throw new HttpError(400, 'expected a JSON object of settings')
+  const { method, ipc, iterations, seed } = settings
   const id = String(runs.size + 1)
   const abort = new AbortController()
   const run = distill(train, {

@@ -2,7 +2,7 @@
 import { checkDevice, checkOptions, wholeNumber } from '../arguments.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
 import type { Device } from '../engine/runtime/device.js'
-import { AludelError } from '../errors.js'
+import { AludelError, expected } from '../errors.js'
 import { protocol } from '../evaluate/schedule.js'
 import type { DistillSettings, RunConfig } from '../experiment/types.js'
 import { freeMemory } from '../free-memory.js'
@@ -34,7 +34,7 @@ export interface PhasePlan {
   readonly totalBytes: number
   readonly steps: number
   readonly flops: number
-  /** Predicted from the operations and the measured rate: a guide, within about a third. */
+  /** Predicted from the operations and the measured rate: a guide. */
   readonly seconds: number
 }
 
@@ -61,7 +61,7 @@ const optionNames: Readonly<Record<keyof PlanOptions, true>> = {
 
 /**
  * Plans `distill(data, settings)` and the evaluation after it. Nothing is distilled: the programs are built and their memory is laid out as
- * for the run itself, so bytes are exact for the device and leave out what Node holds besides (about 0.1 GB).
+ * for the run itself, so bytes are exact for the device and leave out what Node holds besides.
  * Rejects as `distill` does for settings that do not fit the data.
  */
 export async function planRun(data: Dataset | DatasetInput, options: PlanOptions): Promise<RunPlan> {
@@ -70,6 +70,7 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   const { device, memory, test, networks = ['convnet'], repeats = 5, epochs = protocol.epochs, ...settings } = options
   if (memory !== undefined) wholeNumber('plan: memory', memory)
   for (const [name, value] of Object.entries({ repeats, epochs })) wholeNumber(name, value)
+  if (!Array.isArray(networks)) throw expected('invalid_option', 'plan: networks', 'a list of registry names', networks)
   const train = asDataset(data)
   const measured = test === undefined ? undefined : asDataset(test)
   const { phase, config } = distillationPhase(train, settings, device)

@@ -89,6 +89,7 @@ describe('a plan', () => {
     ['an unknown option', { epoch: 3 }, /did you mean|names among/],
     ['memory that is no size', { memory: 1.5 }, /memory/],
     ['no networks trained', { repeats: 0 }, /repeats/],
+    ['networks that are no list', { networks: 'convnet' }, /networks: expected a list/],
     ['an ipc above the class size', { ipc: 13 }, /at least 13 images/],
   ])('refuses %s', (_, change, message) =>
     expectError(() => planRun(train, { method: 'dm', ipc: 1, device, ...change } as never), 'invalid_option', message),

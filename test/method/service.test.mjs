@@ -52,6 +52,7 @@ describe('the service', () => {
     ['an unknown method', { method: 'dx', ipc: 1 }, 400, 'not_found'],
     ['an ipc of 0', { method: 'dm', ipc: 0 }, 400, 'invalid_option'],
     ['no JSON', '{', 400, 'http'],
+    ['JSON that is no object', 'null', 400, 'http'],
     ['too long a body', ' '.repeat(20_000), 413, 'http'],
   ])('refuses %s', async (_, settings, status, code) => {
     const response = await post(settings)

@@ -8,12 +8,12 @@ import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings } from '../../experiment/types.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
-import { assignment, given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
+import { given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
 import { concludeDistillation, runDistillation } from '../run-distillation.js'
 import { whitenTraining, type ZcaChoice } from '../whitening.js'
-import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
+import { addDeviceOptions, addMethodOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
 interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions {
   readonly out?: string
@@ -30,19 +30,10 @@ const resumable = ['data', 'cache', 'iterations', 'checkpointEvery', 'onDivergen
 const flagOf = (option: string): string => `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 export function addDistill(program: Command, context: CliContext): void {
-  const command = program
-    .command('distill')
-    .description('distill a data set into a few synthetic images per class')
-    .option('--method <name>', 'distillation method', 'dm')
-    .option('--ipc <n>', 'synthetic images per class', wholeNumber(1), 1)
-    .option('--iterations <n>', "outer steps (default: the preset's)", wholeNumber(1))
-    .option('--real-batch <n>', "real images per class and step (default: the preset's)", wholeNumber(1))
+  const command = program.command('distill').description('distill a data set into a few synthetic images per class')
+  addMethodOptions(command)
+  command
     .option('--image-lr <x>', "learning rate of the pixels (default: the preset's)", positiveNumber)
-    .addOption(new Option('--init <start>', "what the images start from (default: the preset's)").choices(['real', 'noise']))
-    .option('--augment <policy>', "none, dsa, or operations joined by _ such as color_crop_flip (default: the preset's)")
-    .option('--network <name>', "network that the images are matched under (default: the preset's)")
-    .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
-    .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
     .addOption(
       new Option('--zca [order]', 'whiten the images: raw pixels (default), or pixels normalised by channel first').choices([
         'raw',

@@ -1,14 +1,14 @@
 /** @file `aludel plan`: bytes and time of a run and its evaluation before either starts, and the largest settings that fit. */
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { AludelError } from '../../errors.js'
 import type { DistillSettings } from '../../experiment/types.js'
 import type { RunPlan } from '../../plan/plan.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { exitCode } from '../exit-codes.js'
-import { assignment, byteCount, given, nameList, type OptionText, wholeNumber } from '../options.js'
+import { byteCount, given, nameList, type OptionText, wholeNumber } from '../options.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
-import { addDeviceOptions, type DeviceOptions } from './shared-options.js'
+import { addDeviceOptions, addMethodOptions, type DeviceOptions } from './shared-options.js'
 
 interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions {
   readonly set?: Readonly<Record<string, OptionText>>
@@ -22,15 +22,8 @@ export function addPlan(program: Command, context: CliContext): void {
   const command = program
     .command('plan')
     .description('say what a distillation and its evaluation will need, in bytes and time, and the largest settings that fit')
-    .option('--method <name>', 'distillation method', 'dm')
-    .option('--ipc <n>', 'synthetic images per class', wholeNumber(1), 1)
-    .option('--iterations <n>', "outer steps (default: the preset's)", wholeNumber(1))
-    .option('--real-batch <n>', "real images per class and step (default: the preset's)", wholeNumber(1))
-    .addOption(new Option('--init <start>', "what the images start from (default: the preset's)").choices(['real', 'noise']))
-    .option('--augment <policy>', "augmentation of the matching (default: the preset's)")
-    .option('--network <name>', "network that the images are matched under (default: the preset's)")
-    .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
-    .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
+  addMethodOptions(command)
+  command
     .option('--networks <names>', 'networks of the evaluation, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained per name', wholeNumber(1), 5)
     .option('--epochs <n>', "training epochs of each (default: the protocol's 1000)", wholeNumber(1))
@@ -43,7 +36,7 @@ export function addPlan(program: Command, context: CliContext): void {
 async function planCommand(fromCommand: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { options } = await withRecipe(fromCommand, command)
+  const { options, whitened } = await withRecipe(fromCommand, command)
   const { threads, device: kind, set, method, ipc, networks, repeats, ...rest } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = specificationOf(options.data, options)
@@ -58,6 +51,8 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
       ...given({ iterations, realBatch, init, augment, network, preset, methodOptions: set }),
     } as DistillSettings
     const plan = await library.planRun(train, { ...settings, networks, repeats, test, device, ...given({ epochs, memory }) })
+    if (whitened)
+      output.notice('the recipe whitens the images: their pixels then take 4 bytes each instead of 1, which is not counted here')
     for (const line of planLines(plan)) output.line(line)
     output.value(plan)
     if (!plan.fits) context.setExitCode(exitCode.failure)

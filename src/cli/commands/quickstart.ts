@@ -89,7 +89,11 @@ async function compare(
     const endPhase = startPhase(`evaluate ${network} on ${label}`)
     const evaluation = await runEvaluation({ library, output, device, source, test, settings, label }).catch(async (error) => {
       // the images are there, and so may be the first accuracies: an interrupt does not take them away
-      output.notice(`images in ${out}, report in ${await writeReport(out)}`)
+      // what failed first is what the user hears of: a full disk takes the report too
+      await writeReport(out).then(
+        (path) => output.notice(`images in ${out}, report in ${path}`),
+        () => undefined,
+      )
       throw error
     })
     results.push(evaluation[0])

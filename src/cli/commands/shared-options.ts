@@ -1,6 +1,6 @@
 /** @file Options that mean the same in every command. */
 import { type Command, Option } from 'commander'
-import { wholeNumber } from '../options.js'
+import { assignment, wholeNumber } from '../options.js'
 
 export interface DeviceOptions {
   readonly threads?: number
@@ -11,6 +11,20 @@ export function addDeviceOptions(command: Command): Command {
   return command
     .option('--threads <n>', 'worker threads of the CPU device (default: all cores); results do not depend on it', wholeNumber(1))
     .addOption(new Option('--device <kind>', 'where to compute (default: the best there is)').choices(['cpu', 'cuda']))
+}
+
+/** What is distilled by which method, beside the data. */
+export function addMethodOptions(command: Command): Command {
+  return command
+    .option('--method <name>', 'distillation method', 'dm')
+    .option('--ipc <n>', 'synthetic images per class', wholeNumber(1), 1)
+    .option('--iterations <n>', "outer steps (default: the preset's)", wholeNumber(1))
+    .option('--real-batch <n>', "real images per class and step (default: the preset's)", wholeNumber(1))
+    .addOption(new Option('--init <start>', "what the images start from (default: the preset's)").choices(['real', 'noise']))
+    .option('--augment <policy>', "none, dsa, or operations joined by _ such as color_crop_flip (default: the preset's)")
+    .option('--network <name>', "network that the images are matched under (default: the preset's)")
+    .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
+    .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
 }
 
 export const seedOption = (): Option => new Option('--seed <n>', 'seed of every random draw').argParser(wholeNumber(0)).default(0)
