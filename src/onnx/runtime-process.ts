@@ -136,8 +136,9 @@ export class RuntimeProcess {
     this.#child.channel?.ref()
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
+      // What cannot be written to has ended, or is of no use any more: its exit, which says how it ended, answers everything that waits.
       this.#child.send({ id, ...body }, (error) => {
-        if (error) this.#settle({ id, error: error.message })
+        if (error) this.#child.kill('SIGKILL')
       })
     })
   }
