@@ -14,6 +14,7 @@ import {
   maxPool2d,
   mul,
   normActPool,
+  normActPoolSums,
   powerSums,
   randomNormal,
   randomUniform,
@@ -58,6 +59,12 @@ const normCases = ['instance', 'batch'].flatMap((kind) => {
   const second = (x, gamma, beta, gy, ux) => grad(sum(mul(first(x, gamma, beta, gy)[0], ux)), [x, gamma, gy])
   return [
     { op: 'norm_act_pool', name: kind, inputs, build: (...v) => [normActPool(...v, options).y] },
+    {
+      op: 'norm_act_pool',
+      name: `${kind}, with sums`,
+      inputs,
+      build: (...v) => Object.values(normActPoolSums(...v, { ...options, power: 4 })),
+    },
     { op: 'norm_act_pool_grad', name: kind, inputs: [...inputs, pooled], build: first },
     { op: 'norm_act_pool_grad_grad', name: `${kind}, with its gradients`, inputs: [...inputs, pooled, inputs[0]], build: second },
   ]

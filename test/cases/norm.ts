@@ -1,5 +1,5 @@
 /** @file Cases of the normalisation family: all kinds, with and without ReLU and pooling, with rows left out. */
-import { type NormOptions, normActPool } from '../../src/engine/index.js'
+import { type NormOptions, normActPool, normActPoolSums } from '../../src/engine/index.js'
 import { emit } from '../../src/engine/ops/build.js'
 import { between, given, type OpCase } from './case.js'
 
@@ -31,7 +31,32 @@ const attrsOf = ({ kind, groups = 1, relu = false, pool = 0 }: Variant) => ({
   pool,
 })
 
-export const normCases: readonly OpCase[] = variants.flatMap((variant): OpCase[] => {
+/** Sums of powers beside the map: every power, images that the pool covers and that it does not, and rows left out. */
+const sumVariants: readonly (Variant & { power: number })[] = [
+  { name: 'sums, power 1', kind: 'instance', relu: true, power: 1, x: [1, 2, 3, 4, 3] },
+  { name: 'sums, power 2, pool', kind: 'instance', relu: true, pool: 2, power: 2, x: [1, 2, 4, 4, 3] },
+  { name: 'sums, power 3, pool, odd, two groups', kind: 'group', groups: 2, relu: true, pool: 2, power: 3, x: [2, 2, 5, 3, 4] },
+  { name: 'sums, power 4, pool', kind: 'instance', relu: true, pool: 2, power: 4, x: [1, 3, 4, 2, 5] },
+  { name: 'sums, power 4, batch, pool', kind: 'batch', relu: true, pool: 2, power: 4, x: [2, 3, 4, 4, 2] },
+  { name: 'sums, power 2, rows left out', kind: 'batch', relu: true, pool: 2, power: 2, x: [1, 4, 3, 2, 2], rows: [1, 0, 1, 1] },
+]
+
+const sumCases = sumVariants.map(({ name, x, rows, ...options }): OpCase => {
+  const parameters = [x[0], x[4]]
+  const weights = rows ? [given([x[0], x[1]], rows)] : []
+  return {
+    op: 'norm_act_pool',
+    name,
+    inputs: [between(x, -2, 2), between(parameters, 0.5, 1.5), between(parameters, -0.5, 0.5), ...weights],
+    build(v, gamma, beta, w) {
+      const { y, positions, channels } = normActPoolSums(v, gamma, beta, w ? { ...options, rowWeights: w } : options)
+      return [y, positions, channels]
+    },
+    wrt: [0, 1, 2],
+  }
+})
+
+const plainCases = variants.flatMap((variant): OpCase[] => {
   const { name, x, rows, ...options } = variant
   const parameters = [x[0], x[4]]
   const y = options.pool === 2 ? [x[0], x[1], x[2] >> 1, x[3] >> 1, x[4]] : x
@@ -67,3 +92,5 @@ export const normCases: readonly OpCase[] = variants.flatMap((variant): OpCase[]
     },
   ]
 })
+
+export const normCases: readonly OpCase[] = [...plainCases, ...sumCases]

@@ -24,7 +24,22 @@ const norm = (kind: 'instance' | 'group' | 'batch'): OpCase => ({
   wrt: [0, 1, 2],
 })
 
+/** Bands of several rows, a rim on both sides, channels beyond one run of vectors. */
+const normSums = (size: number, channels: number): OpCase => ({
+  op: 'norm_act_pool',
+  name: `large, sums, ${size} pixels, ${channels} channels`,
+  inputs: [between([1, 3, size, size, channels], -2, 2), between([1, channels], 0.5, 1.5), between([1, channels], -0.5, 0.5)],
+  build(x, gamma, beta) {
+    const { y, positions, channels: atChannel } = ops.normActPoolSums(x, gamma, beta, { kind: 'instance', relu: true, pool: 2, power: 4 })
+    return [y, positions, atChannel]
+  },
+  wrt: [0],
+})
+
 export const largeCases: readonly OpCase[] = [
+  normSums(9, 35),
+  normSums(33, 24),
+  normSums(5, 1090),
   {
     op: 'map',
     name: 'large',

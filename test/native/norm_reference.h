@@ -83,6 +83,23 @@ inline Doubles norm_forward(const NormProblem& p, const Doubles& x, const Double
   return y;
 }
 
+// Sums of powers of the ReLU map.
+struct NormSums {
+  Doubles positions, channels;
+};
+
+inline NormSums norm_sums(const NormProblem& p, const Doubles& x, const Doubles& gamma, const Doubles& beta, int power) {
+  const NormState s = normalise(p, x);
+  NormSums sums{Doubles((size_t)(p.G * p.N * p.H * p.W)), Doubles((size_t)(p.G * p.N * p.C))};
+  p.each([&](size_t i, size_t, size_t c, int64_t) {
+    const double z = gamma[c] * s.xh[i] + beta[c], term = z > 0 ? std::pow(z, power) : 0;
+    const size_t pixel = i / (size_t)p.C;
+    sums.positions[pixel] += term;
+    sums.channels[pixel / (size_t)(p.H * p.W) * (size_t)p.C + i % (size_t)p.C] += term;
+  });
+  return sums;
+}
+
 // P(v) = rstd (v - mean v - xh mean(v xh))
 inline Doubles project(const NormProblem& p, const NormState& s, const Doubles& v) {
   Doubles mean(s.mean.size()), along(s.mean.size()), result(v.size());

@@ -70,8 +70,10 @@ static void expect_close(const NormProblem& p, const char* what, const Tensor& g
 
 // Runs on 1, 2 and 3 threads; the bits must be the same.
 static void run_all(const NormProblem& p, const char* what, const Kernel& kernel, const std::vector<Tensor*>& in,
-                    const std::vector<Tensor*>& out) {
-  const Call call(in, out, {(double)p.kind, (double)p.groups, p.eps, (double)p.relu, (double)p.pool});
+                    const std::vector<Tensor*>& out, int power = 0) {
+  std::vector<double> attributes{(double)p.kind, (double)p.groups, p.eps, (double)p.relu, (double)p.pool};
+  if (power > 0) attributes.push_back(power);
+  const Call call(in, out, attributes);
   std::vector<std::vector<float>> first;
   for (int threads = 1; threads <= 3; ++threads) {
     const Status status = call.run(kernel, threads);
@@ -99,6 +101,17 @@ static void check_kernels(const NormProblem& p, Random& random) {
   expect_close(p, "y", y, norm_forward(p, x, gamma, beta));
   expect_close(p, "mean", mean, s.mean, 1e-6);
   expect_close(p, "rstd", rstd, s.rstd, 1e-6);
+
+  for (int power = 1; p.relu && power <= 4; ++power) {
+    // Not cleared: every element must be written.
+    Tensor pooled(d.gy.dims, 7), positions({p.G, p.N, p.H, p.W}, 7), channels({p.G, p.N, p.C}, 7);
+    run_all(p, "sums bits", kernel_norm_act_pool, with_weights({&d.x, &d.gamma, &d.beta}), {&pooled, &mean, &rstd, &positions, &channels},
+            power);
+    const NormSums sums = norm_sums(p, x, gamma, beta, power);
+    expect(pooled.data == y.data, p, "y beside sums");
+    expect_close(p, "positions", positions, sums.positions);
+    expect_close(p, "channels", channels, sums.channels);
+  }
 
   Tensor dx(d.x.dims), dgamma(d.gamma.dims), dbeta(d.gamma.dims);
   run_all(p, "grad bits", kernel_norm_act_pool_grad, with_weights({&d.x, &d.gamma, &d.beta, &d.mean, &d.rstd, &d.gy}),
@@ -242,6 +255,16 @@ static void check_rejections() {
     expect(code(in, bad, {2, 1, 1e-5, 1, 2}) == Code::invalid_program, p, "rejects an output");
   }
   expect(code({&x}, out, {2, 1, 1e-5, 1, 2}) == Code::invalid_program, p, "rejects few inputs");
+  Tensor positions({2, 3, 4, 4}), channels({2, 3, 6});
+  const std::vector<Tensor*> sums{&y, &mean, &rstd, &positions, &channels};
+  expect(code(in, sums, {2, 1, 1e-5, 1, 2, 4}) == Code::ok, p, "accepts sums");
+  for (const std::vector<double>& bad : std::vector<std::vector<double>>{
+           {2, 1, 1e-5, 1, 2, 5}, {2, 1, 1e-5, 1, 2, 0}, {2, 1, 1e-5, 1, 2, 1.5}, {2, 1, 1e-5, 0, 2, 4}, {2, 1, 1e-5, 1, 2}}) {
+    expect(code(in, sums, bad) == Code::invalid_program, p, "rejects attributes of sums");
+  }
+  expect(code(in, out, {2, 1, 1e-5, 1, 2, 4}) == Code::invalid_program, p, "rejects sums without outputs");
+  expect(code(in, {&y, &mean, &rstd, &channels, &positions}, {2, 1, 1e-5, 1, 2, 4}) == Code::invalid_program, p,
+         "rejects sums of other shapes");
 }
 
 static int main() {

@@ -18,6 +18,7 @@ struct NormShape {
   int64_t OH, OW;         // y
   int pool;               // window and stride of the average pool: 1 (none) or 2
   bool relu;
+  int power;  // of the sums of the ReLU map; 0: none are asked for
   double eps;
   const float* row_weights;  // [G,N] or null: rows of weight 0 take no part
   bool batch;                // one segment per g; otherwise every image is one
@@ -50,6 +51,7 @@ static inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
   s.eps = args.attrs[2];
   s.relu = args.attrs[3] != 0;
   s.pool = args.attrs[4] != 0 ? 2 : 1;
+  s.power = args.nattrs > 5 ? (int)args.attrs[5] : 0;
   s.OH = s.H / s.pool, s.OW = s.W / s.pool;
   s.row_weights = args.nin > weights_at ? args.in[weights_at].as<const float>() : nullptr;
   s.batch = kind == kBatchNorm;
@@ -61,7 +63,7 @@ static inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
   return s;
 }
 
-enum class NormOperand { x, y, channel, statistic, row_weights };
+enum class NormOperand { x, y, channel, statistic, row_weights, position, image_channel };
 
 // Checks attributes, the number of operands and the shape and dtype of every one. inputs and outputs list what each must look like;
 // the last input is the optional rowWeights.
@@ -72,11 +74,17 @@ struct Band {
   int64_t begin, end;
 };
 
+// Rows of windows in a band.
+ALUDEL_INLINE int64_t band_rows(int window, int64_t OW) {
+  const int64_t pixels = window * window;
+  return OW * pixels >= 64 ? 1 : 64 / pixels / (OW > 0 ? OW : 1);
+}
+
 // Calls f(band) for bands of few rows. All strips visit a band before the next one: memory is read in order, and the lines that strips
 // share are still in L1.
 template <int P, typename F>
 ALUDEL_INLINE void for_bands(const NormShape& s, const F& f) {
-  const int64_t rows = s.OW * P * P >= 64 ? 1 : 64 / (P * P) / (s.OW > 0 ? s.OW : 1);
+  const int64_t rows = band_rows(P, s.OW);
   for (int64_t oh = 0; oh < s.OH; oh += rows) f(Band{oh, smaller(oh + rows, s.OH)});
 }
 

@@ -1,5 +1,6 @@
 // Argument checks of the norm_act_pool family. A program is untrusted: what passes here must be safe to run.
 #include "native/cpu/kernels/norm.h"
+#include "native/cpu/kernels/powers.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
 
@@ -7,9 +8,10 @@ namespace {
 
 bool is_integer_in(double v, double low, double high) { return v >= low && v <= high && v == (double)(int64_t)v; }
 
-Status check_attributes(const KernelArgs& args, const char* op) {
-  if (args.nattrs != 5) {
-    return fail(Code::invalid_program, "%s: expected 5 attributes (kind, groups, eps, relu, pool), got %d", op, args.nattrs);
+Status check_attributes(const KernelArgs& args, const char* op, bool sums) {
+  if (args.nattrs != (sums ? 6 : 5)) {
+    return fail(Code::invalid_program, "%s: expected %d attributes (kind, groups, eps, relu, pool%s), got %d", op, sums ? 6 : 5,
+                sums ? ", power" : "", args.nattrs);
   }
   const double *a = args.attrs, C = (double)args.in[0].dims[4];
   if (!is_integer_in(a[0], 0, 2)) return fail(Code::invalid_program, "%s: expected kind 0, 1 or 2, got %g", op, a[0]);
@@ -20,6 +22,9 @@ Status check_attributes(const KernelArgs& args, const char* op) {
   if (!(a[2] >= 0 && a[2] <= 1e30)) return fail(Code::invalid_program, "%s: expected a finite eps >= 0, got %g", op, a[2]);
   if (!is_integer_in(a[3], 0, 1)) return fail(Code::invalid_program, "%s: expected relu 0 or 1, got %g", op, a[3]);
   if (a[4] != 0 && a[4] != 2) return fail(Code::invalid_program, "%s: expected pool 0 or 2, got %g", op, a[4]);
+  if (sums && !(is_integer_in(a[5], 1, kMaxPower) && a[3] == 1)) {
+    return fail(Code::invalid_program, "%s: expected a power from 1 to %d with relu 1, got %g with relu %g", op, kMaxPower, a[5], a[3]);
+  }
   return {};
 }
 
@@ -59,6 +64,12 @@ int operand_shape(NormOperand operand, const NormShape& s, double kind, int64_t*
       return 3;
     case NormOperand::row_weights:
       return 2;
+    case NormOperand::position:
+      dims[2] = s.H, dims[3] = s.W;
+      return 4;
+    case NormOperand::image_channel:
+      dims[2] = s.C;
+      return 3;
   }
   return 0;
 }
@@ -83,7 +94,7 @@ Status check_norm(const KernelArgs& args, const char* op, const NormOperand* inp
                 args.nout);
   }
   ALUDEL_RETURN_IF_ERROR(check_x(args, op));
-  ALUDEL_RETURN_IF_ERROR(check_attributes(args, op));
+  ALUDEL_RETURN_IF_ERROR(check_attributes(args, op, nout > 3));
   if (args.nin == nin && args.attrs[0] != kBatchNorm) {
     return fail(Code::invalid_program, "%s: row weights are only for batch norm (kind 2), got kind %g", op, args.attrs[0]);
   }

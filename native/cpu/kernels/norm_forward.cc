@@ -1,15 +1,17 @@
-// norm_act_pool: xh = (x - mean) rstd, y = pool(relu(gamma xh + beta)).
+// norm_act_pool: xh = (x - mean) rstd, y = pool(relu(gamma xh + beta)); with a sixth attribute the sums of that power of the ReLU map too.
 // Statistics in one pass over x: every band of pixels is summed about the mean of the bands before it, in float32, and merged in float64
 // by Chan's formula. Where a band's mean lies d away from that centre its squares are d^2 per pixel too large and lose digits in
 // proportion, but the merged variance then grows by a like term, so the error stays that of two passes.
-#include "native/cpu/kernels/norm_phases.h"
+#include "native/cpu/kernels/norm_sums.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
 
 namespace {
 
 constexpr NormOperand kInputs[] = {NormOperand::x, NormOperand::channel, NormOperand::channel, NormOperand::row_weights};
-constexpr NormOperand kOutputs[] = {NormOperand::y, NormOperand::statistic, NormOperand::statistic};
+constexpr NormOperand kOutputs[] = {NormOperand::y, NormOperand::statistic, NormOperand::statistic, NormOperand::position,
+                                    NormOperand::image_channel};
+constexpr int kPlainOutputs = 3, kPlainAttributes = 5;
 
 constexpr int64_t kBandPixels = 128;  // two float32 sums of 64
 constexpr int64_t kSamples = 16;      // of the first band; their mean is its centre, at most a few of its deviations off
@@ -160,18 +162,52 @@ struct Forward {
   static void write_image(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
     const float* x = args.in[0].as<const float>() + s.image(g, n);
     float* y = args.out[0].as<float>() + s.out_image(g, n);
+    if constexpr (RELU) {
+      switch (s.power) {
+        case 1:
+          return write_sums<1>(t, args, s, g, n, x, y);
+        case 2:
+          return write_sums<2>(t, args, s, g, n, x, y);
+        case 3:
+          return write_sums<3>(t, args, s, g, n, x, y);
+        case 4:
+          return write_sums<4>(t, args, s, g, n, x, y);
+        default:
+          break;
+      }
+    }
     for_bands<P>(s,
                  [&](const Band& band) { for_strips(0, s.C, [&](const auto& strip) { write_strip<P, RELU>(strip, t, x, y, s, band); }); });
   }
 
+  template <int POWER>
+  static void write_sums(const Rows& t, const KernelArgs& args, const NormShape& s, int64_t g, int64_t n, const float* x, float* y) {
+    write_with_sums<P, POWER>(x, y, positions(args, s, g, n), channels(args, s, g, n), s, SumRows(t.spare, s), [&](const auto& strip) {
+      return affine_of(strip, t.coefficient(kCentre), t.coefficient(kScale), t.coefficient(kShift));
+    });
+  }
+
+  static float* positions(const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
+    return args.out[3].as<float>() + (g * s.N + n) * s.pixels();
+  }
+  static float* channels(const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
+    return args.out[4].as<float>() + (g * s.N + n) * s.C;
+  }
+
   static void leave_out(const KernelArgs& args, const NormShape& s, int64_t g, int64_t n) {
     zero(args.out[0].as<float>() + s.out_image(g, n), s.out_pixels() * s.C);
+    if (s.power > 0) zero(positions(args, s, g, n), s.pixels()), zero(channels(args, s, g, n), s.C);
   }
+
+  static int64_t spare_bytes(const NormShape& s) { return SumRows::bytes(s); }
 
   static void put_totals(const double*, const KernelArgs&, const NormShape&, int64_t) {}
 };
 
-Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool", kInputs, 4, kOutputs, 3); }
+Status check(const KernelArgs& args) {
+  const int outputs = args.nattrs > kPlainAttributes ? kPlainOutputs + 2 : kPlainOutputs;
+  return check_norm(args, "norm_act_pool", kInputs, 4, kOutputs, outputs);
+}
 
 }  // namespace
 

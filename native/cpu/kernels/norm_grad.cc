@@ -137,6 +137,8 @@ struct Grad {
     zero(args.out[0].as<float>() + s.image(g, n), s.pixels() * s.C);
   }
 
+  static int64_t spare_bytes(const NormShape&) { return 0; }
+
   static void put_totals(const double* totals, const KernelArgs& args, const NormShape& s, int64_t g) {
     round_row(totals + kDgamma * s.lanes, args.out[1].as<float>() + g * s.C, s.C);
     round_row(totals + kDbeta * s.lanes, args.out[2].as<float>() + g * s.C, s.C);

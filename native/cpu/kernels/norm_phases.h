@@ -8,6 +8,7 @@
 //   write_image(t, args, s, g, n)        writes image n's outputs.
 //   leave_out(args, s, g, n)             the same for an image of weight 0.
 //   put_totals(t, args, s, g)            writes the outputs that are sums over images.
+//   spare_bytes(s)                       what write_image needs at t.spare: the task's own, contents undefined.
 // K::kRows says how many rows there are; kWeightsAt is the position of rowWeights among the inputs.
 #pragma once
 #include "native/cpu/kernels/norm.h"
@@ -25,11 +26,13 @@ struct Rows {
   double* means;   // over sets; only within finish
   float* coefficients;
   int64_t lanes;
+  void* spare;
 
   ALUDEL_INLINE Rows(void* memory, const RowCounts& rows, int64_t length) : sums(static_cast<double*>(memory)), lanes(length) {
     totals = sums + rows.sums * length;
     means = totals + rows.totals * length;
     coefficients = reinterpret_cast<float*>(means + rows.means * length);
+    spare = static_cast<char*>(memory) + bytes(rows, length);
   }
   ALUDEL_INLINE static int64_t bytes(const RowCounts& rows, int64_t length) {
     return round_up(
@@ -158,9 +161,10 @@ ALUDEL_INLINE void run_batch(const KernelArgs& args, const NormShape& s, const S
     K::finish(all, args, s, g, 0, count);
     K::put_totals(all.totals, args, s, g);
   }
-  parallel_for(exec, s.G * s.chunks, [&](int64_t task, void*) {
+  parallel_for(exec, s.G * s.chunks, [&](int64_t task, void* scratch) {
     const int64_t g = task / s.chunks, chunk = task % s.chunks;
-    const Rows all(shared.rows(g), K::kRows, s.lanes);
+    Rows all(shared.rows(g), K::kRows, s.lanes);
+    all.spare = scratch;
     for (int64_t n = s.first_image(chunk); n < s.first_image(chunk + 1); ++n) {
       if (s.takes_part(g, n))
         K::write_image(all, args, s, g, n);
@@ -186,7 +190,10 @@ template <template <int, bool> class K>
 struct NormKernel {
   static NormShape shape(const KernelArgs& args) { return norm_shape(args, K<1, false>::kWeightsAt); }
 
-  static int64_t scratch_bytes(const KernelArgs& args) { return Rows::bytes(K<1, false>::kRows, shape(args).lanes); }
+  static int64_t scratch_bytes(const KernelArgs& args) {
+    const NormShape s = shape(args);
+    return Rows::bytes(K<1, false>::kRows, s.lanes) + K<1, false>::spare_bytes(s);
+  }
 
   static int64_t shared_bytes(const KernelArgs& args) {
     const NormShape s = shape(args);

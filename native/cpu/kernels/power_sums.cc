@@ -1,13 +1,10 @@
 // Sums of x^p over channels and over positions of [...,H,W,C] maps, p = 1..4, each map read once.
 // One task per image. Channels: up to 64 positions in float32, then float64. Positions: up to 64 vectors of channels, then float64.
-#include "native/cpu/kernels/channels.h"
+#include "native/cpu/kernels/powers.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
 
 namespace {
-
-constexpr int64_t kRun = 64;
-constexpr int kMaxPower = 4;
 
 ALUDEL_INLINE int64_t images_of(const TensorRef& x) {
   int64_t n = 1;
@@ -37,33 +34,6 @@ Status check_power_sums(const KernelArgs& args) {
   return fail(Code::invalid_program, "power_sums: expected f32 [...,H,W,C] with outputs [...,H,W] and [...,C]");
 }
 
-template <int P>
-ALUDEL_INLINE vf power(vf v) {
-  const vf square = v * v;
-  if (P == 1) return v;
-  if (P == 2) return square;
-  return P == 3 ? square * v : square * square;
-}
-
-// Sum of the lanes in a fixed tree.
-ALUDEL_INLINE float lane_total(vf v) {
-  float lanes[VW];
-  store(lanes, v);
-  for (int half = VW / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  return lanes[0];
-}
-
-// The same of VW vectors, in the same order.
-ALUDEL_INLINE vf lane_totals(vf* block) {
-  transpose(block);
-#pragma GCC unroll 8
-  for (int half = VW / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-    for (int i = 0; i < half; ++i) block[i] += block[i + half];
-  return block[0];
-}
-
 // U vectors of channels of a pixel: into the pixel's sums and the channels'.
 template <int P, int U, typename L>
 ALUDEL_INLINE void add_vectors(const float* x, float* acc, vf* sum, const L& lanes) {
@@ -88,7 +58,7 @@ ALUDEL_INLINE vf add_pixel(const float* x, int64_t begin, int64_t end, float* ac
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-// Channels [begin, end) of `count` pixels, at most kRun vectors of channels and kRun pixels: adds to `positions` and to `acc`.
+// Channels [begin, end) of `count` pixels, at most kPowerRun vectors of channels and kPowerRun pixels: adds to `positions` and to `acc`.
 template <int P>
 ALUDEL_INLINE void add_pixels(const float* x, int64_t count, int64_t C, int64_t begin, int64_t end, double* positions, float* acc) {
   const SomeLanes rest = first_lanes((int)((end - begin) % VW ? (end - begin) % VW : 1));
@@ -111,11 +81,12 @@ void run_image(const float* x, float* positions, float* channels, int64_t pixels
   float* acc = (float*)scratch;
   double* total = (double*)((char*)scratch + round_up(C * 4, 64));
   for (int64_t c = 0; c < C; ++c) total[c] = 0;
-  for (int64_t begin = 0; begin < pixels; begin += kRun) {
-    const int64_t count = smaller(kRun, pixels - begin);
-    double at_position[kRun] = {};
+  for (int64_t begin = 0; begin < pixels; begin += kPowerRun) {
+    const int64_t count = smaller(kPowerRun, pixels - begin);
+    double at_position[kPowerRun] = {};
     for (int64_t c = 0; c < C; ++c) acc[c] = 0;
-    for (int64_t c = 0; c < C; c += kRun * VW) add_pixels<P>(x + begin * C, count, C, c, smaller(C, c + kRun * VW), at_position, acc);
+    for (int64_t c = 0; c < C; c += kPowerRun * VW)
+      add_pixels<P>(x + begin * C, count, C, c, smaller(C, c + kPowerRun * VW), at_position, acc);
     for (int64_t i = 0; i < count; ++i) positions[begin + i] = (float)at_position[i];
     for (int64_t c = 0; c < C; ++c) total[c] += (double)acc[c];
   }

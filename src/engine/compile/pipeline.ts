@@ -7,6 +7,7 @@ import { listArguments } from './bind-arguments.js'
 import { bytesMovedBy, flopsOf } from './cost.js'
 import { encode } from './encode.js'
 import { fuseElementwise } from './fuse-elementwise.js'
+import { fuseNormReaders } from './fuse-norm-readers.js'
 import { importGraph, type Traceable } from './import-graph.js'
 import type { IrGraph } from './ir.js'
 import { type Lowered, lower } from './lower.js'
@@ -21,6 +22,7 @@ export type { CompileOptions } from './program.js'
 const passes: readonly (readonly [string, (graph: IrGraph, options: CompileOptions) => IrGraph])[] = [
   ['simplify', simplify],
   ['simplify again', simplify],
+  ['norm readers', fuseNormReaders],
   ['slicing', sliceBatches],
   ['algorithms', chooseAlgorithms],
   ['prepare', prepareWeights],

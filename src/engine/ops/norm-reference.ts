@@ -1,6 +1,7 @@
 /** @file float64 references of norm_act_pool, its vjp and its vjp of the vjp. Notation follows docs/decisions/0001. */
 import type { Attrs, TensorType } from '../graph/node.js'
 import type { RefTensor } from './define.js'
+import { powerSumsReference } from './power-sums.js'
 import { zeros } from './reference-tensor.js'
 
 /** kind attribute: which elements share a mean and a variance. */
@@ -101,8 +102,8 @@ function forEachPooled(shape: readonly number[], outShape: readonly number[], vi
   }
 }
 
-/** x, gamma, beta[, rowWeights] -> y, mean, rstd. */
-export function normForward(inputs: readonly RefTensor[], attrs: Attrs, [y, mean, rstd]: readonly TensorType[]): RefTensor[] {
+/** x, gamma, beta[, rowWeights] -> y, mean, rstd[, sums of powers over channels and over positions]. */
+export function normForward(inputs: readonly RefTensor[], attrs: Attrs, [y, mean, rstd, ...sums]: readonly TensorType[]): RefTensor[] {
   const [x, gamma, beta, rowWeights] = inputs
   const statistics = zeros(mean.shape).data.length
   const layout = layoutOf(x, attrs, statistics, rowWeights)
@@ -115,7 +116,8 @@ export function normForward(inputs: readonly RefTensor[], attrs: Attrs, [y, mean
     const affine = gamma.data[parameterOf[i]] * normal + beta.data[parameterOf[i]]
     return weightOf[i] === 0 || (relu && affine <= 0) ? 0 : affine
   })
-  return [poolData(layout, z, y.shape), { shape: mean.shape, data: mu }, { shape: rstd.shape, data: scale }]
+  const powers = sums.length > 0 ? powerSumsReference({ shape: x.shape, data: z }, attrs.power as number, sums) : []
+  return [poolData(layout, z, y.shape), { shape: mean.shape, data: mu }, { shape: rstd.shape, data: scale }, ...powers]
 }
 
 /** What both derivatives share: the normalised input and the gated cotangent gz. */

@@ -1,13 +1,18 @@
-/** @file Normalisation fused with ReLU and 2x2 average pooling: forward, vjp, and vjp of the vjp. Layout x [G,N,H,W,C]. */
+/**
+ * @file Normalisation fused with ReLU and 2x2 average pooling: forward, vjp, and vjp of the vjp. Layout x [G,N,H,W,C].
+ * The forward form can sum powers of the ReLU map before it is pooled, so that attention maps cost no map in memory.
+ */
 import { checkOptions } from '../../arguments.js'
 import { AludelError, expected } from '../../errors.js'
 import type { Attrs, TensorType, Value } from '../graph/node.js'
 import { formatShape, type Shape, sizeOf } from '../tensor/shape.js'
-import { checkValues, emit, zerosLike } from './build.js'
+import { checkValues, emit, emitOne, zerosLike } from './build.js'
 import { checkArity, checkDtype, checkRank, checkShapeIs, intAttr, numberAttr } from './check.js'
 import { defineOp, type OpDef } from './define.js'
+import { add } from './elementwise.js'
 import { broadcast, reshape } from './movement.js'
 import { type NormKind, normForward, normGrad, normGradGrad, normKinds } from './norm-reference.js'
+import { largestPower, type PowerSums, powerSumShapes, powerSumsVjp } from './power-sums.js'
 
 export interface NormOptions {
   readonly kind: NormKind
@@ -21,28 +26,49 @@ export interface NormOptions {
   readonly rowWeights?: Value
 }
 
+/** y, and the statistics: instance `[G,N,C]`, group `[G,N,groups]`, batch `[G,C]`; they carry no gradient. */
+export interface NormResult {
+  readonly y: Value
+  readonly mean: Value
+  readonly rstd: Value
+}
+
+const optionNames = { kind: true, groups: true, eps: true, relu: true, pool: true, rowWeights: true } as const
+
 /**
  * y = pool(relu(gamma (x - mean) rstd + beta)) with biased variance. x `[G,N,H,W,C]`, gamma and beta `[G,C]` (or `[1,C]` and `[C]`
- * for all groups), f32. mean and rstd are the statistics: instance `[G,N,C]`, group `[G,N,groups]`, batch `[G,C]`; they carry no gradient.
- * Without the group axis (x `[N,H,W,C]`) the outputs have none either.
+ * for all groups), f32. Without the group axis (x `[N,H,W,C]`) the outputs have none either.
  */
-export function normActPool(x: Value, gamma: Value, beta: Value, options: NormOptions): { y: Value; mean: Value; rstd: Value } {
+export function normActPool(x: Value, gamma: Value, beta: Value, options: NormOptions): NormResult {
   checkValues('norm_act_pool', [x, gamma, beta])
-  checkOptions('norm_act_pool', options, { kind: true, groups: true, eps: true, relu: true, pool: true, rowWeights: true })
+  checkOptions('norm_act_pool', options, optionNames)
+  const [y, mean, rstd] = emitNorm(x, gamma, beta, options)
+  return { y, mean, rstd }
+}
+
+/**
+ * `normActPool` with a ReLU that also sums the given power (a whole number from 1 to 4) of the ReLU map, before it is pooled: over
+ * channels `[G,N,H,W]` and over positions `[G,N,C]`. Nothing of the map's size is written.
+ */
+export function normActPoolSums(x: Value, gamma: Value, beta: Value, options: NormOptions & { power: number }): NormResult & PowerSums {
+  checkValues('norm_act_pool', [x, gamma, beta])
+  checkOptions('norm_act_pool', options, { ...optionNames, power: true })
+  const [y, mean, rstd, positions, channels] = emitNorm(x, gamma, beta, options)
+  return { y, mean, rstd, positions, channels }
+}
+
+function emitNorm(x: Value, gamma: Value, beta: Value, options: NormOptions & { power?: number }): readonly Value[] {
   if (x.shape.length === 4) {
     const rows = options.rowWeights
     const grouped = rows ? { ...options, rowWeights: reshape(rows, [1, sizeOf(rows.shape)]) } : options
-    const { y, mean, rstd } = normActPool(reshape(x, [1, ...x.shape]), gamma, beta, grouped)
-    const [flatY, flatMean, flatRstd] = [y, mean, rstd].map((v) => reshape(v, v.shape.slice(1)))
-    return { y: flatY, mean: flatMean, rstd: flatRstd }
+    return emitNorm(reshape(x, [1, ...x.shape]), gamma, beta, grouped).map((v) => reshape(v, v.shape.slice(1)))
   }
-  const { kind, groups = 1, eps = 1e-5, relu = false, pool = 0, rowWeights } = options
+  const { kind, groups = 1, eps = 1e-5, relu = false, pool = 0, power, rowWeights } = options
   // Parameters are tiny: one set for all groups is repeated, and the repetition sums their gradients.
   const perGroup = [x.shape[0], x.shape.at(-1) as number]
   const inputs = [x, broadcast(gamma, perGroup), broadcast(beta, perGroup)]
-  const attrs = { kind: normKinds.indexOf(kind), groups, eps, relu, pool }
-  const [y, mean, rstd] = emit('norm_act_pool', rowWeights ? [...inputs, rowWeights] : inputs, attrs)
-  return { y, mean, rstd }
+  const attrs = { kind: normKinds.indexOf(kind), groups, eps, relu, pool, ...(power !== undefined && { power }) }
+  return emit('norm_act_pool', rowWeights ? [...inputs, rowWeights] : inputs, attrs)
 }
 
 const batchKind = normKinds.indexOf('batch')
@@ -81,12 +107,13 @@ function checkNorm(op: string, [x, gamma, beta]: readonly TensorType[], attrs: A
 
 const f32 = (shape: Shape): TensorType => ({ shape, dtype: 'f32' })
 
-const encodeNorm = (attrs: Attrs): readonly number[] => [
-  attrs.kind as number,
-  attrs.groups as number,
-  attrs.eps as number,
-  attrs.relu ? 1 : 0,
-  attrs.pool as number,
+const encodeNorm = ({ kind, groups, eps, relu, pool, power }: Attrs): readonly number[] => [
+  kind as number,
+  groups as number,
+  eps as number,
+  relu ? 1 : 0,
+  pool as number,
+  ...(power === undefined ? [] : [power as number]),
 ]
 
 /** Batch axis 1 for instance and group norm; batch statistics mix the samples. `batched` marks the inputs that carry the batch. */
@@ -96,18 +123,27 @@ const normSlice =
     if (axes.every((a) => a === null)) return node.outputs.map(() => null)
     if (axes.every((a) => a === 0)) return node.outputs.map(() => 0)
     if (node.attrs.kind === batchKind || node.inputs.length > batched.length) return undefined
-    return axes.every((a, i) => a === (batched[i] ? 1 : null)) ? outputs : undefined
+    return axes.every((a, i) => a === (batched[i] ? 1 : null)) ? outputs.slice(0, node.outputs.length) : undefined
   }
 
+/** Shapes of the sums of powers; none when they were not asked for. */
+function checkPower(op: string, x: TensorType, attrs: Attrs): readonly Shape[] {
+  if (attrs.power === undefined) return []
+  const power = intAttr(op, attrs, 'power', 1)
+  if (power > largestPower) throw expected('invalid_option', op, `power to be at most ${largestPower}`, power)
+  if (!attrs.relu) throw expected('invalid_option', op, 'power only with relu', attrs.relu)
+  return powerSumShapes(x)
+}
+
 const normOp = defineOp({
-  doc: 'Instance, group or batch normalisation with scale and shift, then ReLU and 2x2 average pooling as asked.',
+  doc: 'Instance, group or batch normalisation with scale and shift, then ReLU and 2x2 average pooling as asked; sums of powers of the ReLU map.',
   type(inputs, attrs) {
     checkArity('norm_act_pool', inputs, 3, 4)
-    const { y, statistics } = checkNorm('norm_act_pool', inputs, attrs, inputs[3])
-    return [f32(y), f32(statistics), f32(statistics)]
+    const { x, y, statistics } = checkNorm('norm_act_pool', inputs, attrs, inputs[3])
+    return [y, statistics, statistics, ...checkPower('norm_act_pool', x, attrs)].map(f32)
   },
   differentiable: [0, 1, 2],
-  vjp({ node, inputs, outputs: [, mean, rstd], cotangents: [gy, gmean, grstd] }) {
+  vjp({ node, inputs, outputs: [, mean, rstd], cotangents: [gy, gmean, grstd, ...gsums] }) {
     if (gmean || grstd) {
       throw new AludelError(
         'not_differentiable',
@@ -115,14 +151,37 @@ const normOp = defineOp({
       )
     }
     const [x, gamma, beta, ...rowWeights] = inputs
-    const grads = emit('norm_act_pool_grad', [x, gamma, beta, mean, rstd, gy as Value, ...rowWeights], node.attrs)
+    const { power, ...attrs } = node.attrs
+    const through = gsums.some((g) => g)
+      ? mapCotangent(inputs, { attrs, power: power as number, gy, gsums })
+      : { attrs, cotangent: gy as Value }
+    const grads = emit('norm_act_pool_grad', [x, gamma, beta, mean, rstd, through.cotangent, ...rowWeights], through.attrs)
     return [...grads, ...rowWeights.map(() => null)]
   },
   reference: normForward,
-  flops: ([x]) => 9 * sizeOf(x.shape),
+  flops: ([x], _, { power = 0 }) => (9 + (power ? (power as number) + 1 : 0)) * sizeOf(x.shape),
   encode: encodeNorm,
-  slice: normSlice([true, false, false], [1, 1, 1]),
+  slice: normSlice([true, false, false], [1, 1, 1, 1, 1]),
 })
+
+interface SumCotangents {
+  readonly attrs: Attrs
+  readonly power: number
+  readonly gy: Value | null
+  readonly gsums: readonly (Value | null)[]
+}
+
+/** The sums' gradient needs the ReLU map: it is made again, and the pool becomes a step of its own. */
+function mapCotangent(inputs: readonly Value[], { attrs, power, gy, gsums: [positions, channels] }: SumCotangents) {
+  const unpooled = { ...attrs, pool: 0 }
+  const [map] = emit('norm_act_pool', inputs, unpooled)
+  const ofSums = powerSumsVjp(map, power, positions, channels)
+  if (gy === null) return { attrs: unpooled, cotangent: ofSums }
+  const [height, width] = map.shape.slice(2, 4)
+  const window = { windowH: 2, windowW: 2, strideH: 2, strideW: 2 }
+  const ofPooled = attrs.pool === 2 ? emitOne('avg_pool2d_grad', [gy], { ...window, height, width }) : gy
+  return { attrs: unpooled, cotangent: add(ofPooled, ofSums) }
+}
 
 function checkGradInputs(op: string, inputs: readonly TensorType[], attrs: Attrs, rowWeights?: TensorType): NormTypes {
   const types = checkNorm(op, inputs, attrs, rowWeights)

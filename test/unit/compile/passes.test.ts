@@ -92,6 +92,47 @@ const unary: ((x: Value) => Value)[] = [
 ]
 const binary: ((a: Value, b: Value) => Value)[] = [ops.add, ops.sub, ops.mul, ops.maximum, (a, b) => ops.select(ops.greater(a, b), a, b)]
 
+describe('norm readers', () => {
+  /** Norm with a ReLU and no pool over [1,2,4,4,3]; `read` makes the outputs of its map. */
+  const normed = (read: (map: Value) => readonly Value[], { relu = true, size = 4 } = {}): Traced =>
+    trace(
+      (x, gamma, beta) => read(ops.normActPool(x, gamma, beta, { kind: 'instance', relu }).y),
+      [spec([1, 2, size, size, 3]), spec([1, 3]), spec([1, 3])],
+    )
+  const pool = (map: Value): Value => ops.avgPool2d(map, { window: 2 })
+  const sums = (map: Value): Value[] => Object.values(ops.powerSums(map, 4))
+  const plain = (traced: Traced): string[] => checkedOps(traced, {})
+  const checkedOps = (traced: Traced, options: CompileOptions): string[] =>
+    decode(checkAgainstInterpreter(traced, options).bytes).instructions.map((i) => i.op)
+
+  it('makes one op of norm and pool', () => expect(plain(normed((map) => [pool(map)]))).toEqual(['norm_act_pool']))
+  it('makes one op of norm, pool and sums, odd sizes too', () => {
+    expect(plain(normed((map) => [pool(map), ...sums(map)]))).toEqual(['norm_act_pool'])
+    expect(plain(normed((map) => [...sums(map), pool(map)], { size: 5 }))).toEqual(['norm_act_pool'])
+  })
+  it('does so in slices', () => {
+    const convolved = trace(
+      (x, w) => {
+        const ones = ops.full([1, 3], 1)
+        const map = ops.normActPool(ops.conv2d(x, w, ops.full([1, 3], 0), { pad: 1 }), ones, ones, { kind: 'instance', relu: true }).y
+        return [pool(map), ...sums(map)]
+      },
+      [spec([1, 4, 4, 4, 3]), spec([1, 3, 3, 3, 3])],
+    )
+    const sliced = checkedOps(convolved, { slicing: { rows: 1 } })
+    expect(sliced).toEqual(expect.arrayContaining(['loop', 'conv2d', 'norm_act_pool']))
+    expect(sliced).not.toContain('power_sums')
+  })
+  it.each<[string, Traced]>([
+    ['is an output', normed((map) => [pool(map), map])],
+    ['is read by another op', normed((map) => [pool(map), ops.exp(map)])],
+    ['is summed in two powers', normed((map) => [pool(map), ...sums(map), ...Object.values(ops.powerSums(map, 2))])],
+    ['is not cut off at 0 but summed', normed((map) => [pool(map), ...sums(map)], { relu: false })],
+    ['is not pooled', normed(sums)],
+    ['is pooled over other windows', normed((map) => [ops.avgPool2d(map, { window: 2, stride: 1 })])],
+  ])('leaves alone a map that %s', (_, traced) => expect(plain(traced).length).toBeGreaterThan(1))
+})
+
 describe('the whole compiler', () => {
   it('computes random graphs', () => {
     const step = fc.tuple(fc.nat(), fc.nat(), fc.nat(), fc.boolean())

@@ -61,6 +61,8 @@ const rows: readonly Row[] = [
   ['norm_act_pool', 'groups', [image, f(1, 3), f(1, 3)], { ...norm, kind: 1, groups: 2 }, 'invalid_option'],
   ['norm_act_pool', 'row weights of instance norm', [image, f(1, 3), f(1, 3), f(1, 2)], norm, 'invalid_option'],
   ['norm_act_pool', 'eps', [image, f(1, 3), f(1, 3)], { ...norm, eps: Number.NaN }, 'invalid_option'],
+  ['norm_act_pool', 'power', [image, f(1, 3), f(1, 3)], { ...norm, power: 5 }, 'invalid_option'],
+  ['norm_act_pool', 'power without relu', [image, f(1, 3), f(1, 3)], { ...norm, relu: false, power: 2 }, 'invalid_option'],
   ['norm_act_pool_grad', 'gy', [image, f(1, 3), f(1, 3), f(1, 2, 3), f(1, 2, 3), image], norm, 'invalid_shape'],
   [
     'norm_act_pool_grad_grad',
