@@ -61,3 +61,14 @@ export function checkPath(what: string, path: unknown): void {
   if (typeof path !== 'string' || path === '') throw expected('invalid_option', what, 'a path', path)
   if (path.includes('\0')) throw new AludelError('invalid_option', `${what}: expected a path but received one with a NUL character`)
 }
+
+const longestJson = 80
+
+/** A value of a JSON file as an error shows it: short, also when it nests so deeply that it cannot be written again. */
+export function shownJson(value: unknown): string {
+  try {
+    return String(JSON.stringify(value)).slice(0, longestJson)
+  } catch {
+    return 'a value that nests too deeply'
+  }
+}

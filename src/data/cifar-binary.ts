@@ -1,7 +1,7 @@
 /** @file The binary CIFAR records: label bytes, then 3072 pixel bytes in CHW order. The Python versions are refused unread. */
 import { join } from 'node:path'
 import { AludelError } from '../errors.js'
-import { exists, fileSize, invalidFile, maxFileBytes, readText, readWhole } from './file-bytes.js'
+import { exists, fileSize, invalidFile, isPickle, maxFileBytes, readText, readWhole } from './file-bytes.js'
 
 const side = 32
 const channels = 3
@@ -67,8 +67,8 @@ async function locateBatch(dir: string, name: string, layout: CifarLayout): Prom
 
 async function readBatch({ path, records }: Batch, layout: CifarLayout): Promise<Uint8Array> {
   const bytes = await readWhole(path, maxFileBytes)
-  // protocol marker of a pickle: PROTO opcode 0x80 and version 2..5; as a label it would be class 128
-  if (bytes.length > 2 && bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5) {
+  // read as a label, its first byte would be class 128
+  if (isPickle(bytes)) {
     throw invalidFile(path, `this is a Python pickle, which is never read, as it can run code; ${layout.hint}`)
   }
   const record = recordBytes(layout)

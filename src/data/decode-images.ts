@@ -133,17 +133,21 @@ function undecodable(path: string, cause: Error): AludelError {
   return invalidFile(path, `the image cannot be decoded, it is cut short or damaged (${reason})`, { cause })
 }
 
-const signatures: readonly (readonly [name: string, at: number, bytes: readonly number[]])[] = [
-  ['JPEG', 0, [0xff, 0xd8, 0xff]],
-  ['PNG', 0, [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]],
-  ['WebP', 8, [0x57, 0x45, 0x42, 0x50]],
+/** undefined is any byte. The decoder knows many more formats and finds them anywhere near the start: the first byte must be given. */
+const signatures: readonly (readonly [name: string, bytes: readonly (number | undefined)[]])[] = [
+  ['JPEG', [0xff, 0xd8, 0xff]],
+  ['PNG', [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]],
+  ['WebP', [0x52, 0x49, 0x46, 0x46, ...new Array<undefined>(4), 0x57, 0x45, 0x42, 0x50]],
 ]
+
+const beginsWith = (bytes: Uint8Array, start: readonly (number | undefined)[]): boolean =>
+  start.every((byte, i) => byte === undefined || bytes[i] === byte)
 
 /** The bytes of a file whose content begins as that of an image does; its name says nothing. */
 export async function readImageFile(path: string): Promise<Uint8Array> {
   const bytes = await readWhole(path, maxImageBytes)
   if (bytes.length === 0) throw invalidFile(path, 'expected an image but the file is empty')
-  if (!signatures.some(([, at, start]) => start.every((byte, i) => bytes[at + i] === byte))) {
+  if (!signatures.some(([, start]) => beginsWith(bytes, start))) {
     throw invalidFile(path, `expected ${signatures.map(([name]) => name).join(', ')} by its first bytes but the file is something else`)
   }
   return bytes

@@ -29,6 +29,9 @@ export async function findFile(dir: string, names: readonly string[], todo: stri
   throw new AludelError('not_found', `${dir}: expected one of ${names.join(', ')} but found none; ${todo}`)
 }
 
+/** A pickle of protocol 2 to 5 begins with the opcode PROTO and its version. */
+export const isPickle = (bytes: Uint8Array): boolean => bytes.length > 2 && bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5
+
 export const invalidFile = (path: string, what: string, options?: ErrorOptions): AludelError =>
   new AludelError('invalid_data', `${path}: ${what}`, options)
 
@@ -44,7 +47,7 @@ export async function fileSize(path: string, todo?: string): Promise<number> {
 }
 
 /** Should a pipe have come in place of the file that was looked at, then opening it must not wait for a writer. */
-const openForReading = (path: string): Promise<FileHandle> => open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+export const openForReading = (path: string): Promise<FileHandle> => open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
 
 /** The whole file, after its size was found to be at most `limit`: never more than that is read, whatever the file does meanwhile. */
 export async function readWhole(path: string, limit: number, todo?: string): Promise<Uint8Array> {

@@ -1,6 +1,6 @@
 /** @file One .npy array. The header is a Python literal: it is matched against the three known keys, never evaluated; pickled objects are refused. */
 import { sizeOf } from '../engine/tensor/shape.js'
-import { AludelError } from '../errors.js'
+import { AludelError, expected } from '../errors.js'
 import { permuteAxes } from '../nn/layout.js'
 
 export interface NpyArray {
@@ -30,7 +30,10 @@ const decoders: Readonly<Record<string, { readonly bytes: number; readonly decod
 }
 
 const literal =
-  /^\{\s*'descr':\s*'(?<descr>[<>|=]\w+)',\s*'fortran_order':\s*(?<fortran>True|False),\s*'shape':\s*\((?<shape>(?:\s*\d{1,9}\s*,?)*)\),?\s*\}\s*$/
+  /^\{\s*'descr':\s*'(?<descr>[<>|=]\w+)',\s*'fortran_order':\s*(?<fortran>True|False),\s*'shape':\s*\((?<shape>[\d\s,]*)\),?\s*\}\s*$/
+
+/** One dimension of a shape. Apart from the pattern above, in which repetition within repetition would let a header take for ever. */
+const dimension = /^\d{1,9}$/
 
 interface Header {
   readonly descr: string
@@ -38,6 +41,8 @@ interface Header {
   readonly shape: readonly number[]
   readonly dataOffset: number
 }
+
+const runsPast = (what: string): AludelError => new AludelError('invalid_data', `${what}: the header runs past the end of the array`)
 
 const latin1 = new TextDecoder('latin1')
 
@@ -48,33 +53,43 @@ function parseHeader(what: string, bytes: Uint8Array): Header {
   const long = bytes[6] >= 2
   const start = long ? 12 : 10
   const dataOffset = start + (long ? view.getUint32(8, true) : view.getUint16(8, true))
-  if (dataOffset > bytes.length) throw new AludelError('invalid_data', `${what}: the header runs past the end of the array`)
+  if (dataOffset > bytes.length) throw runsPast(what)
   const groups = literal.exec(latin1.decode(bytes.subarray(start, dataOffset)))?.groups
   if (!groups) throw new AludelError('invalid_data', `${what}: expected a header with descr, fortran_order and shape`)
-  const shape = groups.shape
+  const parts = groups.shape
     .split(',')
-    .filter((part) => part.trim() !== '')
-    .map(Number)
-  return { descr: groups.descr, fortran: groups.fortran === 'True', shape, dataOffset }
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+  const wrong = parts.find((part) => !dimension.test(part))
+  if (wrong !== undefined) throw expected('invalid_data', `${what}: shape`, 'dimensions of at most 9 digits', wrong)
+  return { descr: groups.descr, fortran: groups.fortran === 'True', shape: parts.map(Number), dataOffset }
 }
 
-/** Decodes one array; `what` names file and array in errors (`invalid_data`: magic, header, dtype or size that do not fit). */
-export function parseNpy(what: string, bytes: Uint8Array): NpyArray {
-  const { descr, fortran, shape, dataOffset } = parseHeader(what, bytes)
+/**
+ * Checks an array of `totalBytes` by its `start`, which must hold the header. Throws `invalid_data`: magic, header, dtype, or a size that
+ * does not fit.
+ */
+export function checkNpy(what: string, start: Uint8Array, totalBytes: number): Header & { readonly decode: Decode } {
+  const header = parseHeader(what, start)
+  const { descr, shape, dataOffset } = header
+  if (dataOffset > totalBytes) throw runsPast(what)
   if (descr === '|O') {
     throw new AludelError('invalid_data', `${what}: holds pickled Python objects, which are never read, as they can run code; save numbers`)
   }
   if (!Object.hasOwn(decoders, descr))
     throw new AludelError('invalid_data', `${what}: expected a dtype of ${Object.keys(decoders).join(' ')} but received '${descr}'`)
   const { bytes: elementBytes, decode } = decoders[descr]
-  const length = sizeOf(shape)
-  if (length * elementBytes !== bytes.length - dataOffset) {
-    throw new AludelError(
-      'invalid_data',
-      `${what}: expected ${length * elementBytes} bytes for shape [${shape}] but received ${bytes.length - dataOffset}`,
-    )
+  const wanted = sizeOf(shape) * elementBytes
+  if (wanted !== totalBytes - dataOffset) {
+    throw new AludelError('invalid_data', `${what}: expected ${wanted} bytes for shape [${shape}] but received ${totalBytes - dataOffset}`)
   }
-  const data = decode(bytes.slice(dataOffset).buffer as ArrayBuffer, length)
+  return { ...header, decode }
+}
+
+/** Decodes one array; `what` names file and array in errors. Throws as `checkNpy`. */
+export function parseNpy(what: string, bytes: Uint8Array): NpyArray {
+  const { descr, fortran, shape, dataOffset, decode } = checkNpy(what, bytes, bytes.length)
+  const data = decode(bytes.slice(dataOffset).buffer as ArrayBuffer, sizeOf(shape))
   if (!fortran || shape.length < 2) return { shape, descr, data }
   const axes = shape.map((_, i) => shape.length - 1 - i)
   return { shape, descr, data: permuteAxes(data, [...shape].reverse(), axes) }

@@ -5,7 +5,7 @@ import { AludelError } from '../errors.js'
 import { nchwToNhwc } from '../nn/layout.js'
 import { type ArrayOptions, arrayDataset, type LabelledArrays } from './array-dataset.js'
 import { checkSplit, type Dataset, type Split } from './dataset.js'
-import { maxFileBytes, readWhole } from './file-bytes.js'
+import { invalidFile, isPickle, maxFileBytes, readWhole } from './file-bytes.js'
 import { type NpzArchive, openNpz } from './npz.js'
 
 type Names = readonly [images: string, labels: string]
@@ -32,7 +32,10 @@ const names: Readonly<Record<Split, readonly Names[]>> = {
 export async function npz(path: string, split: Split = 'train', options: ArrayOptions = {}): Promise<Dataset> {
   checkPath('npz: file', path)
   checkSplit('npz', split)
-  const archive = openNpz(path, await readWhole(path, maxFileBytes, 'give the .npz file itself'))
+  const bytes = await readWhole(path, maxFileBytes, 'give the .npz file itself')
+  if (isPickle(bytes)) throw pickled(path)
+  const archive = openNpz(path, bytes)
+  if (archive.names.some((name) => name.endsWith('.pkl'))) throw pickled(path)
   const train = await readPair(path, archive, 'train')
   if (!train) {
     const wanted = names.train.map((pair) => pair.join(' and ')).join(', or ')
@@ -48,6 +51,10 @@ async function readPair(path: string, archive: NpzArchive, split: Split): Promis
   const images = await readImages(path, archive, pair[0])
   return { ...images, labels: await readLabels(path, archive, pair[1], images.shape[0]) }
 }
+
+/** The files of torch.save are zip archives too, of a pickle and what it speaks of. */
+const pickled = (path: string): AludelError =>
+  invalidFile(path, 'holds a Python pickle, which is never read, as it can run code; save its arrays with numpy.savez')
 
 const bad = (path: string, name: string, what: string): AludelError => new AludelError('invalid_data', `${path}: ${name}: ${what}`)
 

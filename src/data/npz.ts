@@ -1,18 +1,23 @@
 /**
- * @file .npz archives: zip (stored or deflate) of .npy arrays. Every offset and size is checked against the file before use, and
- * decompression is capped at the declared size.
+ * @file .npz archives: zip (stored or deflate) of .npy arrays. Every offset and size is checked against the file before use; of a packed
+ * array the header alone is unpacked first, and the rest only when the size that the archive declares is the one that the header needs.
  */
 import { promisify } from 'node:util'
-import { inflateRaw, inflateRawSync } from 'node:zlib'
+import { inflateRaw, inflateRawSync, constants as zlib } from 'node:zlib'
 import { crc32 } from '../crc32.js'
 import { AludelError } from '../errors.js'
 import { asBytes, maxFileBytes } from './file-bytes.js'
-import { type NpyArray, parseNpy } from './npy.js'
+import { checkNpy, type NpyArray, parseNpy } from './npy.js'
 
 const endSignature = 0x06054b50
 const centralSignature = 0x02014b50
 const localSignature = 0x04034b50
 const endBytes = 22
+/** Packed bytes that hold the header of an array, whatever follows. */
+const startBytes = 4096
+/** Arrays of this size that would grow more than so many times are bombs: images and labels do not pack that well. */
+const largeBytes = 64 << 20
+const mostGrowth = 200
 /** Says that the true number stands in a zip64 field. */
 const beyond32 = 0xffffffff
 
@@ -90,13 +95,31 @@ function packedBytes(path: string, name: string, bytes: Uint8Array, entry: Entry
   return bytes.subarray(start, start + packed)
 }
 
+/** Throws `invalid_data` when a deflated entry does not begin as the array that it declares, or grows as no data does. */
+function checkDeflated(path: string, name: string, { bytes: size }: Entry, packed: Uint8Array): void {
+  const start = asBytes(inflateRawSync(packed.subarray(0, startBytes), { finishFlush: zlib.Z_SYNC_FLUSH }))
+  checkNpy(`${path}: ${name}`, start, size)
+  if (size > largeBytes && size > mostGrowth * packed.length) {
+    const todo = 'save it without compression if it is data'
+    throw invalid(path, `${name}: expected at most ${mostGrowth} times its ${packed.length} packed bytes but it declares ${size}; ${todo}`)
+  }
+}
+
+/** An entry whose bytes lie where the directory says. */
+interface Unpacking {
+  readonly entry: Entry
+  readonly packed: Uint8Array
+  readonly limit: { readonly maxOutputLength: number }
+}
+
 /** An archive of `bytes`; `path` names it in errors. Throws `invalid_data` when it is not a zip archive. */
 export function openNpz(path: string, bytes: Uint8Array): NpzArchive {
   const entries = readDirectory(path, bytes)
-  const find = (name: string): Entry => {
+  const find = (name: string): Unpacking => {
     const entry = entries.get(name)
-    if (entry) return entry
-    throw new AludelError('not_found', `${path}: expected an array '${name}' but it holds ${[...entries.keys()].join(', ')}`)
+    if (!entry) throw new AludelError('not_found', `${path}: expected an array '${name}' but it holds ${[...entries.keys()].join(', ')}`)
+    const packed = packedBytes(path, name, bytes, entry)
+    return { entry, packed, limit: { maxOutputLength: Math.max(1, entry.bytes) } }
   }
   const checked = (name: string, { bytes: size, crc }: Entry, content: Uint8Array): NpyArray => {
     if (content.length !== size) throw invalid(path, `${name}: expected ${size} bytes but received ${content.length}`)
@@ -104,30 +127,30 @@ export function openNpz(path: string, bytes: Uint8Array): NpzArchive {
     return parseNpy(`${path}: ${name}`, content)
   }
   const failed = (name: string, { bytes: size }: Entry, cause: unknown) =>
-    new AludelError('invalid_data', `${path}: ${name}: cannot decompress to the declared ${size} bytes`, { cause })
-  const limit = ({ bytes: size }: Entry) => ({ maxOutputLength: Math.max(1, size) })
+    cause instanceof AludelError
+      ? cause
+      : new AludelError('invalid_data', `${path}: ${name}: cannot decompress to the declared ${size} bytes`, { cause })
   return {
     names: [...entries.keys()],
     async read(name) {
-      const entry = find(name)
-      const packed = packedBytes(path, name, bytes, entry)
+      const { entry, packed, limit } = find(name)
       if (entry.method === 0) return checked(name, entry, packed)
-      const content = await promisify(inflateRaw)(packed, limit(entry)).catch((cause) => {
-        throw failed(name, entry, cause)
-      })
-      return checked(name, entry, asBytes(content))
-    },
-    readSync(name) {
-      const entry = find(name)
-      const packed = packedBytes(path, name, bytes, entry)
-      if (entry.method === 0) return checked(name, entry, packed)
-      let content: Uint8Array
       try {
-        content = asBytes(inflateRawSync(packed, limit(entry)))
+        checkDeflated(path, name, entry, packed)
+        return checked(name, entry, asBytes(await promisify(inflateRaw)(packed, limit)))
       } catch (cause) {
         throw failed(name, entry, cause)
       }
-      return checked(name, entry, content)
+    },
+    readSync(name) {
+      const { entry, packed, limit } = find(name)
+      if (entry.method === 0) return checked(name, entry, packed)
+      try {
+        checkDeflated(path, name, entry, packed)
+        return checked(name, entry, asBytes(inflateRawSync(packed, limit)))
+      } catch (cause) {
+        throw failed(name, entry, cause)
+      }
     },
   }
 }

@@ -46,7 +46,7 @@ const keys: Readonly<Record<string, { readonly option: ReaderOption; readonly wa
   fit: { option: 'fit', wanted: 'squash or crop', parse: oneOf('squash', 'crop') },
   labels: { option: 'labels', wanted: 'fine or coarse', parse: oneOf('fine', 'coarse') },
   normalize: { option: 'normalize', wanted: 'a text', parse: (text) => (text === '' ? undefined : text) },
-  flip: { option: 'flip', wanted: 'yes or no', parse: (text) => ({ yes: true, no: false })[text] },
+  flip: { option: 'flip', wanted: 'yes or no', parse: (text) => (text === 'yes' ? true : text === 'no' ? false : undefined) },
   holdout: { option: 'holdout', wanted: 'a number between 0 and 1', parse: number((n) => n > 0 && n < 1) },
   'split-seed': { option: 'splitSeed', wanted: 'a whole number >= 0', parse: number((n) => Number.isSafeInteger(n) && n >= 0) },
 }

@@ -3,8 +3,9 @@
  * of all bytes before it. Written and read in pieces, so that the event loop stays free and size is no matter.
  */
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { isRecord } from '../arguments.js'
+import { fileSize, openForReading } from '../data/file-bytes.js'
 import { allocate, type DType } from '../engine/tensor/dtype.js'
 import { AludelError, expected } from '../errors.js'
 import { writeAtomic } from '../files/atomic-file.js'
@@ -55,7 +56,8 @@ async function* withDigest(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Ar
  * @throws AludelError `invalid_data` for any damage, `incompatible` for a whole checkpoint of another version.
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
-  const handle = await open(path, 'r')
+  await fileSize(path)
+  const handle = await openForReading(path)
   try {
     const { size } = await handle.stat()
     await checkDigest(path, handle, size)

@@ -1,5 +1,5 @@
 /** @file Checks of JSON files that this package wrote and someone may have changed: each field is what the code that uses it relies on. */
-import { isRecord } from '../arguments.js'
+import { isRecord, shownJson } from '../arguments.js'
 import { AludelError } from '../errors.js'
 
 export const isText = (value: unknown): value is string => typeof value === 'string'
@@ -23,7 +23,6 @@ export type FieldRules<T> = readonly (readonly [field: keyof T & string, wanted:
 export function checkFields<T>(path: string, value: Readonly<Record<string, unknown>>, rules: FieldRules<T>): void {
   for (const [field, wanted, holds] of rules) {
     if (holds(value[field])) continue
-    const received = JSON.stringify(value[field])?.slice(0, 80)
-    throw new AludelError('invalid_data', `${path}: field '${field}': expected ${wanted} but received ${received}`)
+    throw new AludelError('invalid_data', `${path}: field '${field}': expected ${wanted} but received ${shownJson(value[field])}`)
   }
 }

@@ -20,7 +20,7 @@ const noRoom: Readonly<Record<string, string>> = {
 export const writeAtomic = (
   path: string,
   content: string | Uint8Array | AsyncIterable<Uint8Array>,
-  bytes = typeof content === 'string' || content instanceof Uint8Array ? content.length : undefined,
+  bytes = typeof content === 'string' ? Buffer.byteLength(content) : content instanceof Uint8Array ? content.length : undefined,
 ): Promise<void> => onFile(path, () => replaceFile(path, content, bytes))
 
 async function replaceFile(

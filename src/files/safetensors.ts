@@ -1,5 +1,5 @@
 /** @file safetensors: u64 header length, JSON header, tensors without gaps. Reading trusts nothing the header says before checking it. */
-import { isRecord } from '../arguments.js'
+import { isRecord, shownJson } from '../arguments.js'
 import { AludelError, expected } from '../errors.js'
 
 const elementBytes = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 } as const
@@ -101,10 +101,10 @@ export function decodeHeader(path: string, start: Uint8Array, fileBytes: number)
   let metadata: Record<string, string> = {}
   for (const [name, entry] of Object.entries(parseHeader(start.subarray(prefixBytes), bad))) {
     if (name === '__metadata__') metadata = checkMetadata(entry, bad)
-    else tensors.set(name, checkEntry(name, entry, bodyBytes, bad))
+    else tensors.set(name, checkEntry(shortened(name), entry, bodyBytes, bad))
   }
   checkCoverage(
-    Array.from(tensors, ([name, { begin, end }]) => ({ name, begin, end })),
+    Array.from(tensors, ([name, { begin, end }]) => ({ name: shortened(name), begin, end })),
     bodyBytes,
     bad,
   )
@@ -147,14 +147,16 @@ function checkMetadata(entry: unknown, bad: Bad): Record<string, string> {
   return entry as Record<string, string>
 }
 
+/** A name as errors show it: a header may hold one of a hundred megabytes. */
+const shortened = (name: string): string => (name.length > 80 ? `${name.slice(0, 80)}…` : name)
+
 const isWholeNumbers = (value: unknown): value is number[] => Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0)
 
 function checkEntry(name: string, entry: unknown, dataBytes: number, bad: Bad) {
   const { dtype, shape, data_offsets: offsets } = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>
-  if (typeof dtype !== 'string' || !Object.hasOwn(elementBytes, dtype))
-    throw bad(`tensor '${name}' has unknown dtype ${JSON.stringify(dtype)}`)
-  if (!isWholeNumbers(shape)) throw bad(`tensor '${name}' has shape ${JSON.stringify(shape)}`)
-  if (!isWholeNumbers(offsets) || offsets.length !== 2) throw bad(`tensor '${name}' has data_offsets ${JSON.stringify(offsets)}`)
+  if (typeof dtype !== 'string' || !Object.hasOwn(elementBytes, dtype)) throw bad(`tensor '${name}' has unknown dtype ${shownJson(dtype)}`)
+  if (!isWholeNumbers(shape)) throw bad(`tensor '${name}' has shape ${shownJson(shape)}`)
+  if (!isWholeNumbers(offsets) || offsets.length !== 2) throw bad(`tensor '${name}' has data_offsets ${shownJson(offsets)}`)
   const [begin, end] = offsets
   if (begin > end || end > dataBytes) throw bad(`tensor '${name}' claims bytes ${begin} to ${end} of ${dataBytes}`)
   const bytes = byteSize(dtype as SafetensorsDType, shape)

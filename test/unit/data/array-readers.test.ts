@@ -8,7 +8,7 @@ import { mnist } from '../../../src/data/mnist.js'
 import { idx } from '../../../src/data/mnist-family.js'
 import { npz } from '../../../src/data/npz-dataset.js'
 import { bytes, expectError, freshDir, mnistDir, ramp, write } from './fixtures.js'
-import { header, npy, zipBytes } from './zip-archive.js'
+import { float64, header, npy, zipBytes } from './zip-archive.js'
 
 describe('cifar100', () => {
   const record = (coarse: number, fine: number) => bytes([coarse, fine], ramp(3072))
@@ -112,6 +112,13 @@ describe('npz', () => {
   it.each<[string, Readonly<Record<string, Uint8Array>>, RegExp]>([
     ['no known names', { a: u8('(1,)', ramp(1)) }, /expected arrays x_train and y_train.*holds a/],
     ['pickled labels', { x: u8('(1, 2, 2)', ramp(4)), y: npy(header('|O', '(1,)'), ramp(8)) }, /y: holds pickled Python objects/],
+    [
+      'labels that are fractions',
+      { x: u8('(2, 1, 1)', ramp(2)), y: npy(header('<f8', '(2,)'), float64(0, 0.5)) },
+      /label 1: .*whole .*0\.5/,
+    ],
+    ['labels that are no numbers', { x: u8('(1, 1, 1)', ramp(1)), y: npy(header('<f8', '(1,)'), float64(Number.NaN)) }, /label 0: .*NaN/],
+    ['labels for a million classes', { x: u8('(1, 1, 1)', ramp(1)), y: i8(1_000_000) }, /at most 100000, but received 1000000/],
     ['float images', { x: npy(header('<f4', '(1, 1, 1)'), ramp(4)), y: i8(0) }, /x: expected unsigned bytes/],
     ['a flat image array', { x: u8('(4,)', ramp(4)), y: i8(0, 0, 0, 0) }, /x: expected \[N, H, W\]/],
     ['too many channels', { x: u8('(1, 5, 5, 5)', ramp(125)), y: i8(0) }, /at most 4 channels/],
@@ -125,6 +132,13 @@ describe('npz', () => {
       /labels from 0 to the largest of the training images.*5/,
     ],
   ])('refuses %s', (_, arrays, message) => expectError(() => npz(archive(arrays)), 'invalid_data', message))
+
+  it('refuses pickles and the files of torch.save, and says how to convert them', async () => {
+    const message = /holds a Python pickle, which is never read, as it can run code; save its arrays with numpy\.savez/
+    await expectError(() => npz(write(freshDir(), 'a.npz', bytes([0x80, 4, 0x7d, 0x2e]))), 'invalid_data', message)
+    const saved = zipBytes(['a/data.pkl', bytes([0x80, 2, 0x7d, 0x2e])], ['a/version', bytes([0x33])])
+    await expectError(() => npz(write(freshDir(), 'a.pt', saved)), 'invalid_data', message)
+  })
 
   it('refuses what is no archive', async () => {
     await expectError(() => npz(write(freshDir(), 'a.npz', ramp(100))), 'invalid_data', /expected a zip archive/)

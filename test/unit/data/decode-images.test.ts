@@ -2,7 +2,7 @@
 import { chmodSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { deflateSync } from 'node:zlib'
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../../src/crc32.js'
 import { decodeImages, eachInOrder } from '../../../src/data/decode-images.js'
@@ -47,6 +47,40 @@ describe('decodes', () => {
     expect((await decodeOne(content)).shape).toEqual([1, 4, 8, 3])
   })
 
+  it('does not let an embedded profile change the values', async () => {
+    const image = sharp({ create: { width: 8, height: 8, channels: 3, background: { r: 200, g: 100, b: 50 } } })
+    const content = Uint8Array.from(await image.withIccProfile('p3', { attach: true }).png().toBuffer())
+    const stored = await sharp(content, { ignoreIcc: true }).raw().toBuffer()
+    expect((await sharp(content).metadata()).icc).toBeDefined()
+    expect([...stored.subarray(0, 3)]).not.toEqual([200, 100, 50])
+    expect([...(await decodeOne(content)).images.subarray(0, 3)]).toEqual([...stored.subarray(0, 3)])
+  })
+
+  it('takes the first frame of an animation', async () => {
+    const frames = new Uint8Array(2 * 8 * 8 * 3).fill(10, 0, 8 * 8 * 3).fill(200, 8 * 8 * 3)
+    const content = await webp(sharp(frames, { raw: { width: 8, height: 16, channels: 3, pageHeight: 8 } as never }))
+    expect((await sharp(content).metadata()).pages).toBe(2)
+    const { images, shape } = await decodeOne(content)
+    expect(shape).toEqual([1, 8, 8, 3])
+    expect(new Set(images)).toEqual(new Set([10]))
+  })
+
+  it.each([
+    [1, 1],
+    [1, 20_000],
+    [20_000, 1],
+  ])('%i x %i pixels at any size, and as they are', async (width, height) => {
+    const content = await png(plain([10, 20, 30], width, height))
+    expect((await decodeOne(content)).shape).toEqual([1, height, width, 3])
+    for (const fit of ['squash', 'crop']) {
+      const { images, shape } = await decodeOne(content, { size: 16, fit })
+      expect([shape, [...images.subarray(0, 3)]]).toEqual([
+        [1, 16, 16, 3],
+        [10, 20, 30],
+      ])
+    }
+  })
+
   it('squashes both sides, or crops the middle square of the shorter', async () => {
     // black | gray middle | white: a crop of the middle sees gray only
     const wide = sharp(
@@ -68,6 +102,24 @@ describe('decodes', () => {
     for (const value of images) expect(Math.abs(value - 255 / 8)).toBeLessThan(4)
   })
 })
+
+const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8" fill="red"/></svg>'
+const webp = async (image: Sharp): Promise<Uint8Array> => Uint8Array.from(await image.webp({ lossless: true }).toBuffer())
+
+/** The decoder reads the file all the same: it knows its format by other bytes. */
+async function sayingWebP(image: Sharp): Promise<Uint8Array> {
+  const content = Uint8Array.from(await image.toBuffer())
+  content.set(new TextEncoder().encode('WEBP'), 8)
+  expect((await sharp(content).metadata()).format).toBe('tiff')
+  return content
+}
+
+/** The marker of the end stands in the middle of the last scan. */
+const endingInside = (content: Uint8Array): Uint8Array => {
+  const scan = content.findLastIndex((byte, i) => byte === 0xff && content[i + 1] === 0xda)
+  content.set([0xff, 0xd9], Math.floor((scan + content.length) / 2))
+  return content
+}
 
 /** A PNG of a few bytes whose header announces a picture of any size. */
 function announced(width: number, height: number): Uint8Array {
@@ -91,14 +143,30 @@ function announced(width: number, height: number): Uint8Array {
   )
 }
 
+/** Runs `action` without the rights of root, who may read everything. */
+async function asNobody(action: () => Promise<void>): Promise<void> {
+  const isRoot = process.getuid?.() === 0
+  if (isRoot) process.seteuid?.(65534)
+  try {
+    await action()
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+  }
+}
+
 describe('refuses', () => {
   it.each<[string, () => Promise<Uint8Array> | Uint8Array, RegExp]>([
     ['an empty file', () => new Uint8Array(0), /a\.JPEG: .*empty/],
     ['text', () => new TextEncoder().encode('not an image'), /a\.JPEG: expected JPEG, PNG, WebP/],
     ['an animated GIF', () => new TextEncoder().encode('GIF89a…'), /something else/],
     ['an SVG', () => new TextEncoder().encode('<svg xmlns="http://www.w3.org/2000/svg"/>'), /something else/],
+    ['an SVG that says WebP where one does', () => new TextEncoder().encode(`<!--    WEBP -->${svg}`), /something else/],
+    ['a TIFF that says WebP where one does', () => sayingWebP(plain([1, 2, 3]).tiff({ compression: 'none' })), /something else/],
     ['a JPEG cut short', async () => (await jpeg(halves(64, 64))).subarray(0, -200), /a\.JPEG: .*cut short or damaged/],
     ['a JPEG of its first bytes', () => Uint8Array.of(0xff, 0xd8, 0xff), /cut short or damaged/],
+    ['a JPEG whose end comes too early', async () => endingInside(await jpeg(halves(64, 64))), /cut short or damaged/],
+    ['a WebP cut short', async () => (await webp(halves(64, 64))).subarray(0, -20), /cut short or damaged/],
+    ['a WebP of four gigabytes by its header', async () => (await webp(plain([1, 2, 3]))).fill(0xff, 4, 8), /cut short or damaged/],
     ['a PNG cut short', async () => (await png(halves(64, 64))).subarray(0, -30), /cut short or damaged/],
     [
       'a PNG with a flipped byte',
@@ -135,10 +203,11 @@ describe('refuses', () => {
     await expectError(() => decodeImages([join(dir, 'c.png')]), 'invalid_data', /c\.png: .*directory/)
   })
 
-  it.skipIf(process.getuid?.() === 0)('a file that may not be read', async () => {
-    const path = write(freshDir(), 'a.png', await png(plain([1, 2, 3])))
-    chmodSync(path, 0)
-    await expectError(() => decodeImages([path]), 'io', /a\.png: permission denied/)
+  it.skipIf(process.platform === 'win32')('a file that may not be read', async () => {
+    const dir = tree({ 'a.png': await png(plain([1, 2, 3])), 'b.png': await png(plain([1, 2, 3])) })
+    chmodSync(dir, 0o755)
+    chmodSync(join(dir, 'b.png'), 0)
+    await asNobody(() => expectError(() => decodeImages([join(dir, 'a.png'), join(dir, 'b.png')]), 'io', /b\.png: permission denied/))
   })
 
   it('to go on after an abort', async () => {

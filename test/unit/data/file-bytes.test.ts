@@ -3,12 +3,19 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { cifar100 } from '../../../src/data/cifar100.js'
+import { decodeImages } from '../../../src/data/decode-images.js'
 import { exists, readText, readWhole } from '../../../src/data/file-bytes.js'
 import { readIdx } from '../../../src/data/idx.js'
 import { cifar10, fashionMnist, mnist, openDataset } from '../../../src/data/index.js'
+import { npz } from '../../../src/data/npz-dataset.js'
+import { tinyImagenet } from '../../../src/data/tiny-imagenet.js'
+import { readCheckpoint } from '../../../src/experiment/checkpoint-file.js'
 import { readRealImages } from '../../../src/experiment/real-images.js'
 import { readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
 import { loadSyntheticSet, readManifest } from '../../../src/experiment/synthetic-set.js'
+import { readModelFile } from '../../../src/onnx/classifier.js'
+import { readWhitening } from '../../../src/preprocess/whitening-file.js'
 import { tinySet } from '../experiment/sets.js'
 import { expectError, freshDir, mnistDir, write } from './fixtures.js'
 
@@ -27,6 +34,13 @@ const readers: Record<string, { readonly file: string; readonly read: (dir: stri
   mnist: { file: 'train-images-idx3-ubyte', read: (dir) => mnist(dir) },
   'mnist, packed': { file: 'train-images-idx3-ubyte.gz', read: (dir) => mnist(dir) },
   cifar10: { file: 'data_batch_1.bin', read: (dir) => cifar10(dir) },
+  cifar100: { file: 'train.bin', read: (dir) => cifar100(dir) },
+  npz: { file: 'set.npz', read: (dir) => npz(join(dir, 'set.npz')) },
+  'the ids of tiny-imagenet': { file: 'wnids.txt', read: (dir) => tinyImagenet(dir) },
+  'an image': { file: 'a.png', read: (dir) => decodeImages([join(dir, 'a.png')]) },
+  'a model': { file: 'a.onnx', read: (dir) => readModelFile(join(dir, 'a.onnx')) },
+  'a whitening': { file: 'zca.safetensors', read: (dir) => readWhitening(join(dir, 'zca.safetensors')) },
+  'a checkpoint': { file: 'a.safetensors', read: (dir) => readCheckpoint(join(dir, 'a.safetensors')) },
   'the names of cifar10': { file: 'batches.meta.txt', read: (dir) => cifar10(dir) },
   'run.json': { file: 'run.json', read: readRunRecord },
   'events.jsonl': { file: 'events.jsonl', read: readEvents },
@@ -45,6 +59,10 @@ describe.skipIf(process.platform === 'win32')('a reader refuses', () => {
     if (file === 'data.safetensors') {
       await tinySet().save(join(dir, 'whole'))
       symlinkSync(join(dir, 'whole', 'manifest.json'), join(dir, 'manifest.json'))
+    }
+    if (file === 'wnids.txt') {
+      mkdirSync(join(dir, 'train', 'n01'), { recursive: true })
+      write(join(dir, 'train', 'n01'), 'a.png', '')
     }
     plants[plant](join(dir, file))
     const what = plant === 'a directory' ? 'a directory' : 'a device or pipe'

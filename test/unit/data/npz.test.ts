@@ -26,12 +26,30 @@ describe('reads', () => {
 })
 
 const good = npy(header('<f8', '(2,)'), float64(1, 2))
+const goingOn = npy(header('<f8', '(2,)'), new Uint8Array(1_000_016))
 
 describe('refuses', () => {
   it.each([
     ['a wrong checksum', good, { crc: 1 }, /damaged/],
     ['a declared size that is too large', good, { bytes: good.length + 8 }, /expected \d+ bytes/],
-    ['a declared size that is too small for the deflated data', good, { deflate: true, bytes: 10 }, /cannot decompress/],
+    ['a declared size that is too small for the header', good, { deflate: true, bytes: 10 }, /header runs past the end/],
+    ['deflated data that goes on behind the array', goingOn, { deflate: true, bytes: good.length }, /cannot decompress/],
+    [
+      'a header that says less than the archive declares',
+      goingOn,
+      { deflate: true },
+      /expected 16 bytes for shape \[2\] but received 1000016/,
+    ],
+    ['an archive within the archive', zipBytes(['a.npy', good]), { deflate: true }, /magic/],
+    [
+      'a shape of words',
+      npy(header('<f8', '(1 2, 3)'), float64(1)),
+      {},
+      /shape: expected dimensions of at most 9 digits but received '1 2'/,
+    ],
+    ['a shape of numbers without end', npy(header('<f8', `(${'1'.repeat(60)},)`), float64(1)), {}, /at most 9 digits/],
+    ['a shape of ones and a letter', npy(header('<f8', `(${' 1 '.repeat(9000)}x)`), float64(1)), {}, /expected a header/],
+    ['dimensions that overflow', npy(header('<f8', `(${'999999999,'.repeat(40)})`), float64(1)), {}, /expected Infinity bytes/],
     ['an absurd size', good, { bytes: 0xfffffff0 }, /at most/],
     ['an offset outside the file', good, { offset: 0x7fffffff }, /no local header/],
     ['an unknown compression', good, { method: 12 }, /method 12/],
@@ -53,6 +71,27 @@ describe('refuses', () => {
 
   it('two entries of one name', () =>
     expectError(() => openNpz('a.npz', zipBytes(['a.npy', good], ['a.npy', good])), 'invalid_data', /two entries/))
+
+  it('a bomb, before it is unpacked', async () => {
+    // 256 MiB of zeros in 260 kB: as an array of objects, behind a header of two numbers, and as the array that it says it is
+    const zeros = new Uint8Array(256 << 20)
+    for (const [start, message] of [
+      [npy(header('|O', '(2,)'), new Uint8Array()), /pickled Python objects/],
+      [npy(header('|u1', '(2,)'), new Uint8Array()), /expected 2 bytes for shape \[2\] but received 268/],
+      [
+        npy(header('|u1', `(${zeros.length - 128},)`), new Uint8Array()),
+        /expected at most 200 times its \d+ packed bytes but it declares 268435456/,
+      ],
+    ] as const) {
+      zeros.set(start)
+      expect(start).toHaveLength(128)
+      const archive = openNpz('bomb.npz', zipBytes(['a.npy', zeros, { deflate: true, crc: 0 }]))
+      const before = process.memoryUsage().arrayBuffers
+      await expectError(() => archive.read('a'), 'invalid_data', message)
+      expect(() => archive.readSync('a')).toThrow(message)
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 << 20)
+    }
+  })
 
   it('every truncation of a real archive, with a typed error', () => {
     const whole = Uint8Array.from(readFileSync(fileURLToPath(new URL('../../golden/data/trajectory/hvp.npz', import.meta.url))))

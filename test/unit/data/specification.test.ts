@@ -29,6 +29,8 @@ describe('parseSpecification', () => {
     ['folder:x,holdout=1', /holdout/],
     ['cifar100:x,labels=all', /fine or coarse/],
     ['mnist:x,flip=maybe', /yes or no/],
+    ['mnist:x,flip=constructor', /flip: expected yes or no but received 'constructor'/],
+    ['mnist:x,constructor=1', /options among size.*'constructor'/],
   ])('refuses %s', (text, message) => expectError(() => parseSpecification(text), 'invalid_option', message))
 })
 

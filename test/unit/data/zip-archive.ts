@@ -3,7 +3,7 @@ import { deflateRawSync } from 'node:zlib'
 import { crc32 } from '../../../src/crc32.js'
 
 export const latin1 = (text: string) => Uint8Array.from(text, (c) => c.charCodeAt(0))
-const concatenate = (parts: readonly Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]))
+const concatenate = (parts: readonly Uint8Array[]) => Uint8Array.from(Buffer.concat(parts))
 
 /** A record of little-endian fields: [offset, bytes, value]. */
 function fields(length: number, ...entries: [offset: number, bytes: 2 | 4, value: number][]): Uint8Array {

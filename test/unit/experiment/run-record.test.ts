@@ -109,6 +109,14 @@ describe('real.safetensors', () => {
 })
 
 describe('manifest.json', () => {
+  it('with classes that nest without end', async () => {
+    const dir = freshDir()
+    const deep = '['.repeat(100_000) + ']'.repeat(100_000)
+    await tinySet().save(dir)
+    writeFileSync(join(dir, 'manifest.json'), `{"format": "aludel-synthetic-set", "version": 1, "classes": ${deep}}`)
+    await expectError(() => readManifest(dir), 'invalid_data', /field 'classes': expected .* but received a value that nests too deeply/)
+  })
+
   it.each<[string, object, string]>([
     ['classes as text', { classes: 'ab' }, 'classes'],
     ['a config with objects in it', { config: { seed: {} } }, 'config'],

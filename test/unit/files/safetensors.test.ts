@@ -70,6 +70,7 @@ test('what is written is read back', () => {
 
 const a = (shape: unknown, offsets: unknown, dtype: unknown = 'F32') => ({ dtype, shape, data_offsets: offsets })
 const four = new Uint8Array(4)
+const deep = '['.repeat(100_000) + ']'.repeat(100_000)
 
 describe('decodeSafetensors refuses', () => {
   it.each<[string, Uint8Array, RegExp]>([
@@ -82,6 +83,10 @@ describe('decodeSafetensors refuses', () => {
     ['metadata that is no text', file({ __metadata__: { a: 1 } }), /map of text/],
     ['an unknown dtype', file({ a: a([1], [0, 4], 'F31') }, four), /unknown dtype "F31"/],
     ['a dtype of the prototype', file({ a: a([1], [0, 4], 'constructor') }, four), /unknown dtype/],
+    ['a dtype that nests without end', file(`{"a":{"dtype":${deep}}}`), /unknown dtype a value that nests too deeply/],
+    ['a shape that nests without end', file(`{"a":{"dtype":"F32","shape":${deep}}}`), /shape a value that nests too deeply/],
+    ['offsets that nest without end', file(`{"a":{"dtype":"F32","shape":[],"data_offsets":${deep}}}`), /data_offsets a value that nests/],
+    ['a name of a megabyte', file({ ['a'.repeat(1e6)]: null }), /tensor 'a{80}…' has unknown dtype/],
     ['an entry that is null', file({ a: null }, four), /unknown dtype/],
     ['a negative dimension', file({ a: a([-1], [0, 4]) }, four), /shape \[-1\]/],
     ['a fraction', file({ a: a([1.5], [0, 6]) }, four), /shape/],
