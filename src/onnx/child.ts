@@ -2,6 +2,7 @@
  * @file The process that ONNX Runtime runs in, as its own entry: what a stranger's model does to the runtime ends this process and no other,
  * and its calls, which block, block no event loop. Speaks the messages of protocol.ts; ends when its parent does.
  */
+import { writeFileSync } from 'node:fs'
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
 import { packageRequire } from '../package-root.js'
 import type { LoadRequest, Reply, Request, RunRequest, SessionReply } from './protocol.js'
@@ -121,6 +122,12 @@ process.on('message', (request: Request) => {
     (error) => send({ id: request.id, error: error instanceof Error ? error.message : String(error) }),
   )
 })
+// A model may ask for all the memory there is; should the system have to end a process for it, then this one. Only Linux has the file.
+try {
+  writeFileSync('/proc/self/oom_score_adj', '1000')
+} catch {
+  // elsewhere the system chooses
+}
 process.on('disconnect', () => process.exit(0))
 // A terminal sends ctrl-c to every process of the group; the parent decides what it means.
 process.on('SIGINT', () => undefined)

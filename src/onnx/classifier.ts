@@ -10,6 +10,9 @@ import { type RuntimeProcess, RuntimeRefusal } from './runtime-process.js'
 /** ONNX itself ends at 2 GiB: larger models keep their tensors in other files. */
 const maxModelBytes = 2 ** 31 - 2
 
+/** Most bytes of a batch that a model may ask for as its own: it is filled up to that, however few images there are. */
+const mostInputBytes = 2 ** 30
+
 /** How pixels become the model's input: (byte * scale - mean) / std, per channel. */
 export interface PixelNormalization {
   /** Per channel, or one number for all (default 0). */
@@ -137,7 +140,8 @@ function checkInput(path: string, input: ModelPort, [height, width, channels]: C
   }
   const [batch] = dims
   if (typeof batch !== 'number') return {}
-  if (batch < 1) throw expected('invalid_data', what, 'a batch of at least 1', shown(input))
+  const most = Math.max(1, Math.floor(mostInputBytes / (4 * channels * height * width)))
+  if (batch < 1 || batch > most) throw expected('invalid_data', what, `a batch of at least 1 and at most ${most}`, shown(input))
   return { batch }
 }
 
