@@ -1,4 +1,7 @@
-/** @file `perSampleLoss` of 64 million logits on the device, [64k, 1000] and [6.4M, 10], and the call that copies a typed array first. */
+/**
+ * @file `perSampleLoss` of 64 million logits on the device, [64k, 1000] and [6.4M, 10]: results into arrays that stay or into new ones,
+ * and the call that copies a typed array first.
+ */
 import { perSampleLoss } from '../../dist/direct/index.js'
 import { copies, prepareRivals, someNumbers } from './direct.mjs'
 
@@ -14,21 +17,26 @@ export function prepare(device) {
     const logits = device.array('f32', shape, data)
     const target = device.array('i32', [rows], labels)
     const call = (z, y, options) => async () => {
-      const results = await perSampleLoss(z, y, { device, out: 'array', ...options })
-      const [first] = await results.loss.read().then((loss) => (options.reduction ? loss : [0]))
-      for (const array of Object.values(results)) array.dispose()
-      return first
+      const results = await perSampleLoss(z, y, { device, out: 'array', reduction: 'mean', ...options })
+      const [mean] = await results.loss.read()
+      for (const array of Object.values(results)) if (!Object.values(options.into ?? {}).includes(array)) array.dispose()
+      return mean
     }
+    const into = { loss: device.array('f32', []), el2n: device.array('f32', [rows]) }
+    const gradient = device.array('f32', shape)
     const bytes = logits.bytes + target.bytes + 8 * rows
     const name = `[${shape}]`
-    rivals[`loss ${name}`] = { shape: name, bytes, run: call(logits, target, { reduction: 'mean' }) }
-    Object.assign(rivals, copies(device, logits, name))
-    rivals[`loss and gradient ${name}`] = {
+    const entry = (z, y, options = {}) => ({
       shape: name,
-      bytes: bytes + logits.bytes,
-      run: call(logits, target, { reduction: 'mean', gradient: true }),
-    }
-    rivals[`loss of a typed array ${name}`] = { shape: name, bytes, run: call({ data, shape }, labels, { reduction: 'mean' }) }
+      bytes: bytes + (options.gradient ? logits.bytes : 0),
+      run: call(z, y, options),
+    })
+    rivals[`loss ${name}`] = entry(logits, target, { into })
+    Object.assign(rivals, copies(device, logits, name))
+    rivals[`loss and gradient ${name}`] = entry(logits, target, { gradient: true, into: { ...into, gradient } })
+    rivals[`loss, new arrays ${name}`] = entry(logits, target)
+    rivals[`loss and gradient, new arrays ${name}`] = entry(logits, target, { gradient: true })
+    rivals[`loss of a typed array ${name}`] = entry({ data, shape }, labels)
   }
   return prepareRivals(rivals)
 }

@@ -57,7 +57,7 @@ export type AttentionMatch<O extends AttentionMatchOptions> = {
 } & (O extends { readonly gradient: false }
   ? unknown
   : O extends { readonly gradient: boolean }
-    ? { /** f32 `[M,H,W,C]` */ readonly gradient: Result<O> }
+    ? { /** f32 `[M,H,W,C]` */ readonly gradient: Result<O, 'gradient'> }
     : unknown)
 
 const what = 'attentionMatch'
@@ -84,7 +84,10 @@ export async function attentionMatch<const O extends AttentionMatchOptions>(
   const maps = operands.synthetic.shape
   const kinds = (['spatial', 'channel'] as const).filter((kind) => settings[kind].weight > 0)
   const { gradient } = settings
+  const { into = {} } = options as AttentionMatchOptions
+  if (into.gradient && !gradient) throw expected('invalid_option', `${what}: into.gradient`, 'gradient: true beside it', gradient)
   const results = await runDirect(what, options, operands, {
+    into,
     key: { ...settings, classes: settings.classes?.count },
     build(v) {
       const distance = classDistance(v, settings.classes?.count)
@@ -108,10 +111,10 @@ export async function attentionMatch<const O extends AttentionMatchOptions>(
       throw expected('not_finite', `${what}: loss`, 'a finite number', loss, 'look for NaN, infinity or numbers beyond 1e9 in the maps')
     }
     const { gradient: array, ...scalars } = results
-    disposeAll(scalars)
+    disposeAll(scalars, into)
     return { loss, spatial, channel, ...(array ? { gradient: await deliver(options, array) } : {}) } as AttentionMatch<O>
   } catch (error) {
-    disposeAll(results)
+    disposeAll(results, into)
     throw error
   }
 }
@@ -133,7 +136,7 @@ function checkedSettings(options: AttentionMatchOptions): Settings {
     classes: true,
     gradient: true,
   })
-  checkDirectOptions(what, options)
+  checkDirectOptions(what, options, ['gradient'])
   const { spatialWeight = 1, channelWeight = 1, spatialPower = 4, channelPower = 4, classes, gradient = false } = options
   checkFlag(`${what}: gradient`, gradient)
   for (const [name, value] of Object.entries({ spatialWeight, channelWeight }))

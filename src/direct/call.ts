@@ -1,8 +1,8 @@
 /** @file One call of a direct kernel: inputs to the device, a cached program, results back. */
-import { checkDevice, checkSignal } from '../arguments.js'
+import { checkDevice, checkOptions, checkSignal } from '../arguments.js'
 import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
 import type { Value } from '../engine/index.js'
-import type { DeviceArray } from '../engine/runtime/array.js'
+import { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { DType } from '../engine/tensor/dtype.js'
 import type { Shape } from '../engine/tensor/shape.js'
@@ -14,20 +14,37 @@ export interface DirectOptions {
   readonly device: Device
   /** 'typed' (default): results are copied into typed arrays. 'array': they stay on the device, and are the caller's to dispose. */
   readonly out?: 'typed' | 'array'
+  /**
+   * Arrays of the device that results are written into, by the name of the result: they stay the caller's and are given back. A call in
+   * a loop saves the memory that new ones would touch. What they hold after a failed call is not defined.
+   */
+  readonly into?: Readonly<Record<string, DeviceArray>>
   readonly signal?: AbortSignal
 }
 
-/** What a result is, by the option `out`. */
-export type Result<O extends DirectOptions> = O extends { readonly out: 'array' } ? DeviceArray : Float32Array
+/** What the result of a name is, by the options `into` and `out`. */
+export type Result<O extends DirectOptions, N extends string> = O extends { readonly into: Readonly<Record<N, DeviceArray>> }
+  ? DeviceArray
+  : O extends { readonly out: 'array' }
+    ? DeviceArray
+    : Float32Array
 
-export const directOptions = { device: true, out: true, signal: true } as const
+export const directOptions = { device: true, out: true, into: true, signal: true } as const
 
-/** Checks what all direct kernels share. Throws `invalid_option`, `disposed`. */
-export function checkDirectOptions(what: string, { device, out = 'typed', signal }: DirectOptions): void {
+/** Checks what all direct kernels share; `names` are the results that there can be. Throws `invalid_option`, `disposed`. */
+export function checkDirectOptions(
+  what: string,
+  { device, out = 'typed', into = {}, signal }: DirectOptions,
+  names: readonly string[],
+): void {
   checkDevice(what, device)
   if (device.closed) throw new AludelError('disposed', `${what}: the device is closed`)
   if (out !== 'typed' && out !== 'array') throw expected('invalid_option', `${what}: out`, "'typed' or 'array'", out)
   checkSignal(what, signal)
+  checkOptions(`${what}: into`, into, Object.fromEntries(names.map((name) => [name, true])))
+  for (const [name, array] of Object.entries(into)) {
+    if (!(array instanceof DeviceArray)) throw expected('invalid_option', `${what}: into.${name}`, 'an array of the device', array)
+  }
 }
 
 export function checkFlag(what: string, value: unknown): void {
@@ -40,6 +57,8 @@ export interface DirectProgram {
   readonly build: (inputs: Readonly<Record<string, Value>>) => Readonly<Record<string, Value>>
   /** Shapes of the results, all f32. */
   readonly outputs: Readonly<Record<string, Shape>>
+  /** The caller's arrays for some of them. */
+  readonly into: Readonly<Record<string, DeviceArray>>
 }
 
 /** Programs kept for each device; a caller with ever new shapes replaces the one that was used longest ago. */
@@ -73,8 +92,8 @@ function cachedProgram(
 }
 
 /**
- * Copies the views among the inputs, runs the program and gives its results, which the caller disposes. Everything up to the submission
- * happens before the first await: inputs may change, move or be disposed as soon as the call has returned its promise.
+ * Copies the views among the inputs, runs the program and gives its results, of which `disposeAll` ends those that are not the caller's.
+ * Everything up to the submission happens before the first await: inputs may change, move or be disposed as soon as the call has returned its promise.
  */
 export async function runDirect(
   what: string,
@@ -92,30 +111,32 @@ export async function runDirect(
       if (owned) copies.push(array)
       return [name, array] as const
     })
-    for (const [name, shape] of Object.entries(program.outputs)) results[name] = device.array('f32', shape)
+    for (const [name, shape] of Object.entries(program.outputs)) results[name] = program.into[name] ?? device.array('f32', shape)
     const run = bound.run({ ...Object.fromEntries(inputs), ...results }, signal ? { signal } : {})
     await run
     return results
   } catch (error) {
-    disposeAll(results)
+    disposeAll(results, program.into)
     throw error
   } finally {
     for (const copy of copies) copy.dispose()
   }
 }
 
-export function disposeAll(arrays: Readonly<Record<string, DeviceArray>>): void {
-  for (const array of Object.values(arrays)) array.dispose()
+/** Ends the arrays that are not among `kept`. */
+export function disposeAll(arrays: Readonly<Record<string, DeviceArray>>, kept: Readonly<Record<string, DeviceArray>>): void {
+  const callers = Object.values(kept)
+  for (const array of Object.values(arrays)) if (!callers.includes(array)) array.dispose()
 }
 
 /** The only element of a scalar result. */
 export const readScalar = async (array: DeviceArray): Promise<number> => Number((await array.read())[0])
 
-/** Results as the option `out` asks for; those that are read are disposed. */
-export async function deliver<O extends DirectOptions>({ out }: O, array: DeviceArray): Promise<Result<O>> {
-  if (out === 'array') return array as Result<O>
+/** A result as the options ask for it; what is read is disposed. */
+export async function deliver({ out, into = {} }: DirectOptions, array: DeviceArray): Promise<DeviceArray | Float32Array> {
+  if (out === 'array' || Object.values(into).includes(array)) return array
   try {
-    return (await array.read()) as Result<O>
+    return (await array.read()) as Float32Array
   } finally {
     array.dispose()
   }

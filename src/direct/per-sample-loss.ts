@@ -27,13 +27,13 @@ export interface PerSampleLossOptions extends DirectOptions {
 
 export type PerSampleLoss<O extends PerSampleLossOptions> = {
   /** f32 `[…]` in nats, or `[]` when reduced. */
-  readonly loss: Result<O>
+  readonly loss: Result<O, 'loss'>
   /** f32 `[…]`: ||softmax(logits) - target||, from 0 to sqrt 2 for hard labels. */
-  readonly el2n: Result<O>
+  readonly el2n: Result<O, 'el2n'>
 } & (O extends { readonly gradient: false }
   ? unknown
   : O extends { readonly gradient: boolean }
-    ? { readonly gradient: Result<O> }
+    ? { readonly gradient: Result<O, 'gradient'> }
     : unknown)
 
 const reductions = ['none', 'sum', 'mean'] as const
@@ -56,12 +56,16 @@ export async function perSampleLoss<const O extends PerSampleLossOptions>(
   const what = 'perSampleLoss'
   checkOptions<PerSampleLossOptions>(what, options, { ...directOptions, reduction: true, gradient: true })
   const { reduction = 'none', gradient = false } = options as PerSampleLossOptions
-  checkDirectOptions(what, options)
+  checkDirectOptions(what, options, ['loss', 'el2n', 'gradient'])
   if (!reductions.includes(reduction)) throw expected('invalid_option', `${what}: reduction`, reductions.join(', '), reduction)
   checkFlag(`${what}: gradient`, gradient)
   const operands = checkedOperands(what, logits, labels)
   const samples = operands.logits.shape.slice(0, -1)
+  const { loss: lossArray, ...others } = (options as PerSampleLossOptions).into ?? {}
+  if (others.gradient && !gradient) throw expected('invalid_option', `${what}: into.gradient`, 'gradient: true beside it', gradient)
+  const into = { ...others, ...(lossArray && { [reduction === 'none' ? 'loss' : 'total']: lossArray }) }
   const results = await runDirect(what, options, operands, {
+    into,
     key: { reduction, gradient },
     build: (v) => {
       const { loss, el2n } = softmaxCe(v.logits, v.labels)
@@ -75,12 +79,12 @@ export async function perSampleLoss<const O extends PerSampleLossOptions>(
     await checkFinite(what, results.total, results.loss, samples)
     if (reduction !== 'none') await checkTotal(what, reduction, results.total)
     const { loss, total } = results
-    ;(reduction === 'none' ? total : loss).dispose()
+    ;(reduction === 'none' ? total : loss).dispose() // never the caller's
     const given = { loss: reduction === 'none' ? loss : total, el2n: results.el2n, ...(gradient ? { gradient: results.gradient } : {}) }
     const read = Object.entries(given).map(async ([name, array]) => [name, await deliver(options, array)])
     return Object.fromEntries(await Promise.all(read))
   } catch (error) {
-    disposeAll(results)
+    disposeAll(results, into)
     throw error
   }
 }
@@ -89,13 +93,15 @@ export async function perSampleLoss<const O extends PerSampleLossOptions>(
  * EL2N scores (Paul et al., 2107.07075) of each sample, f32 `[…]`: ||softmax(logits) - target||. Inputs and errors as for
  * `perSampleLoss`, which gives both in the same pass.
  */
-export async function el2n<const O extends DirectOptions>(logits: ArrayInput, labels: ArrayInput, options: O): Promise<Result<O>> {
+export async function el2n<const O extends DirectOptions>(logits: ArrayInput, labels: ArrayInput, options: O): Promise<Result<O, 'el2n'>> {
   const what = 'el2n'
   checkOptions<DirectOptions>(what, options, directOptions)
-  checkDirectOptions(what, options)
+  checkDirectOptions(what, options, ['el2n'])
+  const { into = {} } = options as DirectOptions
   const operands = checkedOperands(what, logits, labels)
   const samples = operands.logits.shape.slice(0, -1)
   const results = await runDirect(what, options, operands, {
+    into,
     key: null,
     build: (v) => {
       const { el2n } = softmaxCe(v.logits, v.labels)
@@ -106,9 +112,9 @@ export async function el2n<const O extends DirectOptions>(logits: ArrayInput, la
   try {
     await checkFinite(what, results.total, results.el2n, samples)
     results.total.dispose()
-    return await deliver(options, results.el2n)
+    return (await deliver(options, results.el2n)) as Result<O, 'el2n'>
   } catch (error) {
-    disposeAll(results)
+    disposeAll(results, into)
     throw error
   }
 }

@@ -192,6 +192,70 @@ describe('inputs', () => {
   })
 })
 
+describe('results into the caller’s arrays', () => {
+  const [rows, classes] = [6, 4]
+  const logits = normals(rows * classes)
+  const labels = labelsOf(rows, classes)
+  const plain = () => perSampleLoss({ data: logits, shape: [rows, classes] }, labels, { device, gradient: true })
+  const z = () => device.array('f32', [rows, classes], logits)
+  const y = () => device.array('i32', [rows], labels)
+
+  it('are the results, call after call, and stay the caller’s', async () => {
+    const before = device.memory().arrayBytes
+    const into = {
+      loss: device.array('f32', [rows]),
+      el2n: device.array('f32', [rows]),
+      gradient: device.array('f32', [rows, classes]),
+    }
+    const inputs = [z(), y()] as const
+    const own = device.memory().arrayBytes
+    for (let call = 0; call < 2; call++) {
+      const given = await perSampleLoss(...inputs, { device, gradient: true, into })
+      expect(given).toEqual(into)
+      const read = Object.entries(into).map(async ([name, array]) => [name, await array.read()])
+      expect(Object.fromEntries(await Promise.all(read))).toEqual(await plain())
+    }
+    expect(device.memory().arrayBytes).toBe(own)
+    expect(await el2n(...inputs, { device, into: { el2n: into.loss } })).toBe(into.loss)
+    expect(await into.loss.read()).toEqual(await into.el2n.read())
+    for (const array of [...inputs, ...Object.values(into)]) array.dispose()
+    expect(device.memory().arrayBytes).toBe(before)
+  })
+
+  it('stand beside results of the other kinds', async () => {
+    const [loss, inputs] = [device.array('f32', []), [z(), y()] as const]
+    const given = await perSampleLoss(...inputs, { device, reduction: 'sum', into: { loss } })
+    expect(given.loss).toBe(loss)
+    expect([...(await loss.read())]).toEqual([...(await perSampleLoss(...inputs, { device, reduction: 'sum' })).loss])
+    expect(given.el2n).toEqual((await plain()).el2n)
+    for (const array of [loss, ...inputs]) array.dispose()
+  })
+
+  it('outlive a call that fails', async () => {
+    const loss = device.array('f32', [rows])
+    const wrong = Int32Array.from(labels)
+    wrong[1] = classes
+    await expect(perSampleLoss(z(), wrong, { device, into: { loss } })).rejects.toMatchObject({ code: 'invalid_index' })
+    expect([...(await loss.read())]).toEqual(Array(rows).fill(0))
+    loss.dispose()
+  })
+
+  it('are refused where they do not fit', async () => {
+    const [input, loss] = [z(), device.array('f32', [rows])]
+    const call = (into: object, more = {}) => perSampleLoss(input, labels, { device, into, ...more } as never)
+    await expect(call({ losses: loss })).rejects.toMatchObject({ code: 'invalid_option' })
+    await expect(call({ loss: new Float32Array(rows) })).rejects.toMatchObject({ code: 'invalid_option' })
+    await expect(call({ gradient: input })).rejects.toMatchObject({ code: 'invalid_option' })
+    await expect(call({ gradient: input }, { gradient: true })).rejects.toMatchObject({ code: 'invalid_option' })
+    await expect(call({ loss, el2n: loss })).rejects.toMatchObject({ code: 'invalid_option' })
+    await expect(call({ loss: input })).rejects.toMatchObject({ code: 'invalid_shape' })
+    loss.dispose()
+    await expect(call({ loss })).rejects.toMatchObject({ code: 'disposed' })
+    expect(await input.read()).toEqual(logits)
+    input.dispose()
+  })
+})
+
 describe('attentionMatch', () => {
   const shape = [7, 3, 5, 6]
   const size = 7 * 3 * 5 * 6

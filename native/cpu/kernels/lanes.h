@@ -88,6 +88,34 @@ ALUDEL_INLINE void transpose(vf* block) {
   transpose_step<1>(block);
 }
 
+template <int D>
+ALUDEL_INLINE void transpose_halves_step(vf* block) {
+#pragma GCC unroll 8
+  for (int i = 0; i < VW / 2; ++i)
+    if ((i & D) == 0) exchange<D>(block[i], block[i + D], FirstLanes<VW>::List{});
+}
+
+// The same within both halves of VW / 2 vectors, which hold two blocks side by side.
+ALUDEL_INLINE void transpose_halves(vf* block) {
+#if ALUDEL_VW >= 16
+  transpose_halves_step<4>(block);
+#endif
+#if ALUDEL_VW >= 8
+  transpose_halves_step<2>(block);
+#endif
+  transpose_halves_step<1>(block);
+}
+
+// Lanes 0, 2, … of `a`, then those of `b`; and lanes 1, 3, ….
+template <int... J>
+ALUDEL_INLINE vf even_lanes(vf a, vf b, LaneList<J...>) {
+  return ALUDEL_PICK(a, b, (2 * J)...);
+}
+template <int... J>
+ALUDEL_INLINE vf odd_lanes(vf a, vf b, LaneList<J...>) {
+  return ALUDEL_PICK(a, b, (2 * J + 1)...);
+}
+
 #undef ALUDEL_PICK
 
 }  // namespace aludel::cpu::ALUDEL_ISA

@@ -23,12 +23,13 @@ ALUDEL_INLINE Bundle<U> each(const F& f) {
 
 // exp(x) = 2^n 2^f for x <= 0 or NaN, exactly 1 at 0, to about 2 ulp and |x| 2^-24, which is how well a difference of logits is known; 0
 // below -87, where float32 has no normal numbers left. 2^f, |f| <= 1/2, by the polynomial of degree 6 of least relative error (2e-09).
-// The rounding addend leaves n in the low bits of `shifted`, from where it is moved into the exponent.
+// The rounding addend leaves n + 127 in the low bits of `shifted`, which moved into the exponent are 2^n. What that makes of an x below -87
+// is masked; a NaN is carried by 2^f.
 template <int U>
 ALUDEL_INLINE Bundle<U> exp_at_most_0(const Bundle<U>& x) {
-  constexpr float kLowest = -87.0f, kLog2E = 1.44269504f;
-  const auto shifted = each<U>([&](int i) { return larger(x.v[i], splat(kLowest)) * kLog2E + 12582912.0f; });
-  const auto n = each<U>([&](int i) { return shifted.v[i] - 12582912.0f; });
+  constexpr float kLowest = -87.0f, kLog2E = 1.44269504f, kRounding = 12582912.0f + 127.0f;
+  const auto shifted = each<U>([&](int i) { return x.v[i] * kLog2E + kRounding; });
+  const auto n = each<U>([&](int i) { return shifted.v[i] - kRounding; });
   const auto f = each<U>([&](int i) { return x.v[i] * kLog2E - n.v[i]; });
   auto p = each<U>([&](int i) { return 0.000153532586f * f.v[i] + 0.00133990031f; });
   p = each<U>([&](int i) { return p.v[i] * f.v[i] + 0.00961843878f; });
@@ -37,7 +38,7 @@ ALUDEL_INLINE Bundle<U> exp_at_most_0(const Bundle<U>& x) {
   p = each<U>([&](int i) { return p.v[i] * f.v[i] + 0.693147182f; });
   p = each<U>([&](int i) { return p.v[i] * f.v[i] + 1.0f; });
   return each<U>([&](int i) {
-    const vf power = as_float(reinterpret_cast<vi>((reinterpret_cast<vu>(shifted.v[i]) << 23) + (127u << 23)));
+    const vf power = as_float(reinterpret_cast<vi>(reinterpret_cast<vu>(shifted.v[i]) << 23));
     return as_float(as_int(p.v[i] * power) & ~(x.v[i] < kLowest));  // not a comparison the other way round: NaN stays NaN
   });
 }

@@ -19,22 +19,47 @@ struct HardSums {
   vf own, others, squares;
 };
 
+// Class k + i of U: where it is the label, x goes to `own`; e without the labels.
+template <int U>
+ALUDEL_INLINE Bundle<U> all_but_own(const Bundle<U>& x, vi labels, int64_t k, vf& own) {
+  const auto exponential = exp_at_most_0(x);
+  return each<U>([&](int i) {
+    const vi is_own = labels == static_cast<int32_t>(k + i);
+    own = is_own ? x.v[i] : own;
+    return as_float(as_int(exponential.v[i]) & ~is_own);
+  });
+}
+
 ALUDEL_INLINE HardSums narrow_hard(const float* columns, const int32_t* labels, int64_t K) {
   const vf m = column_max(columns, K);
   const vi y = *reinterpret_cast<const viu*>(labels);
   vf own{};
   ColumnSum others, squares;
   for_classes(K, [&]<int U>(const Bundle<U>&, int64_t k) {
-    const auto x = each<U>([&](int i) { return column(columns, k + i) - m; });
-    const auto exponential = exp_at_most_0(x);
-    const auto e = each<U>([&](int i) {
-      const vi is_own = y == static_cast<int32_t>(k + i);
-      own = is_own ? x.v[i] : own;
-      return as_float(as_int(exponential.v[i]) & ~is_own);
-    });
+    const auto e = all_but_own(each<U>([&](int i) { return column(columns, k + i) - m; }), y, k, own);
     others.add(e), squares.add_squares(e);
   });
   return {own, others.total(), squares.total()};
+}
+
+// Ten classes, as the common small sets have: the columns stay in registers.
+constexpr int kFixed = 10;
+
+ALUDEL_INLINE HardSums fixed_hard(const float* z, const int32_t* labels) {
+  constexpr int kBundle = kFixed / 2;
+  vf columns[kFixed];
+  fixed_columns<kFixed>(z, columns);
+  const vf m = fixed_max<kFixed>(columns);
+  const vi y = *reinterpret_cast<const viu*>(labels);
+  vf own{}, others[2] = {}, squares[2] = {};
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; ++half) {
+    const auto x = each<kBundle>([&](int i) { return columns[half * kBundle + i] - m; });
+    const auto e = all_but_own(x, y, half * kBundle, own);
+#pragma GCC unroll 8
+    for (int i = 0; i < kBundle; ++i) others[i % 2] += e.v[i], squares[i % 2] += e.v[i] * e.v[i];
+  }
+  return {own, others[0] + others[1], squares[0] + squares[1]};
 }
 
 // The outputs of U groups one after the other.
@@ -87,6 +112,7 @@ void narrow_rows(const KernelArgs& args, int64_t begin, int64_t end, void* memor
   const NarrowScratch scratch(memory, K);
   const bool hard = has_labels(args);
   const auto group_sums = [&](const float* z, const void* target) {
+    if (K == kFixed) return fixed_hard(z, static_cast<const int32_t*>(target));
     load_columns(z, K, scratch.z);
     return narrow_hard(scratch.z, static_cast<const int32_t*>(target), K);
   };

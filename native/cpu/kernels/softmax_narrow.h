@@ -24,30 +24,82 @@ ALUDEL_INLINE void for_class_blocks(int64_t K, const F& f) {
   if (k < K) f(K - VW, AllLanes{});
 }
 
+// VW classes of VW rows of K numbers, turned into columns.
+ALUDEL_INLINE void turn_block(const float* z, int64_t K, vf* block) {
+#pragma GCC unroll 16
+  for (int row = 0; row < VW; ++row) block[row] = load(z + row * K);
+  transpose(block);
+}
+
+// VW / 2 classes by half as many shuffles: a vector takes those of two rows, and both halves are turned at once.
+#if ALUDEL_VW == 16 && defined(__AVX512F__)
+constexpr bool kTurnsHalves = true;
+ALUDEL_INLINE void turn_half_block(const float* z, int64_t K, vf* block) {
+#pragma GCC unroll 8
+  for (int row = 0; row < VW / 2; ++row) {
+    const __m512 first = _mm512_castps256_ps512(_mm256_loadu_ps(z + row * K));
+    block[row] = (vf)_mm512_insertf32x8(first, _mm256_loadu_ps(z + (row + VW / 2) * K), 1);
+  }
+  transpose_halves(block);
+}
+#else
+constexpr bool kTurnsHalves = false;
+ALUDEL_INLINE void turn_half_block(const float*, int64_t, vf*) {}
+#endif
+
+typedef double loose_double __attribute__((aligned(4), may_alias));
+
+template <int... J>
+ALUDEL_INLINE vd pick_pairs(const float* z, int64_t K, LaneList<J...>) {
+  return vd{*reinterpret_cast<const loose_double*>(z + J * K)...};
+}
+// Two neighbouring classes of VW rows: a row's pair is moved as one double.
+ALUDEL_INLINE void pick_two(const float* z, int64_t K, vf* columns) {
+  const vf low = (vf)pick_pairs(z, K, FirstLanes<VD>::List{}), high = (vf)pick_pairs(z + VD * K, K, FirstLanes<VD>::List{});
+  columns[0] = even_lanes(low, high, FirstLanes<VW>::List{}), columns[1] = odd_lanes(low, high, FirstLanes<VW>::List{});
+}
+
 // One class of VW rows of K numbers.
 template <int... J>
 ALUDEL_INLINE vf pick_class(const float* z, int64_t K, LaneList<J...>) {
   return vf{z[J * K]...};
 }
+ALUDEL_INLINE vf pick_class(const float* z, int64_t K) { return pick_class(z, K, FirstLanes<VW>::List{}); }
+
+// Short runs of many rows are no order that a processor foresees: the next groups are asked for here.
+ALUDEL_INLINE void ask_ahead(const float* z, int64_t K) {
+  const float* ahead = z + max_of(VW * K, kAhead);
+  for (int row = 0; row < VW; ++row) __builtin_prefetch(ahead + row * K);
+}
 
 // Rows z[0..VW) of K numbers into columns. A few classes left over are cheaper to pick than a block to turn.
 ALUDEL_INLINE void load_columns(const float* z, int64_t K, float* columns) {
   constexpr int64_t kPicked = VW / 4;
-  const int64_t turned = K > VW && K % VW <= kPicked ? K / VW * VW : K;
-  // Short runs of many rows are no order that a processor foresees: the next groups are asked for here.
-  const int64_t ahead = max_of(VW * K, kAhead);
-  for_class_blocks(turned, [&](int64_t first, const auto& lanes) {
-    vf block[VW];
-    for (int row = 0; row < VW; ++row) {
-      __builtin_prefetch(z + ahead + row * K + first);
-      block[row] = load(z + row * K + first, lanes);
-    }
-    transpose(block);
-    const int64_t classes = turned < VW ? turned : VW;
-    for (int j = 0; j < VW; ++j)
-      if (j < classes) put_column(columns, first + j, block[j]);
-  });
-  for (int64_t k = turned; k < K; ++k) put_column(columns, k, pick_class(z + k, K, FirstLanes<VW>::List{}));
+  const auto put = [&](int64_t first, const vf* block, int64_t classes) {
+    for (int64_t j = 0; j < classes; ++j) put_column(columns, first + j, block[j]);
+  };
+  vf block[VW];
+  int64_t k = 0;
+  for (; k + VW <= K; k += VW) ask_ahead(z + k, K), turn_block(z + k, K, block), put(k, block, VW);
+  if constexpr (kTurnsHalves) {
+    if (K - k >= VW / 2) ask_ahead(z + k, K), turn_half_block(z + k, K, block), put(k, block, VW / 2), k += VW / 2;
+  }
+  if (K - k > kPicked && K >= VW) return turn_block(z + K - VW, K, block), put(K - VW, block, VW);  // some of them once more
+  for (; k + 2 <= K; k += 2) pick_two(z + k, K, block), put(k, block, 2);
+  if (k < K) put_column(columns, k, pick_class(z + k, K));
+}
+
+// The same of a fixed K that fits into registers.
+template <int K>
+ALUDEL_INLINE void fixed_columns(const float* z, vf* columns) {
+  constexpr int kWhole = K / VW * VW, kHalf = kTurnsHalves && K - kWhole >= VW / 2 ? VW / 2 : 0;
+  ask_ahead(z, K);
+#pragma GCC unroll 16
+  for (int k = 0; k < kWhole; k += VW) turn_block(z + k, K, columns + k);
+  if constexpr (kHalf > 0) turn_half_block(z + kWhole, K, columns + kWhole);
+#pragma GCC unroll 16
+  for (int k = kWhole + kHalf; k + 2 <= K; k += 2) pick_two(z + k, K, columns + k);
+  if constexpr (K % 2 == 1) columns[K - 1] = pick_class(z + K - 1, K);
 }
 
 // Columns back into rows.
@@ -69,6 +121,18 @@ ALUDEL_INLINE vf column_max(const float* columns, int64_t K) {
   for (; k + 2 <= K; k += 2) best[0] = larger(column(columns, k), best[0]), best[1] = larger(column(columns, k + 1), best[1]);
   if (k < K) best[0] = larger(column(columns, k), best[0]);
   return larger(best[0], best[1]);
+}
+
+template <int K>
+ALUDEL_INLINE vf fixed_max(const vf* columns) {
+  vf best[K];
+#pragma GCC unroll 16
+  for (int k = 0; k < K; ++k) best[k] = larger(columns[k], splat(-INFINITY));
+#pragma GCC unroll 8
+  for (int n = K; n > 1; n -= n / 2)
+#pragma GCC unroll 16
+    for (int k = 0; k < n / 2; ++k) best[k] = larger(best[k], best[n - 1 - k]);
+  return best[0];
 }
 
 // Calls f(Bundle, k) for four classes from k on, and at the end for those that are left: the bundle says how many. Sums of four runs add

@@ -69,14 +69,17 @@ ALUDEL_INLINE vf without_lane(vf v, int64_t lane, LaneList<J...>) {
 }
 ALUDEL_INLINE vf without_lane(vf v, int64_t lane) { return without_lane(v, lane, FirstLanes<VW>::List{}); }
 
+constexpr int64_t kFarAhead = 4096;  // elements: what the second-level cache is given time to fetch
+
 // Calls f(k, e, lanes) with e = exp(z - m) of the classes from k on, and flush() as for_parts does; e is 0 at the class `left_out` (-1:
-// none) and beyond the row. The next row is on its way meanwhile: a processor that waits for memory in one pass and computes in the other
-// does neither well.
+// none) and beyond the row. The next row is on its way to the first-level cache meanwhile, and rows far ahead to the second: a processor
+// that waits for memory in one pass and computes in the other does neither well, and the first level alone has too few requests under way.
 template <typename F, typename Flush>
 ALUDEL_INLINE void for_exponentials(const float* z, float m, int64_t K, int64_t left_out, const F& f, const Flush& flush) {
   const auto whole_vectors = [&]<int U>(Bundle<U>, int64_t k) {
     auto e = exp_at_most_0(each<U>([&](int i) {
       __builtin_prefetch(z + K + k + i * VW);
+      __builtin_prefetch(z + K + kFarAhead + k + i * VW, 0, 2);
       return load(z + k + i * VW) - m;
     }));
     if (left_out >= k && left_out < k + U * VW) e = each<U>([&](int i) { return without_lane(e.v[i], left_out - k - i * VW); });
