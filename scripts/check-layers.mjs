@@ -67,7 +67,7 @@ const layers = {
   direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },
   recipes: { may: ['errors'] },
   plan: {
-    may: [...upper, ...programs, 'free-memory', 'nn', 'augment', 'data', 'distill', 'evaluate'],
+    may: [...upper, ...programs, 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate'],
     types: ['engine/runtime', 'engine/compile', 'experiment'],
   },
   export: {

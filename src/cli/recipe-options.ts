@@ -55,11 +55,8 @@ type WithRecipe = RecipeOptions & { readonly data?: string; readonly set?: Reado
 /** What run.json keeps of a recipe. */
 export type RecipeRecord = NonNullable<RunRecord['recipe']>
 
-/** `options` of a command, completed from its recipe when it has one. Explicit options win. `whitened`: the recipe asks for ZCA. */
-export async function withRecipe<T extends WithRecipe>(
-  options: T,
-  command: Command,
-): Promise<{ options: T; recipe?: RecipeRecord; whitened?: boolean }> {
+/** `options` of a command, completed from its recipe when it has one. Explicit options win. */
+export async function withRecipe<T extends WithRecipe>(options: T, command: Command): Promise<{ options: T; recipe?: RecipeRecord }> {
   const { recipe: name, override = {} } = options
   if (name === undefined) {
     if (options.override !== undefined) throw expected('invalid_option', '--override', '--recipe beside it', undefined)
@@ -81,5 +78,5 @@ export async function withRecipe<T extends WithRecipe>(
     data: dataOf(options.data, recipe),
     set: { ...methodOptions, ...options.set },
   }
-  return { options: completed, whitened: data.zca === true, recipe: { name, ...(evaluate && { evaluate }), ...(reported && { reported }) } }
+  return { options: completed, recipe: { name, ...(evaluate && { evaluate }), ...(reported && { reported }) } }
 }

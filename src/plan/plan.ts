@@ -11,6 +11,7 @@ import { largest } from './largest.js'
 import { distillationPhase, evaluationPhase, type Phase } from './phases.js'
 import type { DeviceBytes } from './planning-device.js'
 import { measureRate } from './rate.js'
+import { asIfWhitened, type PlannedZca, whiteningPhase } from './whitening.js'
 
 export interface PlanOptions extends DistillSettings {
   /** Says instruction set and threads; its speed is measured for about half a second. */
@@ -19,6 +20,8 @@ export interface PlanOptions extends DistillSettings {
   readonly memory?: number
   /** Real images that the networks are measured on; without them no evaluation is planned. */
   readonly test?: Dataset | DatasetInput
+  /** The images are whitened first, by a whitening fitted to `data`: counted as its own phase, roughly. */
+  readonly zca?: PlannedZca
   /** Networks of the evaluation, default ['convnet']. */
   readonly networks?: readonly string[]
   /** Networks trained per name, default 5. */
@@ -56,7 +59,7 @@ export interface RunPlan {
 const optionNames: Readonly<Record<keyof PlanOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, onDivergence: true },
-  ...{ device: true, memory: true, test: true, networks: true, repeats: true, epochs: true },
+  ...{ device: true, memory: true, test: true, zca: true, networks: true, repeats: true, epochs: true },
 }
 
 /**
@@ -67,20 +70,26 @@ const optionNames: Readonly<Record<keyof PlanOptions, true>> = {
 export async function planRun(data: Dataset | DatasetInput, options: PlanOptions): Promise<RunPlan> {
   checkOptions('plan', options, optionNames)
   checkDevice('plan', options.device)
-  const { device, memory, test, networks = ['convnet'], repeats = 5, epochs = protocol.epochs, ...settings } = options
+  const { device, memory, test, zca, networks = ['convnet'], repeats = 5, epochs = protocol.epochs, ...settings } = options
   if (memory !== undefined) wholeNumber('plan: memory', memory)
   for (const [name, value] of Object.entries({ repeats, epochs })) wholeNumber(name, value)
   if (!Array.isArray(networks)) throw expected('invalid_option', 'plan: networks', 'a list of registry names', networks)
-  const train = asDataset(data)
-  const measured = test === undefined ? undefined : asDataset(test)
+  if (zca !== undefined) checkOptions('plan: zca', zca, { order: true, eps: true })
+  const asRead = { train: asDataset(data), ...(test !== undefined && { test: asDataset(test) }) }
+  const whitened = (set: Dataset) => (zca === undefined ? set : asIfWhitened(set, zca))
+  const train = whitened(asRead.train)
+  const measured = asRead.test && whitened(asRead.test)
+  const sets = Object.values(asRead)
   const { phase, config } = distillationPhase(train, settings, device)
   const evaluation = (network: string) =>
     measured ? [evaluationPhase(train, measured, { network, ipc: settings.ipc, repeats, epochs }, device)] : []
-  const phases = [phase, ...networks.flatMap(evaluation)]
+  const before = zca === undefined ? [] : [whiteningPhase(asRead.train, sets, device)]
+  const phases = [...before, phase, ...networks.flatMap(evaluation)]
   const image = train.shape.slice(1) as [number, number, number]
   const choice = settings.network ?? String(config.network)
   const flopsPerSecond = await measureRate(device, resolveNetwork(choice, image, train.classes.length))
-  const dataBytes = train.images.byteLength + (measured?.images.byteLength ?? 0)
+  const pixelBytes = zca === undefined ? 1 : 1 + Float32Array.BYTES_PER_ELEMENT
+  const dataBytes = sets.reduce((sum, { images }) => sum + images.byteLength * pixelBytes, 0)
   const freeBytes = memory ?? freeMemory()
   const room = freeBytes - dataBytes
   const fits = (change: Partial<DistillSettings>) => fitsInto(room, train, { ...settings, ...change }, device)

@@ -1,4 +1,4 @@
 /** @file Preprocessing of whole data sets: ZCA whitening. */
-export { type WhitenOptions, whiten } from './whiten.js'
+export { type WhitenOptions, whiten, whitenedRows, whitenProgram } from './whiten.js'
 export { readWhitening } from './whitening-file.js'
-export { fitZca, type ZcaOptions } from './zca.js'
+export { fitZca, gramProgram, gramRows, productProgram, type ZcaOptions } from './zca.js'

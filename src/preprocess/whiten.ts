@@ -17,6 +17,8 @@ export interface WhitenOptions {
 /** Rows of one replay, and replays of one crossing. */
 const batch = 256
 const replays = 4
+/** Rows on the device at a time. */
+export const whitenedRows = batch * replays
 
 /**
  * The data set with whitened float32 pixels beside its bytes: methods and evaluations see the whitened ones, eyes the bytes. Its mean and
@@ -73,7 +75,7 @@ function allocate(what: string, count: number): Float32Array {
   }
 }
 
-function whitenProgram(device: Device, shape: Dataset['shape']): BoundProgram {
+export function whitenProgram(device: Device, shape: Dataset['shape']): BoundProgram {
   const [, h, w, c] = shape
   const d = h * w * c
   const slots = { count: replays }

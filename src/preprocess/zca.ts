@@ -25,7 +25,7 @@ export interface ZcaOptions {
 }
 
 /** Rows of one replay: sums of as many products of whole numbers up to 128 are exact in float32. */
-const batch = 1024
+export const gramRows = 1024
 /** Numbers in one image: the matrices of more take gigabytes. */
 const mostDimensions = 16_384
 const centre = 128
@@ -82,7 +82,7 @@ interface Moments {
 async function gramOf(train: Dataset, device: Device, signal: AbortSignal | undefined): Promise<Moments> {
   const [n, h, w, c] = train.shape
   const d = h * w * c
-  const rows = Math.min(batch, n)
+  const rows = Math.min(gramRows, n)
   const replays = Math.ceil(n / rows)
   const { program, work, moments } = allOrNothing((own) => ({
     program: own(gramProgram(device, train.shape, rows, replays)),
@@ -119,7 +119,7 @@ async function gramOf(train: Dataset, device: Device, signal: AbortSignal | unde
   }
 }
 
-function gramProgram(device: Device, shape: Dataset['shape'], rows: number, replays: number): BoundProgram {
+export function gramProgram(device: Device, shape: Dataset['shape'], rows: number, replays: number): BoundProgram {
   const [, h, w, c] = shape
   const d = h * w * c
   const slots = { count: replays }
@@ -200,14 +200,7 @@ export async function zcaMatrices(
 ): Promise<Pick<Whitening, 'transform' | 'inverse'>> {
   const [d] = covariance.shape
   const { program, values, factors, product } = allOrNothing((own) => ({
-    program: own(
-      bindProgram(device, {
-        inputs: { vectors: { shape: [d, d], dtype: 'f64' }, factors: { shape: [d, 1], dtype: 'f64' } },
-        outputs: { product: {} },
-        // rows of `vectors` are eigenvectors: sum over k of f_k u_k' u_k
-        build: (v) => ({ product: cast(matmul(v.vectors, mul(v.vectors, v.factors), { transposeA: true }), 'f32') }),
-      }),
-    ),
+    program: own(productProgram(device, d)),
     values: own(device.array('f64', [d])),
     factors: own(device.array('f64', [d, 1])),
     product: own(device.array('f32', [d, d])),
@@ -226,3 +219,11 @@ export async function zcaMatrices(
     program.dispose()
   }
 }
+
+/** The product U diag(f) U': rows of `vectors` are eigenvectors, sum over k of f_k u_k' u_k. */
+export const productProgram = (device: Device, d: number): BoundProgram =>
+  bindProgram(device, {
+    inputs: { vectors: { shape: [d, d], dtype: 'f64' }, factors: { shape: [d, 1], dtype: 'f64' } },
+    outputs: { product: {} },
+    build: (v) => ({ product: cast(matmul(v.vectors, mul(v.vectors, v.factors), { transposeA: true }), 'f32') }),
+  })

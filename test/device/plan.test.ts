@@ -5,6 +5,7 @@ import { distill } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
 import { planRun } from '../../src/plan/plan.js'
+import { fitZca, whiten } from '../../src/preprocess/index.js'
 import { expectError } from '../unit/data/fixtures.js'
 
 const rows = 24
@@ -49,6 +50,24 @@ describe('a plan', () => {
     expect(plan.phases[0]).toMatchObject({ name: 'distill', steps: 2 })
     expect(plan.phases[0].flops).toBeGreaterThan(0)
     expect(plan.config).toMatchObject({ method, ipc: 2, realBatch: 8 })
+  })
+
+  it('of whitened images counts their float32 pixels, and the whitening as a phase', async () => {
+    const settings = { method: 'dm', ipc: 2, iterations: 2, realBatch: 8, network: 'convnet-w32' }
+    const plain = await planRun(train, { ...settings, device, test })
+    const plan = await planRun(train, { ...settings, device, test, zca: { order: 'normalised' } })
+    const whitening = await fitZca(train, { device, order: 'normalised' })
+    const run = distill(await whiten(train, whitening, { device }), { ...settings, device })
+    let held: ReturnType<Device['memory']> | undefined
+    for await (const event of run) if (event.type === 'step') held ??= device.memory()
+    await run.result
+    const [fitted, distilled] = plan.phases
+    expect(fitted.name).toBe('whiten')
+    expect(fitted.bytes.arrays).toBeGreaterThanOrEqual(20 * 768 ** 2)
+    expect(distilled.bytes).toMatchObject({ arrays: held?.arrayBytes, constants: held?.constantBytes, workspace: held?.workspaceBytes })
+    expect(plan.dataBytes).toBe(5 * plain.dataBytes)
+    expect(plan.config).toMatchObject({ zca: 'normalised', zcaEps: 0.1 })
+    await expect(planRun(train, { ...settings, device, zca: { orders: 'raw' } as never })).rejects.toMatchObject({ code: 'invalid_option' })
   })
 
   it('of an evaluation counts them too', async () => {

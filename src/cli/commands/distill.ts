@@ -2,7 +2,6 @@
 
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
-import type { ZcaOrder } from '../../data/whitening.js'
 import { AludelError } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings } from '../../experiment/types.js'
@@ -12,15 +11,21 @@ import { given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } fro
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
 import { concludeDistillation, runDistillation } from '../run-distillation.js'
-import { whitenTraining, type ZcaChoice } from '../whitening.js'
-import { addDeviceOptions, addMethodOptions, type DeviceOptions, seedOption } from './shared-options.js'
+import { whitenTraining } from '../whitening.js'
+import {
+  addDeviceOptions,
+  addMethodOptions,
+  addWhiteningOptions,
+  type DeviceOptions,
+  seedOption,
+  type WhiteningOptions,
+  zcaOf,
+} from './shared-options.js'
 
-interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions {
+interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions, WhiteningOptions {
   readonly out?: string
   readonly resume?: string
   readonly checkpointEvery?: number
-  readonly zca?: ZcaOrder | true
-  readonly zcaEps?: number
   readonly set?: Readonly<Record<string, OptionText>>
 }
 
@@ -32,15 +37,9 @@ const flagOf = (option: string): string => `--${option.replace(/[A-Z]/g, (letter
 export function addDistill(program: Command, context: CliContext): void {
   const command = program.command('distill').description('distill a data set into a few synthetic images per class')
   addMethodOptions(command)
+  command.option('--image-lr <x>', "learning rate of the pixels (default: the preset's)", positiveNumber)
+  addWhiteningOptions(command)
   command
-    .option('--image-lr <x>', "learning rate of the pixels (default: the preset's)", positiveNumber)
-    .addOption(
-      new Option('--zca [order]', 'whiten the images: raw pixels (default), or pixels normalised by channel first').choices([
-        'raw',
-        'normalised',
-      ]),
-    )
-    .option('--zca-eps <x>', 'what is added to the eigenvalues of the covariance (default: 0.1)', positiveNumber)
     .addOption(seedOption())
     .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)', nonEmptyPath)
     .option(
@@ -92,11 +91,6 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   } finally {
     await device.close()
   }
-}
-
-function zcaOf({ zca, zcaEps }: Options): ZcaChoice | undefined {
-  if (zca === undefined && zcaEps !== undefined) throw new AludelError('invalid_option', '--zca-eps: goes with --zca only')
-  return zca && { order: zca === true ? 'raw' : zca, ...given({ eps: zcaEps }) }
 }
 
 async function resumeCommand(dir: string, options: Options, command: Command, context: CliContext): Promise<void> {

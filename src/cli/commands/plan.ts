@@ -8,9 +8,16 @@ import { addDataOptions, type DataOptions, openOptions, specificationOf } from '
 import { exitCode } from '../exit-codes.js'
 import { byteCount, given, nameList, type OptionText, wholeNumber } from '../options.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
-import { addDeviceOptions, addMethodOptions, type DeviceOptions } from './shared-options.js'
+import {
+  addDeviceOptions,
+  addMethodOptions,
+  addWhiteningOptions,
+  type DeviceOptions,
+  type WhiteningOptions,
+  zcaOf,
+} from './shared-options.js'
 
-interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions {
+interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions, WhiteningOptions {
   readonly set?: Readonly<Record<string, OptionText>>
   readonly networks: string[]
   readonly repeats: number
@@ -23,6 +30,7 @@ export function addPlan(program: Command, context: CliContext): void {
     .command('plan')
     .description('say what a distillation and its evaluation will need, in bytes and time, and the largest settings that fit')
   addMethodOptions(command)
+  addWhiteningOptions(command)
   command
     .option('--networks <names>', 'networks of the evaluation, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained per name', wholeNumber(1), 5)
@@ -36,7 +44,7 @@ export function addPlan(program: Command, context: CliContext): void {
 async function planCommand(fromCommand: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { options, whitened } = await withRecipe(fromCommand, command)
+  const { options } = await withRecipe(fromCommand, command)
   const { threads, device: kind, set, method, ipc, networks, repeats, ...rest } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = specificationOf(options.data, options)
@@ -50,9 +58,10 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
       ipc,
       ...given({ iterations, realBatch, init, augment, network, preset, methodOptions: set }),
     } as DistillSettings
-    const plan = await library.planRun(train, { ...settings, networks, repeats, test, device, ...given({ epochs, memory }) })
-    if (whitened)
-      output.notice('the recipe whitens the images: their pixels then take 4 bytes each instead of 1, which is not counted here')
+    const plan = await library.planRun(train, {
+      ...{ ...settings, networks, repeats, test, device },
+      ...given({ epochs, memory, zca: zcaOf(options) }),
+    })
     for (const line of planLines(plan)) output.line(line)
     output.value(plan)
     if (!plan.fits) context.setExitCode(exitCode.failure)

@@ -1,6 +1,9 @@
 /** @file Options that mean the same in every command. */
 import { type Command, Option } from 'commander'
-import { assignment, wholeNumber } from '../options.js'
+import type { ZcaOrder } from '../../data/whitening.js'
+import { AludelError } from '../../errors.js'
+import { assignment, given, positiveNumber, wholeNumber } from '../options.js'
+import type { ZcaChoice } from '../whitening.js'
 
 export interface DeviceOptions {
   readonly threads?: number
@@ -25,6 +28,24 @@ export function addMethodOptions(command: Command): Command {
     .option('--network <name>', "network that the images are matched under (default: the preset's)")
     .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
     .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
+}
+
+export interface WhiteningOptions {
+  readonly zca?: ZcaOrder | true
+  readonly zcaEps?: number
+}
+
+export function addWhiteningOptions(command: Command): Command {
+  const rule = 'whiten the images: raw pixels (default), or pixels normalised by channel first'
+  return command
+    .addOption(new Option('--zca [order]', rule).choices(['raw', 'normalised']))
+    .option('--zca-eps <x>', 'what is added to the eigenvalues of the covariance (default: 0.1)', positiveNumber)
+}
+
+/** Throws `invalid_option` for an eps without whitening. */
+export function zcaOf({ zca, zcaEps }: WhiteningOptions): ZcaChoice | undefined {
+  if (zca === undefined && zcaEps !== undefined) throw new AludelError('invalid_option', '--zca-eps: goes with --zca only')
+  return zca && { order: zca === true ? 'raw' : zca, ...given({ eps: zcaEps }) }
 }
 
 export const seedOption = (): Option => new Option('--seed <n>', 'seed of every random draw').argParser(wholeNumber(0)).default(0)
