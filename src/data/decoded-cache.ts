@@ -1,10 +1,9 @@
 /** @file Decoded images on disk, named by what they were decoded from: file contents, resize rule and decoder. Written whole or not at all. */
 import { createHash } from 'node:crypto'
-import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AludelError, onFile } from '../errors.js'
 import { Turn } from '../event-loop.js'
-import { writeAtomic } from '../files/atomic-file.js'
+import { writeShared } from '../files/atomic-file.js'
 import { makeDirectory } from '../files/make-directory.js'
 import { decodeSafetensors, encodeHeader, type SafeTensor } from '../files/safetensors.js'
 import { type DecodedImages, type DecodeOptions, decodeImages, decoderVersion, eachInOrder, readImageFile } from './decode-images.js'
@@ -66,17 +65,10 @@ async function load(path: string, count: number): Promise<DecodedImages | undefi
   }
 }
 
-/** Two processes may make the same entry: each writes a file of its own and gives it its name when it is whole. */
 async function save(path: string, { images, shape }: DecodedImages): Promise<void> {
   const tensors = new Map<string, SafeTensor>([['images', { dtype: 'U8', shape, data: images }]])
   const header = encodeHeader(tensors, { format, version, sha256: await hashOf(images) })
-  const own = `${path}.${process.pid}`
-  try {
-    await writeAtomic(own, inPieces([header, images]), header.length + images.length)
-    await onFile(path, () => rename(own, path))
-  } finally {
-    await rm(own, { force: true })
-  }
+  await writeShared(path, inPieces([header, images]), header.length + images.length)
 }
 
 async function* inPieces(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {

@@ -1,5 +1,6 @@
 /** @file Files that are either old or new, never half: temporary file, fsync, rename, fsync of the directory. */
-import { open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { AludelError, onFile } from '../errors.js'
 import { makeDirectory } from './make-directory.js'
@@ -21,15 +22,41 @@ export const writeAtomic = (
   path: string,
   content: string | Uint8Array | AsyncIterable<Uint8Array>,
   bytes = typeof content === 'string' ? Buffer.byteLength(content) : content instanceof Uint8Array ? content.length : undefined,
-): Promise<void> => onFile(path, () => replaceFile(path, content, bytes))
+): Promise<void> => onFile(path, () => replaceFile({ path, temporary: temporaryOf(path), content, bytes }))
 
-async function replaceFile(
-  path: string,
-  content: string | Uint8Array | AsyncIterable<Uint8Array>,
-  bytes: number | undefined,
-): Promise<void> {
-  const directory = dirname(path)
-  const temporary = join(directory, `.${basename(path)}${temporarySuffix}`)
+/**
+ * As `writeAtomic`, for a file that several processes or threads may write at once: the last to finish gives it its content. Temporary
+ * files that others have left in the directory a day ago or earlier are removed.
+ */
+export const writeShared = (path: string, content: AsyncIterable<Uint8Array>, bytes: number): Promise<void> =>
+  onFile(path, async () => {
+    await replaceFile({ path, temporary: temporaryOf(`${path}.${randomBytes(8).toString('hex')}`), content, bytes })
+    await removeAbandoned(dirname(path))
+  })
+
+const temporaryOf = (path: string): string => join(dirname(path), `.${basename(path)}${temporarySuffix}`)
+const isTemporary = (name: string): boolean => name.startsWith('.') && name.endsWith(temporarySuffix)
+
+/** Longer than any write takes. */
+const abandonedMs = 24 * 3600 * 1000
+
+async function removeAbandoned(dir: string): Promise<void> {
+  for (const name of (await readdir(dir)).filter(isTemporary)) {
+    const path = join(dir, name)
+    const info = await stat(path).catch(() => undefined)
+    // whoever cannot remove it leaves it to another
+    if (info && Date.now() - info.mtimeMs > abandonedMs) await rm(path, { force: true }).catch(() => undefined)
+  }
+}
+
+interface Replacement {
+  readonly path: string
+  readonly temporary: string
+  readonly content: string | Uint8Array | AsyncIterable<Uint8Array>
+  readonly bytes: number | undefined
+}
+
+async function replaceFile({ path, temporary, content, bytes }: Replacement): Promise<void> {
   const handle = await open(temporary, 'w')
   try {
     await writeFile(handle, content)
@@ -42,7 +69,7 @@ async function replaceFile(
     await rm(temporary, { force: true }).catch(() => undefined)
     throw roomFailure(error, path, bytes)
   }
-  await syncDirectory(directory)
+  await syncDirectory(dirname(path))
 }
 
 function roomFailure(error: unknown, path: string, bytes: number | undefined): unknown {
@@ -58,7 +85,7 @@ export const prepareDirectory = (dir: string): Promise<void> =>
     const first = await makeDirectory(dir)
     if (first !== undefined) await syncDirectory(dirname(first))
     for (const name of await readdir(dir)) {
-      if (name.startsWith('.') && name.endsWith(temporarySuffix)) await rm(join(dir, name), { force: true })
+      if (isTemporary(name)) await rm(join(dir, name), { force: true })
     }
   })
 

@@ -1,12 +1,12 @@
 /** @file Folders of images: classes and their order, splits, the cache, Tiny ImageNet's annotations, and what is refused. */
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { imageFolder } from '../../../src/data/image-folder.js'
 import { openDataset } from '../../../src/data/open.js'
 import { tinyImagenet } from '../../../src/data/tiny-imagenet.js'
-import { expectError, freshDir } from './fixtures.js'
+import { expectError, freshDir, write } from './fixtures.js'
 import { type Colour, jpeg, plain, png, tree } from './image-fixtures.js'
 
 /** A plain array: Node's own type of bytes is another to the compiler. */
@@ -138,6 +138,21 @@ describe('the cache', () => {
       expect(fileBytes(path)).toEqual(whole)
     }
     expect(entries(cache)).toHaveLength(1)
+  })
+
+  it('may be filled by several at once, and is cleared of what a crash left long ago', async () => {
+    const [dir, cache] = [tree(await files('train/', { a: 3 })), freshDir()]
+    const [old, fresh] = ['.images-old.partial', '.images-fresh.partial'].map((name) => write(cache, name, 'half'))
+    const yesterday = new Date(Date.now() - 25 * 3600 * 1000)
+    utimesSync(old, yesterday, yesterday)
+    const sets = await Promise.all(Array.from({ length: 6 }, () => imageFolder(dir, 'train', { cache })))
+    expect(new Set(sets.map(({ sha256 }) => sha256)).size).toBe(1)
+    // another process may be writing the fresh one
+    expect(entries(cache).filter((name) => name.startsWith('.'))).toEqual([basename(fresh)])
+    const [entry] = entries(cache).filter((name) => !name.startsWith('.'))
+    const whole = fileBytes(join(cache, entry))
+    await imageFolder(dir, 'train', { cache: fresh.replace(/[^/]+$/, 'other') })
+    expect(whole).toEqual(fileBytes(join(cache, 'other', entry)))
   })
 
   it('that cannot be written is an error naming it', async () => {

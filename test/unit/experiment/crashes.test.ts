@@ -1,65 +1,13 @@
-/**
- * @file Crashes between any two file operations of a save: what is on the disk then is what was saved before or what was being saved.
- * The operations of node:fs/promises are counted; from the n-th on none takes effect, as for a process that is gone.
- */
+/** @file Crashes between any two file operations of a save: what is on the disk then is what was saved before or what was being saved. */
 import { readdirSync, rmSync, statSync } from 'node:fs'
-import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { freshDir } from '../data/fixtures.js'
 import { tinyCheckpoint } from './checkpoints.js'
+import { crash, crashEverywhere } from './crash-points.js'
 import { tinyRecord, tinySet } from './sets.js'
 
-const crash = vi.hoisted(() => ({
-  left: Number.POSITIVE_INFINITY,
-  reason: new Error('crash') as Error & { code?: string },
-  seen: [] as string[],
-}))
-
-vi.mock('node:fs/promises', async (original) => {
-  const fs = await original<typeof import('node:fs/promises')>()
-  const step = (name: string) => {
-    crash.seen.push(name)
-    if (--crash.left < 0) throw crash.reason
-  }
-  const counted =
-    <A extends unknown[], R>(name: string, act: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      step(name)
-      return act(...args)
-    }
-  /** Content reaches the disk in two halves: a crash may come between them. */
-  async function writeHalves(target: FileHandle | string, content: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
-    if (typeof target === 'string') return fs.writeFile(target, content)
-    const pieces =
-      typeof content === 'string' || content instanceof Uint8Array
-        ? [typeof content === 'string' ? new TextEncoder().encode(content) : content]
-        : content
-    for await (const piece of pieces) {
-      step('write')
-      const half = Math.floor(piece.length / 2)
-      await target.write(piece.subarray(0, half))
-      step('write')
-      await target.write(piece.subarray(half))
-    }
-  }
-  const open = counted('open', fs.open)
-  return {
-    ...fs,
-    mkdir: counted('mkdir', fs.mkdir),
-    rm: counted('rm', fs.rm),
-    rename: counted('rename', fs.rename),
-    writeFile: writeHalves,
-    async open(...args: Parameters<typeof fs.open>) {
-      const handle = await open(...args)
-      for (const name of ['sync', 'truncate', 'appendFile'] as const) {
-        const act = handle[name].bind(handle) as (...values: unknown[]) => Promise<unknown>
-        Object.assign(handle, { [name]: counted(name, act) })
-      }
-      return handle
-    },
-  }
-})
+vi.mock('node:fs/promises', async (original) => (await import('./crash-points.js')).crashing(await original()))
 
 const { checkpointStore } = await import('../../../src/experiment/checkpoint-store.js')
 const { createRunDir, readRunRecord, reopenRunDir } = await import('../../../src/experiment/run-dir.js')
@@ -68,28 +16,6 @@ const { loadSyntheticSet } = await import('../../../src/experiment/synthetic-set
 afterEach(() => {
   crash.left = Number.POSITIVE_INFINITY
 })
-
-/** Runs `act` with a crash before its n-th operation, for every n until it gets through; `check` looks at what is left each time. */
-async function crashEverywhere<T>(
-  prepare: () => Promise<T>,
-  act: (prepared: T) => Promise<unknown>,
-  check: (prepared: T, finished: boolean) => Promise<void>,
-) {
-  for (let n = 0; ; n++) {
-    const prepared = await prepare()
-    crash.left = n
-    const finished = await act(prepared).then(
-      () => true,
-      (error) => {
-        expect(error.cause ?? error).toBe(crash.reason)
-        return false
-      },
-    )
-    crash.left = Number.POSITIVE_INFINITY
-    await check(prepared, finished)
-    if (finished) return n
-  }
-}
 
 describe('a crash before any file operation', () => {
   it('of a checkpoint leaves the one before or the new one, and the next save works', async () => {
