@@ -46,7 +46,7 @@ async function testFiles(val: string, training: readonly ClassFiles[]): Promise<
   for (const [i, line] of linesOf(await readText(annotations, maxTextBytes)).entries()) {
     const [file, id] = line.split('\t')
     const where = `line ${i + 1}`
-    if (!file || !id || /[/\\]/.test(file))
+    if (!file || !id || /[/\\\0]/.test(file))
       throw invalidFile(annotations, `${where}: expected a file name and an id with a tab between them`)
     if (seen.has(file)) throw invalidFile(annotations, `${where}: '${file}' is there twice`)
     seen.add(file)

@@ -192,6 +192,8 @@ describe('tinyImagenet', () => {
     ['a folder that is not listed', { 'wnids.txt': 'n01\n' }, 'invalid_data', /a folder 'n02' besides/],
     ['an unknown id', { 'val/val_annotations.txt': 'val_0.JPEG\tn09\n' }, 'invalid_data', /line 1: .*'n09'/],
     ['a line without an id', { 'val/val_annotations.txt': 'val_0.JPEG n01\n' }, 'invalid_data', /line 1: .*tab/],
+    ['a name with a NUL', { 'val/val_annotations.txt': 'val\0.JPEG\tn01\n' }, 'invalid_data', /line 1: expected a file name/],
+    ['a name that is the folder', { 'val/val_annotations.txt': '..\tn01\n' }, 'invalid_data', /regular file but it is a directory/],
     ['a path outside', { 'val/val_annotations.txt': '../../x.JPEG\tn01\n' }, 'invalid_data', /line 1/],
     [
       'a file listed twice',
