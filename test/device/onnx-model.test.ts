@@ -1,4 +1,5 @@
 /** @file ONNX models in ONNX Runtime: accuracy of sound ones, refusal of unfit ones, and that the device's queue waits meanwhile. */
+import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -84,6 +85,8 @@ describe('a model that does not fit', () => {
     ['channels last', () => taking(['n', 2, 2, 1]), centred, 'invalid_data', /takes NHWC/],
     ['rows', () => taking(['n', 4]), centred, 'invalid_data', /received '\[n, 4\]'/],
     ['a batch of 0', () => taking([0, 1, 2, 2]), centred, 'invalid_data', /batch of at least 1/],
+    ['a batch of a terabyte', () => taking([2 ** 36, 1, 2, 2]), centred, 'invalid_data', /a batch of at least 1 and at most 67108864 but/],
+    ['a batch beyond whole numbers', () => taking([2 ** 52, 1, 2, 2]), centred, 'invalid_data', /at most 67108864/],
     ['more classes', () => encoded({ output: { name: 'logits', dims: ['n', 4] } }), centred, 'invalid_data', /a logit for each class/],
     [
       'classes in another order',
@@ -108,6 +111,30 @@ describe('a model that does not fit', () => {
       centred,
       'invalid_data',
       /could not load it: .*Flatter/s,
+    ],
+    ['nodes in a circle', () => encoded({ nodes: circle() }), centred, 'invalid_data', /could not load it: .*not acyclic/s],
+    [
+      'an output that nothing computes',
+      () => encoded({ nodes: renamed('other') }),
+      centred,
+      'invalid_data',
+      /could not load it: .*logits/s,
+    ],
+    [
+      'inner values of four terabytes',
+      () => encoded(filledTo(2 ** 20, 2 ** 20)),
+      centred,
+      'invalid_data',
+      /could not run it: .*ConstantOfShape/s,
+    ],
+    ['inner values of more than all addresses', () => encoded(filledTo(2 ** 40, 2 ** 40)), centred, 'invalid_data', /could not run it/],
+    ['a pickle in its place', async () => Uint8Array.of(0x80, 2, 0x7d, 0x71, 0, 0x2e), centred, 'invalid_data', /not an ONNX model/],
+    [
+      'one number for all images',
+      () => encoded({ nodes: summed() }),
+      centred,
+      'invalid_data',
+      /could not run it: .*1 elements for 6 images/,
     ],
     ['data in another file', async () => externalTensor('location'), centred, 'invalid_data', /lies in another file/],
     ['logits that are no numbers', () => encoded({ nodes: dividedByZero() }), centred, 'not_finite', /logit 1 of an image is NaN/],
@@ -142,6 +169,25 @@ describe('a model that does not fit', () => {
   })
 })
 
+/** The first node takes what the last one gives. */
+const circle = (): OnnxModel['nodes'] => [{ ...meanModel.nodes[0], inputs: ['logits'] }, meanModel.nodes[1]]
+
+const summed = (): OnnxModel['nodes'] => [
+  ...renamed('each'),
+  { op: 'ReduceSum', inputs: ['each'], output: 'logits', attributes: { keepdims: 0 } },
+]
+
+/** The logits plus the sum over zeros of any shape. */
+const filledTo = (...dims: number[]): Partial<OnnxModel> => ({
+  initializers: [...meanModel.initializers, { name: 'dims', dims: [dims.length], dtype: 'i64', data: BigInt64Array.from(dims, BigInt) }],
+  nodes: [
+    ...renamed('each'),
+    { op: 'ConstantOfShape', inputs: ['dims'], output: 'zeros', attributes: {} },
+    { op: 'ReduceSum', inputs: ['zeros'], output: 'sum', attributes: { keepdims: 0 } },
+    { op: 'Add', inputs: ['each', 'sum'], output: 'logits', attributes: {} },
+  ],
+})
+
 /** logits / logits: 0 / 0 for the last two. */
 const dividedByZero = (): OnnxModel['nodes'] => [
   ...renamed('sums'),
@@ -165,6 +211,13 @@ describe('the process of ONNX Runtime', () => {
     })
     const array = device.array('f32', [1], Float32Array.of(7))
     expect(await array.read()).toEqual(Float32Array.of(7))
+  })
+
+  it.skipIf(process.platform !== 'linux')('is the one that the system ends when a model takes all memory', async () => {
+    const runtime = await RuntimeProcess.open()
+    const score = (pid: number | 'self') => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'))
+    expect([score(runtime.pid as number), score('self') < 1000]).toEqual([1000, true])
+    runtime.close()
   })
 
   it('ends when the signal aborts', async () => {
