@@ -40,9 +40,6 @@ export async function evaluate(source: TrainingSource, options: EvaluateOptions<
   }
   const inference = await Inference.open(kind)
   try {
-    if (kind === 'onnx' && test.whitened) {
-      throw expected('invalid_option', 'inference', "'engine' or 'auto' for whitened images", kind)
-    }
     for (const { network } of networks) inference.takes(network)
     const results: EvaluationResult[] = []
     for (const one of networks) {

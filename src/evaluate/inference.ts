@@ -1,5 +1,6 @@
 /** @file Who computes the test accuracy of trained networks: ONNX Runtime on their exports, or the engine. */
 import type { Dataset } from '../data/dataset.js'
+import type { Whitening } from '../data/whitening.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
 import type { EvaluationSettings } from '../experiment/types.js'
@@ -16,7 +17,10 @@ export type InferenceKind = NonNullable<EvaluationSettings['inference']>
 export const inferenceKinds: readonly InferenceKind[] = ['auto', 'onnx', 'engine']
 
 /** What the networks are trained for, as their models say. */
-type Task = Normalization & { readonly classes: readonly string[] }
+type Task = Normalization & { readonly classes: readonly string[]; readonly whitening?: Whitening }
+
+/** Numbers of a whitening's matrix above which 'auto' leaves whitened images to the engine, which has them: each model would carry it. */
+const mostMatrix = 2 ** 24
 
 export interface MeasureJob {
   readonly device: Device
@@ -71,8 +75,8 @@ export class Inference {
 
   /** The measurement of `groups` networks once they are trained. */
   prepare(job: MeasureJob, groups: number): TrainedUse {
-    // The runtime's process is sent bytes; whitened pixels are the engine's.
-    return this.takes(job.network) && !job.test.whitened ? this.#byRuntime(job) : byEngine(job, groups)
+    const isLarge = (job.task.whitening?.transform.length ?? 0) > mostMatrix
+    return this.takes(job.network) && !(isLarge && this.#kind === 'auto') ? this.#byRuntime(job) : byEngine(job, groups)
   }
 
   close(): void {

@@ -1,6 +1,5 @@
 /** @file Networks trained on a set, as ONNX models. */
 import { checkCallback, checkOptions } from '../arguments.js'
-import { expected } from '../errors.js'
 import { checkExportable, exportOnnx } from '../export/onnx/export-network.js'
 import { planTraining, readNetworks, type TrainingOptions, type TrainingSource, trainNetworks } from './train-networks.js'
 
@@ -25,10 +24,6 @@ export async function trainModels(
   checkOptions('trainModels', options, optionNames)
   checkCallback('trainModels: onModel', onModel)
   const plan = planTraining('trainModels', source, options)
-  if (plan.set.whitening) {
-    const todo = 'a model cannot say by which whitening; distil without ZCA for networks that others run'
-    throw expected('invalid_option', 'trainModels: set', 'images that are not whitened', 'whitened ones', todo)
-  }
   for (const { network } of plan.networks) checkExportable(network)
   for (const one of plan.networks) {
     await trainNetworks(plan, one, () => ({

@@ -1,10 +1,11 @@
 /** @file Exported networks under ONNX Runtime: the engine's logits, for every network by name and every option of the ConvNet. */
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Whitening } from '../../src/data/whitening.js'
 import { add, logSoftmax, matmul, mean, mul, reshape, sizeOf, sum, transpose } from '../../src/engine/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { exportOnnx, type NetworkTensors, type OnnxDescription } from '../../src/export/onnx/export-network.js'
-import { nhwcToNchw, parameterToTorch } from '../../src/nn/layout.js'
+import { nchwToNhwc, nhwcToNchw, parameterToTorch } from '../../src/nn/layout.js'
 import type { MapShape, Network } from '../../src/nn/module.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
 import { mlp } from '../../src/nn/networks/mlp.js'
@@ -94,6 +95,28 @@ describe('a ConvNet, exported', () => {
     }
     expect(stored.get('conv0.weight')?.dims).toEqual([8, 2, 3, 3])
     expect(stored.get('fc.weight')?.dims).toEqual([5, 8 * 2 * 3])
+  })
+
+  it('with a whitening gives the logits of whitened images', async () => {
+    const [rows, d] = [5, sizeOf(input)]
+    const network = convNet({ input, classes: 5, depth: 2, width: 8 })
+    const [mean, transform] = [randomFloats('mean', d), randomFloats('transform', d * d).map((v) => v / 16)]
+    const whitening = { image: input, mean, transform, inverse: transform, sha256: '' } as unknown as Whitening
+    const tensors = randomTensors(network)
+    const images = randomFloats('images', rows * d)
+    const flat = nhwcToNchw(images, [rows, ...input])
+    const whitened = Float32Array.from({ length: rows * d }, (_, i) => {
+      let sum = 0
+      for (let j = 0; j < d; j++) sum += (flat[Math.floor(i / d) * d + j] - mean[j]) * transform[j * d + (i % d)]
+      return sum
+    })
+    const wanted = await engineLogits(device, network, tensors, nchwToNhwc(whitened, [rows, input[2], input[0], input[1]]))
+    const model = await exportOnnx(network, tensors, { ...describeNetwork(network), whitening })
+    const received = await runtimeLogits(model, images, input)
+    const largest = Math.max(1, ...wanted.map(Math.abs))
+    for (const [i, v] of received.entries()) expect(Math.abs(v - wanted[i]) / largest).toBeLessThanOrEqual(1e-4)
+    const other = { ...describeNetwork(network), whitening: { ...whitening, image: [4, 4, 2] } as Whitening }
+    await expect(exportOnnx(network, tensors, other)).rejects.toMatchObject({ code: 'invalid_data' })
   })
 
   it('states operator set, producer, normalisation and classes', async () => {

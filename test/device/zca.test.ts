@@ -7,7 +7,7 @@ import { unwhiten, type Whitening } from '../../src/data/whitening.js'
 import { distill } from '../../src/distill/index.js'
 import { symmetricEigen } from '../../src/engine/reference/symmetric-eigen.js'
 import { Device } from '../../src/engine/runtime/device.js'
-import { evaluate, herdingSet, randomRealSet } from '../../src/evaluate/index.js'
+import { evaluate, evaluateModel, herdingSet, randomRealSet, trainModels } from '../../src/evaluate/index.js'
 import { checkpointStore, createSyntheticSet, loadSyntheticSet, readManifest } from '../../src/experiment/index.js'
 import { displayPixels } from '../../src/experiment/synthetic-set.js'
 import { nchwToNhwc, nhwcToNchw } from '../../src/nn/layout.js'
@@ -195,6 +195,22 @@ describe('a run under a whitening', () => {
       'invalid_data',
       /whitened by another whitening/,
     )
+  })
+
+  it('gives models that whiten their own input: ONNX Runtime measures what the engine does, from plain images', async () => {
+    const set = randomRealSet(seen, 20, 0)
+    const test = images(40, 'test', 99)
+    const options = { networks: ['convnet'], repeats: 2, epochs: 60, augment: 'none', device }
+    const [engine, runtime] = await Promise.all(
+      (['engine', 'onnx'] as const).map(async (inference) => (await evaluate(set, { ...options, test, inference }))[0]),
+    )
+    expect(Math.max(...engine.values)).toBeGreaterThan(60) // or equal ones would say little
+    expect(runtime).toEqual({ ...engine, inference: 'onnx' })
+    const accuracies: number[] = []
+    await trainModels(set, options, async ({ bytes }) => {
+      accuracies.push((await evaluateModel(bytes, { test, device })).accuracy)
+    })
+    expect(accuracies).toEqual(engine.values)
   })
 
   it('has baselines of whitened real images', async () => {

@@ -1,5 +1,6 @@
 /** @file A trained network as an ONNX model: NCHW float32 `images` with a free batch axis in, `logits` out, in eval mode. */
 import { isRecord } from '../../arguments.js'
+import { checkWhitening, type Whitening } from '../../data/whitening.js'
 import { spec, trace, type Value } from '../../engine/index.js'
 import { sizeOf } from '../../engine/tensor/shape.js'
 import { AludelError, expected } from '../../errors.js'
@@ -23,6 +24,8 @@ export interface OnnxDescription {
   readonly std: readonly number[]
   /** Names of the logits, in order. */
   readonly classes: readonly string[]
+  /** What the network was trained behind: the model whitens its normalised input itself. Its matrix takes d^2 x 4 bytes for d = H*W*C. */
+  readonly whitening?: Whitening
 }
 
 /** Keys of the model's metadata; every value is JSON. */
@@ -36,14 +39,14 @@ const tracedRows = 2
 /**
  * The bytes of an ONNX model (IR version 8, opset 17) that gives the logits of `network` in eval mode: `images` float32
  * [batch, C, H, W], normalised as in training -> `logits` float32 [batch, classes]. Initialisers bear the parameters' names and PyTorch's
- * order; mean, std, class names and the network's name stand in the metadata.
+ * order; mean, std, class names and the network's name stand in the metadata. With a whitening its matrix is part of the model.
  * Throws `invalid_option` when the network uses an op without an ONNX form, `invalid_data` when a tensor is missing or of another size.
  */
 export async function exportOnnx(network: Network, tensors: NetworkTensors, description: OnnxDescription): Promise<Uint8Array> {
-  const { mean, std, classes } = checkDescription(network, description)
+  const { mean, std, classes, whitening } = checkDescription(network, description)
   const [height, width, channels] = network.input
   return encodeModel({
-    ...writeGraph(network, [...named(network, 'parameters', tensors), ...named(network, 'state', tensors)]),
+    ...writeGraph(network, [...named(network, 'parameters', tensors), ...named(network, 'state', tensors)], whitening),
     name: network.name,
     producer: { name: 'aludel', version: packageVersion },
     metadata: {
@@ -64,7 +67,7 @@ export function checkExportable(network: Network): void {
 }
 
 /** Traces the forward pass and writes it; `inputs` are the parameters, then the state, in the order of their specifications. */
-function writeGraph(network: Network, inputs: readonly NamedTensor[]): Pick<OnnxModel, 'nodes' | 'initializers'> {
+function writeGraph(network: Network, inputs: readonly NamedTensor[], whitening?: Whitening): Pick<OnnxModel, 'nodes' | 'initializers'> {
   const [height, width, channels] = network.input
   const specs = [...network.parameters, ...network.state]
   const traced = trace(
@@ -81,10 +84,19 @@ function writeGraph(network: Network, inputs: readonly NamedTensor[]): Pick<Onnx
     throw expected('invalid_option', `network '${network.name}': logits`, `[G, N, ${network.classes}]`, logits.shape)
   }
   const writer = new GraphWriter(network.name, traced.inputs[0], logits, [undefined, ...inputs], writeValue)
+  if (whitening) writer.setForm(traced.inputs[0], { kind: 'map', name: writeWhitening(writer, whitening) })
   if (!writer.varies(logits)) throw writer.refuse(logits, 'gives logits that do not depend on the images')
   const form = writer.form(logits)
   if (form.kind !== 'rows' || form.order) throw writer.refuse(logits, 'gives logits that are the pixels of a map')
   return { nodes: writer.nodes.map((node) => renameOutput(node, form.name)), initializers: writer.initializers }
+}
+
+/** y = (x - mean) T on flattened images, whose order (C, H, W) is ONNX's own. Returns the name of the whitened maps. */
+function writeWhitening(writer: GraphWriter, { image: [height, width, channels], mean, transform }: Whitening): string {
+  const flat = writer.node('Flatten', [imagesName], { axis: 1 })
+  const centred = writer.node('Sub', [flat, writer.constant('zca.mean', { shape: [mean.length], data: mean })])
+  const white = writer.node('MatMul', [centred, writer.constant('zca.transform', { shape: [mean.length, mean.length], data: transform })])
+  return writer.node('Reshape', [white, writer.shape([-1, channels, height, width])])
 }
 
 function renameOutput(node: OnnxNode, old: string): OnnxNode {
@@ -105,7 +117,7 @@ function checkDescription(network: Network, description: OnnxDescription): OnnxD
   if (typeof network?.apply !== 'function' || ![network.input, network.parameters, network.state].every(Array.isArray)) {
     throw expected('invalid_option', 'exportOnnx: network', 'an object with name, input, classes, parameters, state and apply', network)
   }
-  const { mean, std, classes } = description ?? {}
+  const { mean, std, classes, whitening } = description ?? {}
   const channels = network.input[2]
   for (const [name, list, count] of [
     ['mean', mean, channels],
@@ -117,5 +129,6 @@ function checkDescription(network: Network, description: OnnxDescription): OnnxD
     }
   }
   if (![...mean, ...std].every(Number.isFinite)) throw new AludelError('invalid_option', 'exportOnnx: expected finite means and deviations')
-  return { mean, std, classes }
+  if (whitening !== undefined) checkWhitening('exportOnnx', whitening, network.input)
+  return { mean, std, classes, ...(whitening && { whitening }) }
 }

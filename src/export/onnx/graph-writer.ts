@@ -39,6 +39,11 @@ export class GraphWriter {
     this.#varying = varying
   }
 
+  /** Gives a value the form that a caller has written for it. */
+  setForm(value: Value, form: Form): void {
+    this.#forms.set(value, form)
+  }
+
   /** Whether the value depends on the images. */
   varies(value: Value): boolean {
     return this.#varying.has(value)
