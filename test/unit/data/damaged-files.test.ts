@@ -127,8 +127,8 @@ const subjects: Readonly<Record<string, () => Subject | Promise<Subject>>> = {
     const path = join(freshDir(), 'checkpoint')
     await writeCheckpoint(path, tinyCheckpoint(3))
     const read = () => {
-      const body = readFileSync(path).subarray(0, -32)
-      writeFileSync(path, bytes(body, createHash('sha256').update(body).digest()))
+      const body = Uint8Array.from(readFileSync(path)).subarray(0, -32)
+      writeFileSync(path, bytes(body, [...createHash('sha256').update(body).digest()]))
       return readCheckpoint(path)
     }
     return { path, read }
