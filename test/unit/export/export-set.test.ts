@@ -46,19 +46,45 @@ describe('npz', () => {
     expect(readFileSync(a)).toEqual(readFileSync(b))
   })
 
-  const python = spawnSync('python3', ['-c', 'import numpy'])
-  it.skipIf(python.status !== 0)("is read by NumPy as the documentation's lines do (python3 with numpy)", async () => {
+  /** A Python of this machine that has the modules; PATH may show another one than the distribution's. */
+  const pythonWith = (...modules: string[]): string | undefined =>
+    ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', `import ${modules.join(', ')}`]).status === 0)
+  /** What the documentation's lines under a heading leave, with `before` in front of them, as JSON of `shown`. */
+  const runSnippet = (python: string | undefined, heading: string, cwd: string, before: string, shown: string): unknown => {
+    const page = readFileSync(fileURLToPath(new URL('../../../docs/artifact.md', import.meta.url)), 'utf8')
+    const snippet = page.split(`## ${heading}\n`)[1]?.match(/```python\n([\s\S]*?)```/)?.[1]
+    const code = [before, snippet, `import json; print(json.dumps([${shown}]))`].join('\n')
+    const { stdout, stderr, status } = spawnSync(String(python), ['-c', code], { cwd, encoding: 'utf8' })
+    expect([status, status === 0 ? '' : stderr]).toEqual([0, ''])
+    return JSON.parse(stdout)
+  }
+  const nhwc = (images: number[][][][]) => nchwToNhwc(Float32Array.from(images.flat(3)), [4, 3, 3, 4])
+  const [numpy, torch, safetensors] = [pythonWith('numpy'), pythonWith('torch', 'numpy'), pythonWith('torch', 'safetensors')]
+
+  it.skipIf(!numpy)("is read by NumPy as the documentation's lines do (python3 with numpy)", async () => {
     const dir = fresh()
     await exportSet(tinySet({ classes: ['ä b', '日本😀'] }), { format: 'npz', out: join(dir, 'export', 'data.npz') })
-    const page = readFileSync(fileURLToPath(new URL('../../../docs/artifact.md', import.meta.url)), 'utf8')
-    const snippet = /## NumPy and JAX\n\n```python\n([\s\S]*?)```/.exec(page)?.[1]
-    const show =
-      'import json; print(json.dumps([images.tolist(), labels.tolist(), classes.tolist(), str(images.dtype), str(labels.dtype), d["std"].tolist()]))'
-    const { stdout, stderr, status } = spawnSync('python3', ['-c', `${snippet}\n${show}`], { cwd: dir, encoding: 'utf8' })
-    expect([status, stderr]).toEqual([0, ''])
-    const [images, ...rest] = JSON.parse(stdout)
-    expect(nchwToNhwc(Float32Array.from(images.flat(3)), [4, 3, 3, 4])).toEqual(set.images)
+    const shown = 'images.tolist(), labels.tolist(), classes.tolist(), str(images.dtype), str(labels.dtype), d["std"].tolist()'
+    const [images, ...rest] = runSnippet(numpy, 'NumPy and JAX', dir, '', shown) as [number[][][][], ...unknown[]]
+    expect(nhwc(images)).toEqual(set.images)
     expect(rest).toEqual([[0, 0, 1, 1], ['ä b', '日本😀'], 'float32', 'int64', set.std])
+  })
+
+  const rows = 'dataset.tensors[0].tolist(), dataset.tensors[1].tolist(), str(dataset.tensors[0].dtype), str(dataset.tensors[1].dtype)'
+  const expectRows = ([images, ...rest]: [number[][][][], ...unknown[]]) => {
+    expect(nhwc(images)).toEqual(set.images)
+    expect(rest).toEqual([[0, 0, 1, 1], 'torch.float32', 'torch.int64'])
+  }
+  it.skipIf(!torch)("is read by PyTorch as the documentation's lines do (python3 with torch)", async () => {
+    const dir = fresh()
+    await exportSet(tinySet(), { format: 'npz', out: join(dir, 'export', 'data.npz') })
+    expectRows(runSnippet(torch, 'PyTorch without the safetensors package', dir, '', rows) as never)
+  })
+
+  it.skipIf(!safetensors)('needs no export for PyTorch with safetensors (python3 with both)', async () => {
+    const dir = fresh()
+    await set.save(dir)
+    expectRows(runSnippet(safetensors, 'PyTorch', dir, 'import torch', rows) as never)
   })
 })
 
