@@ -103,6 +103,7 @@ function continued({ runDir, output, args }: ResumeJob, host: RunRecord['host'])
   }
   const resumes = [...(record.resumes ?? []), { started: new Date().toISOString(), versions: now, host }]
   const commands = [...(record.commands ?? []), commandLine(args)]
-  // what was measured on an earlier set says nothing of the one to come
-  return { status: 'running', finished: null, error: null, artifact: null, evaluations: [], resumes, commands } as const
+  // What was measured on an earlier set says nothing of the one to come, but how the run came along.
+  const earlier = [...(record.earlier ?? []), ...record.evaluations.filter(({ steps }) => steps !== undefined)]
+  return { status: 'running', finished: null, error: null, artifact: null, evaluations: [], earlier, resumes, commands } as const
 }

@@ -19,6 +19,8 @@ export interface EvaluationRecord {
   readonly data?: string
   readonly seed?: number
   readonly augment?: string | null
+  /** Steps after which the images that were measured were saved; absent in records of earlier versions and of real images. */
+  readonly steps?: number
   readonly results: readonly EvaluationResult[]
 }
 
@@ -85,6 +87,8 @@ export interface RunRecord {
   /** What the run has saved; absent while it is on. */
   readonly artifact?: { readonly manifestSha256: string } | null
   readonly evaluations: readonly EvaluationRecord[]
+  /** Of images that the run has since gone on from: the curve of accuracies over steps. */
+  readonly earlier?: readonly EvaluationRecord[]
   /** What was done, in order, with its time and memory. */
   readonly phases?: readonly Phase[]
   /** The command lines that made the run what it is, in order. */
@@ -129,6 +133,7 @@ export const isEvaluation = (value: unknown): boolean =>
   optional(isText)(value.data) &&
   optional(isCount)(value.seed) &&
   optional(isText)(value.augment) &&
+  optional(isCount)(value.steps) &&
   Array.isArray(value.results) &&
   value.results.every(isResult)
 
@@ -165,6 +170,7 @@ const rules: FieldRules<RunRecord> = [
   ['finished', 'a text or null', isTextOrNull],
   ['error', 'a text or null', isTextOrNull],
   ['evaluations', 'a list of label, epochs and results', (value) => Array.isArray(value) && value.every(isEvaluation)],
+  ['earlier', 'a list of label, epochs and results', optional((value) => Array.isArray(value) && value.every(isEvaluation))],
   ['phases', 'a list of name, seconds and bytes', (value) => value === undefined || (Array.isArray(value) && value.every(isPhase))],
   ['commands', 'a list of command lines', (value) => value === undefined || isTexts(value)],
 ]

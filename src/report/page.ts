@@ -2,12 +2,12 @@
 import { accuracyTable } from './accuracy-table.js'
 import { classTable } from './class-table.js'
 import type { ReportData } from './collect.js'
+import { accuracyCurve, lossCurve } from './curves.js'
 import { definitionTable, escapeHtml, formatDuration, formatNumber } from './html.js'
 import { imageRows } from './image-rows.js'
-import { lossChart, lossData } from './loss-chart.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
-import { chartStyle, dataElement, pageScript } from './script.js'
+import { chartStyle, pageScript } from './script.js'
 import { style } from './style.js'
 
 const loading = `from safetensors.torch import load_file
@@ -74,13 +74,12 @@ ${figures(data)}
 <main>
 <section><h2>Accuracy</h2>
 ${accuracyTable(record.evaluations)}
-${reportedLine(record.recipe)}${set ? classTable(record.evaluations, set.classes) : ''}</section>
+${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.evaluations, set.classes) : ''}</section>
 <section><h2>Images</h2>
 ${set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'}</section>
 ${real ? `<section><h2>Nearest real images</h2>\n${nearestSummary(real)}</section>` : ''}
 <section><h2>Loss</h2>
-<div id="loss">${lossChart(steps)}</div>
-${steps.length < 2 ? '' : dataElement('loss-data', lossData(steps))}</section>
+${lossCurve(steps)}</section>
 <section><h2>Time and memory</h2>
 ${phaseTable(record.phases ?? [])}</section>
 ${record.commands ? `<section><h2>Do it again</h2>\n<pre><code>${escapeHtml(record.commands.join('\n'))}</code></pre></section>` : ''}

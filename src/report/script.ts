@@ -1,4 +1,4 @@
-/** @file What makes the page alive: the loss curve under the pointer (uPlot) and enlarged images. Without scripts the page is complete. */
+/** @file What makes the page alive: curves under the pointer (uPlot) and enlarged images. Without scripts the page is complete. */
 import { readFileSync } from 'node:fs'
 import { packageRequire } from '../package-root.js'
 
@@ -18,22 +18,24 @@ export const pageScript = (): string =>
 
 const behaviour = `
 (() => {
-  const holder = document.getElementById('loss')
-  const source = document.getElementById('loss-data')
-  if (holder && source) {
-    const { steps, losses, logarithmic } = JSON.parse(source.textContent)
-    const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+  for (const holder of document.querySelectorAll('.live')) {
+    const { steps, series, logarithmic, marked } = JSON.parse(document.getElementById(holder.id + '-data').textContent)
     let chart
     const draw = () => {
       chart?.destroy()
       holder.replaceChildren()
       const axis = { stroke: colour('--soft'), grid: { stroke: colour('--rule'), width: 1 }, ticks: { stroke: colour('--rule') } }
+      const curve = ({ name }, i) => ({
+        label: name, stroke: colour('--curve-' + i % 4), width: 1.75, spanGaps: true, points: marked ? { show: true } : {},
+        value: (_, v) => v == null ? '' : v.toPrecision(4),
+      })
       chart = new uPlot({
         width: holder.clientWidth, height: 260,
         scales: { x: { time: false }, y: logarithmic ? { distr: 3 } : {} },
         axes: [{ ...axis }, { ...axis, size: 64 }],
-        series: [{ label: 'step' }, { label: 'loss', stroke: colour('--accent'), width: 1.75, value: (_, v) => v == null ? '' : v.toPrecision(4) }],
-      }, [steps, losses], holder)
+        series: [{ label: 'step' }, ...series.map(curve)],
+      }, [steps, ...series.map(({ values }) => values)], holder)
     }
     draw()
     addEventListener('resize', draw)

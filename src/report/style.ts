@@ -1,8 +1,10 @@
 /** @file The report's style sheet: system fonts, light and dark, readable in print. */
 
 export const style = `
-:root { color-scheme: light dark; --text: #1c2024; --soft: #5b6470; --paper: #ffffff; --panel: #f4f6f8; --rule: #d8dde3; --accent: #0b6bcb }
-@media (prefers-color-scheme: dark) { :root { --text: #e6e9ec; --soft: #9aa5b1; --paper: #14171a; --panel: #1d2226; --rule: #333b43; --accent: #5cadff } }
+:root { color-scheme: light dark; --text: #1c2024; --soft: #5b6470; --paper: #ffffff; --panel: #f4f6f8; --rule: #d8dde3; --accent: #0b6bcb;
+  --curve-0: #0b6bcb; --curve-1: #b3530a; --curve-2: #1f7a3d; --curve-3: #8a3ab9 }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e9ec; --soft: #9aa5b1; --paper: #14171a; --panel: #1d2226; --rule: #333b43; --accent: #5cadff;
+  --curve-0: #5cadff; --curve-1: #f0a35e; --curve-2: #6fce8f; --curve-3: #c99bf0 } }
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 60rem; background: var(--paper); color: var(--text); font: 16px/1.5 system-ui, sans-serif }
 h1 { font-size: 1.6rem; margin: 0 }
@@ -39,7 +41,9 @@ h3, summary { font-weight: 600 }
 .chart { width: 100%; height: auto; font-size: 12px }
 .chart text { fill: var(--soft) }
 .chart .grid { stroke: var(--rule) }
-.chart .line { fill: none; stroke: var(--accent); stroke-width: 1.75; stroke-linejoin: round }
+.chart .line { fill: none; stroke-width: 1.75; stroke-linejoin: round }
+.chart .mark { stroke: none }
+${[0, 1, 2, 3].map((i) => `.curve-${i} .line { stroke: var(--curve-${i}) } .curve-${i} .mark { fill: var(--curve-${i}) }`).join('\n')}
 pre { background: var(--panel); padding: .75rem 1rem; border-radius: .5rem; overflow-x: auto }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 footer { margin-top: 3rem; font-size: .85rem }

@@ -11,6 +11,7 @@ import {
   loadRunSet,
   type Phase,
   type RunRecord,
+  readEvents,
   readRunRecord,
   reopenRunDir,
   runFile,
@@ -83,6 +84,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   const of = isRun ? await readRunRecord(run) : undefined
   const { networks, repeats, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
   const set = of ? await loadRunSet(run, of) : await loadSyntheticSet(run)
+  const steps = of && (await readEvents(run)).findLast((event) => event.type === 'done')?.step
   const ofRun = of?.data.specification
   const named = options.data ?? ofRun
   if (named === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
@@ -104,7 +106,10 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
         if (isRun)
           await record(
             run,
-            { label, epochs: epochs ?? null, data, seed, augment: augment ?? null, results: [result] },
+            {
+              ...{ label, epochs: epochs ?? null, data, seed, augment: augment ?? null, results: [result] },
+              ...(source === set && given({ steps })),
+            },
             { ...endPhase(), name: `evaluate ${result.network} on ${label}` },
           )
         endPhase = startPhase('')

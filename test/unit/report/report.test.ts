@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { type RealImages, writeRealImages } from '../../../src/experiment/real-images.js'
 import { createRunDir, type EvaluationRecord, type LoggedEvent, type RunRecord } from '../../../src/experiment/run-dir.js'
 import { collectReport } from '../../../src/report/collect.js'
+import { accuracyCurve, lossCurve } from '../../../src/report/curves.js'
 import { formatDuration, formatNumber } from '../../../src/report/html.js'
 import { writeComparison, writeReport } from '../../../src/report/index.js'
-import { lossChart, thin, ticks } from '../../../src/report/loss-chart.js'
+import { thin, ticks } from '../../../src/report/line-chart.js'
 import { expectError, freshDir } from '../data/fixtures.js'
 import { decodePng } from '../experiment/decode-png.js'
 import { tinyRecord, tinySet } from '../experiment/sets.js'
@@ -191,7 +192,31 @@ describe('writeReport', () => {
   })
 })
 
-describe('the loss chart', () => {
+describe('the accuracy curve', () => {
+  const result = (network: string, mean: number) => ({ network, mean, std: 1, n: 2, values: [mean], interval: null, perClass: [mean] })
+  const at = (steps: number, means: Record<string, number>, epochs: number | null = 300) => ({
+    ...{ label: 'distilled', epochs, augment: null, steps },
+    results: Object.entries(means).map(([network, mean]) => result(network, mean)),
+  })
+
+  it('joins what was measured after several numbers of steps, network by network', () => {
+    const html = accuracyCurve({
+      earlier: [at(100, { convnet: 20, mlp: 15 }), at(300, { convnet: 24 })],
+      evaluations: [at(1000, { convnet: 26.5, mlp: 18 }), { ...at(1000, { convnet: 11 }), label: 'random', steps: undefined } as never],
+    })
+    expect(html).toContain('after 100, 300, 1000 steps: convnet 20.0, 24.0, 26.5; mlp 15.0, –, 18.0.')
+    expect(html.match(/class="mark"/g)).toHaveLength(5)
+    expect(html).toContain('"values":[15,null,18]')
+  })
+
+  it('leaves out what was trained otherwise, and needs two numbers of steps', () => {
+    expect(accuracyCurve({ evaluations: [at(100, { convnet: 20 })] })).toBe('')
+    expect(accuracyCurve({ earlier: [at(10, { convnet: 9 }, 20)], evaluations: [at(100, { convnet: 20 })] })).toBe('')
+    expect(accuracyCurve({ evaluations: [] })).toBe('')
+  })
+})
+
+describe('the loss curve', () => {
   const points = (count: number, loss: (i: number) => number) => Array.from({ length: count }, (_, i) => ({ step: i + 1, loss: loss(i) }))
 
   it('thins long runs by means', () => {
@@ -214,7 +239,7 @@ describe('the loss chart', () => {
     ['a negative loss', points(30, (i) => -i)],
     ['a loss over many orders of magnitude', points(2000, (i) => 1e6 / (i + 1) ** 2)],
   ])('draws %s with finite numbers', (_, series) => {
-    const svg = lossChart(series)
+    const svg = lossCurve(series)
     expect(svg).toMatch(/<path class="line" d="M/)
     expect(svg).not.toMatch(/NaN|Infinity|undefined/)
   })

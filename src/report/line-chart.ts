@@ -1,5 +1,5 @@
-/** @file The loss curve as inline SVG. */
-import { formatNumber } from './html.js'
+/** @file Curves over steps as inline SVG, and as the data that the page's script draws. */
+import { escapeHtml, formatNumber } from './html.js'
 
 export interface Point {
   readonly step: number
@@ -42,39 +42,51 @@ function logTicks(low: number, high: number): number[] {
 /** A loss that falls over orders of magnitude shows nothing on a linear scale. */
 export const isLogarithmic = (low: number, high: number): boolean => low > 0 && high / low > 30
 
-/** What the page's script draws: the thinned curve. */
-export function lossData(steps: readonly Point[]): { steps: number[]; losses: number[]; logarithmic: boolean } {
-  const points = thin(steps, 4 * maxPoints)
-  const losses = points.map(({ loss }) => loss)
-  return { steps: points.map(({ step }) => step), losses, logarithmic: isLogarithmic(Math.min(...losses), Math.max(...losses)) }
+/** A curve, or some of the same steps. */
+export interface Chart {
+  /** Unique in the page. */
+  readonly id: string
+  readonly title: string
+  /** What it shows, in a sentence. */
+  readonly text: string
+  /** Ascending; at least two. */
+  readonly steps: readonly number[]
+  /** Null where a curve has no point. */
+  readonly series: readonly { readonly name: string; readonly values: readonly (number | null)[] }[]
+  readonly logarithmic: boolean
+  /** Mark every point: there are few. */
+  readonly marked: boolean
 }
 
-/** The chart, or a sentence when there is nothing to draw. */
-export function lossChart(steps: readonly Point[]): string {
-  if (steps.length < 2) return '<p>No loss curve: fewer than two steps were recorded.</p>'
-  const points = thin(steps)
-  const losses = points.map(({ loss }) => loss)
-  const [low, high] = [Math.min(...losses), Math.max(...losses)]
-  const logarithmic = isLogarithmic(low, high)
+/** What the page's script draws. */
+export const chartData = ({ steps, series, logarithmic, marked }: Chart) => ({ steps, series, logarithmic, marked })
+
+/** As inline SVG: what is seen without scripts. */
+export function lineChart({ id, title, text, steps, series, logarithmic, marked }: Chart): string {
+  const all = series.flatMap(({ values }) => values.filter((value) => value !== null))
+  const [low, high] = [Math.min(...all), Math.max(...all)]
   const scale = logarithmic ? Math.log10 : (value: number) => value
-  const [firstStep, lastStep] = [points[0].step, points[points.length - 1].step]
+  const [firstStep, lastStep] = [steps[0], steps[steps.length - 1]]
   const x = (step: number) => margin.left + ((step - firstStep) / (lastStep - firstStep || 1)) * (width - margin.left - margin.right)
-  const y = (loss: number) => {
-    const share = (scale(loss) - scale(low)) / (scale(high) - scale(low) || 1)
+  const y = (value: number) => {
+    const share = (scale(value) - scale(low)) / (scale(high) - scale(low) || 1)
     return height - margin.bottom - share * (height - margin.top - margin.bottom)
   }
-  const path = points.map(({ step, loss }, i) => `${i === 0 ? 'M' : 'L'}${x(step).toFixed(1)} ${y(loss).toFixed(1)}`).join('')
   const horizontal = (logarithmic ? logTicks(low, high) : ticks(low, high)).map((value) => yTick(value, y(value)))
   const vertical = ticks(firstStep, lastStep, 6)
     .filter(Number.isInteger)
     .map((value) => xTick(value, x(value)))
-  const [first, last] = [steps[0].loss, steps[steps.length - 1].loss]
-  return `<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="loss-title loss-text">
-<title id="loss-title">Loss by step</title>
-<desc id="loss-text">The loss goes from ${formatNumber(first)} at step ${steps[0].step} to ${formatNumber(last)} at step ${lastStep}.</desc>
+  const curves = series.map(({ values }, i) => {
+    const points = values.flatMap((value, k) => (value === null ? [] : [[x(steps[k]).toFixed(1), y(value).toFixed(1)]]))
+    const marks = marked ? points.map(([cx, cy]) => `<circle class="mark" cx="${cx}" cy="${cy}" r="3"/>`).join('') : ''
+    return `<g class="curve-${i % 4}"><path class="line" d="${points.map(([px, py], k) => `${k === 0 ? 'M' : 'L'}${px} ${py}`).join('')}"/>${marks}</g>`
+  })
+  return `<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}-title ${id}-text">
+<title id="${id}-title">${escapeHtml(title)}</title>
+<desc id="${id}-text">${escapeHtml(text)}</desc>
 ${horizontal.join('')}${vertical.join('')}
-<path class="line" d="${path}"/>
-<text x="${width - margin.right}" y="${height - 4}" text-anchor="end">step${logarithmic ? ', loss on a logarithmic scale' : ''}</text>
+${curves.join('')}
+<text x="${width - margin.right}" y="${height - 4}" text-anchor="end">step${logarithmic ? ', on a logarithmic scale' : ''}</text>
 </svg>`
 }
 
