@@ -2,12 +2,16 @@
 import type { Dataset } from '../data/dataset.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram } from '../engine/bound-program.js'
-import { argmax, broadcast, cast, equal, reshape } from '../engine/index.js'
+import { argmax, broadcast, cast, equal, isFiniteMask, reshape, select, sum } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
+import { AludelError } from '../errors.js'
 import type { Network } from '../nn/module.js'
 import { type RowSource, rowSource } from '../preprocess/row-source.js'
 import { type NetworkArrays, networkInputs, networkValues, programArrays } from './trainer.js'
+
+/** In place of 1 for a hit or 0 for none: logits that are no numbers. */
+const notFinite = -1
 
 /** Rows of one forward pass over all networks together. */
 const rowsPerPass = 160
@@ -72,7 +76,7 @@ export class AccuracyMeter {
     return this.#batches * this.#program.plan.flops
   }
 
-  /** Accuracies of each network, in order. */
+  /** Accuracies of each network, in order. Throws `not_finite` for a logit that is no number. */
   async measure(networks: NetworkArrays, signal?: AbortSignal): Promise<TestAccuracy[]> {
     // Replays are split so that other work of the device's queue never waits for the whole pass.
     const passes = 8
@@ -86,7 +90,11 @@ export class AccuracyMeter {
     const [, groups, batch] = this.#arrays.hits.shape
     const [rows] = this.#test.shape
     return Array.from({ length: groups }, (_, g) => {
-      const hit = (row: number) => hits[(Math.floor(row / batch) * groups + g) * batch + (row % batch)] === 1
+      const hit = (row: number) => {
+        const found = hits[(Math.floor(row / batch) * groups + g) * batch + (row % batch)]
+        if (found === notFinite) throw new AludelError('not_finite', `network ${g}: a logit of test image ${row} is NaN or infinite`)
+        return found === 1
+      }
       return accuracyOf(
         this.#test,
         Uint8Array.from({ length: rows }, (_, row) => (hit(row) ? 1 : 0)),
@@ -118,7 +126,9 @@ function forwardProgram(device: Device, network: Network, source: RowSource, gro
       // Running statistics, not the batch's: an image's prediction must not depend on its neighbours.
       const { logits } = network.apply(parameters, shared, { mode: 'eval', state })
       const predicted = cast(argmax(logits), 'f32')
-      return { hits: equal(predicted, cast(v.labels, 'f32')) }
+      // The largest of numbers of which one is none is a class like any other: such an image must not count as answered.
+      const finite = equal(sum(isFiniteMask(logits), { axes: [2] }), network.classes)
+      return { hits: select(finite, equal(predicted, cast(v.labels, 'f32')), notFinite) }
     },
   })
 }

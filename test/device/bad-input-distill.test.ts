@@ -3,11 +3,12 @@ import { appendFileSync, existsSync, mkdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDataset, openDataset } from '../../src/data/index.js'
-import { distill } from '../../src/distill/index.js'
+import { distill, methodNames } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { AludelError, type ErrorCode } from '../../src/errors.js'
 import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
 import type { DistillSettings, RunEvent } from '../../src/experiment/types.js'
+import { convNet } from '../../src/nn/networks/conv-net.js'
 import { stripes } from '../method/contract.js'
 import { freshDir, mnistDir, write } from '../unit/data/fixtures.js'
 
@@ -52,6 +53,8 @@ const created = (changes: Record<string, unknown>) => () => createDataset({ ...f
 
 type Row = readonly [title: string, action: () => unknown, code: ErrorCode, message: RegExp]
 
+const hollow = createDataset({ ...fields, classes: ['a', 'b', 'c'], labels: Int32Array.of(0, 2) })
+
 const badSettings: readonly Row[] = [
   ...[0, -1, 1.5, Number.NaN, '2'].flatMap((value): Row[] => [
     [`ipc ${value}`, distilled({ ipc: value }), 'invalid_option', /ipc: expected a whole number >= 1 but received/],
@@ -75,6 +78,12 @@ const badSettings: readonly Row[] = [
     distilled({ ipc: 2 ** 30, init: 'noise' }),
     'out_of_memory',
     /ipc 1073741824: expected at most 8589934592 bytes .*; lower ipc/,
+  ],
+  [
+    'a class without images',
+    () => distill(hollow, { ...settings, device }),
+    'invalid_option',
+    /class 'b': expected at least 1 .* received 0/,
   ],
   ['an unknown method', distilled({ method: 'dmm' }), 'not_found', /method: expected one of .*dm.* but received 'dmm'/],
   ['a method of the prototype', distilled({ method: 'toString' }), 'not_found', /received 'toString'/],
@@ -168,6 +177,11 @@ it('frees everything that a refused call had made', async () => {
   expect(device.memory()).toMatchObject({ arrayBytes: 0, constantBytes: 0 })
 })
 
+it.each(methodNames)('%s of a single class is a run like any other', async (method) => {
+  const { images, labels } = await distill(stripes([8]), { ...settings, method, device }).result
+  expect([labels.length, images.every(Number.isFinite)]).toEqual([1, true])
+})
+
 describe('runs that do not end well', () => {
   it.each([1, 2, 40])('a learning rate far too high, %i iterations: not_finite', async (iterations) => {
     // Beyond float32 every pixel is lost; below it the norms of the network may still bring finite images out.
@@ -190,6 +204,22 @@ describe('runs that do not end well', () => {
       await failure.catch(() => undefined)
     }
     await distill(dataset, { ...settings, device }).result
+  })
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, 1e38])('a network that starts with weights of %s', async (value) => {
+    const base = convNet({ input: [12, 12, 3], classes: 3, depth: 1, width: 4 })
+    const [first, ...others] = base.parameters
+    const network = { ...base, parameters: [{ ...first, init: { kind: 'constant' as const, value } }, ...others] }
+    for (const method of ['dm', 'dc']) {
+      await expect(distill(dataset, { ...settings, method, network, device }).result).rejects.toMatchObject({
+        code: 'not_finite',
+        message: expect.stringMatching(/^the loss of step 1 is NaN/),
+      })
+    }
+    await expect(evaluated({ networks: [network] })()).rejects.toMatchObject({
+      code: 'not_finite',
+      message: expect.stringMatching(/^the training loss of network 0 is NaN/),
+    })
   })
 
   it('an abort before the start', async () => {

@@ -69,6 +69,16 @@ describe('the test accuracy of trained networks', () => {
     expect(progress).toEqual([])
   })
 
+  it.each(['engine', 'onnx'] as const)('is no number when the logits are none (%s)', async (inference) => {
+    const base = convNet({ input, classes: 3, depth: 1, width: 4, norm: 'batch' })
+    // what training never looks at: the running statistics
+    const network = { ...base, state: base.state.map((state) => ({ ...state, initial: Number.NaN })) }
+    await expect(measure([network], { inference, repeats: 1, epochs: 1 })).rejects.toMatchObject({
+      code: 'not_finite',
+      message: expect.stringMatching(/network .*(a logit of test image 0 is NaN or infinite|logit 0 of an image is NaN)/),
+    })
+  })
+
   it('is refused by anyone else', async () => {
     await expect(measure([mlp({ input, classes: 3 })], { inference: 'torch' as never })).rejects.toMatchObject({ code: 'invalid_option' })
   })
