@@ -1,7 +1,7 @@
 /** @file The binary CIFAR records: label bytes, then 3072 pixel bytes in CHW order. The Python versions are refused unread. */
 import { join } from 'node:path'
 import { AludelError } from '../errors.js'
-import { exists, fileSize, invalidFile, isPickle, maxFileBytes, readText, readWhole } from './file-bytes.js'
+import { allocate, exists, fileSize, invalidFile, isPickle, maxFileBytes, readText, readWhole } from './file-bytes.js'
 
 const side = 32
 const channels = 3
@@ -38,7 +38,7 @@ export async function readRecords(root: string, names: readonly string[], classe
   const batches: Batch[] = []
   for (const name of names) batches.push(await locateBatch(root, name, layout))
   const n = batches.reduce((count, { records }) => count + records, 0)
-  const images = new Uint8Array(n * imageBytes)
+  const images = allocate(root, n * imageBytes)
   const labels = new Int32Array(n)
   let row = 0
   // one file at a time: the raw bytes of all batches are never in memory together

@@ -67,7 +67,8 @@ export async function readWhole(path: string, limit: number, todo?: string): Pro
 export const readText = async (path: string, limit: number, todo?: string): Promise<string> =>
   new TextDecoder().decode(await readWhole(path, limit, todo))
 
-function allocate(path: string, size: number): Uint8Array {
+/** Zeros. Throws `out_of_memory` naming the file that they are to hold. */
+export function allocate(path: string, size: number): Uint8Array {
   try {
     return new Uint8Array(size)
   } catch (cause) {
@@ -97,48 +98,82 @@ export interface FramedFile {
   readonly totalBytes: (header: Uint8Array) => number
 }
 
+/** Deflate packs no more than so many bytes into one. */
+const mostGrowth = 1032
+
 /**
  * Decoded bytes of a plain or gzip file (told apart by content, not by name) whose header states its size. Reads at most one chunk past
- * the announced end. Throws `invalid_data` naming announced and actual bytes when the file is shorter, longer or corrupt.
+ * the announced end, and holds nothing but the result and that chunk. Throws `invalid_data` naming announced and actual bytes when the file
+ * is shorter, longer or corrupt, `out_of_memory`, `io`.
  */
-export async function readFramed(path: string, { headerBytes, totalBytes }: FramedFile): Promise<Uint8Array> {
+export async function readFramed(path: string, framed: FramedFile): Promise<Uint8Array> {
   const size = await fileSize(path)
   // files that are made while they are read have no size, and may have no end
-  if (size === 0) throw invalidFile(path, `expected a header of ${headerBytes} bytes but the file ends after 0`)
+  if (size === 0) throw invalidFile(path, `expected a header of ${framed.headerBytes} bytes but the file ends after 0`)
   const handle = await onFile(path, () => openForReading(path))
-  const gzip = await onFile(path, () => isGzip(handle)).catch(async (error) => {
-    await handle.close()
-    throw error
-  })
-  const file = handle.createReadStream({ start: 0, end: size - 1, highWaterMark: 1 << 18 })
-  const decoded = gzip ? file.pipe(createGunzip({ chunkSize: 1 << 18 })) : file
-  // pipe() does not forward errors of its source
-  if (gzip) file.on('error', (error) => decoded.destroy(error))
-  const chunks: Uint8Array[] = []
-  let received = 0
-  let total: number | undefined
   try {
-    for await (const chunk of decoded) {
-      chunks.push(chunk as Uint8Array)
-      received += (chunk as Uint8Array).length
-      if (total === undefined && received >= headerBytes) {
-        total = totalBytes(asBytes(Buffer.concat(chunks)))
-        if (!gzip && size !== total) throw invalidFile(path, `the header announces ${total} bytes but the file has ${size}`)
+    if (await onFile(path, () => isGzip(handle))) return await unpackFramed(path, handle, size, framed)
+    return await onFile(path, () => readPlain(path, handle, size, framed))
+  } finally {
+    await handle.close()
+  }
+}
+
+const endsIn = (path: string, headerBytes: number, received: number): AludelError =>
+  invalidFile(path, `expected a header of ${headerBytes} bytes but the file ends after ${received}`)
+const endsAfter = (path: string, total: number, received: number): AludelError =>
+  invalidFile(path, `the header announces ${total} bytes but the file ends after ${received}`)
+
+async function readPlain(path: string, handle: FileHandle, size: number, { headerBytes, totalBytes }: FramedFile): Promise<Uint8Array> {
+  const header = await readUpTo(handle, new Uint8Array(headerBytes))
+  if (header.length < headerBytes) throw endsIn(path, headerBytes, header.length)
+  const total = totalBytes(header)
+  if (size !== total) throw invalidFile(path, `the header announces ${total} bytes but the file has ${size}`)
+  const bytes = await readUpTo(handle, allocate(path, total))
+  if (bytes.length < total) throw endsAfter(path, total, bytes.length)
+  return bytes
+}
+
+async function unpackFramed(path: string, handle: FileHandle, size: number, { headerBytes, totalBytes }: FramedFile): Promise<Uint8Array> {
+  const file = handle.createReadStream({ start: 0, end: size - 1, highWaterMark: 1 << 18, autoClose: false })
+  const decoded = file.pipe(createGunzip({ chunkSize: 1 << 18 }))
+  // pipe() does not forward errors of its source
+  file.on('error', (error) => decoded.destroy(error))
+  let start: Uint8Array = new Uint8Array(0)
+  let bytes: Uint8Array | undefined
+  let received = 0
+  try {
+    for await (const chunk of decoded as AsyncIterable<Uint8Array>) {
+      if (bytes === undefined) {
+        start = asBytes(Buffer.concat([start, chunk]))
+        received = start.length
+        if (received < headerBytes) continue
+        const total = totalBytes(start)
+        if (total > size * mostGrowth)
+          throw invalidFile(path, `the header announces ${total} bytes, more than ${size} packed ones can hold`)
+        if (received > total) throw tooLong(path, total)
+        bytes = allocate(path, total)
+        bytes.set(start)
+      } else {
+        if (received + chunk.length > bytes.length) throw tooLong(path, bytes.length)
+        bytes.set(chunk, received)
+        received += chunk.length
       }
-      if (total !== undefined && received > total) throw invalidFile(path, `the header announces ${total} bytes but more follow after them`)
     }
   } catch (failure) {
     const cause = systemFailure(failure, path)
     if (cause instanceof AludelError) throw cause
     const detail = cause instanceof Error ? cause.message : String(cause)
-    throw invalidFile(path, `expected ${total ?? `at least ${headerBytes}`} bytes but reading failed after ${received} (${detail})`, {
-      cause,
-    })
+    const wanted = bytes ? bytes.length : `at least ${headerBytes}`
+    throw invalidFile(path, `expected ${wanted} bytes but reading failed after ${received} (${detail})`, { cause })
   } finally {
     file.destroy()
     decoded.destroy()
   }
-  if (total === undefined) throw invalidFile(path, `expected a header of ${headerBytes} bytes but the file ends after ${received}`)
-  if (received < total) throw invalidFile(path, `the header announces ${total} bytes but the file ends after ${received}`)
-  return asBytes(Buffer.concat(chunks, total))
+  if (bytes === undefined) throw endsIn(path, headerBytes, received)
+  if (received < bytes.length) throw endsAfter(path, bytes.length, received)
+  return bytes
 }
+
+const tooLong = (path: string, total: number): AludelError =>
+  invalidFile(path, `the header announces ${total} bytes but more follow after them`)

@@ -105,6 +105,9 @@ function checkDeflated(path: string, name: string, { bytes: size }: Entry, packe
   }
 }
 
+/** An array that the engine of JavaScript has no room for; what Node refuses has a code. */
+const isOutOfMemory = (error: unknown): boolean => error instanceof RangeError && !('code' in error)
+
 /** An entry whose bytes lie where the directory says. */
 interface Unpacking {
   readonly entry: Entry
@@ -126,10 +129,12 @@ export function openNpz(path: string, bytes: Uint8Array): NpzArchive {
     if (crc32(content) !== crc) throw invalid(path, `${name}: checksum does not match; the file is damaged`)
     return parseNpy(`${path}: ${name}`, content)
   }
-  const failed = (name: string, { bytes: size }: Entry, cause: unknown) =>
-    cause instanceof AludelError
-      ? cause
-      : new AludelError('invalid_data', `${path}: ${name}: cannot decompress to the declared ${size} bytes`, { cause })
+  const failed = (name: string, { bytes: size }: Entry, cause: unknown) => {
+    if (cause instanceof AludelError) return cause
+    if (isOutOfMemory(cause))
+      return new AludelError('out_of_memory', `${path}: ${name}: its ${size} bytes do not fit into memory`, { cause })
+    return new AludelError('invalid_data', `${path}: ${name}: cannot decompress to the declared ${size} bytes`, { cause })
+  }
   return {
     names: [...entries.keys()],
     async read(name) {

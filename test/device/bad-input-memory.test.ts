@@ -1,7 +1,9 @@
 /** @file No memory: refusals that name the bytes, and a device that goes on. The address space of this process is limited meanwhile. */
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { cifar10, mnist } from '../../src/data/index.js'
 import { distill } from '../../src/distill/index.js'
 import { compile } from '../../src/engine/compile/pipeline.js'
 import { add, broadcast, reverse, spec, square, sum, trace } from '../../src/engine/index.js'
@@ -9,6 +11,7 @@ import { Device } from '../../src/engine/runtime/device.js'
 import { AludelError } from '../../src/errors.js'
 import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
 import { stripes } from '../method/contract.js'
+import { freshDir } from '../unit/data/fixtures.js'
 
 let device: Device
 beforeAll(async () => {
@@ -135,6 +138,27 @@ describe.skipIf(!canLimit)('in a limited address space', () => {
     await expect(limited(() => array.write(data))).rejects.toMatchObject({ code: 'out_of_memory' })
     await expect(limited(() => device.array('u8', [512 * mebibyte], data))).rejects.toMatchObject({ code: 'out_of_memory' })
     array.dispose()
+    await expectStillWorks()
+  })
+
+  it('refuses data that does not fit, and says how much it is', async () => {
+    const [digits, pictures] = [freshDir(), freshDir()]
+    const idx = join(digits, 'train-images-idx3-ubyte')
+    writeFileSync(idx, Uint8Array.of(0, 0, 8, 3, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4, 0))
+    writeFileSync(join(digits, 'train-labels-idx1-ubyte'), '')
+    truncateSync(idx, 16 + 2 ** 30) // holes: the file takes no room
+    await expect(limited(() => mnist(digits))).rejects.toMatchObject({
+      code: 'out_of_memory',
+      message: `${idx}: its 1073741840 bytes do not fit into memory`,
+    })
+    for (let i = 1; i <= 5; i++) {
+      writeFileSync(join(pictures, `data_batch_${i}.bin`), '')
+      truncateSync(join(pictures, `data_batch_${i}.bin`), 3073 * 70_000)
+    }
+    await expect(limited(() => cifar10(pictures))).rejects.toMatchObject({
+      code: 'out_of_memory',
+      message: `${pictures}: its 1075200000 bytes do not fit into memory`,
+    })
     await expectStillWorks()
   })
 

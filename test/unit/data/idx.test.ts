@@ -31,6 +31,12 @@ describe('readIdx', () => {
     ['dimensions that overflow', bytes(header(0x803, 0xffffffff, 0xffffffff, 0xffffffff)), /at most 2147483646 bytes/],
     ['cut gzip', gzip(good).subarray(0, 40), /expected .* bytes but reading failed after .* \(unexpected end of file\)/],
     ['gzip of cut data', gzip(good.subarray(0, 50)), /announces 76 bytes but the file ends after 50/],
+    [
+      'gzip of more than it can hold',
+      gzip(header(0x803, 1000, 1000, 1000)),
+      /announces 1000000016 bytes, more than \d+ packed ones can hold/,
+    ],
+    ['gzip of a cut header', gzip(good.subarray(0, 10)), /header of 16 bytes but the file ends after 10/],
     ['gzip with trailing data inside', gzip(bytes(good, ramp(9))), /announces 76 bytes but more follow/],
     ['gzip with a damaged checksum', damaged(gzip(good)), /reading failed after .* \(incorrect data check\)/],
   ])('refuses %s', async (_, content, text) => {

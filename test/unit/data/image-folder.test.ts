@@ -61,6 +61,14 @@ describe('imageFolder', () => {
     expect((await imageFolder(dir, 'test', { holdout: 0.5 })).classIndices(0)).toHaveLength(5)
   })
 
+  it.skipIf(process.platform !== 'linux')('tells names apart that differ by case alone', async () => {
+    const set = await imageFolder(tree({ ...(await files('train/', { a: 1, A: 2 })), ...(await files('val/', { a: 1 })) }))
+    expect([set.classes, [...set.labels]]).toEqual([
+      ['A', 'a'],
+      [0, 0, 1],
+    ])
+  })
+
   it('follows links to folders and files', async () => {
     const one = await image([1, 0, 0])
     const dir = tree({ 'store/x.png': await image([7, 0, 0]), 'train/a/1.png': one, 'val/a/1.png': one })
