@@ -1,7 +1,7 @@
 /** @file What a method is: its presets, its options and its mathematics, traced once. It never opens files, draws unseeded randomness or knows the device. */
 import type { Value } from '../engine/index.js'
 import { expected } from '../errors.js'
-import type { Network, Parameters } from '../nn/module.js'
+import type { Applied, Network, Parameters } from '../nn/module.js'
 import type { MethodOptions, OptionSpecs } from './method-options.js'
 
 /** One side of a step: images and what tells their classes apart. */
@@ -16,6 +16,9 @@ export interface ClassBatch {
   readonly rowWeights?: Value
 }
 
+/** Class means of row features of both sides, [classes, D] each; `taps`: whether the features read ReLU maps. */
+export type ClassMeanPairs = (options: { readonly taps: boolean }) => (rows: (applied: Applied) => Value) => readonly [Value, Value]
+
 export interface LossContext {
   readonly network: Network
   /** u32 [2]: the run's key. */
@@ -25,6 +28,8 @@ export interface LossContext {
   readonly classes: number
   readonly real: ClassBatch
   readonly synthetic: ClassBatch
+  /** Where the class means come from, when not from a pass of both sides through the network. */
+  readonly means?: ClassMeanPairs
 }
 
 export interface MethodDefaults {

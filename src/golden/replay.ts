@@ -9,6 +9,7 @@ import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
+import { isTreatmentEffect, replayTreatmentEffect } from './treatment-effect.js'
 import { isTreatmentTrace, replayTreatmentTrace } from './treatment-trace.js'
 import { isZca, replayZca } from './zca.js'
 
@@ -27,6 +28,7 @@ const kinds: readonly Kind[] = [
   { matches: isGradientMatching, replay: replayGradientMatching },
   { matches: isHessianVector, replay: replayHessianVector },
   { matches: isZca, replay: replayZca },
+  { matches: isTreatmentEffect, replay: replayTreatmentEffect },
   { matches: isTreatmentTrace, replay: replayTreatmentTrace },
 ]
 
