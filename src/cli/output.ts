@@ -18,18 +18,24 @@ export interface Output {
   notice(text: string): void
 }
 
+/** All that a terminal would act on rather than show, but for ends of lines and tabs. */
+const control = /[^\P{Cc}\n\t]/gu
+
+/** Names of files and what stands in them come from strangers: shown, they must not clear the screen or pass for another line. */
+const printable = (text: string): string => text.replace(control, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
+
 export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Output {
   return {
     json,
     stderr,
     line(text) {
-      if (!json) stdout.write(`${text}\n`)
+      if (!json) stdout.write(`${printable(text)}\n`)
     },
     value(value) {
       if (json) stdout.write(`${JSON.stringify(value)}\n`)
     },
     notice(text) {
-      stderr.write(`${text}\n`)
+      stderr.write(`${printable(text)}\n`)
     },
   }
 }

@@ -1,5 +1,6 @@
 /** @file Wrong command lines: exit code 2, a sentence on stderr, and nothing on stdout but JSON when asked for. */
 import { describe, expect, it } from 'vitest'
+import { AludelError } from '../../../src/errors.js'
 import { fakeLibrary, run } from './fake-library.js'
 
 describe('wrong command lines', () => {
@@ -64,6 +65,15 @@ describe('wrong command lines', () => {
     const { code, stdout } = await run(fakeLibrary().library, 'distill', '--data', 'absent', '--json')
     expect([code, JSON.parse(stdout)]).toEqual([1, { error: { code: 'not_found', message: 'absent: no such directory' } }])
   })
+})
+
+it('shows what a terminal would act on, wherever it comes from', async () => {
+  const { library } = fakeLibrary()
+  library.openDataset = async () => {
+    throw new AludelError('invalid_data', "a\u001b[2J\u0007b\rc\u009bd\te\nf: class 'ä 猫'")
+  }
+  const { code, stderr } = await run(library, 'distill', '--data', 'hostile')
+  expect([code, stderr]).toEqual([1, "error: a\\x1b[2J\\x07b\\x0dc\\x9bd\te\nf: class 'ä 猫'\n"])
 })
 
 describe('help and version', () => {
