@@ -250,7 +250,10 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
     const tried = settings.onDivergence === 'rollback' ? `, after ${mostRollbacks} rollbacks` : ''
     const kept = checkpointer.saved === undefined ? '' : `; nothing was saved after step ${checkpointer.saved}`
     const lower = 'lower the learning rate of the pixels (imageLr, on the command line --image-lr)'
-    const todo = tried === '' ? `${lower}, or let the run go back (onDivergence 'rollback', --on-divergence rollback)` : lower
+    const rate = tried === '' ? `${lower}, or let the run go back (onDivergence 'rollback', --on-divergence rollback)` : lower
+    // no rate has acted before the first step has ended
+    const start = 'look at the normalisation of the data (mean, std) and at the weights that the network starts with'
+    const todo = state.counters.step === 0 ? start : rate
     throw new AludelError('not_finite', `${cause.message}${tried}${kept}: ${todo}`, { cause })
   }
   await rollBack(state)
