@@ -111,7 +111,7 @@ const layers = {
     ],
     node: true,
   },
-  golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'preprocess', 'distill'], node: true },
+  golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'preprocess', 'scores', 'distill'], node: true },
   report: { may: ['errors', 'files', 'package-root', 'experiment', 'data/png'], node: true },
   cli: { may: ['*'], node: true },
 }

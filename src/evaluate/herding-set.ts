@@ -92,7 +92,8 @@ async function chooseRows(
         const read = (await embedding.read()) as Float32Array
         features.set(read.subarray(0, part.length * program.width), from * program.width)
       }
-      for (const i of await herd(features, program.width, ipc)) chosen.push(members[i])
+      const table = { data: features, shape: [members.length, program.width] as const }
+      for (const i of await herd(table, ipc)) chosen.push(members[i])
     }
     return Int32Array.from(chosen)
   } finally {

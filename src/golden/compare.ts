@@ -9,12 +9,13 @@ export interface Check {
 }
 
 export type EngineName = 'f64' | 'f32'
-export type Quantity = 'loss' | 'gradient' | 'trajectory'
+/** 'exact': orders and sets; 'score': scores and what is made of distances; 'mean': means over runs and epochs. */
+export type Quantity = 'loss' | 'gradient' | 'trajectory' | 'exact' | 'score' | 'mean'
 
 /** As published beside the vectors: float64 interpreter, float32 product. */
 export const tolerances: Readonly<Record<EngineName, Readonly<Record<Quantity, number>>>> = {
-  f64: { loss: 1e-9, gradient: 1e-8, trajectory: 1e-10 },
-  f32: { loss: 1e-5, gradient: 1e-4, trajectory: 5e-5 },
+  f64: { loss: 1e-9, gradient: 1e-8, trajectory: 1e-10, exact: 0, score: 1e-10, mean: 1e-12 },
+  f32: { loss: 1e-5, gradient: 1e-4, trajectory: 5e-5, exact: 0, score: 1e-4, mean: 1e-6 },
 }
 
 export const passes = ({ error, tolerance }: Check): boolean => error <= tolerance
@@ -32,6 +33,9 @@ export function scaledError(actual: ArrayLike<number>, expected: ArrayLike<numbe
   }
   return scale === 0 ? difference : difference / scale
 }
+
+/** A list of numbers as a tensor of one dimension. */
+export const listTensor = (values: ArrayLike<number>): GoldenTensor => ({ shape: [values.length], data: Float64Array.from(values) })
 
 /** Collects the checks of one case under one engine. */
 export class CheckList {

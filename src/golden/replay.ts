@@ -8,6 +8,8 @@ import { isGradientMatching, replayGradientMatching } from './gradient-matching.
 import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
+import { isGeometry, replayGeometry } from './selection-geometry.js'
+import { isEpochLosses, isForgetting, isLogitScores, replayEpochLosses, replayForgetting, replayLogitScores } from './selection-scores.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
 import { isTreatmentEffect, replayTreatmentEffect } from './treatment-effect.js'
 import { isTreatmentTrace, replayTreatmentTrace } from './treatment-trace.js'
@@ -30,6 +32,10 @@ const kinds: readonly Kind[] = [
   { matches: isZca, replay: replayZca },
   { matches: isTreatmentEffect, replay: replayTreatmentEffect },
   { matches: isTreatmentTrace, replay: replayTreatmentTrace },
+  { matches: isLogitScores, replay: replayLogitScores },
+  { matches: isEpochLosses, replay: replayEpochLosses },
+  { matches: isForgetting, replay: replayForgetting },
+  { matches: isGeometry, replay: replayGeometry },
 ]
 
 export interface CaseResult {

@@ -1,51 +1,66 @@
-/** @file Herding (Welling 2009) by the residual rule: samples whose running mean follows the mean of all. */
+/** @file Herding (Welling 2009): samples whose running mean follows the mean of all, by the residual rule or by Welling's own. */
+import { checkOptions } from '../arguments.js'
 import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
+import { checkFiniteMatrix, inner, type Matrix, meanRow, rowsPerTurn, squaredDistance } from './matrix.js'
+import { checkCount } from './pick.js'
 
-/** Rows compared between two turns of the event loop. */
-const rowsPerTurn = 64
+export interface HerdOptions {
+  /**
+   * 'residual' (default): step t takes argmin ||(t+1) mean - sum(chosen) - x|| among those left. 'welling': w = mean; take argmax <w, x>,
+   * then w += mean - x.
+   */
+  readonly rule?: 'residual' | 'welling'
+  /** Whether a row may be taken again; of Welling's rule only. Default false. */
+  readonly repeats?: boolean
+}
 
 /**
- * `count` rows of `features` [rows, width] in the order chosen: step t takes argmin_x ||(t+1) mu - sum(chosen) - x|| among those left, the
- * first row on ties. Sums are float64. Throws `invalid_option` when count exceeds the rows.
+ * `count` rows of `features` [samples, width] in the order chosen; the first row wins ties, sums are float64.
+ * Throws `invalid_option` (a count above the rows, unless they may repeat), `invalid_shape`, `detached`, `not_finite`.
  */
-export async function herd(features: Float32Array | Float64Array, width: number, count: number): Promise<Int32Array> {
-  const rows = features.length / width
-  if (!Number.isInteger(count) || count < 0 || count > rows)
-    throw expected('invalid_option', 'count', `a whole number in [0, ${rows}]`, count)
+export async function herd(features: Matrix, count: number, options: HerdOptions = {}): Promise<Int32Array> {
+  checkOptions<HerdOptions>('herd', options, { rule: true, repeats: true })
+  const { rule = 'residual', repeats = false } = options
+  if (rule !== 'residual' && rule !== 'welling') throw expected('invalid_option', 'herd: rule', "'residual' or 'welling'", rule)
+  if (typeof repeats !== 'boolean' || (repeats && rule === 'residual'))
+    throw expected('invalid_option', 'herd: repeats', "true or false, and false without rule 'welling'", repeats)
+  await checkFiniteMatrix('herd: features', features)
+  const {
+    data,
+    shape: [rows, width],
+  } = features
+  checkCount('herd', count, repeats ? Number.POSITIVE_INFINITY : rows)
   const turn = new Turn()
-  const mean = new Float64Array(width)
-  for (let row = 0; row < rows; row++) {
-    if (row % rowsPerTurn === 0) await turn.breathe()
-    for (let i = 0; i < width; i++) mean[i] += features[row * width + i]
-  }
-  for (let i = 0; i < width; i++) mean[i] /= rows
-  const residual = new Float64Array(width)
+  const mean = await meanRow(features, turn)
+  const residual = rule === 'residual'
+  // the residual rule aims at (t+1) mean - sum(chosen), Welling's at its weight vector: the same recursion, from another start
+  const target = residual ? new Float64Array(width) : mean.slice()
   const left = new Uint8Array(rows).fill(1)
   const chosen = new Int32Array(count)
+  const step = rowsPerTurn(width)
   for (let t = 0; t < count; t++) {
-    for (let i = 0; i < width; i++) residual[i] += mean[i]
+    if (residual) add(target, mean, 0, 1)
     let best = -1
     let least = Number.POSITIVE_INFINITY
     for (let row = 0; row < rows; row++) {
-      if (row % rowsPerTurn === 0) await turn.breathe()
+      if (row % step === 0) await turn.breathe()
       if (left[row] === 0) continue
-      const distance = squaredDistance(residual, features, row * width)
-      if (distance < least) {
-        least = distance
+      const value = residual ? squaredDistance(target, data, row * width) : -inner(target, data, row * width)
+      if (best < 0 || value < least) {
+        least = value
         best = row
       }
     }
-    if (best < 0) throw expected('not_finite', 'herding features', 'finite numbers', 'NaN or infinity')
     chosen[t] = best
-    left[best] = 0
-    for (let i = 0; i < width; i++) residual[i] -= features[best * width + i]
+    if (!repeats) left[best] = 0
+    add(target, data, best * width, -1)
+    if (!residual) add(target, mean, 0, 1)
   }
   return chosen
 }
 
-function squaredDistance(a: Float64Array, b: Float32Array | Float64Array, from: number): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += (a[i] - b[from + i]) ** 2
-  return sum
+/** target += sign times the row that begins at `from`. */
+function add(target: Float64Array, data: ArrayLike<number>, from: number, sign: number): void {
+  for (let i = 0; i < target.length; i++) target[i] += sign * data[from + i]
 }

@@ -22,6 +22,10 @@ interface GoldenJson {
     readonly syn_after: { data: number[] }
   }
   readonly arrays: Readonly<Record<string, { data: number[] }>>
+  readonly total_over_runs_never_is_E: number[]
+  readonly craig: { readonly order: number[] }
+  readonly herding_argmax_variant_do_not_use: { order: number[] }
+  readonly herding: { readonly order: number[] }
   readonly cases: readonly { readonly y: { data: number[] } }[]
 }
 
@@ -32,7 +36,7 @@ afterAll(() => rmSync(scratch, { recursive: true }))
 
 it('counts a case that exists as .json and as .npz once', () => {
   expect(cases.map(({ name }) => name).filter((name) => name.endsWith('hvp'))).toEqual(['trajectory/hvp'])
-  expect(cases).toHaveLength(54)
+  expect(cases).toHaveLength(58)
 })
 
 describe('float64 interpreter', () => {
@@ -91,6 +95,14 @@ describe('what must not pass', () => {
     ['a trained weight', 'matching/dc_steps', 'weights_after[f64]', (json) => (json.expected.weights_after['fc.bias'].data[1] += 1e-6)],
     ['a channel term', 'matching/atom_p4', 'C_l.1[f64]', (json) => (json.expected.C_l[1] *= 1 + 1e-7)],
     ['a momentum step', 'matching/dm_sgd', 'syn_after[f64]', (json) => (json.expected.syn_after.data[0] += 1e-6)],
+    ['a count of forgetting', 'selection/forgetting', 'total_over_runs_never_is_E[f64]', (json) => json.total_over_runs_never_is_E[2]++],
+    ['an order of choice', 'selection/geometry', 'craig.order[f64]', (json) => json.craig.order.reverse()],
+    [
+      'a known mistake that comes out',
+      'selection/geometry',
+      'herding_argmax_variant_do_not_use[f64]',
+      (json) => (json.herding_argmax_variant_do_not_use.order = json.herding.order),
+    ],
   ] as [string, string, string, (json: GoldenJson) => void][])('%s', async (label, name, tensor, edit) => {
     const result = await replayOne(edited(name, label, edit))
     expect(result.outcome).toBe('failed')

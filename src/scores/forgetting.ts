@@ -1,0 +1,111 @@
+/** @file Forgetting events (Toneva et al., 1812.05159): how often a sample that was right became wrong at its next presentation. */
+import { wholeNumber } from '../arguments.js'
+import { AludelError, expected } from '../errors.js'
+import type { Score } from './score.js'
+
+export const forgetting: Score = {
+  name: 'forgetting',
+  easy: 'low',
+  input: 'correctness',
+  source: 'Toneva et al., 1812.05159: forgetting events, summed over runs; never learned counts as the number of presentations',
+}
+
+/**
+ * What a sample that was never right counts as: the number of its presentations ('presentations', as its authors do, the default),
+ * Infinity ('infinity', as data_diet does), or the events that it had, 0 ('events': it then looks unforgettable).
+ */
+export type NeverLearned = 'presentations' | 'infinity' | 'events'
+
+const neverLearnedRules: readonly NeverLearned[] = ['presentations', 'infinity', 'events']
+
+/** Counts the events of one training run, presentation by presentation. Memory: 17 bytes per sample. */
+export class ForgettingRun {
+  readonly samples: number
+  readonly #events: Int32Array
+  readonly #presentations: Int32Array
+  readonly #firstRight: Int32Array
+  readonly #lastWrong: Int32Array
+  readonly #right: Uint8Array
+
+  /** Throws `invalid_option` unless `samples` is a whole number >= 1. */
+  constructor(samples: number) {
+    this.samples = wholeNumber('ForgettingRun: samples', samples)
+    this.#events = new Int32Array(samples)
+    this.#presentations = new Int32Array(samples)
+    this.#firstRight = new Int32Array(samples).fill(-1)
+    this.#lastWrong = new Int32Array(samples).fill(-1)
+    this.#right = new Uint8Array(samples)
+  }
+
+  /** The next presentation of sample `row`: whether the network had it right. Throws `invalid_index`. */
+  present(row: number, right: boolean): void {
+    if (!Number.isInteger(row) || row < 0 || row >= this.samples)
+      throw expected('invalid_index', 'ForgettingRun', `a sample in [0, ${this.samples})`, row)
+    const time = this.#presentations[row]++
+    if (right && this.#firstRight[row] < 0) this.#firstRight[row] = time
+    if (!right) this.#lastWrong[row] = time
+    if (!right && this.#right[row] === 1) this.#events[row]++
+    this.#right[row] = right ? 1 : 0
+  }
+
+  /** One presentation of every sample, as an epoch is: 1 or true where the network was right. Throws `invalid_data` for another length. */
+  presentAll(right: ArrayLike<number | boolean>): void {
+    if (right?.length !== this.samples) throw expected('invalid_data', 'ForgettingRun', `${this.samples} samples`, right?.length)
+    for (let row = 0; row < this.samples; row++) {
+      if (right[row] !== 0 && right[row] !== 1 && typeof right[row] !== 'boolean')
+        throw expected('invalid_data', `ForgettingRun: sample ${row}`, '0, 1, true or false', right[row])
+      this.present(row, Boolean(right[row]))
+    }
+  }
+
+  /** Events of each sample, whether it was ever learned or not. */
+  get events(): Int32Array {
+    return this.#events.slice()
+  }
+
+  /** How often each sample was presented. */
+  get presentations(): Int32Array {
+    return this.#presentations.slice()
+  }
+
+  /** Presentation (from 0) at which each sample was first right; null for one that never was. */
+  get firstLearned(): (number | null)[] {
+    return Array.from(this.#firstRight, (time) => (time < 0 ? null : time))
+  }
+
+  /** Presentations until each sample was right for good: 1 + the last wrong one, 0 for a sample that never was wrong. */
+  get presentationsNeeded(): Int32Array {
+    return this.#lastWrong.map((time) => time + 1)
+  }
+
+  /** Events of each sample, float64, with the rule for those never learned. */
+  counts(neverLearned: NeverLearned = 'presentations'): Float64Array {
+    if (!neverLearnedRules.includes(neverLearned))
+      throw expected('invalid_option', 'forgetting: neverLearned', neverLearnedRules.join(', '), neverLearned)
+    return Float64Array.from(this.#events, (events, row) => {
+      if (this.#firstRight[row] >= 0 || neverLearned === 'events') return events
+      return neverLearned === 'infinity' ? Number.POSITIVE_INFINITY : this.#presentations[row]
+    })
+  }
+}
+
+/**
+ * Forgetting score of each sample: counts summed over runs, float64 `[samples]`. With 'infinity' samples that some run never learned are
+ * Infinity, which files and selections refuse. Throws `invalid_option`, and `invalid_data` when the runs differ in samples or when a
+ * sample was never presented.
+ */
+export function forgettingScore(runs: readonly ForgettingRun[], neverLearned: NeverLearned = 'presentations'): Float64Array {
+  if (!Array.isArray(runs) || runs.length === 0 || !runs.every((run) => run instanceof ForgettingRun))
+    throw expected('invalid_option', 'forgettingScore: runs', 'a list of at least one ForgettingRun', runs)
+  const sum = new Float64Array(runs[0].samples)
+  for (const [r, run] of runs.entries()) {
+    if (run.samples !== sum.length) throw expected('invalid_data', `forgettingScore: run ${r}`, `${sum.length} samples`, run.samples)
+    const unseen = run.presentations.indexOf(0)
+    if (unseen >= 0) {
+      throw new AludelError('invalid_data', `forgettingScore: run ${r}: sample ${unseen} was never presented; present every sample`)
+    }
+    const counts = run.counts(neverLearned)
+    for (let row = 0; row < sum.length; row++) sum[row] += counts[row]
+  }
+  return sum
+}

@@ -1,0 +1,90 @@
+/** @file k-center greedy (Sener & Savarese, 1708.00489): each step takes the row farthest from those chosen. O(N k) time, O(N) memory. */
+import { checkOptions } from '../arguments.js'
+import { expected } from '../errors.js'
+import { Turn } from '../event-loop.js'
+import { checkFiniteMatrix, type Matrix, meanRow, rowsPerTurn, squaredDistance } from './matrix.js'
+import { checkCount } from './pick.js'
+
+export interface KCenterOptions {
+  /** Rows that are part of the set from the start. Default: the row nearest to the mean of all, so that equal features give equal sets. */
+  readonly start?: number | readonly number[]
+}
+
+export interface KCenter {
+  /** In the order chosen, those of `start` first; the first row wins ties. */
+  readonly indices: Int32Array
+  /** radii[t]: the largest distance of any row to the nearest of the first t + 1 chosen. */
+  readonly radii: Float64Array
+}
+
+/**
+ * `count` rows in all, those of `start` among them, of `features` [samples, width].
+ * Throws `invalid_option` (a count above the rows or below the start, a row twice), `invalid_index`, `invalid_shape`, `detached`, `not_finite`.
+ */
+export async function kCenterGreedy(features: Matrix, count: number, options: KCenterOptions = {}): Promise<KCenter> {
+  const what = 'kCenterGreedy'
+  checkOptions<KCenterOptions>(what, options, { start: true })
+  await checkFiniteMatrix(`${what}: features`, features)
+  const {
+    data,
+    shape: [rows, width],
+  } = features
+  checkCount(what, count, rows)
+  const turn = new Turn()
+  const start = options.start === undefined ? [] : checkStart(what, options.start, rows)
+  if (start.length > count) throw expected('invalid_option', `${what}: count`, `at least ${start.length}, the rows of start`, count)
+  // squared distance to the nearest chosen row; -1 for a chosen one, which duplicates of it must not tie with
+  const nearest = new Float64Array(rows).fill(Number.POSITIVE_INFINITY)
+  const indices = new Int32Array(count)
+  const radii = new Float64Array(count)
+  const step = rowsPerTurn(width)
+  let next = start[0] ?? (await nearestToMean(features, turn))
+  for (let t = 0; t < count; t++) {
+    next = start[t] ?? next
+    indices[t] = next
+    const centre = data.subarray(next * width, (next + 1) * width)
+    nearest[next] = -1
+    let farthest = -1
+    let largest = -1
+    for (let row = 0; row < rows; row++) {
+      if (row % step === 0) await turn.breathe()
+      if (nearest[row] < 0) continue
+      nearest[row] = Math.min(nearest[row], squaredDistance(centre, data, row * width))
+      if (nearest[row] > largest) {
+        largest = nearest[row]
+        farthest = row
+      }
+    }
+    radii[t] = Math.sqrt(Math.max(0, largest))
+    next = farthest
+  }
+  return { indices, radii }
+}
+
+function checkStart(what: string, start: number | readonly number[], rows: number): readonly number[] {
+  const list = Array.isArray(start) ? start : [start]
+  for (const row of list) {
+    if (!Number.isInteger(row) || row < 0 || row >= rows) throw expected('invalid_index', `${what}: start`, `rows in [0, ${rows})`, row)
+  }
+  if (new Set(list).size !== list.length) throw expected('invalid_option', `${what}: start`, 'each row once', list)
+  return list
+}
+
+async function nearestToMean(features: Matrix, turn: Turn): Promise<number> {
+  const {
+    data,
+    shape: [rows, width],
+  } = features
+  const mean = await meanRow(features, turn)
+  const step = rowsPerTurn(width)
+  let [best, least] = [0, Number.POSITIVE_INFINITY]
+  for (let row = 0; row < rows; row++) {
+    if (row % step === 0) await turn.breathe()
+    const distance = squaredDistance(mean, data, row * width)
+    if (distance < least) {
+      least = distance
+      best = row
+    }
+  }
+  return best
+}

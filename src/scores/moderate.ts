@@ -1,0 +1,40 @@
+/** @file Moderate coreset (Xia et al., ICLR 2023): samples whose distance to the class mean is nearest to the class's median distance. */
+import { expected } from '../errors.js'
+import { checkLabels, rowsByClass } from './class-rows.js'
+import { checkFiniteScores, type Score } from './score.js'
+
+export const moderate: Score = {
+  name: 'moderate',
+  easy: 'low',
+  input: 'features',
+  source: 'Xia et al., ICLR 2023: |distance to the class mean - its median in the class|; the low end is the moderate one',
+}
+
+/** Median as NumPy has it: the mean of the two middle values of an even number. */
+export function median(values: Float64Array): number {
+  const sorted = values.slice().sort()
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/**
+ * |score - median of the scores of the class| of every sample, float64 `[samples]`: kept in ascending order these are the moderate
+ * coreset of distances (`classPrototypicality`), and of any other score its middle.
+ * Throws `invalid_option`, `invalid_data` (another number of labels), `invalid_index` (a label), `not_finite`.
+ */
+export function medianDistance(
+  scores: ArrayLike<number>,
+  labels: ArrayLike<number>,
+  { classes }: { readonly classes: number },
+): Float64Array {
+  if (!Array.isArray(scores) && !ArrayBuffer.isView(scores)) throw expected('invalid_option', 'medianDistance', 'a list of scores', scores)
+  checkFiniteScores('medianDistance', scores)
+  checkLabels('medianDistance', labels, scores.length, classes)
+  const result = new Float64Array(scores.length)
+  for (const rows of rowsByClass(labels, classes)) {
+    if (rows.length === 0) continue
+    const middle = median(Float64Array.from(rows, (row) => scores[row]))
+    for (const row of rows) result[row] = Math.abs(scores[row] - middle)
+  }
+  return result
+}

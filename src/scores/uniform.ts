@@ -1,0 +1,29 @@
+/** @file Rows drawn without replacement, addressed by (seed, part): the baseline that every score is to be compared with. */
+import { checkSeed, wholeNumber } from '../arguments.js'
+import { fold, keyOf, purpose } from '../engine/tensor/key.js'
+import { philoxBlock } from '../engine/tensor/philox.js'
+import { Turn } from '../event-loop.js'
+import { checkCount } from './pick.js'
+
+/** Draws between two turns of the event loop. */
+const drawsPerTurn = 1024
+
+/**
+ * The first `count` of a random order of 0..rows-1; a longer draw begins with a shorter one. `part` separates draws that share a seed, as
+ * those of classes do. Bias per place is below rows / 2^32. Throws `invalid_option`.
+ */
+export async function drawUniform(rows: number, count: number, seed: number, part: string | number = 0): Promise<Int32Array> {
+  wholeNumber('drawUniform: rows', rows)
+  checkCount('drawUniform', count, Math.min(rows, 2 ** 31))
+  const key = fold(keyOf(checkSeed('drawUniform: seed', seed)), 'uniform', part)
+  const pool = new Int32Array(rows).map((_, i) => i)
+  const words = new Uint32Array(4)
+  const turn = new Turn()
+  for (let i = 0; i < count; i++) {
+    if (i % drawsPerTurn === 0) await turn.breathe()
+    if (i % 4 === 0) philoxBlock(key, i / 4, 0, purpose.score, 0, words)
+    const other = i + Math.floor((words[i % 4] * (rows - i)) / 2 ** 32)
+    ;[pool[i], pool[other]] = [pool[other], pool[i]]
+  }
+  return pool.slice(0, count)
+}
