@@ -1,13 +1,17 @@
 /** @file A disk without room under every command that writes: the error says what and how much, nothing half is left, and with room it goes on. */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { artifact, distill, writeStripes } from '../../scripts/lib/stress.mjs'
 
-const freshDir = () => mkdtempSync(join(tmpdir(), 'aludel-test-'))
+const made = []
+const freshDir = () => {
+  made.push(mkdtempSync(join(tmpdir(), 'aludel-test-')))
+  return made.at(-1)
+}
 const main = new URL('../../dist/cli/main.js', import.meta.url).pathname
 const mebibyte = 2 ** 20
 const settings = ['--method', 'dm', '--real-batch', '2', '--network', 'mlp', '--threads', '1']
@@ -28,6 +32,10 @@ function smallDisk() {
 const probe = smallDisk()
 probe?.unmount()
 
+afterAll(() => {
+  for (const dir of made) rmSync(dir, { recursive: true, force: true })
+})
+
 const filesBelow = (dir) =>
   readdirSync(dir, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -41,12 +49,12 @@ function run(args) {
 
 describe.skipIf(!probe)('a disk of 2 MB (where one can be mounted)', () => {
   let data
-  let made
+  let distilled
   let disk
   beforeAll(async () => {
     data = writeStripes(freshDir())
-    made = join(freshDir(), 'run')
-    const { code } = await distill(['--data', data, '--iterations', '1', '--init', 'noise', '--ipc', '40', ...settings, '--out', made])
+    distilled = join(freshDir(), 'run')
+    const { code } = await distill(['--data', data, '--iterations', '1', '--init', 'noise', '--ipc', '40', ...settings, '--out', distilled])
     expect(code).toBe(0)
   })
   afterAll(() => disk?.unmount())
@@ -84,7 +92,7 @@ describe.skipIf(!probe)('a disk of 2 MB (where one can be mounted)', () => {
     ['png', 256 * 1024, /\d+\.png: could not be written, it needs \d{3} bytes: no space left/],
   ])('ends an export as %s, which is done again with room', (format, room, message) => {
     const { dir, grow } = diskWith(room)
-    const args = ['export', made, '--format', format, '--out', join(dir, 'out', 'set')]
+    const args = ['export', distilled, '--format', format, '--out', join(dir, 'out', 'set')]
     const { status, result } = run(args)
     expect([status, result.error]).toEqual([1, { code: 'io', message: expect.stringMatching(message) }])
     expect(filesBelow(dir).filter((name) => name.endsWith('.partial'))).toEqual([])
@@ -92,14 +100,25 @@ describe.skipIf(!probe)('a disk of 2 MB (where one can be mounted)', () => {
     const again = run(args)
     expect(again).toMatchObject({ status: 0, result: { format } })
     const whole = join(freshDir(), 'set')
-    expect(run(['export', made, '--format', format, '--out', whole]).result).toMatchObject({ bytes: again.result.bytes })
+    expect(run(['export', distilled, '--format', format, '--out', whole]).result).toMatchObject({ bytes: again.result.bytes })
     if (format === 'png') expect(filesBelow(join(dir, 'out'))).toEqual(filesBelow(whole))
     else expect(readFileSync(join(dir, 'out', 'set')).equals(readFileSync(whole))).toBe(true)
   })
 
   it('ends an export of networks, which leaves none', () => {
     const { dir } = diskWith(64 * 1024)
-    const { status, result } = run(['export', made, '--format', 'onnx', '--epochs', '1', '--networks', 'mlp', '--out', join(dir, 'onnx')])
+    const { status, result } = run([
+      'export',
+      distilled,
+      '--format',
+      'onnx',
+      '--epochs',
+      '1',
+      '--networks',
+      'mlp',
+      '--out',
+      join(dir, 'onnx'),
+    ])
     expect([status, result.error]).toEqual([
       1,
       { code: 'io', message: expect.stringMatching(/mlp-0\.onnx: could not be written, it needs \d{6} bytes: no space left/) },
@@ -109,7 +128,7 @@ describe.skipIf(!probe)('a disk of 2 MB (where one can be mounted)', () => {
 
   it('ends a report', () => {
     const { dir } = diskWith(8 * 1024)
-    const { status, result } = run(['report', made, '--no-real', '--out', join(dir, 'report.html')])
+    const { status, result } = run(['report', distilled, '--no-real', '--out', join(dir, 'report.html')])
     expect([status, result.error]).toEqual([
       1,
       { code: 'io', message: expect.stringMatching(/report\.html: could not be written, it needs \d+ bytes: no space left/) },
