@@ -1,5 +1,6 @@
 /** @file Option values: text to numbers and lists, refused with the reason. */
 import { InvalidArgumentError } from 'commander'
+import type { DynamicPruning } from '../experiment/types.js'
 
 /** A parser of whole numbers >= `minimum`. */
 export const wholeNumber =
@@ -43,6 +44,14 @@ export function assignment(text: string, before: Readonly<Record<string, OptionT
   if (Object.hasOwn(before, key)) throw new InvalidArgumentError(`'${key}' is given twice.`)
   const parts = value.split(',').map(numberOrText)
   return { ...before, [key]: parts.length === 1 ? parts[0] : parts }
+}
+
+/** 'bilp', or 'bilp:betaLow=0.05,every=10': the settings of dynamic pruning. */
+export function dynamicPruning(text: string): DynamicPruning {
+  const [, name, settings] = /^([^:]*)(?::(.+))?$/s.exec(text) ?? []
+  if (name !== 'bilp')
+    throw new InvalidArgumentError("expected bilp, or bilp:key=value,… with the settings that are not to be the defaults'.")
+  return (settings?.split(',') ?? []).reduce<Record<string, OptionText>>((before, part) => assignment(part, before), {})
 }
 
 export type OptionText = number | string | readonly (number | string)[]

@@ -202,7 +202,7 @@ async function follow(
         output.notice(event.message)
       } else if (event.type === 'rollback') {
         output.notice(`\n${event.reason}; going back to step ${event.to} with image learning rate ${event.imageLr}`)
-      } else {
+      } else if (event.type === 'done') {
         done = event
       }
     }
@@ -224,10 +224,10 @@ const dataRecord = ({ name, sha256, shape, classes, mean, std, flip, whitened }:
 const zcaRecord = ({ order, eps, sha256 }: Whitening) => ({ order, eps, sha256 })
 
 function initialRecord({ dataset, specification, settings, recipe, checkpointEvery, device, args }: DistillationJob): RunRecord {
-  const { methodOptions = {}, network, ...general } = settings
+  const { methodOptions = {}, network, dynamic, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
   const config: RunConfig = { ...general, ...named, ...methodOptions }
-  const settingsGiven: GivenSettings = { ...general, ...named, ...given({ methodOptions: settings.methodOptions }) }
+  const settingsGiven: GivenSettings = { ...general, ...named, ...given({ methodOptions: settings.methodOptions, dynamic }) }
   return {
     format: runFormat,
     version: runVersion,

@@ -2,9 +2,11 @@
 import type { Plan } from '../engine/compile/program.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Shape } from '../engine/tensor/shape.js'
+import type { PruningEvent } from '../experiment/types.js'
+import type { StateDeclaration } from './state.js'
 
-/** All that one iteration hands to the next, the loop's own: pixels, class-major and NHWC, and their momentum. */
-export interface IterationState {
+/** All that one iteration hands to the next: the loop's own pixels, class-major and NHWC, and their momentum; beside them the extra state. */
+export type IterationState = Readonly<Record<string, DeviceArray>> & {
   readonly images: DeviceArray
   readonly velocity: DeviceArray
 }
@@ -13,6 +15,8 @@ export interface IterationRange {
   readonly first: number
   readonly n: number
   readonly signal?: AbortSignal
+  /** Hears of looks at the real samples, before the losses of their steps are known. */
+  readonly onPruning?: (event: PruningEvent) => void
 }
 
 /** Programs and inputs of a run's iterations, and the draws that feed them: all follow from the settings and the number of the iteration. */
@@ -27,6 +31,10 @@ export interface Iterations {
   readonly most: number
   /** Shape of both tensors of the state, however the class-major pixels are grouped in it. */
   readonly stateShape: Shape
+  /** What the run keeps beside the pixels and their momentum, by name; `load` reads it. */
+  readonly extraState?: StateDeclaration['tensors']
+  /** Takes over the extra state as it is on the device: at the start, and after the run went back. */
+  load?(state: IterationState): Promise<void>
   /**
    * Runs iterations [first, first + n) on a state, in place, and returns their losses. A loss that is not finite ends the call early: the
    * state is then past its use. An abort rejects with AbortError and ends the call between two replays of a program.

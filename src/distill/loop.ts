@@ -1,26 +1,20 @@
 /** @file The only outer loop: owns the state arrays, uploads each chunk's draws, replays the step, reports, and ends cleanly whatever happens. */
-import { drawRow, thetaSize } from '../augment/dsa.js'
 import { type AnyDataset, resolveDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'
-import { createSampler, type Sampler } from '../data/sampler.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
-import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
-import { fold, keyOf, purpose } from '../engine/tensor/key.js'
-import type { Shape } from '../engine/tensor/shape.js'
 import { AbortError, AludelError } from '../errors.js'
-import { Turn } from '../event-loop.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
-import type { DistillOptions, DistillRun, LoadedCheckpoint, SyntheticSet } from '../experiment/types.js'
+import type { DistillOptions, DistillRun, LoadedCheckpoint, PruningEvent, SyntheticSet } from '../experiment/types.js'
 import { freeMemory } from '../free-memory.js'
-import { rowSource } from '../preprocess/row-source.js'
 import { Checkpointer, checkEvery } from './checkpointer.js'
 import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEvery, rollbackFactor, withRollback } from './divergence.js'
+import { DynamicIterations } from './dynamic/dynamic-iterations.js'
 import { EventStream } from './events.js'
 import { GradientIterations } from './gradient-matching-loop.js'
 import { initialImages } from './initial-images.js'
-import type { IterationRange, IterationState, Iterations } from './iterations.js'
-import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
+import type { IterationState, Iterations } from './iterations.js'
+import { matchingIterations } from './matching-loop.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
 import { RunState, type StateDeclaration } from './state.js'
@@ -142,7 +136,7 @@ export function prepareRun(dataset: Dataset, settings: ResolvedSettings, device:
   const open = (count: number) => openIterations(device, dataset, { ...settings, imageLr: imageLrAfter(settings, count) })
   const { work, state } = allOrNothing((own) => {
     const opened = own(open(rollbacks))
-    return { work: opened, state: own(new RunState(device, declareState(settings, opened.stateShape, start.images))) }
+    return { work: opened, state: own(new RunState(device, declareState(settings, opened, start.images))) }
   })
   return { state, sourceIds: start.sourceIds, work, open }
 }
@@ -152,9 +146,9 @@ const imageLrAfter = ({ imageLr }: ResolvedSettings, rollbacks: number): number 
 
 const dataOf = ({ classes, mean, std, flip }: Dataset) => ({ classes, mean, std, flip })
 
-function declareState({ onDivergence }: ResolvedSettings, images: Shape, start: Float32Array): StateDeclaration {
+function declareState({ onDivergence }: ResolvedSettings, { stateShape, extraState }: Iterations, start: Float32Array): StateDeclaration {
   const matching: StateDeclaration = {
-    tensors: { images: { shape: images, start }, velocity: { shape: images } },
+    tensors: { images: { shape: stateShape, start }, velocity: { shape: stateShape }, ...extraState },
     counters: { step: 0, rollbacks: 0 },
   }
   return onDivergence === 'rollback' ? withRollback(matching) : matching
@@ -187,6 +181,7 @@ interface Course {
 /** Goes on to the last step or until stopped, and saves what was reached; goes back where the run diverges and may. */
 async function advance(run: PreparedRun, settings: ResolvedSettings, course: Course): Promise<void> {
   const { state } = run
+  await run.work.load?.(state.arrays as IterationState)
   for (;;) {
     try {
       await replaySteps(run, settings, course)
@@ -220,8 +215,8 @@ async function replayChunk(run: PreparedRun, settings: ResolvedSettings, { strea
   const { state, work } = run
   const first = state.counters.step
   const before = seconds()
-  const { images, velocity } = state.arrays
-  const losses = await work.run({ images, velocity }, { first, n, ...(signal && { signal }) })
+  const onPruning = (event: PruningEvent) => stream.push(event)
+  const losses = await work.run(state.arrays as IterationState, { first, n, onPruning, ...(signal && { signal }) })
   const elapsed = seconds() - before
   const imagesPerSecond = (n * work.imagesPerIteration) / elapsed
   for (const [i, loss] of losses.entries()) {
@@ -260,6 +255,7 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
   const { step, rollbacks } = state.counters
   run.work.dispose()
   run.work = run.open(rollbacks)
+  await run.work.load?.(state.arrays as IterationState)
   stream.push({ type: 'rollback', to: step, rollbacks, imageLr: imageLrAfter(settings, rollbacks), reason: cause.message })
 }
 
@@ -284,88 +280,12 @@ async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state,
 
 /** The iterations of the method's kind. */
 function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings): Iterations {
-  const { method } = settings
+  const { method, dynamic } = settings
   // A class gives at most all it has: rows beyond the largest class would be padding in every step.
   const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method, realBatch })
-  const classes = dataset.classes.length
-  const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
-  const shape: StepShape = {
-    rows: rowSource(dataset),
-    image: dataset.shape.slice(1) as [number, number, number],
-    classes,
-    realRows: classes * realBatch,
-    padded: sampler.counts.some((count) => count < realBatch),
-  }
-  const { step, arrays } = allOrNothing((own) => ({
-    step: own(buildMatchingStep(device, { ...settings, method }, shape)),
-    arrays: uploadInputs((...array) => own(device.array(...array)), settings, shape, sampler),
-  }))
-  return {
-    plans: { step: step.plan },
-    imagesPerIteration: shape.realRows + classes * settings.ipc,
-    flopsPerIteration: step.plan.flops,
-    most: chunkSlots,
-    stateShape: [classes * settings.ipc, ...shape.image],
-    run: (state, range) => replay(step, { ...arrays, ...state }, sampler, settings, range),
-    dispose() {
-      for (const array of Object.values(arrays)) array.dispose()
-      step.dispose()
-    },
-  }
-}
-
-/** Uploads the draws of steps [first, first + n) into their slots, replays them in one crossing and returns their losses. */
-async function replay(
-  step: ReturnType<typeof buildMatchingStep>,
-  arrays: Readonly<Record<string, DeviceArray>> & IterationState,
-  sampler: Sampler,
-  settings: ResolvedSettings,
-  { first, n, signal }: IterationRange,
-): Promise<number[]> {
-  const { realIndex, theta } = arrays
-  const batches = new Int32Array(realIndex.shape[0] * realIndex.shape[1])
-  const rows = theta ? new Float32Array(theta.shape[0] * theta.shape[1] * thetaSize) : undefined
-  const augmentKey = fold(keyOf(settings.seed), 'augment')
-  const [, height, width] = arrays.data.shape
-  const classes = sampler.counts.length
-  const turn = new Turn()
-  for (let s = first; s < first + n; s++) {
-    await turn.breathe()
-    const slot = s % chunkSlots
-    batches.set(sampler.draw(s), slot * realIndex.shape[1])
-    for (let c = 0; rows && c < classes; c++) {
-      const row = drawRow(settings.augment, { key: augmentKey, purpose: purpose.augment, step: s }, c, height, width)
-      rows.set(row, (slot * classes + c) * thetaSize)
-    }
-  }
-  // Uploads and run queue in this order; every one is awaited, so that none can fail unheard.
-  const uploads = [realIndex.write(batches), ...(theta && rows ? [theta.write(rows)] : [])]
-  await Promise.all([...uploads, step.run(arrays, { n, startStep: first, ...(signal && { signal }) })])
-  const losses = (await arrays.loss.read()) as Float32Array
-  return Array.from({ length: n }, (_, i) => losses[(first + i) % chunkSlots])
-}
-
-function uploadInputs(
-  make: Device['array'],
-  { ipc, augment, seed }: ResolvedSettings,
-  { rows, classes, realRows, padded }: StepShape,
-  sampler: Sampler,
-): Record<string, DeviceArray> {
-  const syntheticRows = classes * ipc
-  const classOf = (perClass: number) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
-  return {
-    ...rows.arrays(make),
-    key: make('u32', [2], Uint32Array.from(fold(keyOf(seed), 'network'))),
-    realIndex: make('i32', [chunkSlots, realRows]),
-    realClass: make('i32', [realRows], classOf(realRows / classes)),
-    syntheticClass: make('i32', [syntheticRows], classOf(ipc)),
-    realCounts: make('f32', [classes, 1], Float32Array.from(sampler.counts)),
-    syntheticCounts: make('f32', [classes, 1], new Float32Array(classes).fill(ipc)),
-    ...(padded ? { realWeights: make('f32', [realRows, 1], sampler.weights) } : {}),
-    ...(augment.operations.length > 0 ? { theta: make('f32', [chunkSlots, classes, thetaSize]) } : {}),
-    loss: make('f32', [chunkSlots]),
-  }
+  if (dynamic) return new DynamicIterations(device, dataset, { ...settings, method, dynamic, realBatch })
+  return matchingIterations(device, dataset, { ...settings, method, realBatch })
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

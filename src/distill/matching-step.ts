@@ -5,7 +5,8 @@ import { augment, gather, grad, isFiniteMask, reshape, select, type Value } from
 import type { Device } from '../engine/runtime/device.js'
 import { sgdUpdate } from '../optim/sgd.js'
 import type { RowSource } from '../preprocess/row-source.js'
-import type { ClassBatch, LossMethod } from './method.js'
+import { applyTo, classMeans } from './matching/class-means.js'
+import type { ClassBatch, ClassMeanPairs, LossMethod } from './method.js'
 import type { ResolvedSettings } from './settings.js'
 
 /** Steps whose draws are uploaded together; a replay reads row step mod this. */
@@ -19,9 +20,73 @@ export interface StepShape {
   readonly classes: number
   /** Rows of the real batch: classes x realBatch. */
   readonly realRows: number
-  /** Whether some class has fewer images than realBatch, so that rows are padded. */
+  /** Whether rows of the real batch may count nothing: some class has fewer images than realBatch, or a step leaves some out. */
   readonly padded: boolean
+  /** Whether counts and weights of the real rows differ from step to step. */
+  readonly selected?: boolean
+  /** Widths of the real rows' features [realRows, width] when those are given in place of the images. */
+  readonly features?: readonly number[]
 }
+
+/** The batches of a step and what its loss needs beside them. */
+interface StepSides {
+  readonly real: ClassBatch
+  readonly synthetic: ClassBatch
+  readonly means?: ClassMeanPairs
+}
+
+/** Name of the i-th given features among the inputs. */
+export const featuresKey = (i: number): string => `features${i}`
+
+/** Inputs of a step that its batches are made of. */
+export function batchInputs(settings: Pick<ResolvedSettings, 'ipc' | 'augment'>, shape: StepShape): Record<string, NamedInput> {
+  const { rows, image, classes, realRows, padded, selected, features } = shape
+  const syntheticRows = classes * settings.ipc
+  const slots = { count: chunkSlots }
+  const ofStep = selected ? { slots } : {}
+  return {
+    images: { shape: [syntheticRows, ...image] },
+    key: { shape: [2], dtype: 'u32' },
+    realClass: { shape: [realRows], dtype: 'i32' },
+    syntheticClass: { shape: [syntheticRows], dtype: 'i32' },
+    realCounts: { shape: [classes, 1], ...ofStep },
+    syntheticCounts: { shape: [classes, 1] },
+    ...(padded ? { realWeights: { shape: [realRows, 1], ...ofStep } } : {}),
+    ...(settings.augment.operations.length > 0 ? { theta: { shape: [classes, thetaSize], slots } } : {}),
+    ...(features
+      ? Object.fromEntries(features.map((width, i) => [featuresKey(i), { shape: [realRows, width] }]))
+      : { ...rows.inputs, realIndex: { shape: [realRows], dtype: 'i32', slots } }),
+  }
+}
+
+/** How images of known classes are seen in a step: one theta row a class, its real and synthetic images alike (siamese). */
+export const viewOf =
+  (v: Readonly<Record<string, Value>>) =>
+  (x: Value, classIndex: Value): Value =>
+    grouped(v.theta ? augment(x, gather(v.theta, classIndex)) : x)
+
+export function batchesOf(v: Readonly<Record<string, Value>>, { rows, features }: StepShape): StepSides {
+  const view = viewOf(v)
+  const weights = v.realWeights ? { rowWeights: v.realWeights } : {}
+  const batch = { classIndex: v.realClass, counts: v.realCounts, ...weights }
+  const synthetic: ClassBatch = { images: view(v.images, v.syntheticClass), classIndex: v.syntheticClass, counts: v.syntheticCounts }
+  if (!features) return { real: { images: view(rows.gather(v, v.realIndex), v.realClass), ...batch }, synthetic }
+  // No pass of the real side: its features are known. The batch's images are never looked at.
+  const real: ClassBatch = { images: synthetic.images, ...batch }
+  return { real, synthetic, means: givenFeatures(v, real) }
+}
+
+/** Class means of given features, in the order in which the loss asks for them, beside those of the synthetic images. */
+const givenFeatures =
+  (v: Readonly<Record<string, Value>>, real: ClassBatch): NonNullable<StepSides['means']> =>
+  (context, options) => {
+    const applied = applyTo(context, options)(context.synthetic)
+    let next = 0
+    return (rows) => [
+      classMeans(v[featuresKey(next++)], real, context.classes),
+      classMeans(rows(applied), context.synthetic, context.classes),
+    ]
+  }
 
 /** Inputs by name; state is `images` and `velocity`, both updated in place. `loss` has one row per slot. */
 export function buildMatchingStep(
@@ -29,43 +94,16 @@ export function buildMatchingStep(
   settings: ResolvedSettings & { readonly method: LossMethod },
   shape: StepShape,
 ): BoundProgram {
-  const { method, methodOptions, network, ipc, augment: policy, imageLr, imageMomentum } = settings
-  const { rows, image, classes, realRows, padded } = shape
-  const syntheticRows = classes * ipc
+  const { method, methodOptions, network, imageLr, imageMomentum } = settings
+  const inputs = batchInputs(settings, shape)
   const slots = { count: chunkSlots }
-  const augmented = policy.operations.length > 0
-  const inputs: Record<string, NamedInput> = {
-    images: { shape: [syntheticRows, ...image] },
-    velocity: { shape: [syntheticRows, ...image] },
-    ...rows.inputs,
-    key: { shape: [2], dtype: 'u32' },
-    realIndex: { shape: [realRows], dtype: 'i32', slots },
-    realClass: { shape: [realRows], dtype: 'i32' },
-    syntheticClass: { shape: [syntheticRows], dtype: 'i32' },
-    realCounts: { shape: [classes, 1] },
-    syntheticCounts: { shape: [classes, 1] },
-    ...(padded ? { realWeights: { shape: [realRows, 1] } } : {}),
-    ...(augmented ? { theta: { shape: [classes, thetaSize], slots } } : {}),
-  }
-  return bindProgram(device, {
-    inputs,
+  return bindProgram<string, string, string>(device, {
+    inputs: { ...inputs, velocity: inputs.images },
     outputs: { images: { donate: 'images' }, velocity: { donate: 'velocity' }, loss: { slots } },
     step: 'step',
     build(v) {
-      // One theta row a class: its real and synthetic images get the same operation with the same parameters (siamese).
-      const view = (x: Value, classIndex: Value) => (augmented ? augment(x, gather(v.theta, classIndex)) : x)
-      const real: ClassBatch = {
-        images: grouped(view(rows.gather(v, v.realIndex), v.realClass)),
-        classIndex: v.realClass,
-        counts: v.realCounts,
-        ...(padded ? { rowWeights: v.realWeights } : {}),
-      }
-      const synthetic: ClassBatch = {
-        images: grouped(view(v.images, v.syntheticClass)),
-        classIndex: v.syntheticClass,
-        counts: v.syntheticCounts,
-      }
-      const loss = method.loss({ network, key: v.key, step: v.step, classes, real, synthetic }, methodOptions)
+      const context = { network, key: v.key, step: v.step, classes: shape.classes, ...batchesOf(v, shape) }
+      const loss = method.loss(context, methodOptions)
       const [gradient] = grad(loss, [v.images])
       const next = sgdUpdate(v.images, v.velocity, gradient, { lr: imageLr, momentum: imageMomentum })
       // A loss that is not finite leaves the images as they were, so that the last good state can be saved.

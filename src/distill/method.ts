@@ -17,7 +17,10 @@ export interface ClassBatch {
 }
 
 /** Class means of row features of both sides, [classes, D] each; `taps`: whether the features read ReLU maps. */
-export type ClassMeanPairs = (options: { readonly taps: boolean }) => (rows: (applied: Applied) => Value) => readonly [Value, Value]
+export type ClassMeanPairs = (
+  context: LossContext,
+  options: { readonly taps: boolean },
+) => (rows: (applied: Applied) => Value) => readonly [Value, Value]
 
 export interface LossContext {
   readonly network: Network

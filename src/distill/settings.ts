@@ -8,6 +8,7 @@ import { expected } from '../errors.js'
 import type { DistillOptions, DistillSettings, OnDivergence, RunConfig } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
+import { type DynamicSettings, dynamicConfig, resolveDynamic } from './dynamic/settings.js'
 import { type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
 import { methodByName } from './registry.js'
@@ -25,6 +26,8 @@ export interface ResolvedSettings {
   readonly seed: number
   readonly onDivergence: OnDivergence
   readonly methodOptions: MethodOptions
+  /** Absent without dynamic pruning. */
+  readonly dynamic?: DynamicSettings
   /** The same as JSON values, for run.json and the manifest. */
   readonly config: RunConfig
 }
@@ -32,7 +35,7 @@ export interface ResolvedSettings {
 const optionNames: Readonly<Record<keyof DistillOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, device: true, signal: true },
-  ...{ checkpoints: true, checkpointEvery: true, onDivergence: true },
+  ...{ checkpoints: true, checkpointEvery: true, onDivergence: true, dynamic: true },
 }
 
 /** Throws `invalid_option` for options that are no object, a name that is not known, and what is no device or signal. */
@@ -65,6 +68,7 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   if (onDivergence !== 'stop' && onDivergence !== 'rollback') {
     throw expected('invalid_option', 'onDivergence', "'stop' or 'rollback'", onDivergence)
   }
+  const dynamic = settings.dynamic === undefined ? undefined : resolveDynamic(settings.dynamic, method, network)
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)
   const { imageMomentum } = defaults
@@ -84,10 +88,11 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     data: dataset.name,
     dataSha256: dataset.sha256,
     ...methodOptions,
+    ...(dynamic && dynamicConfig(dynamic)),
     ...(dataset.whitened && zcaConfig(dataset.whitened.whitening)),
   }
   const general = { ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, onDivergence }
-  return { method, network, ...general, methodOptions, config }
+  return { method, network, ...general, methodOptions, ...(dynamic && { dynamic }), config }
 }
 
 /** The whitening is part of what a run is: it continues under the same one. */

@@ -115,6 +115,7 @@ function staysAt(step: number, event: LoggedEvent | undefined): boolean {
     case 'start':
       return (event.step ?? 0) <= step
     case 'step':
+    case 'pruning':
       return event.step <= step
     case 'rollback':
       return event.to <= step
@@ -138,6 +139,7 @@ function isEvent(value: unknown): value is LoggedEvent {
   if (!isRecord(value) || typeof value.type !== 'string') return false
   if (value.type === 'step') return isCount(value.step) && (value.loss === null || isNumber(value.loss))
   if (value.type === 'done') return isCount(value.step) && isNumber(value.seconds)
+  if (value.type === 'pruning') return isCount(value.step) && isCount(value.drawn) && isCount(value.used)
   if (value.type === 'rollback') return isCount(value.to) && isCount(value.rollbacks)
   return value.type !== 'evaluation' || isEvaluation(value)
 }

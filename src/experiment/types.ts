@@ -40,6 +40,11 @@ export interface DistillSettings {
    * 'rollback': it goes back to the last hundredth step with half the learning rate, three times at most.
    */
   readonly onDivergence?: OnDivergence
+  /**
+   * Leaves out, step by step, real samples whose effect on the synthetic images is among the smallest or the largest (BiLP, arXiv
+   * 2305.18381). For methods that match class means under a network without batch statistics: 'dm', 'datadam', 'atom'.
+   */
+  readonly dynamic?: DynamicPruning
   /** Published settings that everything not given is taken from, such as 'paper' or 'code'; default: the method's first. */
   readonly preset?: string
   /** The method's own options by name, such as `{ lambda: 0.02 }`. An unknown name is an error that lists the known ones. */
@@ -61,6 +66,26 @@ export interface DistillOptions<D extends DeviceHandle = DeviceHandle> extends D
 }
 
 export type OnDivergence = 'stop' | 'rollback'
+
+/** Settings of dynamic pruning; the source fixes none of the values, so the defaults are ours. */
+export interface DynamicPruning {
+  /** Share of the effects' distribution that is dropped at its lower end, in [0, 1); default 0.1. Both shares together are below 1. */
+  readonly betaLow?: number
+  /** And at its upper end; default 0.1. */
+  readonly betaHigh?: number
+  /** Steps from one look at the effects to the next, >= 1; default 5. */
+  readonly every?: number
+  /** Random directions along which an effect is measured, 1 to 256; default 8. */
+  readonly probes?: number
+  /** Thresholds from running moments under a normal assumption (default), or by rank within each class batch. */
+  readonly mode?: 'moments' | 'rank'
+  /** Running moments that forget (default), or that weigh every effect alike. */
+  readonly statistics?: 'ema' | 'cumulative'
+  /** Weight of the newest batch under 'ema', in (0, 1]; default 0.1. */
+  readonly momentum?: number
+  /** One distribution for all classes (default), or one each. */
+  readonly scope?: 'global' | 'class'
+}
 
 /** A tensor of a run's state, read from the device: row-major. */
 export interface StateTensor {
@@ -151,7 +176,21 @@ export interface NoticeEvent {
   readonly message: string
 }
 
-export type RunEvent = StartEvent | StepEvent | RollbackEvent | NoticeEvent | DoneEvent
+/** A look at the effects of the real samples of a step's batch. */
+export interface PruningEvent {
+  readonly type: 'pruning'
+  /** The step that it served, 1-based. */
+  readonly step: number
+  /** Real samples drawn and, of them, used. */
+  readonly drawn: number
+  readonly used: number
+  /** Classes of which all samples were masked, so that all were used. */
+  readonly fallbacks: number
+  /** Samples of the data set that are masked from here on. */
+  readonly masked: number
+}
+
+export type RunEvent = StartEvent | StepEvent | PruningEvent | RollbackEvent | NoticeEvent | DoneEvent
 
 /** A running distillation: iterate it for events, await `result` for the images. */
 export interface DistillRun extends AsyncIterable<RunEvent> {

@@ -58,7 +58,7 @@ export interface RunPlan {
 
 const optionNames: Readonly<Record<keyof PlanOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
-  ...{ network: true, seed: true, preset: true, methodOptions: true, onDivergence: true },
+  ...{ network: true, seed: true, preset: true, methodOptions: true, onDivergence: true, dynamic: true },
   ...{ device: true, memory: true, test: true, zca: true, networks: true, repeats: true, epochs: true },
 }
 

@@ -7,7 +7,7 @@ import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings } from '../../experiment/types.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
-import { given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
+import { dynamicPruning, given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
 import { concludeDistillation, runDistillation } from '../run-distillation.js'
@@ -40,6 +40,7 @@ export function addDistill(program: Command, context: CliContext): void {
   command.option('--image-lr <x>', "learning rate of the pixels (default: the preset's)", positiveNumber)
   addWhiteningOptions(command)
   command
+    .option('--dynamic <rule>', 'leave out real samples step by step by their effect: bilp, or bilp:betaLow=0.05,every=10', dynamicPruning)
     .addOption(seedOption())
     .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)', nonEmptyPath)
     .option(
@@ -68,10 +69,10 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const { out, threads, device: kind, method, ipc, seed, checkpointEvery, set } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = inPlace(specificationOf(options.data, options))
-  const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence } = options
+  const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence, dynamic } = options
   const train = await library.openDataset(data, 'train', openOptions(options))
   const dir = out ?? join('runs', `${method}-${train.name}-ipc${ipc}-seed${seed}`)
-  const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence }
+  const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence, dynamic }
   const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
   const device = await library.openDevice(given({ threads, device: kind }))
   try {

@@ -61,7 +61,7 @@ export function treatmentEffects(
   const loss = method.loss(
     {
       ...context,
-      means: (taps) => {
+      means: (_, taps) => {
         const apply = applyTo(context, taps)
         const [ofReal, ofSynthetic, ofProbes] = [real, synthetic, probes.batch].map(apply)
         return (rows) => {

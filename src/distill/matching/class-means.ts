@@ -22,22 +22,20 @@ export function applyTo({ network, key, step }: LossContext, { taps }: { readonl
 }
 
 /** Real and synthetic images pass separately: with batch norm each side has its own statistics, over its true rows. */
-const passBothSides =
-  (context: LossContext): ClassMeanPairs =>
-  (options) => {
-    const { real, synthetic, classes } = context
-    const sides = [real, synthetic].map((batch) => ({ batch, applied: applyTo(context, options)(batch) }))
-    return (rows) => {
-      const [ofReal, ofSynthetic] = sides.map(({ batch, applied }) => classMeans(rows(applied), batch, classes))
-      return [ofReal, ofSynthetic]
-    }
+const passBothSides: ClassMeanPairs = (context, options) => {
+  const { real, synthetic, classes } = context
+  const sides = [real, synthetic].map((batch) => ({ batch, applied: applyTo(context, options)(batch) }))
+  return (rows) => {
+    const [ofReal, ofSynthetic] = sides.map(({ batch, applied }) => classMeans(rows(applied), batch, classes))
+    return [ofReal, ofSynthetic]
   }
+}
 
 /**
  * Sends both sides through one fresh random network and returns the distance of their class means in any row features of it:
  * sum over classes of || mean_b rows(real_c) - mean_b rows(syn_c) ||^2, nothing divided by classes or dimensions.
  */
 export function classMeanDistance(context: LossContext, { taps = false } = {}): (rows: (applied: Applied) => Value) => Value {
-  const pairs = (context.means ?? passBothSides(context))({ taps })
+  const pairs = (context.means ?? passBothSides)(context, { taps })
   return (rows) => squaredNorm(sub(...pairs(rows)))
 }
