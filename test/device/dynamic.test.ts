@@ -13,7 +13,9 @@ import { realArrays, sharedArrays } from '../../src/distill/matching-loop.js'
 import { batchesOf, chunkSlots, type StepShape } from '../../src/distill/matching-step.js'
 import { resolveSettings } from '../../src/distill/settings.js'
 import { gather, interpret, reshape, sizeOf, spec, trace, type Value } from '../../src/engine/index.js'
+import type { DeviceArray } from '../../src/engine/runtime/array.js'
 import { Device } from '../../src/engine/runtime/device.js'
+import type { DType } from '../../src/engine/tensor/dtype.js'
 import { readEvents } from '../../src/experiment/run-dir.js'
 import type { DistillSettings, RunEvent } from '../../src/experiment/types.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
@@ -95,17 +97,14 @@ describe('the look at a batch', () => {
     // Every pixel of every synthetic image moved by itself, in float64.
     const pixels = sizeOf(image)
     const count = ipc * pixels
-    const read = Object.fromEntries(
-      await Promise.all(
-        (['key', 'realClass', 'syntheticClass', 'realCounts', 'syntheticCounts', 'images', 'data', 'scale', 'shift'] as const).map(
-          async (name) => [name, { array: arrays[name as keyof typeof arrays], data: await arrays[name as keyof typeof arrays].read() }],
-        ),
-      ),
-    )
-    const inputs: Record<string, { shape: readonly number[]; dtype: 'f32' | 'i32' | 'u32' | 'u8'; data: ArrayLike<number> }> = {
-      ...Object.fromEntries(
-        Object.entries(read).map(([name, { array, data: values }]) => [name, { shape: array.shape, dtype: array.dtype, data: values }]),
-      ),
+    const shared = ['key', 'realClass', 'syntheticClass', 'realCounts', 'syntheticCounts', 'images', 'data', 'scale', 'shift']
+    const bound: Readonly<Record<string, DeviceArray>> = arrays
+    const read = shared.map(async (name) => {
+      const { shape, dtype } = bound[name]
+      return [name, { shape, dtype, data: await bound[name].read() }] as const
+    })
+    const inputs: Record<string, { shape: readonly number[]; dtype: DType; data: ArrayLike<number> }> = {
+      ...Object.fromEntries(await Promise.all(read)),
       realIndex: { shape: [16], dtype: 'i32', data: index },
       step: { shape: [1], dtype: 'u32', data: [0] },
       picked: {
