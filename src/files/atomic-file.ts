@@ -28,7 +28,7 @@ export const writeAtomic = (
  * As `writeAtomic`, for a file that several processes or threads may write at once: the last to finish gives it its content. Temporary
  * files that others have left in the directory a day ago or earlier are removed.
  */
-export const writeShared = (path: string, content: AsyncIterable<Uint8Array>, bytes: number): Promise<void> =>
+export const writeShared = (path: string, content: Uint8Array | AsyncIterable<Uint8Array>, bytes: number): Promise<void> =>
   onFile(path, async () => {
     await replaceFile({ path, temporary: temporaryOf(`${path}.${randomBytes(8).toString('hex')}`), content, bytes })
     await removeAbandoned(dirname(path))

@@ -1,12 +1,11 @@
 /** @file A whitening as safetensors: mean, transform and inverse in PyTorch's pixel order, everything else as text in the header. */
 import { createHash } from 'node:crypto'
-import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isRecord } from '../arguments.js'
 import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { checkWhitening, type Whitening, whiteningHash } from '../data/whitening.js'
 import { AludelError, expected, onFile } from '../errors.js'
-import { writeAtomic } from '../files/atomic-file.js'
+import { writeShared } from '../files/atomic-file.js'
 import { makeDirectory } from '../files/make-directory.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
 
@@ -97,12 +96,6 @@ export async function loadCached(dir: string, about: About, isa: string): Promis
 /** Keeps a whitening in `dir`, created if absent. Two processes may do so at once. */
 export async function storeCached(dir: string, whitening: Whitening, isa: string): Promise<void> {
   await onFile(dir, () => makeDirectory(dir))
-  const path = cachePath(dir, whitening, isa)
-  const own = `${path}.${process.pid}`
-  try {
-    await writeAtomic(own, encodeWhitening(whitening))
-    await onFile(path, () => rename(own, path))
-  } finally {
-    await rm(own, { force: true })
-  }
+  const bytes = encodeWhitening(whitening)
+  await writeShared(cachePath(dir, whitening, isa), bytes, bytes.length)
 }
