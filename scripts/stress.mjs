@@ -17,20 +17,23 @@ const dir = mkdtempSync(join(tmpdir(), 'aludel-stress-'))
 try {
   const data = writeStripes(join(dir, 'data'))
   const random = randomFrom(Number(values.seed))
-  for (const method of values.method ? [values.method] : methodNames) {
-    const onKill = ({ kill, after }) => process.stderr.write(`\r${method}: kill ${kill} of ${kills}, after ${Math.round(after)} ms   `)
+  const kinds = [...methodNames.map((method) => [method]), ['dm', '--dynamic', 'bilp:every=3']]
+  for (const [method, ...more] of kinds.filter(([method]) => values.method === undefined || method === values.method)) {
+    const label = [method, ...more].join(' ')
+    const onKill = ({ kill, after }) => process.stderr.write(`\r${label}: kill ${kill} of ${kills}, after ${Math.round(after)} ms   `)
     const runs = await killAndResume({
       method,
       data,
-      dir,
+      dir: mkdtempSync(join(dir, 'runs-')),
       kills,
       iterations: 40,
       random,
       onKill,
-      options: ['--real-batch', '2', '--network', 'mlp'],
+      // enough rows that an effect of one of them means something
+      options: ['--real-batch', more.length > 0 ? '8' : '2', '--network', 'mlp', ...more],
     })
     process.stderr.write('\r')
-    console.log(`${method}: ${kills} kills in ${runs} runs, the same bytes as an uninterrupted run`)
+    console.log(`${label}: ${kills} kills in ${runs} runs, the same bytes as an uninterrupted run`)
   }
   rmSync(dir, { recursive: true })
 } catch (error) {
