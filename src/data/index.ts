@@ -7,6 +7,7 @@ export { asDataset, type Dataset, type DatasetFields, type DatasetInput, type Sp
 export { bundledFashionMnist, fashionMnist } from './fashion-mnist.js'
 export type { HoldOut } from './hold-out.js'
 export { type ImageFolderOptions, imageFolder } from './image-folder.js'
+export { type ImagenetClass, type ImagenetSubset, imagenetSubset, imagenetSubsetNames } from './imagenet-subsets.js'
 export type { ImageReading } from './labelled-files.js'
 export { mnist } from './mnist.js'
 export { idx } from './mnist-family.js'
