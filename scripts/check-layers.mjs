@@ -43,6 +43,10 @@ const layers = {
   data: { may: ['errors', 'arguments', 'crc32', 'event-loop', 'files', 'package-root', 'engine/tensor', 'nn/layout'], node: true },
   preprocess: { may: [...upper, ...programs, 'event-loop', 'files', 'data'], types: ['engine/runtime'], node: true },
   scores: { may: [...upper, 'event-loop', 'nn', 'optim', 'augment', 'data'] },
+  prune: {
+    may: ['errors', 'arguments', 'event-loop', 'files', 'data', 'scores', 'experiment/sealed-json', 'experiment/json-fields'],
+    node: true,
+  },
   distill: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'free-memory', 'nn', 'optim', 'augment', 'data', 'preprocess'],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate'],
@@ -111,7 +115,7 @@ const layers = {
     ],
     node: true,
   },
-  golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'preprocess', 'scores', 'distill'], node: true },
+  golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'preprocess', 'scores', 'prune', 'distill'], node: true },
   report: { may: ['errors', 'files', 'package-root', 'experiment', 'data/png'], node: true },
   cli: { may: ['*'], node: true },
 }

@@ -11,9 +11,13 @@ export {
   fashionMnist,
   type HoldOut,
   type ImageFolderOptions,
+  type ImagenetClass,
+  type ImagenetSubset,
   type ImageReading,
   idx,
   imageFolder,
+  imagenetSubset,
+  imagenetSubsetNames,
   mnist,
   npz,
   type OpenOptions,
@@ -78,4 +82,6 @@ export { type ResNet18Options, resNet18 } from './nn/networks/res-net.js'
 export { type Vgg11Options, vgg11 } from './nn/networks/vgg.js'
 export { type PhasePlan, type PlanOptions, planRun, type RunPlan } from './plan/plan.js'
 export { fitZca, readWhitening, type WhitenOptions, whiten, type ZcaOptions } from './preprocess/index.js'
+export * from './prune/index.js'
 export { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, recipeNames, recipeSchema } from './recipes/index.js'
+export * from './scores/index.js'

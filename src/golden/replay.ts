@@ -9,6 +9,7 @@ import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
 import { isGeometry, replayGeometry } from './selection-geometry.js'
+import { isImagenetSubsets, isPruning, replayImagenetSubsets, replayPruning } from './selection-rules.js'
 import { isEpochLosses, isForgetting, isLogitScores, replayEpochLosses, replayForgetting, replayLogitScores } from './selection-scores.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
 import { isTreatmentEffect, replayTreatmentEffect } from './treatment-effect.js'
@@ -36,6 +37,8 @@ const kinds: readonly Kind[] = [
   { matches: isEpochLosses, replay: replayEpochLosses },
   { matches: isForgetting, replay: replayForgetting },
   { matches: isGeometry, replay: replayGeometry },
+  { matches: isPruning, replay: replayPruning },
+  { matches: isImagenetSubsets, replay: replayImagenetSubsets },
 ]
 
 export interface CaseResult {

@@ -85,7 +85,7 @@ async function replayHerding({ golden, x, matrix, check }: Replay): Promise<void
 
 async function replayClasses({ golden, x, labels, classes, check }: Replay): Promise<void> {
   const distances = await classPrototypicality(x, labels, { classes })
-  const off = medianDistance(distances, labels, { classes })
+  const off = await medianDistance(distances, labels, { classes })
   for (let c = 0; c < classes; c++) {
     const rows = labels.flatMap((label, row) => (label === c ? [row] : []))
     const count = numberAt(golden, 'per_class', c, 'k')

@@ -1,5 +1,6 @@
 /** @file Moderate coreset (Xia et al., ICLR 2023): samples whose distance to the class mean is nearest to the class's median distance. */
 import { expected } from '../errors.js'
+import { Turn } from '../event-loop.js'
 import { checkLabels, rowsByClass } from './class-rows.js'
 import { checkFiniteScores, type Score } from './score.js'
 
@@ -10,9 +11,9 @@ export const moderate: Score = {
   source: 'Xia et al., ICLR 2023: |distance to the class mean - its median in the class|; the low end is the moderate one',
 }
 
-/** Median as NumPy has it: the mean of the two middle values of an even number. */
-export function median(values: Float64Array): number {
-  const sorted = values.slice().sort()
+/** The mean of the two middle values of an even number, as NumPy has it. Sorts in place. */
+function median(values: Float64Array): number {
+  const sorted = values.sort()
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
@@ -22,18 +23,22 @@ export function median(values: Float64Array): number {
  * coreset of distances (`classPrototypicality`), and of any other score its middle.
  * Throws `invalid_option`, `invalid_data` (another number of labels), `invalid_index` (a label), `not_finite`.
  */
-export function medianDistance(
+export async function medianDistance(
   scores: ArrayLike<number>,
   labels: ArrayLike<number>,
   { classes }: { readonly classes: number },
-): Float64Array {
+): Promise<Float64Array> {
   if (!Array.isArray(scores) && !ArrayBuffer.isView(scores)) throw expected('invalid_option', 'medianDistance', 'a list of scores', scores)
   checkFiniteScores('medianDistance', scores)
   checkLabels('medianDistance', labels, scores.length, classes)
   const result = new Float64Array(scores.length)
+  const turn = new Turn()
   for (const rows of rowsByClass(labels, classes)) {
     if (rows.length === 0) continue
-    const middle = median(Float64Array.from(rows, (row) => scores[row]))
+    await turn.breathe()
+    const own = new Float64Array(rows.length)
+    for (let i = 0; i < rows.length; i++) own[i] = scores[rows[i]]
+    const middle = median(own)
     for (const row of rows) result[row] = Math.abs(scores[row] - middle)
   }
   return result

@@ -16,14 +16,17 @@ export async function drawUniform(rows: number, count: number, seed: number, par
   wholeNumber('drawUniform: rows', rows)
   checkCount('drawUniform', count, Math.min(rows, 2 ** 31))
   const key = fold(keyOf(checkSeed('drawUniform: seed', seed)), 'uniform', part)
-  const pool = new Int32Array(rows).map((_, i) => i)
+  const pool = new Int32Array(rows)
+  for (let i = 0; i < rows; i++) pool[i] = i
   const words = new Uint32Array(4)
   const turn = new Turn()
   for (let i = 0; i < count; i++) {
     if (i % drawsPerTurn === 0) await turn.breathe()
     if (i % 4 === 0) philoxBlock(key, i / 4, 0, purpose.score, 0, words)
     const other = i + Math.floor((words[i % 4] * (rows - i)) / 2 ** 32)
-    ;[pool[i], pool[other]] = [pool[other], pool[i]]
+    const held = pool[i]
+    pool[i] = pool[other]
+    pool[other] = held
   }
   return pool.slice(0, count)
 }

@@ -23,6 +23,8 @@ interface GoldenJson {
   }
   readonly arrays: Readonly<Record<string, { data: number[] }>>
   readonly total_over_runs_never_is_E: number[]
+  readonly scores_ties_kept: { readonly percent_desc: Readonly<Record<string, number[]>> }
+  readonly imagenette: { readonly classes: { synset: string }[] }
   readonly craig: { readonly order: number[] }
   readonly herding_argmax_variant_do_not_use: { order: number[] }
   readonly herding: { readonly order: number[] }
@@ -36,7 +38,7 @@ afterAll(() => rmSync(scratch, { recursive: true }))
 
 it('counts a case that exists as .json and as .npz once', () => {
   expect(cases.map(({ name }) => name).filter((name) => name.endsWith('hvp'))).toEqual(['trajectory/hvp'])
-  expect(cases).toHaveLength(58)
+  expect(cases).toHaveLength(60)
 })
 
 describe('float64 interpreter', () => {
@@ -96,6 +98,8 @@ describe('what must not pass', () => {
     ['a channel term', 'matching/atom_p4', 'C_l.1[f64]', (json) => (json.expected.C_l[1] *= 1 + 1e-7)],
     ['a momentum step', 'matching/dm_sgd', 'syn_after[f64]', (json) => (json.expected.syn_after.data[0] += 1e-6)],
     ['a count of forgetting', 'selection/forgetting', 'total_over_runs_never_is_E[f64]', (json) => json.total_over_runs_never_is_E[2]++],
+    ['a kept row', 'selection/prune_static', 'scores_ties.percent_desc.20[f64]', (json) => json.scores_ties_kept.percent_desc[20][0]--],
+    ['a synset', 'selection/imagenet_subsets', 'imagenette.classes[f64]', (json) => (json.imagenette.classes[3].synset = 'n00000001')],
     ['an order of choice', 'selection/geometry', 'craig.order[f64]', (json) => json.craig.order.reverse()],
     [
       'a known mistake that comes out',

@@ -1,0 +1,66 @@
+/** @file Where scores come from, as score files and subsets record it. */
+import { isRecord } from '../arguments.js'
+import type { Dataset } from '../data/dataset.js'
+import { AludelError, expected } from '../errors.js'
+import { isCount, isText, isTexts } from '../experiment/json-fields.js'
+
+/** The data set that rows are numbered in. */
+export interface ScoredData {
+  readonly name: string
+  readonly split: string
+  /** Content hash, `dataset.sha256`. */
+  readonly sha256: string
+  readonly samples: number
+}
+
+export interface ScoreDescription {
+  /** Name of the score, such as 'loss'; `scoreInfo` knows those of this package. */
+  readonly name: string
+  /** What scored: 'convnet, 5 runs', 'resnet18.onnx', a file. */
+  readonly source: string
+  /** 'evaluation': a pass of its own over clean images. 'training': values seen while training, of augmented images. */
+  readonly pass: 'evaluation' | 'training'
+  /** Epochs that the values are means of or that the networks trained for; null where unknown. */
+  readonly epochs: number | null
+  /** Networks that the values are means of; null where unknown. */
+  readonly runs: number | null
+  readonly seed: number | null
+}
+
+export const scoredData = ({ name, split, sha256, labels }: Dataset): ScoredData => ({ name, split, sha256, samples: labels.length })
+
+const isHash = (value: unknown): boolean => isText(value) && /^[0-9a-f]{64}$/.test(value)
+const isCountOrNull = (value: unknown): boolean => value === null || isCount(value)
+
+export const isScoredData = (value: unknown): value is ScoredData =>
+  isRecord(value) && isTexts([value.name, value.split]) && isHash(value.sha256) && isCount(value.samples) && value.samples > 0
+
+export const isScoreDescription = (value: unknown): value is ScoreDescription =>
+  isRecord(value) &&
+  isTexts([value.name, value.source]) &&
+  (value.pass === 'evaluation' || value.pass === 'training') &&
+  [value.epochs, value.runs, value.seed].every(isCountOrNull)
+
+/** Throws `invalid_option` unless every field of a description is there. */
+export function checkDescription(what: string, value: unknown): ScoreDescription {
+  if (!isScoreDescription(value))
+    throw expected(
+      'invalid_option',
+      `${what}: score`,
+      '{ name, source, pass, epochs, runs, seed }',
+      value,
+      "pass is 'evaluation' or 'training'",
+    )
+  const { name, source, pass, epochs, runs, seed } = value
+  return { name, source, pass, epochs, runs, seed }
+}
+
+/** Throws `incompatible` unless `dataset` is the one that rows were numbered in. */
+export function checkSameData(what: string, { name, sha256, samples }: ScoredData, dataset: Dataset): void {
+  if (dataset.sha256 === sha256) return
+  throw new AludelError(
+    'incompatible',
+    `${what}: expected data of sha256 ${sha256.slice(0, 12)}… (${name}, ${samples} samples) but received ` +
+      `${dataset.sha256.slice(0, 12)}… (${dataset.name}, ${dataset.labels.length} samples); rows of one say nothing about the other`,
+  )
+}

@@ -1,0 +1,104 @@
+/** @file The orders in which a rule puts the samples of a group, by name. */
+import { craig } from '../scores/craig.js'
+import { gradMatch } from '../scores/grad-match.js'
+import { herd } from '../scores/herding.js'
+import { kCenterGreedy } from '../scores/k-center.js'
+import { type Matrix, takeRows } from '../scores/matrix.js'
+import { medianDistance } from '../scores/moderate.js'
+import type { WeightedPick } from '../scores/pick.js'
+import { drawUniform } from '../scores/uniform.js'
+import { keptCount, keptPlaces } from './amount.js'
+import { rankByCoverage } from './ccs.js'
+import type { FeatureOrder, Order, SelectRule } from './options.js'
+import type { Ranked } from './ranked.js'
+import { stableOrder } from './stable-order.js'
+
+/** What is to be ranked: a class, or all samples. */
+export interface Group {
+  readonly part: string
+  /** Ascending. */
+  readonly rows: Int32Array
+}
+
+export interface RankInput {
+  readonly rule: SelectRule
+  /** What samples are ordered by, of all of them: `sortKeys`. */
+  readonly keys: Float64Array
+  readonly features?: Matrix
+  /** Where weights of chosen rows go. */
+  readonly weights: Map<number, number>
+}
+
+type Rank = (group: Group, input: RankInput) => Promise<Ranked>
+
+/**
+ * Keys by which groups are sorted in ascending order. Percentages keep the first of the order of scores, or the last of the same.
+ * Fractions keep the right end, for which scores are negated to drop large ones: equal scores then drop the lower row either way.
+ */
+export async function sortKeys(
+  rule: SelectRule,
+  scores: ArrayLike<number>,
+  labels: ArrayLike<number>,
+  classes: number,
+): Promise<Float64Array> {
+  const { order, amount, ccs } = rule
+  const keys = order === 'moderate' ? await medianDistance(scores, labels, { classes }) : new Float64Array(scores)
+  const negate = order === 'ccs' ? ccs?.hardest === 'smallest' : order !== 'desc' && amount.kind !== 'percent'
+  if (negate) for (let row = 0; row < keys.length; row++) keys[row] = -keys[row]
+  return keys
+}
+
+const byScore: Rank = async ({ rows }, { rule, keys }) => stretch(rule, await stableOrder(rows, keys))
+
+/** What stays of an order. */
+function stretch(rule: SelectRule, list: Int32Array): Ranked {
+  const n = list.length
+  const { amount } = rule
+  if (amount.kind !== 'percent') {
+    const [begin, end] = keptPlaces(amount, n)
+    return { list, begin, end, next: 'left' }
+  }
+  const count = keptCount(amount, n)
+  return rule.order === 'desc' ? { list, begin: n - count, end: n, next: 'left' } : { list, begin: 0, end: count, next: 'right' }
+}
+
+const random: Rank = async ({ rows, part }, { rule }) => {
+  const list = await drawUniform(rows.length, rows.length, rule.seed ?? 0, part)
+  for (let i = 0; i < list.length; i++) list[i] = rows[list[i]]
+  return stretch(rule, list)
+}
+
+const coverage: Rank = ({ rows, part }, { rule: { amount, seed, ccs }, keys }) =>
+  rankByCoverage({ rows, part, count: keptCount(amount, rows.length), seed: seed ?? 0 }, keys, ccs as NonNullable<typeof ccs>)
+
+const pickers: Readonly<Record<FeatureOrder, (features: Matrix, count: number) => Promise<Pick<WeightedPick, 'indices'> | WeightedPick>>> =
+  {
+    herding: async (features, count) => ({ indices: await herd(features, count) }),
+    kCenter: kCenterGreedy,
+    craig,
+    gradMatch: (gradients, count) => gradMatch(gradients, count),
+  }
+
+/** Chooses as many as a raised count needs: weights depend on the whole set. */
+const byFeatures =
+  (order: FeatureOrder): Rank =>
+  async ({ rows }, { rule: { amount, minimumPerClass }, features, weights }) => {
+    const end = keptCount(amount, rows.length)
+    const count = Math.min(rows.length, Math.max(end, minimumPerClass))
+    const pick = await pickers[order](takeRows(features as Matrix, rows), count)
+    const list = pick.indices.map((i) => rows[i])
+    if ('weights' in pick) for (const [i, row] of list.entries()) weights.set(row, pick.weights[i])
+    return { list, begin: 0, end, next: 'right' }
+  }
+
+export const ranks: Readonly<Record<Order, Rank>> = {
+  asc: byScore,
+  desc: byScore,
+  moderate: byScore,
+  ccs: coverage,
+  random,
+  herding: byFeatures('herding'),
+  kCenter: byFeatures('kCenter'),
+  craig: byFeatures('craig'),
+  gradMatch: byFeatures('gradMatch'),
+}

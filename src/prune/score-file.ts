@@ -1,0 +1,94 @@
+/** @file Scores as safetensors: one F64 tensor, what it is in the header, and a hash over both. Doubles keep their bits. */
+import { createHash } from 'node:crypto'
+import { isRecord } from '../arguments.js'
+import { maxFileBytes, readWhole } from '../data/file-bytes.js'
+import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
+import { AludelError, expected } from '../errors.js'
+import { writeAtomic } from '../files/atomic-file.js'
+import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
+import { checkFiniteScores } from '../scores/score.js'
+import {
+  checkDescription,
+  checkSameData,
+  isScoreDescription,
+  isScoredData,
+  type ScoreDescription,
+  type ScoredData,
+  scoredData,
+} from './provenance.js'
+
+const format = 'aludel-scores'
+const version = '1'
+
+export interface ScoreFile {
+  readonly data: ScoredData
+  readonly score: ScoreDescription
+  /** One number per sample, in the data set's order. */
+  readonly values: Float64Array
+}
+
+/** Scores of `data` with what they are. Throws `invalid_option`, `invalid_data` for another number than samples, `not_finite`. */
+export function describeScores(data: Dataset | DatasetInput, values: ArrayLike<number>, score: ScoreDescription): ScoreFile {
+  const what = 'describeScores'
+  const dataset = asDataset(data)
+  const samples = dataset.labels.length
+  if (values?.length !== samples) throw expected('invalid_data', `${what}: values`, `${samples}, one for each sample`, values?.length)
+  checkFiniteScores(`${what}: values`, values)
+  return { data: scoredData(dataset), score: checkDescription(what, score), values: new Float64Array(values) }
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float64Array): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength)
+
+const hashOf = (about: string, data: Uint8Array): string => createHash('sha256').update(about).update(data).digest('hex')
+
+/** The file's bytes. Equal scores, equal bytes. */
+export function encodeScores({ data, score, values }: ScoreFile): Uint8Array {
+  const about = JSON.stringify({ data, score })
+  const tensor: SafeTensor = { dtype: 'F64', shape: [values.length], data: bytesOf(values) }
+  return encodeSafetensors(new Map([['scores', tensor]]), { format, version, about, sha256: hashOf(about, tensor.data) })
+}
+
+/** Parses and checks what `encodeScores` wrote. Throws `invalid_data` naming `path` for anything else and for any damage, `not_finite`. */
+export function decodeScores(path: string, bytes: Uint8Array): ScoreFile {
+  const { tensors, metadata } = decodeSafetensors(path, bytes)
+  if (metadata.format !== format || metadata.version !== version)
+    throw expected('invalid_data', path, `scores (format '${format}', version ${version})`, metadata.format)
+  const { data, score } = parseAbout(path, metadata.about ?? '')
+  const tensor = tensors.get('scores')
+  if (tensors.size !== 1 || tensor?.dtype !== 'F64' || tensor.shape.join() !== `${data.samples}`)
+    throw expected('invalid_data', `${path}: tensor 'scores'`, `F64 [${data.samples}]`, `${tensor?.dtype} [${tensor?.shape}]`)
+  if (hashOf(metadata.about, tensor.data) !== metadata.sha256)
+    throw new AludelError('invalid_data', `${path}: expected sha256 ${metadata.sha256} of its content; it was changed or damaged`)
+  const values = new Float64Array(tensor.data.slice().buffer)
+  checkFiniteScores(path, values)
+  return { data, score, values }
+}
+
+function parseAbout(path: string, text: string): Pick<ScoreFile, 'data' | 'score'> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new AludelError('invalid_data', `${path}: the header says nothing of the scores that is JSON`, { cause })
+  }
+  const { data, score } = isRecord(value) ? value : {}
+  if (!isScoredData(data) || !isScoreDescription(score))
+    throw new AludelError('invalid_data', `${path}: expected data and score in the header: what was scored, and by what`)
+  return { data, score }
+}
+
+/** Writes scores as one file; old or new, never half. Throws `not_finite`, `io`. */
+export async function writeScores(path: string, scores: ScoreFile): Promise<void> {
+  checkFiniteScores('writeScores', scores.values)
+  await writeAtomic(path, encodeScores(scores))
+}
+
+/** Reads what `writeScores` wrote. Throws `not_found`, `invalid_data`, `io`. */
+export const readScores = async (path: string): Promise<ScoreFile> =>
+  decodeScores(path, await readWhole(path, maxFileBytes, 'give a file that writeScores wrote'))
+
+/** The values of `scores`, once `data` was found to be what they were computed of. Throws `incompatible` for other content. */
+export function scoresOf(data: Dataset | DatasetInput, scores: ScoreFile): Float64Array {
+  checkSameData('scoresOf', scores.data, asDataset(data))
+  return scores.values
+}

@@ -1,0 +1,150 @@
+/** @file A subset: the sealed record of which rows of which data set stay, by which rule. Every later stage takes its images from it. */
+import { isRecord } from '../arguments.js'
+import { maxFileBytes, readWhole } from '../data/file-bytes.js'
+import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
+import { AludelError, expected } from '../errors.js'
+import { checkFields, type FieldRules, isCount, isNumber, isTexts } from '../experiment/json-fields.js'
+import { checkSeal, encodeSealed, parseRecord } from '../experiment/sealed-json.js'
+import { writeAtomic } from '../files/atomic-file.js'
+import type { SelectRule } from './options.js'
+import {
+  checkDescription,
+  checkSameData,
+  isScoreDescription,
+  isScoredData,
+  type ScoreDescription,
+  type ScoredData,
+  scoredData,
+} from './provenance.js'
+import type { RaisedCount, Selection } from './select.js'
+
+export const subsetFormat = 'aludel-subset'
+export const subsetVersion = 1
+
+export interface Subset {
+  readonly format: typeof subsetFormat
+  readonly version: typeof subsetVersion
+  readonly data: ScoredData
+  /** In label order. */
+  readonly classes: readonly string[]
+  /** What the samples were chosen by; null where it was chance. */
+  readonly score: ScoreDescription | null
+  readonly rule: SelectRule
+  /** How many stay of each class. */
+  readonly counts: readonly number[]
+  readonly raised: readonly RaisedCount[]
+  /** Rows that stay, ascending. */
+  readonly indices: readonly number[]
+  /** How much each stands for, where the rule says so. */
+  readonly weights: readonly number[] | null
+}
+
+/**
+ * The record of a selection from `data`; `score` says what it was made by, null for chance.
+ * Throws `invalid_option` for a description that lacks a field or a selection of other data.
+ */
+export function createSubset(data: Dataset | DatasetInput, selection: Selection, score: ScoreDescription | null): Subset {
+  const dataset = asDataset(data)
+  const subset: Subset = {
+    format: subsetFormat,
+    version: subsetVersion,
+    data: scoredData(dataset),
+    classes: [...dataset.classes],
+    score: score === null ? null : checkDescription('createSubset', score),
+    rule: selection.rule,
+    counts: [...selection.counts],
+    raised: selection.raised,
+    indices: [...selection.indices],
+    weights: selection.weights && [...selection.weights],
+  }
+  if (!fits(subset, dataset)) throw expected('invalid_option', 'createSubset', 'a selection from this data set', 'one of other labels')
+  return subset
+}
+
+/** Whether the rows exist and make up the counts. */
+function fits({ indices, counts }: Subset, { labels }: Dataset): boolean {
+  const found = counts.map(() => 0)
+  for (const row of indices) found[labels[row]]++
+  return found.every((count, c) => count === counts[c])
+}
+
+const isAscending = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.length > 0 && value.every((row, i) => isCount(row) && (i === 0 || row > value[i - 1]))
+
+const isAmount = (value: unknown): boolean =>
+  isRecord(value) &&
+  ((value.kind === 'fraction' && isNumber(value.drop)) ||
+    (value.kind === 'percent' && isCount(value.keepPercent)) ||
+    (value.kind === 'window' && isNumber(value.from) && isNumber(value.to)))
+
+const isRule = (value: unknown): boolean =>
+  isRecord(value) &&
+  isTexts([value.order, value.scope]) &&
+  isAmount(value.amount) &&
+  isCount(value.minimumPerClass) &&
+  (value.seed === null || isCount(value.seed)) &&
+  (value.ccs === null || isRecord(value.ccs))
+
+const isRaised = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((entry) => isRecord(entry) && [entry.class, entry.from, entry.to].every(isCount))
+
+/** What each field must be; the first that is not is named in the error. */
+const rules: FieldRules<Subset> = [
+  ['format', `'${subsetFormat}'`, (value) => value === subsetFormat],
+  ['version', `${subsetVersion}`, (value) => value === subsetVersion],
+  ['data', 'name, split, sha256 and samples', isScoredData],
+  ['classes', 'a list of at least one class name', (value) => isTexts(value) && value.length > 0],
+  ['score', 'name, source, pass, epochs, runs and seed, or null', (value) => value === null || isScoreDescription(value)],
+  ['rule', 'order, scope, amount, minimumPerClass, seed and ccs', isRule],
+  ['counts', 'a list of whole numbers', (value) => Array.isArray(value) && value.every(isCount)],
+  ['raised', 'class, from and to of each raised count', isRaised],
+  ['indices', 'a list of rows in ascending order, each once', isAscending],
+  ['weights', 'one number >= 0 for each row, or null', (value) => value === null || isWeights(value)],
+]
+
+const isWeights = (value: unknown): boolean => Array.isArray(value) && value.every((weight) => isNumber(weight) && weight >= 0)
+
+/** Parses and checks the text of a subset: fields first, then its own hash. Throws `invalid_data` naming the file and the field. */
+export function decodeSubset(path: string, text: string): Subset {
+  const value = parseRecord(path, text)
+  checkFields(path, value, rules)
+  checkSeal(path, text)
+  const subset = value as unknown as Subset
+  const { data, classes, counts, indices, weights } = subset
+  const bad = (field: string, wanted: string, received: unknown) => expected('invalid_data', `${path}: field '${field}'`, wanted, received)
+  if (counts.length !== classes.length) throw bad('counts', `${classes.length} numbers, one for each class`, counts.length)
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  if (total !== indices.length) throw bad('counts', `${indices.length} rows in all`, total)
+  if (indices[indices.length - 1] >= data.samples) throw bad('indices', `rows below ${data.samples}`, indices[indices.length - 1])
+  if (weights !== null && weights.length !== indices.length) throw bad('weights', `${indices.length} numbers`, weights.length)
+  return subset
+}
+
+/** Writes a subset as one JSON file that carries its own hash; old or new, never half. Throws `io`. */
+export const writeSubset = (path: string, subset: Subset): Promise<void> => writeAtomic(path, encodeSealed(subset))
+
+/** Reads what `writeSubset` wrote. Throws `not_found`, `invalid_data` naming the first field that is not what it must be, `io`. */
+export async function readSubset(path: string): Promise<Subset> {
+  const bytes = await readWhole(path, maxFileBytes, 'give a file that writeSubset wrote')
+  return decodeSubset(path, decodeText(path, bytes))
+}
+
+function decodeText(path: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw new AludelError('invalid_data', `${path}: expected UTF-8 text`, { cause })
+  }
+}
+
+/**
+ * The data set of the rows that stay, in their original order. Throws `incompatible` for data of another content hash: row numbers of one
+ * data set mean nothing in another.
+ */
+export function applySubset(data: Dataset | DatasetInput, subset: Subset): Dataset {
+  const dataset = asDataset(data)
+  checkSameData('applySubset', subset.data, dataset)
+  if (subset.classes.join('\n') !== dataset.classes.join('\n') || !fits(subset, dataset))
+    throw new AludelError('incompatible', `applySubset: expected the classes that the subset was made for; make it again for this data set`)
+  return dataset.subset(subset.indices)
+}
