@@ -6,7 +6,20 @@ import { Device } from '../dist/engine/runtime/device.js'
 import { parseOptions, usageError, wholeNumber } from './lib/options.mjs'
 import { measure, median, round } from './lib/timer.mjs'
 
-const names = ['embed256', 'dm', 'datadam', 'atom', 'dc', 'dc10', 'expert', 'evaluate', 'mtt', 'per-sample-loss', 'attention-match']
+const names = [
+  'embed256',
+  'dm',
+  'datadam',
+  'atom',
+  'dc',
+  'dc10',
+  'expert',
+  'evaluate',
+  'mtt',
+  'per-sample-loss',
+  'attention-match',
+  'dynamic',
+]
 const usage = `npm run -s bench -- ${names.join('|')} [--iters N] [--warmup N] [--threads T] [--json]`
 
 const { values, positionals } = parseOptions(
