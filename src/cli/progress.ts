@@ -16,6 +16,9 @@ const redrawSeconds = 0.1
 /** Without a terminal: a line per tenth of the work, but none sooner than the first and none later than the second after the one before. */
 const lineSeconds = { least: 5, most: 60 }
 
+/** Before that many seconds nothing can be said of the time that is left: the first steps are no measure. */
+const leastSeconds = 1
+
 const systemClock = (): number => performance.now() / 1000
 
 /** '1:02:03', '2:03' or '0:03'. */
@@ -72,7 +75,7 @@ export class Progress {
     const clock =
       done >= total
         ? `${formatClock(elapsed)} in all`
-        : `${done > from ? formatClock((elapsed / (done - from)) * (total - done)) : '?'} left`
+        : `${done > from && elapsed >= leastSeconds ? formatClock((elapsed / (done - from)) * (total - done)) : '?'} left`
     return [`${label}${bar} ${done}/${total}`, ...details, clock].join('  ')
   }
 }

@@ -5,6 +5,7 @@ import { parseSpecification } from '../data/specification.js'
 import { AludelError, expected } from '../errors.js'
 import type { RunRecord } from '../experiment/run-dir.js'
 import type { Recipe } from '../recipes/index.js'
+import { asUsageError } from './exit-codes.js'
 import { assignment, nonEmptyPath, type OptionText } from './options.js'
 
 export interface RecipeOptions {
@@ -25,7 +26,9 @@ const maxBytes = 1 << 20
 async function loadRecipe(name: string, overrides: Readonly<Record<string, OptionText>>): Promise<Recipe> {
   const { checkRecipe, override, recipeByName } = await import('../recipes/index.js')
   const what = `recipe ${name}`
-  const recipe = name.endsWith('.json') ? checkRecipe(what, await readJson(name)) : await recipeByName(name)
+  const recipe = name.endsWith('.json')
+    ? checkRecipe(what, await readJson(name))
+    : await recipeByName(name).catch((error) => Promise.reject(asUsageError(error)))
   return Object.keys(overrides).length > 0 ? checkRecipe(`${what} with overrides`, override(recipe, overrides)) : recipe
 }
 

@@ -61,17 +61,19 @@ export async function withProgress<T>(output: Output, label: string, action: (ho
     output.notice('\nstopping the evaluation (ctrl-c again: leave at once)')
     abort.abort()
   })
-  let progress: { readonly network: string; readonly bar: Progress } | undefined
+  let progress: { readonly what: string; readonly bar: Progress } | undefined
   const endLine = () => {
     progress?.bar.finish()
     progress = undefined
   }
-  const onProgress = ({ network, epoch, epochs, loss }: EvaluationProgress) => {
-    if (progress?.network !== network) {
+  const onProgress = ({ network, epoch, epochs, loss, testing }: EvaluationProgress) => {
+    const what = testing ? `test ${network}, trained on ${label}, image` : `train ${network} on ${label}, epoch`
+    // Networks that train one after the other are measured in between: each measurement has a line of its own.
+    if (progress?.what !== what || (testing && testing.images < 1)) {
       endLine()
-      progress = { network, bar: new Progress({ label: `train ${network} on ${label}, epoch`, total: epochs, stream: output.stderr }) }
+      progress = { what, bar: new Progress({ label: what, total: testing?.total ?? epochs, stream: output.stderr }) }
     }
-    progress?.bar.update(epoch, loss === undefined ? [] : [`loss ${loss.toPrecision(3)}`])
+    progress.bar.update(testing?.images ?? epoch, loss === undefined ? [] : [`loss ${loss.toPrecision(3)}`])
   }
   try {
     return await action({ signal: abort.signal, onProgress, endLine })
@@ -83,5 +85,6 @@ export async function withProgress<T>(output: Output, label: string, action: (ho
   }
 }
 
-/** '72.3 ± 0.9 %' */
-export const formatAccuracy = ({ mean, std }: Pick<EvaluationResult, 'mean' | 'std'>): string => `${mean.toFixed(1)} ± ${std.toFixed(1)} %`
+/** '72.3 ± 0.9 %', or '72.3 %' of one network. */
+export const formatAccuracy = ({ mean, std, n }: Pick<EvaluationResult, 'mean' | 'std' | 'n'>): string =>
+  `${mean.toFixed(1)}${n > 1 ? ` ± ${std.toFixed(1)}` : ''} %`

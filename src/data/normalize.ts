@@ -16,7 +16,12 @@ export function scaleShift({ mean, std }: ChannelStatistics): { scale: Float32Ar
 export function normalizeImages(images: Uint8Array, statistics: ChannelStatistics): Float32Array {
   const { scale, shift } = scaleShift(statistics)
   const channels = scale.length
-  return Float32Array.from(images, (u, i) => u * scale[i % channels] + shift[i % channels])
+  // Not Float32Array.from with a function: V8 makes a list of all elements first, which ends the process at some hundred million.
+  const pixels = new Float32Array(images.length)
+  for (let i = 0; i < images.length; i += channels) {
+    for (let c = 0; c < channels; c++) pixels[i + c] = images[i + c] * scale[c] + shift[c]
+  }
+  return pixels
 }
 
 /** Pixels for the eye: back to [0, 255], rounded, clipped. Values that are not finite become 0. */

@@ -17,7 +17,7 @@ export function initialImages(dataset: Dataset, { ipc, init, seed }: { ipc: numb
   const [, height, width, channels] = dataset.shape
   if (init === 'noise') {
     const pixels = normal(fold(keyOf(seed), 'initial-images'), 0, purpose.syntheticInit, count * height * width * channels)
-    return { images: Float32Array.from(pixels), sourceIds: new Int32Array(count).fill(-1) }
+    return { images: new Float32Array(pixels), sourceIds: new Int32Array(count).fill(-1) }
   }
   const sourceIds = createSampler({ dataset, perClass: ipc, seed, purpose: purpose.syntheticInit }).draw(0)
   return { images: networkPixels(dataset.subset(sourceIds)), sourceIds }

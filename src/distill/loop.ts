@@ -12,7 +12,7 @@ import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEv
 import { DynamicIterations } from './dynamic/dynamic-iterations.js'
 import { EventStream } from './events.js'
 import { GradientIterations } from './gradient-matching-loop.js'
-import { initialImages } from './initial-images.js'
+import { type InitialImages, initialImages } from './initial-images.js'
 import type { IterationState, Iterations } from './iterations.js'
 import { matchingIterations } from './matching-loop.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
@@ -65,7 +65,10 @@ async function runLoop(
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
   const run = prepareWithin(freeMemory(), options.device, () =>
-    prepareRun(dataset, settings, options.device, loaded?.checkpoint.counters.rollbacks ?? 0),
+    prepareRun(dataset, settings, options.device, {
+      start: initialImages(dataset, settings),
+      rollbacks: loaded?.checkpoint.counters.rollbacks ?? 0,
+    }),
   )
   const { state } = run
   let checkpointer: Checkpointer | undefined
@@ -130,15 +133,19 @@ function reserved(device: Device): number {
   return arrayBytes + constantBytes + workspaceBytes
 }
 
-/** Builds the programs of a run and its state on the device. */
-export function prepareRun(dataset: Dataset, settings: ResolvedSettings, device: Device, rollbacks = 0): PreparedRun {
-  const start = initialImages(dataset, settings)
+/** Builds the programs of a run and its state on the device. Without `start` the images begin as zeros: enough to plan by. */
+export function prepareRun(
+  dataset: Dataset,
+  settings: ResolvedSettings,
+  device: Device,
+  { start, rollbacks = 0 }: { readonly start?: InitialImages; readonly rollbacks?: number } = {},
+): PreparedRun {
   const open = (count: number) => openIterations(device, dataset, { ...settings, imageLr: imageLrAfter(settings, count) })
   const { work, state } = allOrNothing((own) => {
     const opened = own(open(rollbacks))
-    return { work: opened, state: own(new RunState(device, declareState(settings, opened, start.images))) }
+    return { work: opened, state: own(new RunState(device, declareState(settings, opened, start?.images))) }
   })
-  return { state, sourceIds: start.sourceIds, work, open }
+  return { state, sourceIds: start?.sourceIds ?? new Int32Array(0), work, open }
 }
 
 /** Learning rate of the pixels after so many rollbacks. */
@@ -146,9 +153,9 @@ const imageLrAfter = ({ imageLr }: ResolvedSettings, rollbacks: number): number 
 
 const dataOf = ({ classes, mean, std, flip }: Dataset) => ({ classes, mean, std, flip })
 
-function declareState({ onDivergence }: ResolvedSettings, { stateShape, extraState }: Iterations, start: Float32Array): StateDeclaration {
+function declareState({ onDivergence }: ResolvedSettings, { stateShape, extraState }: Iterations, start?: Float32Array): StateDeclaration {
   const matching: StateDeclaration = {
-    tensors: { images: { shape: stateShape, start }, velocity: { shape: stateShape }, ...extraState },
+    tensors: { images: { shape: stateShape, ...(start && { start }) }, velocity: { shape: stateShape }, ...extraState },
     counters: { step: 0, rollbacks: 0 },
   }
   return onDivergence === 'rollback' ? withRollback(matching) : matching

@@ -47,6 +47,8 @@ export async function evaluate(source: TrainingSource, options: EvaluateOptions<
       let measuredBy: 'onnx' | 'engine' = 'engine'
       const job = {
         ...{ device: options.device, network: one.network, test, task: set, signal: options.signal },
+        onTested: (testing: { readonly images: number; readonly total: number }) =>
+          options.onProgress?.({ network: one.name, epoch: plan.epochs + 1, epochs: plan.epochs + 1, testing }),
         report(some: readonly TestAccuracy[], by: 'onnx' | 'engine') {
           accuracies.push(...some)
           measuredBy = by

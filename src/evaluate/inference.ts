@@ -28,6 +28,8 @@ export interface MeasureJob {
   readonly test: Dataset
   readonly task: Task
   readonly signal: AbortSignal | undefined
+  /** Hears of images classified by ONNX Runtime: of those of all networks that are measured together. */
+  readonly onTested?: (testing: { readonly images: number; readonly total: number }) => void
   readonly report: (accuracies: readonly TestAccuracy[], by: 'onnx' | 'engine') => void
 }
 
@@ -99,14 +101,21 @@ export class Inference {
     }
   }
 
-  async #measure({ device, network, test, task, signal }: MeasureJob, networks: NetworkArrays, groups: number): Promise<TestAccuracy[]> {
+  async #measure(
+    { device, network, test, task, signal, onTested }: MeasureJob,
+    networks: NetworkArrays,
+    groups: number,
+  ): Promise<TestAccuracy[]> {
     const accuracies: TestAccuracy[] = []
-    for (const tensors of await readNetworks(networks, groups)) {
+    const total = groups * test.shape[0]
+    for (const [g, tensors] of (await readNetworks(networks, groups)).entries()) {
       const model = await exportOnnx(network, tensors, task)
       const image = test.shape.slice(1) as unknown as MapShape
       const options = { device, image, classes: task.classes, ...(signal && { signal }) }
       const classifier = await OnnxClassifier.load(this.#runtime as RuntimeProcess, `network '${network.name}'`, model, options)
-      const { accuracy, perClass } = await measureClassifier(classifier, test)
+      const { accuracy, perClass } = await measureClassifier(classifier, test, ({ images }) =>
+        onTested?.({ images: g * test.shape[0] + images, total }),
+      )
       await classifier.unload()
       accuracies.push({ accuracy, perClass })
     }

@@ -52,7 +52,8 @@ async function searchAll(
   signal: AbortSignal | undefined,
 ): Promise<Int32Array> {
   const [total, , , channels] = real.shape
-  const centred = Float32Array.from(images, (u) => u / 255 - 0.5)
+  const centred = new Float32Array(images.length)
+  for (let i = 0; i < images.length; i++) centred[i] = images[i] / 255 - 0.5
   const { program, arrays } = allOrNothing((own) => ({
     program: own(searchProgram(device, real, count)),
     arrays: {

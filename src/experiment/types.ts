@@ -264,6 +264,8 @@ export interface EvaluationProgress {
   readonly epoch: number
   readonly epochs: number
   readonly loss?: number
+  /** Once trained, networks are measured in ONNX Runtime: images classified so far, of all that they will see. */
+  readonly testing?: { readonly images: number; readonly total: number }
 }
 
 /** Test accuracies of one network, in per cent. */

@@ -3,8 +3,10 @@ import type { EvaluationRecord } from '../experiment/run-dir.js'
 import { escapeHtml } from './html.js'
 
 export function classTable(evaluations: readonly EvaluationRecord[], classes: readonly string[]): string {
-  const columns = evaluations.flatMap(({ label, results }) =>
-    results.filter(({ perClass }) => perClass?.length === classes.length).map(({ network, perClass }) => ({ label, network, perClass })),
+  const columns = evaluations.flatMap(({ label, epochs, results }) =>
+    results
+      .filter(({ perClass }) => perClass?.length === classes.length)
+      .map(({ network, perClass }) => ({ label: epochs === null ? label : `${label}, ${epochs} epochs`, network, perClass })),
   )
   if (columns.length === 0) return ''
   const head = columns.map(({ label, network }) => `<th scope="col">${escapeHtml(network)}<br>${escapeHtml(label)}</th>`)

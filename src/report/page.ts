@@ -26,12 +26,14 @@ const states = {
 
 /** Headline numbers: what was reached, from how much, in what time. */
 function figures({ record, steps, done, set }: ReportData): string {
-  // The last word on each training set, for the network that was measured first.
+  // The last word on each training set, for the network that was measured first, under the protocol of the last word on the images:
+  // accuracies after other numbers of epochs cannot stand beside it.
   const first = record.evaluations[0]?.results[0]?.network
+  const own = record.evaluations.findLast(({ label, results }) => label === 'distilled' && results.some(({ network }) => network === first))
   const latest = new Map(
-    record.evaluations.flatMap(({ label, results }) =>
-      results.filter(({ network }) => network === first).map((result) => [label, result] as const),
-    ),
+    record.evaluations
+      .filter(({ epochs, augment }) => !own || (epochs === own.epochs && augment === own.augment))
+      .flatMap(({ label, results }) => results.filter(({ network }) => network === first).map((result) => [label, result] as const)),
   )
   const entries: [string, string][] = Array.from(latest, ([label, { network, mean, std }]) => [
     `${network} on ${label}`,

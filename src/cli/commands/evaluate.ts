@@ -126,10 +126,12 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
     const others: [string, Awaited<ReturnType<typeof measure>>][] = []
     if (train) {
       for (const name of baselines) {
+        if (name === 'herding')
+          output.notice(`herding: a network is trained on all ${train.shape[0]} real images first (--baseline random leaves it out)`)
         const source =
           name === 'random'
             ? await library.randomBaseline(train, ipc, seed)
-            : await withProgress(output, 'all real images', ({ signal, onProgress }) =>
+            : await withProgress(output, `all ${train.shape[0]} real images`, ({ signal, onProgress }) =>
                 library.herdingBaseline(train, ipc, { device, epochs: herdingEpochs, seed, signal, onProgress }),
               )
         others.push([name, await measure(source, baselineLabels[name])])
@@ -192,12 +194,18 @@ async function record(run: string, entry: EvaluationRecord, phase: Phase): Promi
   try {
     await runDir.append({ type: 'evaluation', ...entry })
     const { evaluations, phases = [] } = runDir.record
-    await runDir.update({ evaluations: [...evaluations, entry], phases: [...phases, phase] })
+    // The same measurement again takes the place of the one before.
+    const others = evaluations.filter((one) => protocolOf(one) !== protocolOf(entry))
+    await runDir.update({ evaluations: [...others, entry], phases: [...phases, phase] })
   } finally {
     await runDir.close()
   }
   await writeReport(run)
 }
+
+/** What was measured, and how: everything but the outcome. */
+const protocolOf = ({ results, ...settings }: EvaluationRecord): string =>
+  JSON.stringify([Object.entries(settings).sort(), results.map(({ network, n, inference }) => [network, n, inference])])
 
 /** Notes the command in the run. */
 async function recordCommand(run: string, command: string): Promise<void> {

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { exists } from '../../data/file-bytes.js'
-import { expected } from '../../errors.js'
+import { AludelError, expected } from '../../errors.js'
 import { loadRunSet, readRunRecord, runFile } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { SyntheticSet } from '../../experiment/types.js'
@@ -63,8 +63,9 @@ async function exportNetworks(set: SyntheticSet, out: string, options: Options, 
   const fileOf = (network: string, index: number) => join(out, `${network}-${index}.onnx`)
   for (const network of networks) {
     for (let i = 0; i < repeats; i++) {
-      if (!(await exists(fileOf(network, i)))) continue
-      throw expected('invalid_option', fileOf(network, i), 'no such file before it is written', 'one', 'remove it or choose another --out')
+      // Before hours of training; whether it would hold the same bytes is known after them only.
+      if (await exists(fileOf(network, i)))
+        throw new AludelError('invalid_option', `${fileOf(network, i)}: exists already; remove it or give another --out`)
     }
   }
   const device = await library.openDevice(given({ threads, device: kind }))

@@ -76,7 +76,7 @@ function planLines({ phases, dataBytes, peakBytes, freeBytes, fits, flopsPerSeco
   return [
     ...phases.map(
       ({ name, totalBytes, bytes, seconds, steps }) =>
-        `${name.padEnd(width)}  ${formatBytes(totalBytes)} on the device (working memory ${formatBytes(bytes.workspace)}), about ${formatTime(seconds)} for ${steps} steps`,
+        `${name.padEnd(width)}  ${formatBytes(totalBytes)} on the device (working memory ${formatBytes(bytes.workspace)}), about ${formatTime(seconds)} for ${countOf(name, steps)}`,
     ),
     `data    ${formatBytes(dataBytes)} in this process`,
     `needs   ${formatBytes(peakBytes)} at most, ${formatBytes(freeBytes)} are free: ${fits ? 'fits' : 'does not fit'}`,
@@ -84,6 +84,10 @@ function planLines({ phases, dataBytes, peakBytes, freeBytes, fits, flopsPerSeco
     `times are predicted from ${gigaflops} GFLOP/s, measured just now with this network`,
   ]
 }
+
+/** An evaluation's steps are batches of its training, of all its networks; measuring is counted in its time. */
+const countOf = (name: string, steps: number): string =>
+  name.startsWith('evaluate') ? `${steps} training steps and the measuring` : name === 'whiten' ? 'the whitening' : `${steps} steps`
 
 const largestLine = (flag: string, most: number | null, chosen: unknown): string =>
   most === null ? `no ${flag} at all` : `${flag} ${most} (chosen: ${chosen})`
