@@ -162,14 +162,13 @@ function contentHash({ shape, labels, images }: DatasetFields): string {
   return hash.digest('hex')
 }
 
-function groupByClass(labels: Int32Array, classes: number): Int32Array[] {
+/** The rows of each class, ascending. Labels must be classes. */
+export function groupByClass(labels: ArrayLike<number>, classes: number): Int32Array[] {
   const counts = new Int32Array(classes)
-  for (const label of labels) counts[label]++
+  for (let row = 0; row < labels.length; row++) counts[labels[row]]++
   const groups = Array.from(counts, (count) => new Int32Array(count))
-  const next = new Int32Array(classes)
-  labels.forEach((label, row) => {
-    groups[label][next[label]++] = row
-  })
+  counts.fill(0)
+  for (let row = 0; row < labels.length; row++) groups[labels[row]][counts[labels[row]]++] = row
   return groups
 }
 

@@ -9,6 +9,7 @@ import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
 import { isGeometry, replayGeometry } from './selection-geometry.js'
+import { isNetworkScores, replayNetworkScores } from './selection-network.js'
 import { isImagenetSubsets, isPruning, replayImagenetSubsets, replayPruning } from './selection-rules.js'
 import { isEpochLosses, isForgetting, isLogitScores, replayEpochLosses, replayForgetting, replayLogitScores } from './selection-scores.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
@@ -33,6 +34,7 @@ const kinds: readonly Kind[] = [
   { matches: isZca, replay: replayZca },
   { matches: isTreatmentEffect, replay: replayTreatmentEffect },
   { matches: isTreatmentTrace, replay: replayTreatmentTrace },
+  { matches: isNetworkScores, replay: replayNetworkScores },
   { matches: isLogitScores, replay: replayLogitScores },
   { matches: isEpochLosses, replay: replayEpochLosses },
   { matches: isForgetting, replay: replayForgetting },

@@ -1,11 +1,12 @@
 /** @file Replays of pruning rules: kept sets for percentages, fractions and windows, rounding, and the tables of ImageNet subsets. */
+
+import { groupByClass } from '../data/dataset.js'
 import { imagenetSubset } from '../data/imagenet-subsets.js'
 import { AludelError } from '../errors.js'
 import { type AmountRule, keptPlaces } from '../prune/amount.js'
 import type { SelectRule } from '../prune/options.js'
 import { sortKeys } from '../prune/rank.js'
 import { chooseRows } from '../prune/select.js'
-import { rowsByClass } from '../scores/class-rows.js'
 import type { GoldenCase } from './case-file.js'
 import { type Check, CheckList, listTensor } from './compare.js'
 import type { GoldenEngine } from './engines.js'
@@ -37,7 +38,7 @@ function wantedOf(name: string, number: string): Wanted {
 export async function replayPruning(golden: GoldenCase, { name: engine }: GoldenEngine): Promise<Check[]> {
   const labels = listAt(golden, 'labels') as readonly number[]
   const classes = Math.max(...labels) + 1
-  const byClass = rowsByClass(labels, classes)
+  const byClass = groupByClass(labels, classes)
   const checks = new CheckList(engine)
   checks.add(
     'class_counts',

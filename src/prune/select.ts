@@ -1,9 +1,9 @@
 /** @file Selection: which samples of a data set stay, by scores, by features or at random. Kept rows are ascending, in the original order. */
 import { isRecord } from '../arguments.js'
-import type { Dataset } from '../data/dataset.js'
+import { type Dataset, groupByClass } from '../data/dataset.js'
 import { AludelError, expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
-import { checkLabels, rowsByClass } from '../scores/class-rows.js'
+import { checkLabels } from '../scores/labels.js'
 import { checkSelectOptions, type SelectOptions, type SelectRule } from './options.js'
 import { type Group, type RankInput, ranks, sortKeys } from './rank.js'
 import { runnersUp } from './ranked.js'
@@ -54,7 +54,7 @@ export async function selectSamples(data: Pick<Dataset, 'labels' | 'classes'>, o
   checkLabels(what, labels, samples, classes.length)
   await turn.breathe()
   const rule = await checkSelectOptions(what, options, samples)
-  const byClass = rowsByClass(labels, classes.length)
+  const byClass = groupByClass(labels, classes.length)
   checkClasses(what, classes, byClass, rule)
   await turn.breathe()
   const keys = options.scores ? await sortKeys(rule, options.scores, labels, classes.length) : new Float64Array()

@@ -1,7 +1,9 @@
 /** @file Moderate coreset (Xia et al., ICLR 2023): samples whose distance to the class mean is nearest to the class's median distance. */
+
+import { groupByClass } from '../data/dataset.js'
 import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
-import { checkLabels, rowsByClass } from './class-rows.js'
+import { checkLabels } from './labels.js'
 import { checkFiniteScores, type Score } from './score.js'
 
 export const moderate: Score = {
@@ -33,7 +35,7 @@ export async function medianDistance(
   checkLabels('medianDistance', labels, scores.length, classes)
   const result = new Float64Array(scores.length)
   const turn = new Turn()
-  for (const rows of rowsByClass(labels, classes)) {
+  for (const rows of groupByClass(labels, classes)) {
     if (rows.length === 0) continue
     await turn.breathe()
     const own = new Float64Array(rows.length)

@@ -1,9 +1,10 @@
 /** @file Prototypicality (Sorscher et al., 2206.14486): distance to the mean of the own class, or to centroids found without labels. */
 import { checkOptions } from '../arguments.js'
+import { groupByClass } from '../data/dataset.js'
 import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
-import { checkLabels, rowsByClass } from './class-rows.js'
 import { type KMeansOptions, kMeans } from './k-means.js'
+import { checkLabels } from './labels.js'
 import { checkFiniteMatrix, inner, type Matrix, meanRow, rowsPerTurn, squaredDistance, takeRows } from './matrix.js'
 import type { Score } from './score.js'
 
@@ -54,7 +55,7 @@ export async function classPrototypicality(
   checkLabels(what, labels, rows, classes)
   const scores = new Float64Array(rows)
   const turn = new Turn()
-  for (const members of rowsByClass(labels, classes)) {
+  for (const members of groupByClass(labels, classes)) {
     if (members.length === 0) continue
     const mean = await meanRow(takeRows(features, members), turn)
     for (const [i, row] of members.entries()) {

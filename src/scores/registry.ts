@@ -1,12 +1,13 @@
 /** @file The scores by name. */
 import { expected } from '../errors.js'
 import { forgetting } from './forgetting.js'
+import { grand } from './grand.js'
 import { logitScores } from './logits.js'
 import { moderate } from './moderate.js'
 import { prototypicality, selfPrototypicality } from './prototypicality.js'
 import type { Score } from './score.js'
 
-const scores = { ...logitScores, forgetting, prototypicality, selfPrototypicality, moderate } as const
+const scores = { ...logitScores, grand, forgetting, prototypicality, selfPrototypicality, moderate } as const
 
 export type ScoreName = keyof typeof scores
 

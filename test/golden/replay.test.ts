@@ -38,7 +38,7 @@ afterAll(() => rmSync(scratch, { recursive: true }))
 
 it('counts a case that exists as .json and as .npz once', () => {
   expect(cases.map(({ name }) => name).filter((name) => name.endsWith('hvp'))).toEqual(['trajectory/hvp'])
-  expect(cases).toHaveLength(60)
+  expect(cases).toHaveLength(61)
 })
 
 describe('float64 interpreter', () => {

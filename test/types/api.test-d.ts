@@ -3,11 +3,13 @@ import ndarray from 'ndarray'
 import { assertType, expectTypeOf, test } from 'vitest'
 import {
   type AludelError,
+  applySubset,
   attentionMatch,
   bindProgram,
   type CheckpointStore,
   checkpointStore,
   convNet,
+  createSubset,
   type Dataset,
   type Device,
   type DeviceArray,
@@ -22,6 +24,8 @@ import {
   perSampleLoss,
   type RunEvent,
   type SyntheticSet,
+  scoreLogits,
+  selectSamples,
 } from '../../src/index.js'
 
 declare const dataset: Dataset
@@ -108,4 +112,17 @@ test("a bound program's build is checked against its names", () => {
   bindProgram(device, { ...io, build: ({ z }) => ({ y: engine.square(z) }) })
   // @ts-expect-error the output y is left out
   bindProgram(device, { ...io, build: ({ x }) => ({ z: engine.square(x) }) })
+})
+
+test('scores and selections keep their names and forms', async () => {
+  const logits = { data: new Float32Array(20), shape: [10, 2] as const }
+  const scores = await scoreLogits({ logits, labels: dataset.labels }, { scores: ['loss', 'el2n'], samples: 10 })
+  expectTypeOf(scores).toEqualTypeOf<Record<'loss' | 'el2n', Float64Array>>()
+  const selection = await selectSamples(dataset, { order: 'asc', scores: scores.loss, keep: 0.2 })
+  expectTypeOf(selection.weights).toEqualTypeOf<Float64Array | null>()
+  expectTypeOf(applySubset(dataset, createSubset(dataset, selection, null))).toEqualTypeOf<Dataset>()
+  // @ts-expect-error no such score
+  scoreLogits({ logits, labels: dataset.labels }, { scores: ['el3n'], samples: 10 })
+  // @ts-expect-error the direction has no default
+  selectSamples(dataset, { scores: scores.loss, keep: 0.2 })
 })

@@ -1,4 +1,4 @@
-/** @file The rows of every class, ascending, from labels that are looked at first. */
+/** @file Labels that come with scores, looked at before rows are grouped by them. */
 import { expected } from '../errors.js'
 
 /** Throws `invalid_data` unless there are `rows` labels, `invalid_index` naming the first that is no class in [0, classes). */
@@ -9,14 +9,4 @@ export function checkLabels(what: string, labels: ArrayLike<number>, rows: numbe
     if (!Number.isInteger(label) || label < 0 || label >= classes)
       throw expected('invalid_index', `${what}: label of sample ${row}`, `a class in [0, ${classes})`, label)
   }
-}
-
-/** Rows of each class, ascending. Labels must have been checked. */
-export function rowsByClass(labels: ArrayLike<number>, classes: number): Int32Array[] {
-  const counts = new Int32Array(classes)
-  for (let row = 0; row < labels.length; row++) counts[labels[row]]++
-  const groups = Array.from(counts, (count) => new Int32Array(count))
-  counts.fill(0)
-  for (let row = 0; row < labels.length; row++) groups[labels[row]][counts[labels[row]]++] = row
-  return groups
 }
