@@ -1,4 +1,5 @@
 /** @file How much is kept, and what that is of n samples: the two published ways of rounding, bit for bit. */
+import { isRecord } from '../arguments.js'
 import { expected } from '../errors.js'
 
 /** Exactly one of the four. */
@@ -68,3 +69,14 @@ export function keptPlaces(rule: Exclude<AmountRule, { kind: 'percent' }>, n: nu
   if (rule.kind === 'fraction') return [Math.trunc(rule.drop * n), n]
   return [Math.trunc(rule.from * n), Math.trunc(rule.to * n)]
 }
+
+/** Whether a value of a file is a rule that `amountRule` can give. */
+export function isAmountRule(value: unknown): value is AmountRule {
+  if (!isRecord(value)) return false
+  const { kind, drop, keepPercent, from, to } = value as Readonly<Record<string, number | string>>
+  if (kind === 'fraction') return isPart(drop) && drop > 0 && drop < 1
+  if (kind === 'percent') return Number.isInteger(keepPercent) && isPart(Number(keepPercent) / 100)
+  return kind === 'window' && isPart(from) && isPart(to) && from < to
+}
+
+const isPart = (value: unknown): value is number => typeof value === 'number' && value >= 0 && value <= 1

@@ -12,7 +12,7 @@ export type Order = ScoreOrder | FeatureOrder | 'random'
 
 const scoreOrders: readonly Order[] = ['asc', 'desc', 'moderate', 'ccs']
 const featureOrders: readonly Order[] = ['herding', 'kCenter', 'craig', 'gradMatch']
-const orders: readonly Order[] = [...scoreOrders, ...featureOrders, 'random']
+export const orders: readonly Order[] = [...scoreOrders, ...featureOrders, 'random']
 
 /** Coverage-centric selection (Zheng et al., 2210.15809). */
 export interface CcsOptions {

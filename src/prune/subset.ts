@@ -6,7 +6,8 @@ import { AludelError, expected } from '../errors.js'
 import { checkFields, type FieldRules, isCount, isNumber, isTexts } from '../experiment/json-fields.js'
 import { checkSeal, encodeSealed, parseRecord } from '../experiment/sealed-json.js'
 import { writeAtomic } from '../files/atomic-file.js'
-import type { SelectRule } from './options.js'
+import { isAmountRule } from './amount.js'
+import { type Order, orders, type SelectRule } from './options.js'
 import {
   checkDescription,
   checkSameData,
@@ -71,19 +72,17 @@ function fits({ indices, counts }: Subset, { labels }: Dataset): boolean {
 const isAscending = (value: unknown): value is number[] =>
   Array.isArray(value) && value.length > 0 && value.every((row, i) => isCount(row) && (i === 0 || row > value[i - 1]))
 
-const isAmount = (value: unknown): boolean =>
-  isRecord(value) &&
-  ((value.kind === 'fraction' && isNumber(value.drop)) ||
-    (value.kind === 'percent' && isCount(value.keepPercent)) ||
-    (value.kind === 'window' && isNumber(value.from) && isNumber(value.to)))
-
 const isRule = (value: unknown): boolean =>
   isRecord(value) &&
-  isTexts([value.order, value.scope]) &&
-  isAmount(value.amount) &&
+  orders.includes(value.order as Order) &&
+  (value.scope === 'class' || value.scope === 'global') &&
+  isAmountRule(value.amount) &&
   isCount(value.minimumPerClass) &&
   (value.seed === null || isCount(value.seed)) &&
-  (value.ccs === null || isRecord(value.ccs))
+  (value.order === 'ccs' ? isCcs(value.ccs) : value.ccs === null)
+
+const isCcs = (value: unknown): boolean =>
+  isRecord(value) && (value.hardest === 'largest' || value.hardest === 'smallest') && isNumber(value.cutoff) && isCount(value.bins)
 
 const isRaised = (value: unknown): boolean =>
   Array.isArray(value) && value.every((entry) => isRecord(entry) && [entry.class, entry.from, entry.to].every(isCount))
@@ -110,10 +109,11 @@ export function decodeSubset(path: string, text: string): Subset {
   checkFields(path, value, rules)
   checkSeal(path, text)
   const subset = value as unknown as Subset
-  const { data, classes, counts, indices, weights } = subset
+  const { data, classes, counts, raised, indices, weights } = subset
   const bad = (field: string, wanted: string, received: unknown) => expected('invalid_data', `${path}: field '${field}'`, wanted, received)
   if (counts.length !== classes.length) throw bad('counts', `${classes.length} numbers, one for each class`, counts.length)
   const total = counts.reduce((sum, count) => sum + count, 0)
+  if (raised.some((one) => one.class >= classes.length)) throw bad('raised', `classes below ${classes.length}`, 'others')
   if (total !== indices.length) throw bad('counts', `${indices.length} rows in all`, total)
   if (indices[indices.length - 1] >= data.samples) throw bad('indices', `rows below ${data.samples}`, indices[indices.length - 1])
   if (weights !== null && weights.length !== indices.length) throw bad('weights', `${indices.length} numbers`, weights.length)

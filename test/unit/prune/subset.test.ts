@@ -4,7 +4,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { applySubset, createSubset, readSubset, type ScoreDescription, selectSamples, writeSubset } from '../../../src/prune/index.js'
+import {
+  applySubset,
+  createSubset,
+  readSubset,
+  type ScoreDescription,
+  type SelectOptions,
+  selectSamples,
+  writeSubset,
+} from '../../../src/prune/index.js'
 import { randomMatrix } from '../scores/matrices.js'
 import { datasetOf } from './datasets.js'
 
@@ -37,6 +45,17 @@ it('gives the rows that stay, in their order', async () => {
   const part = applySubset(dataset, await readSubset(path))
   expect([...part.labels]).toEqual([0, 1, 0, 1])
   expect([...part.images]).toEqual([4, 5, 6, 7])
+})
+
+it.each([
+  ['a percentage', { order: 'desc', keepPercent: 50 }],
+  ['a window', { order: 'moderate', window: [0.25, 0.75] }],
+  ['coverage', { order: 'ccs', keep: 0.5, seed: 3, ccs: { hardest: 'smallest' } }],
+  ['all classes together', { order: 'asc', keep: 0.25, scope: 'global' }],
+] as [string, Omit<SelectOptions, 'scores'>][])('keeps the rule of %s', async (_, options) => {
+  const chosen = await selectSamples(dataset, { ...options, scores: [8, 7, 6, 5, 4, 3, 2, 1] })
+  await writeSubset(path, createSubset(dataset, chosen, score))
+  expect((await readSubset(path)).rule).toEqual(chosen.rule)
 })
 
 it('keeps weights to the bit', async () => {
@@ -82,6 +101,15 @@ describe('a file', () => {
     ['rule', { ...subset.rule, amount: { kind: 'fraction' } }],
     ['rule', { ...subset.rule, amount: { kind: 'half' } }],
     ['rule', { ...subset.rule, minimumPerClass: -1 }],
+    ['rule', { ...subset.rule, amount: { kind: 'fraction', drop: 1 } }],
+    ['rule', { ...subset.rule, amount: { kind: 'percent', keepPercent: 10.5 } }],
+    ['rule', { ...subset.rule, amount: { kind: 'window', from: 0.5, to: 0.25 } }],
+    ['rule', { ...subset.rule, order: 'ascending' }],
+    ['rule', { ...subset.rule, scope: 'all' }],
+    ['rule', { ...subset.rule, seed: 0.5 }],
+    ['rule', { ...subset.rule, order: 'ccs' }],
+    ['rule', { ...subset.rule, order: 'ccs', ccs: { hardest: 'top', cutoff: 0, bins: 1 } }],
+    ['raised', [{ class: 2, from: 0, to: 1 }]],
     ['counts', [4]],
     ['counts', [2, 3]],
     ['counts', [2.5, 1.5]],
