@@ -21,7 +21,6 @@ export {
   mnist,
   npz,
   type OpenOptions,
-  openDataset,
   type Sample,
   type SampleSource,
   tinyImagenet,

@@ -11,6 +11,7 @@ export interface DataOptions {
   readonly size?: number
   readonly fit?: 'squash' | 'crop'
   readonly normalize?: string
+  readonly subset?: string
   readonly cache?: string
 }
 
@@ -30,6 +31,7 @@ export function addDataOptions(command: Command, description: string): Command {
       ]),
     )
     .option('--normalize <choice>', 'auto, none, measured, a recipe, or MEAN/STD with numbers separated by commas (default: auto)')
+    .option('--subset <file>', 'take the training images that this file of `aludel prune` keeps', nonEmptyPath)
     .addOption(cacheOption())
 }
 
@@ -37,18 +39,19 @@ export const cacheOption = (): Option =>
   new Option('--cache <dir>', 'keep decoded images and whitenings there, by content').argParser(nonEmptyPath)
 
 /** One specification of all that was given. Throws `invalid_option` for an option that stands both in --data and beside it. */
-export function specificationOf(data: string, { size, fit, normalize }: DataOptions): string {
+export function specificationOf(data: string, { size, fit, normalize, subset }: DataOptions): string {
   const { name, path, options } = parseSpecification(data)
-  const beside: ReaderOptions = given({ size, fit, normalize: normalize?.replaceAll(',', ':') })
+  const beside: ReaderOptions = given({ size, fit, normalize: normalize?.replaceAll(',', ':'), subset })
   const twice = Object.keys(beside).find((option) => option in options)
   if (twice !== undefined) throw new AludelError('invalid_option', `--${twice}: is in --data too; leave one of them out`)
   return formatSpecification({ name, path, options: { ...options, ...beside } })
 }
 
-/** The specification with its path made absolute: a run is continued and measured from other folders too. */
+/** The specification with its paths made absolute: a run is continued and measured from other folders too. */
 export function inPlace(data: string): string {
   const { name, path, options } = parseSpecification(data)
-  return path === undefined ? data : formatSpecification({ name, path: resolve(path), options })
+  const subset = options.subset === undefined ? {} : { subset: resolve(options.subset) }
+  return formatSpecification({ name, path: path === undefined ? undefined : resolve(path), options: { ...options, ...subset } })
 }
 
 /** `data` with the options of the run's specification that it does not give itself, when both are data sets of one kind. */

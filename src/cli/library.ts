@@ -1,6 +1,6 @@
 /** @file The part of the library that commands use, loaded when a command needs it: help and usage errors work without the addon. */
 import type { Dataset, Split } from '../data/dataset.js'
-import { type OpenOptions, openDataset } from '../data/open.js'
+import type { OpenOptions } from '../data/open.js'
 import type { Whitening } from '../data/whitening.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
@@ -17,6 +17,7 @@ import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, Evaluat
 import type { ExportedSet, ExportSetOptions } from '../export/export-set.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
 import type { ZcaOptions } from '../preprocess/index.js'
+import { openDataset } from '../prune/index.js'
 import { given } from './options.js'
 
 export type BackendState =

@@ -8,6 +8,7 @@ import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
 import { addExport } from './commands/export.js'
 import { addPlan } from './commands/plan.js'
+import { addPrune } from './commands/prune.js'
 import { addQuickstart } from './commands/quickstart.js'
 import { addRecipes } from './commands/recipes.js'
 import { addReport } from './commands/report.js'
@@ -27,7 +28,7 @@ function buildProgram(context: CliContext): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => context.stdout.write(text), writeErr: (text) => context.stderr.write(text) })
   // sub-commands inherit exitOverride and output when they are added after both are set
-  for (const add of [addPlan, addDistill, addEvaluate, addExport, addReport, addDoctor, addBuild, addRecipes, addQuickstart])
+  for (const add of [addPlan, addPrune, addDistill, addEvaluate, addExport, addReport, addDoctor, addBuild, addRecipes, addQuickstart])
     add(program, context)
   return program
 }

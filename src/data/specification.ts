@@ -14,6 +14,8 @@ export interface ReaderOptions extends HoldOut {
   readonly normalize?: string
   /** Whether a mirrored image keeps its class. */
   readonly flip?: boolean
+  /** File of the subset that the training images are, taken of what the other options read. */
+  readonly subset?: string
 }
 
 export type ReaderOption = keyof ReaderOptions
@@ -47,6 +49,7 @@ const keys: Readonly<Record<string, { readonly option: ReaderOption; readonly wa
   labels: { option: 'labels', wanted: 'fine or coarse', parse: oneOf('fine', 'coarse') },
   normalize: { option: 'normalize', wanted: 'a text', parse: (text) => (text === '' ? undefined : text) },
   flip: { option: 'flip', wanted: 'yes or no', parse: (text) => (text === 'yes' ? true : text === 'no' ? false : undefined) },
+  subset: { option: 'subset', wanted: 'a file', parse: (text) => (text === '' ? undefined : text) },
   holdout: { option: 'holdout', wanted: 'a number between 0 and 1', parse: number((n) => n > 0 && n < 1) },
   'split-seed': { option: 'splitSeed', wanted: 'a whole number >= 0', parse: number((n) => Number.isSafeInteger(n) && n >= 0) },
 }
