@@ -43,7 +43,10 @@ export function resolveDynamic(given: DynamicPruning, method: Method, network: N
   }
   if ('distance' in method) {
     const todo = "take 'dm', 'datadam' or 'atom', or prune before the run"
-    throw new AludelError('invalid_option', `dynamic: ${method.name} matches gradients, whose effects cost more than they save; ${todo}`)
+    throw new AludelError(
+      'invalid_option',
+      `dynamic: ${method.name} matches gradients, and runs measure effects on class means only; ${todo}`,
+    )
   }
   if (network.state.length > 0) {
     const todo = 'take a network with instance norm'
