@@ -169,6 +169,13 @@ describe('a run with dynamic pruning', () => {
     expect(losses(events).every(Number.isFinite)).toBe(true)
   })
 
+  it('ends as a run that diverges when the images do, and goes back where it may', async () => {
+    const settings = { iterations: 40, imageLr: 1e300, dynamic: { every: 2 } } as const
+    await expect(eventsOf(settings)).rejects.toMatchObject({ code: 'not_finite', message: expect.stringMatching(/image-lr/) })
+    const tried = eventsOf({ ...settings, onDivergence: 'rollback' })
+    await expect(tried).rejects.toMatchObject({ code: 'not_finite', message: expect.stringMatching(/after 3 rollbacks/) })
+  })
+
   it('leaves nothing on the device', async () => {
     const before = device.memory().arrayBytes
     await eventsOf({ iterations: 6, dynamic: { every: 2, betaLow: 0.4, betaHigh: 0.4 } })

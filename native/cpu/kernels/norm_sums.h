@@ -36,7 +36,7 @@ struct Affine {
   }
 };
 
-// The windows of a band: y, and what their pixels add to the sums. `pixel` is that of the band's first.
+// The windows of a band: y, and what their pixels add to the sums.
 template <int P, int POWER, typename S>
 ALUDEL_INLINE void sum_windows(const S& strip, const Affine<S::kVectors>& affine, const SumRows& rows, const float* x, float* y,
                                const NormShape& s, const Band& band) {

@@ -105,7 +105,7 @@ export class DynamicIterations implements Iterations {
     this.#lookArrays = made.lookArrays
     this.#use = made.use
     this.#useArrays = made.useArrays
-    const full = this.#rungOf(realBatch)
+    const full = this.#fullRung(realBatch)
     this.stateShape = [classes * ipc, ...image]
     this.extraState = {
       masked: { dtype: 'u8', shape: [this.#rule.masked.length] },
@@ -159,7 +159,10 @@ export class DynamicIterations implements Iterations {
     const theta = await uploadTheta(arrays, this.#settings, classes, { first: step, n: 1 })
     const uploads = [arrays.realIndex.write(batches), arrays.picked.write(this.#picks(step)), ...theta]
     await Promise.all([...uploads, this.#look.program.run(arrays, aborting)])
-    this.#rule.look(draw, (await arrays.effects.read()) as Float32Array)
+    const effects = (await arrays.effects.read()) as Float32Array
+    // As a loss that is not finite: the run ends or goes back by its policy, and nothing has been changed.
+    if (!this.#rule.isFinite(draw, effects)) return Number.NaN
+    this.#rule.look(draw, effects)
     const selection = this.#rule.select(draw)
     const { weights, counts } = this.#weigh(selection)
     const use = { ...arrays, ...this.#useArrays }
@@ -241,6 +244,16 @@ export class DynamicIterations implements Iterations {
     const uploads = [realIndex.write(index), realWeights.write(weights), realCounts.write(counts), ...theta]
     await Promise.all([...uploads, step.run(bound, { n, startStep: first, ...(signal && { signal }) })])
     return readLosses(bound.loss, { first, n })
+  }
+
+  /** The constructor's last resource: without it those before are freed. */
+  #fullRung(realBatch: number): Rung {
+    try {
+      return this.#rungOf(realBatch)
+    } catch (error) {
+      this.dispose()
+      throw error
+    }
   }
 
   #rungOf(perClass: number): Rung {

@@ -71,6 +71,11 @@ export class DynamicRule {
     return step % this.#options.every === 0
   }
 
+  /** Whether every effect is a number; those of places beyond the counts mean nothing. */
+  isFinite(draw: BatchDraw, effects: Float64Array | Float32Array): boolean {
+    return placesByClass(draw).every((places) => places.every((place) => Number.isFinite(effects[place])))
+  }
+
   /**
    * Takes the effects of a batch, by place; places beyond the counts mean nothing. Throws `not_finite` naming the sample.
    */
