@@ -25,6 +25,8 @@ export interface Selection {
   readonly thinned: readonly number[]
   /** How much each kept row stands for, in the order of `indices`: of 'craig' and 'gradMatch', null otherwise. */
   readonly weights: Float64Array | null
+  /** Scores of the kept rows, in the order of `indices`; null where none were given. */
+  readonly values: Float64Array | null
   readonly rule: SelectRule
 }
 
@@ -57,7 +59,8 @@ export async function selectSamples(data: Pick<Dataset, 'labels' | 'classes'>, o
   const byClass = groupByClass(labels, classes.length)
   checkClasses(what, classes, byClass, rule)
   await turn.breathe()
-  const keys = options.scores ? await sortKeys(rule, options.scores, labels, classes.length) : new Float64Array()
+  const { scores } = options
+  const keys = scores ? await sortKeys(rule, scores, labels, classes.length) : new Float64Array()
   const input = { rule, keys, ...(options.features && { features: options.features }), weights: new Map<number, number>() }
   await turn.breathe()
   const { indices, raised } = await chooseRows(input, labels, byClass)
@@ -74,6 +77,7 @@ export async function selectSamples(data: Pick<Dataset, 'labels' | 'classes'>, o
     raised,
     thinned: [...counts.keys()].filter((c) => counts[c] < thinnedBelow * byClass[c].length),
     weights: input.weights.size > 0 ? Float64Array.from(indices, (row) => input.weights.get(row) ?? 0) : null,
+    values: scores ? Float64Array.from(indices, (row) => scores[row]) : null,
     rule,
   }
 }

@@ -3,7 +3,7 @@ import { isRecord } from '../arguments.js'
 import { maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
 import { AludelError, expected } from '../errors.js'
-import { checkFields, type FieldRules, isCount, isNumber, isTexts } from '../experiment/json-fields.js'
+import { checkFields, type FieldRules, isCount, isNumber, isNumbers, isTexts } from '../experiment/json-fields.js'
 import { checkSeal, encodeSealed, parseRecord } from '../experiment/sealed-json.js'
 import { writeAtomic } from '../files/atomic-file.js'
 import { isAmountRule } from './amount.js'
@@ -33,11 +33,15 @@ export interface Subset {
   readonly rule: SelectRule
   /** How many stay of each class. */
   readonly counts: readonly number[]
+  /** How many there were; absent in files of earlier versions. */
+  readonly totals?: readonly number[]
   readonly raised: readonly RaisedCount[]
   /** Rows that stay, ascending. */
   readonly indices: readonly number[]
   /** How much each stands for, where the rule says so. */
   readonly weights: readonly number[] | null
+  /** The score of each row that stays; null where none chose it, absent in files of earlier versions. */
+  readonly values?: readonly number[] | null
 }
 
 /**
@@ -54,9 +58,11 @@ export function createSubset(data: Dataset | DatasetInput, selection: Selection,
     score: score === null ? null : checkDescription('createSubset', score),
     rule: selection.rule,
     counts: [...selection.counts],
+    totals: dataset.classes.map((_, c) => dataset.classIndices(c).length),
     raised: selection.raised,
     indices: [...selection.indices],
     weights: selection.weights && [...selection.weights],
+    values: selection.values && [...selection.values],
   }
   if (!fits(subset, dataset)) throw expected('invalid_option', 'createSubset', 'a selection from this data set', 'one of other labels')
   return subset
@@ -96,9 +102,11 @@ const rules: FieldRules<Subset> = [
   ['score', 'name, source, pass, epochs, runs and seed, or null', (value) => value === null || isScoreDescription(value)],
   ['rule', 'order, scope, amount, minimumPerClass, seed and ccs', isRule],
   ['counts', 'a list of whole numbers', (value) => Array.isArray(value) && value.every(isCount)],
+  ['totals', 'a list of whole numbers', (value) => value === undefined || (Array.isArray(value) && value.every(isCount))],
   ['raised', 'class, from and to of each raised count', isRaised],
   ['indices', 'a list of rows in ascending order, each once', isAscending],
   ['weights', 'one number >= 0 for each row, or null', (value) => value === null || isWeights(value)],
+  ['values', 'one number for each row, or null', (value) => value === undefined || value === null || isNumbers(value)],
 ]
 
 const isWeights = (value: unknown): boolean => Array.isArray(value) && value.every((weight) => isNumber(weight) && weight >= 0)
@@ -109,7 +117,7 @@ export function decodeSubset(path: string, text: string): Subset {
   checkFields(path, value, rules)
   checkSeal(path, text)
   const subset = value as unknown as Subset
-  const { data, classes, counts, raised, indices, weights } = subset
+  const { data, classes, counts, totals, raised, indices, weights, values } = subset
   const bad = (field: string, wanted: string, received: unknown) => expected('invalid_data', `${path}: field '${field}'`, wanted, received)
   if (counts.length !== classes.length) throw bad('counts', `${classes.length} numbers, one for each class`, counts.length)
   const total = counts.reduce((sum, count) => sum + count, 0)
@@ -117,6 +125,9 @@ export function decodeSubset(path: string, text: string): Subset {
   if (total !== indices.length) throw bad('counts', `${indices.length} rows in all`, total)
   if (indices[indices.length - 1] >= data.samples) throw bad('indices', `rows below ${data.samples}`, indices[indices.length - 1])
   if (weights !== null && weights.length !== indices.length) throw bad('weights', `${indices.length} numbers`, weights.length)
+  if (totals !== undefined && (totals.length !== counts.length || totals.some((of, c) => of < counts[c])))
+    throw bad('totals', `${counts.length} numbers, none below the count of its class`, 'others')
+  if (values && values.length !== indices.length) throw bad('values', `${indices.length} numbers`, values.length)
   return subset
 }
 

@@ -36,7 +36,9 @@ it('says what was chosen, of what, and how', async () => {
     rule: { order: 'asc', scope: 'class', amount: { kind: 'fraction', drop: 0.5 }, minimumPerClass: 1, seed: null, ccs: null },
     counts: [2, 2],
     indices: [4, 5, 6, 7],
+    totals: [4, 4],
     weights: null,
+    values: [4, 3, 2, 1],
   })
 })
 
@@ -91,6 +93,12 @@ describe('a file', () => {
     expect(await readSubset(path)).toEqual(subset)
   })
 
+  it('of an earlier version, without totals and values, is read', async () => {
+    resealed({ totals: undefined, values: undefined })
+    const { totals, values, ...rest } = subset
+    expect(await readSubset(path)).toEqual(rest)
+  })
+
   it.each([
     ['format', 'aludel-synthetic-set'],
     ['version', 2],
@@ -122,6 +130,11 @@ describe('a file', () => {
     ['indices', [4, 5, 6.5, 7]],
     ['weights', [1, 2, 3]],
     ['weights', [1, 2, 3, -4]],
+    ['totals', [4]],
+    ['totals', [1, 7]],
+    ['totals', [4, 4.5]],
+    ['values', [1, 2, 3]],
+    ['values', [1, 2, 3, null]],
   ])("with another '%s' (%j) is refused by the field's name", async (field, value) => {
     resealed({ [field]: value })
     await expect(readSubset(path)).rejects.toMatchObject({ code: 'invalid_data', message: expect.stringContaining(`field '${field}'`) })
