@@ -43,10 +43,14 @@ export async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** The folders in `dir` as classes, in byte order of their names; what is no folder is left out. A class may turn out empty. */
-export async function classFolders(dir: string): Promise<ClassFiles[]> {
+/**
+ * The folders in `dir` as classes, in byte order of their names; what is no folder is left out. A class may turn out empty. With `chosen`
+ * those that are there of the given names, in the given order; the others are not looked into.
+ */
+export async function classFolders(dir: string, chosen?: readonly string[]): Promise<ClassFiles[]> {
   const classes: ClassFiles[] = []
-  for (const name of await namesIn(dir)) {
+  const present = await namesIn(dir)
+  for (const name of chosen?.filter((one) => present.includes(one)) ?? present) {
     if (await isFolder(join(dir, name))) classes.push({ name, files: await imagesUnder(join(dir, name)) })
   }
   return classes

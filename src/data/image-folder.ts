@@ -1,37 +1,52 @@
 /** @file ImageFolder layout: one folder of images per class, with or without folders for the splits above. */
 import { basename, join, resolve } from 'node:path'
 import { checkPath } from '../arguments.js'
+import { AludelError, expected } from '../errors.js'
 import { checkSplit, type Dataset, type Split } from './dataset.js'
 import { invalidFile } from './file-bytes.js'
 import { type HoldOut, holdOutRows } from './hold-out.js'
 import { type ClassFiles, classFolders, isFolder } from './image-files.js'
+import { imagenetSubset, imagenetSubsetNames } from './imagenet-subsets.js'
 import { byClass, checkTraining, type ImageReading, type LabelledFiles, readLabelled } from './labelled-files.js'
 
 /** Names of the folder with the test images, the first that exists counts: `test` of ImageNet has no labels, so it comes last. */
 const testNames = ['val', 'valid', 'validation', 'test']
 
-export interface ImageFolderOptions extends ImageReading, HoldOut {}
+export interface ImageFolderOptions extends ImageReading, HoldOut {
+  /**
+   * Folders that are the classes, in label order; the others are left out. A list of names, or the name of one of ImageNet's 10-class
+   * subsets such as 'imagenette' or 'imagenet-a', whose folders are named by synset. Default: all folders.
+   */
+  readonly classes?: string | readonly string[]
+}
 
 /**
  * Reads `dir/train/CLASS/…` and, for the test split, `dir/val/CLASS/…` (or valid, validation, test). Without these folders the classes stand
  * in `dir` itself, and a part of each is held out for testing by `holdOutRows`; so it is when there is `train` alone. Classes are the
- * folders of training images in byte order of their names. Images [N, size, size, 3] uint8; constants are ImageNet's.
- * @throws AludelError `not_found` without the directory, `invalid_data` naming the class that is empty or the file that is no whole image,
+ * folders of training images in byte order of their names, or those of `classes`. Images [N, size, size, 3] uint8; constants are ImageNet's.
+ * @throws AludelError `not_found` without the directory or a folder asked for, `invalid_data` naming the class that is empty or the file that is no whole image,
  * `io`, `invalid_option`.
  */
 export async function imageFolder(dir: string, split: Split = 'train', options: ImageFolderOptions = {}): Promise<Dataset> {
   checkPath('folder: directory', dir)
   checkSplit('folder', split)
   const trainDir = (await isFolder(join(dir, 'train'))) ? join(dir, 'train') : dir
-  const training = await classFolders(trainDir)
+  const { holdout, splitSeed, classes: choice, ...reading } = options
+  const chosen = choice === undefined ? undefined : chosenClasses(choice)
+  const training = await classFolders(trainDir, chosen)
+  const missing = chosen?.find((one) => !training.some(({ name }) => name === one))
+  if (missing !== undefined) throw new AludelError('not_found', `${trainDir}: has no folder '${missing}' of the classes asked for`)
   await checkTraining(trainDir, training)
   const classes = training.map(({ name }) => name)
-  const { holdout, splitSeed, ...reading } = options
   const testDir = trainDir === dir ? undefined : await findTestDir(dir)
-  const files = await filesOf(split, training, testDir, {
-    ...(holdout !== undefined && { holdout }),
-    ...(splitSeed !== undefined && { splitSeed }),
-  })
+  const files = await filesOf(
+    split,
+    { training, testDir, chosen },
+    {
+      ...(holdout !== undefined && { holdout }),
+      ...(splitSeed !== undefined && { splitSeed }),
+    },
+  )
   return readLabelled({ name: basename(resolve(dir)) || 'folder', kind: 'folder', split, classes, ...files }, reading)
 }
 
@@ -40,16 +55,33 @@ async function findTestDir(dir: string): Promise<string | undefined> {
   return undefined
 }
 
-async function filesOf(split: Split, training: readonly ClassFiles[], testDir: string | undefined, rule: HoldOut): Promise<LabelledFiles> {
-  if (testDir !== undefined) return byClass(split === 'train' ? training : await matchClasses(testDir, training))
+interface Layout {
+  readonly training: readonly ClassFiles[]
+  readonly testDir: string | undefined
+  readonly chosen: readonly string[] | undefined
+}
+
+async function filesOf(split: Split, { training, testDir, chosen }: Layout, rule: HoldOut): Promise<LabelledFiles> {
+  if (testDir !== undefined) return byClass(split === 'train' ? training : await matchClasses(testDir, training, chosen))
   const { paths, labels } = byClass(training)
   const rows = holdOutRows(labels, training.length, split, rule)
   return { paths: Array.from(rows, (row) => paths[row]), labels: rows.map((row) => labels[row]) }
 }
 
-/** The test images of each training class, none for one that has no folder; a class of its own is an error. */
-export async function matchClasses(testDir: string, training: readonly ClassFiles[]): Promise<ClassFiles[]> {
-  const found = await classFolders(testDir)
+/** Folder names of a list, or of a subset by name. */
+function chosenClasses(choice: string | readonly string[]): readonly string[] {
+  if (typeof choice === 'string') return imagenetSubset(choice).classes.map(({ synset }) => synset)
+  const names: unknown = choice
+  if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string' || name === ''))
+    throw expected('invalid_option', 'folder: classes', `names of folders, or one of ${imagenetSubsetNames.join(', ')}`, choice)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) throw new AludelError('invalid_option', `folder: classes: '${twice}' is there twice`)
+  return names
+}
+
+/** The test images of each training class, none for one that has no folder; a class of its own is an error unless classes were `chosen`. */
+export async function matchClasses(testDir: string, training: readonly ClassFiles[], chosen?: readonly string[]): Promise<ClassFiles[]> {
+  const found = await classFolders(testDir, chosen)
   const stranger = found.find(({ name }) => !training.some((known) => known.name === name))
   if (stranger) throw invalidFile(join(testDir, stranger.name), 'the training images have no class of this name')
   return training.map(({ name }) => ({ name, files: found.find((one) => one.name === name)?.files ?? [] }))

@@ -46,8 +46,8 @@ const sources: Readonly<Record<string, Source>> = {
     path: directory,
   },
   folder: {
-    read: (dir, part, given) => imageFolder(dir, part, only(given, [...images, ...split, 'cache', 'signal'])),
-    options: [...images, ...split],
+    read: (dir, part, given) => imageFolder(dir, part, only(given, [...images, ...split, 'classes', 'cache', 'signal'])),
+    options: [...images, ...split, 'classes'],
     path: directory,
   },
   npz: { read: (file, part, given) => npz(file, part, only(given, split)), options: split, path: 'file' },

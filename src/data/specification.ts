@@ -8,6 +8,8 @@ export interface ReaderOptions extends HoldOut {
   /** Side in pixels that images are resized to. */
   readonly size?: number
   readonly fit?: ResizeFit
+  /** Folders that are the classes, in label order, or the name of one of ImageNet's 10-class subsets. */
+  readonly classes?: string | readonly string[]
   /** Which labels of CIFAR-100. */
   readonly labels?: 'fine' | 'coarse'
   /** How pixels are normalised; see `chooseStatistics`. */
@@ -26,7 +28,7 @@ export interface Specification {
   readonly options: ReaderOptions
 }
 
-type Parse = (text: string) => string | number | boolean | undefined
+type Parse = (text: string) => string | number | boolean | readonly string[] | undefined
 
 const oneOf =
   (...names: string[]): Parse =>
@@ -38,6 +40,13 @@ const number =
   (text) =>
     text.trim() !== '' && holds(Number(text)) ? Number(text) : undefined
 
+/** 'imagenette', or two or more folders 'n01440764:n02102040'. */
+function parseClasses(text: string): string | readonly string[] | undefined {
+  if (!text.includes(':')) return text === '' ? undefined : text
+  const names = text.split(':')
+  return names.includes('') ? undefined : names
+}
+
 /** By the name in the text: the option, what it must be, and its value, undefined for one that is wrong. */
 const keys: Readonly<Record<string, { readonly option: ReaderOption; readonly wanted: string; readonly parse: Parse }>> = {
   size: {
@@ -46,6 +55,7 @@ const keys: Readonly<Record<string, { readonly option: ReaderOption; readonly wa
     parse: number((n) => Number.isInteger(n) && n >= 1 && n <= 4096),
   },
   fit: { option: 'fit', wanted: 'squash or crop', parse: oneOf('squash', 'crop') },
+  classes: { option: 'classes', wanted: 'the name of a subset of ImageNet, or folders separated by colons', parse: parseClasses },
   labels: { option: 'labels', wanted: 'fine or coarse', parse: oneOf('fine', 'coarse') },
   normalize: { option: 'normalize', wanted: 'a text', parse: (text) => (text === '' ? undefined : text) },
   flip: { option: 'flip', wanted: 'yes or no', parse: (text) => (text === 'yes' ? true : text === 'no' ? false : undefined) },
@@ -82,7 +92,10 @@ const trailing = /,([a-z-]+)=([^,]*)$/
 export function formatSpecification({ name, path, options }: Specification): string {
   const written = Object.entries(keys).flatMap(([key, { option }]) => {
     const value = options[option]
-    return value === undefined ? [] : [`,${key}=${typeof value === 'boolean' ? (value ? 'yes' : 'no') : value}`]
+    return value === undefined ? [] : [`,${key}=${textOf(value)}`]
   })
   return `${name}${path === undefined ? '' : `:${path}`}${written.join('')}`
 }
+
+const textOf = (value: NonNullable<ReaderOptions[ReaderOption]>): string =>
+  typeof value === 'boolean' ? (value ? 'yes' : 'no') : typeof value === 'object' ? value.join(':') : `${value}`

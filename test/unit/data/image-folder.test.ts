@@ -4,10 +4,13 @@ import { readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } fro
 import { basename, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { imageFolder } from '../../../src/data/image-folder.js'
+import { imagenetSubset } from '../../../src/data/imagenet-subsets.js'
 import { openDataset } from '../../../src/data/open.js'
 import { tinyImagenet } from '../../../src/data/tiny-imagenet.js'
 import { expectError, freshDir, write } from './fixtures.js'
 import { type Colour, jpeg, plain, png, tree } from './image-fixtures.js'
+
+const woof = imagenetSubset('imagewoof').classes.map(({ synset }) => synset)
 
 /** A plain array: Node's own type of bytes is another to the compiler. */
 const fileBytes = (path: string): Uint8Array => Uint8Array.from(readFileSync(path))
@@ -35,6 +38,26 @@ describe('imageFolder', () => {
     expect(test.classes).toEqual(train.classes)
     expect([...test.labels]).toEqual([2, 3])
     expect(test.classIndices(0)).toHaveLength(0)
+  })
+
+  it('takes the classes that are asked for, in that order, and looks at no other', async () => {
+    const made = { ...(await files('train/', { a: 1, b: 2, c: 1 })), ...(await files('val/', { c: 1, a: 1, z: 1 })), 'train/b/x.bmp': 'no' }
+    const dir = tree(made)
+    const train = await openDataset(`folder:${dir},classes=c:a`)
+    expect(train.classes).toEqual(['c', 'a'])
+    expect([...train.labels]).toEqual([0, 1])
+    expect(Array.from({ length: 2 }, (_, i) => train.images[i * 48])).toEqual([20, 0])
+    expect([...(await openDataset(`folder:${dir},classes=c:a`, 'test')).labels]).toEqual([0, 1])
+    await expectError(() => imageFolder(dir, 'train', { classes: ['a', 'q'] }), 'not_found', /'q'/)
+    await expectError(() => imageFolder(dir, 'train', { classes: ['a', 'a'] }), 'invalid_option', /twice/)
+    await expectError(() => imageFolder(dir, 'train', { classes: 'imagenet-q' }), 'not_found', /imagenette/)
+    await expectError(() => openDataset(`folder:${dir},classes=a::c`), 'invalid_option', /classes/)
+  })
+
+  it("reads a subset of ImageNet by its name, labels in the table's order", async () => {
+    const dir = tree(await files('train/', { n01440764: 1, ...Object.fromEntries(woof.map((synset) => [synset, 1])) }))
+    const { classes } = await openDataset(`folder:${dir},classes=imagewoof`)
+    expect(classes).toEqual(woof)
   })
 
   it('looks into folders within a class, and leaves out hidden files and text', async () => {
