@@ -10,6 +10,7 @@ export interface DataOptions {
   readonly data?: string
   readonly size?: number
   readonly fit?: 'squash' | 'crop'
+  readonly onUnreadable?: 'fail' | 'skip'
   readonly normalize?: string
   readonly subset?: string
   readonly cache?: string
@@ -30,6 +31,12 @@ export function addDataOptions(command: Command, description: string): Command {
         'crop',
       ]),
     )
+    .addOption(
+      new Option('--on-unreadable <policy>', 'an image file that cannot be decoded: fail, or skip it (default: fail)').choices([
+        'fail',
+        'skip',
+      ]),
+    )
     .option('--normalize <choice>', 'auto, none, measured, a recipe, or MEAN/STD with numbers separated by commas (default: auto)')
     .option('--subset <file>', 'take the training images that this file of `aludel prune` keeps', nonEmptyPath)
     .addOption(cacheOption())
@@ -39,11 +46,15 @@ export const cacheOption = (): Option =>
   new Option('--cache <dir>', 'keep decoded images and whitenings there, by content').argParser(nonEmptyPath)
 
 /** One specification of all that was given. Throws `invalid_option` for an option that stands both in --data and beside it. */
-export function specificationOf(data: string, { size, fit, normalize, subset }: DataOptions): string {
+export function specificationOf(data: string, { size, fit, onUnreadable, normalize, subset }: DataOptions): string {
   const { name, path, options } = parseSpecification(data)
-  const beside: ReaderOptions = given({ size, fit, normalize: normalize?.replaceAll(',', ':'), subset })
+  const beside: ReaderOptions = given({ size, fit, onUnreadable, normalize: normalize?.replaceAll(',', ':'), subset })
   const twice = Object.keys(beside).find((option) => option in options)
-  if (twice !== undefined) throw new AludelError('invalid_option', `--${twice}: is in --data too; leave one of them out`)
+  if (twice !== undefined)
+    throw new AludelError(
+      'invalid_option',
+      `--${twice === 'onUnreadable' ? 'on-unreadable' : twice}: is in --data too; leave one of them out`,
+    )
   return formatSpecification({ name, path, options: { ...options, ...beside } })
 }
 

@@ -35,12 +35,28 @@ export interface WhitenedPixels {
   readonly pixels: Float32Array
 }
 
-export interface Dataset extends DatasetFields {
+/** An image file that could not be decoded and was left out. */
+export interface UnreadableFile {
+  /** Its place among all files of the split, before any was left out. */
+  readonly row: number
+  readonly path: string
+  readonly reason: string
+}
+
+/** What readers of files know beside the pixels. */
+export interface FileOrigin {
+  /** `filesSha256` of the files in row order: the same for every size and fit that they are read at. */
+  readonly filesSha256?: string
+  /** Files that were left out; absent when all were read. */
+  readonly unreadable?: readonly UnreadableFile[]
+}
+
+export interface Dataset extends DatasetFields, FileOrigin {
   /** Made by `whiten`; absent otherwise. The bytes, and `sha256` of them, are those before. */
   readonly whitened?: WhitenedPixels
   /** SHA-256 (hex) over shape, labels and pixels: the identity of the content, however it was stored. Computed on first use. */
   readonly sha256: string
-  /** A data set of the given rows, in the given order, copied. */
+  /** A data set of the given rows, in the given order, copied. It has an identity of its own and says nothing of files. */
   subset(indices: ArrayLike<number>): Dataset
   /** Row numbers of class `c`, ascending. The array is shared: do not write to it. */
   classIndices(c: number): Int32Array
@@ -49,7 +65,7 @@ export interface Dataset extends DatasetFields {
 /** What a caller gives: labels may be a plain list, and what is known of a data set that it was made from may come along. */
 export type DatasetInput = Omit<DatasetFields, 'labels'> & { readonly labels: Int32Array | readonly number[] } & Partial<DerivedMembers>
 
-type DerivedMembers = Pick<Dataset, 'sha256' | 'subset' | 'classIndices' | 'whitened'>
+type DerivedMembers = Pick<Dataset, 'sha256' | 'subset' | 'classIndices' | 'whitened' | keyof FileOrigin>
 
 /** Throws `invalid_option` for another split than there is. */
 export function checkSplit(what: string, split: unknown): void {
@@ -80,22 +96,29 @@ export function asDataset(given: DatasetInput): Dataset {
 }
 
 /** As `createDataset`, for readers: the arrays are theirs to give away and are not copied. */
-export const adoptDataset = (fields: DatasetFields): Dataset => makeDataset(fields)
+export const adoptDataset = (fields: DatasetFields, origin: FileOrigin = {}): Dataset => makeDataset(fields, originOf(origin))
+
+/** What is known of the files of `dataset`, to go along with other fields of the same rows. */
+export const originOf = ({ filesSha256, unreadable }: FileOrigin): FileOrigin => ({
+  ...(filesSha256 !== undefined && { filesSha256 }),
+  ...(unreadable !== undefined && { unreadable }),
+})
 
 /** `dataset` with whitened pixels beside its bytes, normalised as before the whitening. */
 export const whitenedDataset = (dataset: Dataset, whitening: Whitening, pixels: Float32Array): Dataset =>
-  makeDataset({ ...fieldsOf(dataset), ...whitening.channels }, { whitening, pixels })
+  makeDataset({ ...fieldsOf(dataset), ...whitening.channels }, originOf(dataset), { whitening, pixels })
 
 const fieldsOf = ({ name, split, classes, images, shape, labels, mean, std, flip }: DatasetFields): DatasetFields => ({
   ...{ name, split, classes, images, shape, labels, mean, std, flip },
 })
 
-function makeDataset(fields: DatasetFields, whitened?: WhitenedPixels): Dataset {
+function makeDataset(fields: DatasetFields, origin: FileOrigin, whitened?: WhitenedPixels): Dataset {
   checkFields(fields)
   let sha256: string | undefined
   let byClass: Int32Array[] | undefined
   const dataset: Dataset = Object.freeze({
     ...fieldsOf(fields),
+    ...origin,
     ...(whitened && { whitened }),
     get sha256() {
       checkAttached(fields)
@@ -118,7 +141,7 @@ function makeDataset(fields: DatasetFields, whitened?: WhitenedPixels): Dataset 
 
 const fieldNames: Readonly<Record<keyof DatasetInput, true>> = {
   ...{ name: true, split: true, classes: true, images: true, shape: true, labels: true, mean: true, std: true, flip: true },
-  ...{ sha256: true, subset: true, classIndices: true, whitened: true },
+  ...{ sha256: true, subset: true, classIndices: true, whitened: true, filesSha256: true, unreadable: true },
 }
 
 function checkFields(fields: Unchecked<DatasetInput>): void {
@@ -189,5 +212,5 @@ function subsetOf(fields: DatasetFields, whitened: WhitenedPixels | undefined, i
     labels[i] = fields.labels[row]
   }
   const part = { ...fields, images, labels, shape: [indices.length, h, w, c] as const }
-  return makeDataset(part, whitened && pixels && { whitening: whitened.whitening, pixels })
+  return makeDataset(part, {}, whitened && pixels && { whitening: whitened.whitening, pixels })
 }

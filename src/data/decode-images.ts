@@ -2,24 +2,36 @@
  * @file Image files to pixels: JPEG, PNG and WebP through libvips (sharp, loaded when it is first needed). Every file counts as hostile:
  * type by content, size and pixels limited, any warning of the decoder refuses the file.
  */
+import { createHash } from 'node:crypto'
 import type { Sharp } from 'sharp'
 import { AbortError, AludelError } from '../errors.js'
+import { Turn } from '../event-loop.js'
+import type { UnreadableFile } from './dataset.js'
 import { invalidFile, readWhole } from './file-bytes.js'
 
 export type ResizeFit = 'squash' | 'crop'
+export type UnreadablePolicy = 'fail' | 'skip'
 
-export interface DecodeOptions {
+export interface ResizeOptions {
   /** Side in pixels of the square that every image is resized to; without it all images must have the same size. */
   readonly size?: number
   /** 'squash' (default): both sides to `size`. 'crop': the shorter side to `size`, then the middle square. */
   readonly fit?: ResizeFit
+}
+
+export interface DecodeOptions extends ResizeOptions {
+  /** A file that is no whole image: 'fail' (default) is an error, 'skip' leaves it out and says so. What the system refuses to read always fails. */
+  readonly onUnreadable?: UnreadablePolicy
   readonly signal?: AbortSignal
 }
 
 export interface DecodedImages {
-  /** [N, H, W, 3] bytes, sRGB. */
+  /** [N, H, W, 3] bytes, sRGB, of the files that could be decoded. */
   readonly images: Uint8Array
   readonly shape: readonly [number, number, number, number]
+  /** SHA-256 (hex) of the bytes that were decoded, for every path; undefined for one that was left out. */
+  readonly hashes: readonly (string | undefined)[]
+  readonly unreadable: readonly UnreadableFile[]
 }
 
 /** Largest image file, and most pixels of one: a small file may announce a picture that fills the memory. */
@@ -27,7 +39,7 @@ const maxImageBytes = 128 << 20
 const maxImagePixels = 100_000_000
 
 /** Files read and decoded at a time: as many as Node's pool has threads. */
-const inFlight = 4
+export const inFlight = Math.max(1, Number(process.env.UV_THREADPOOL_SIZE) || 4)
 
 type MakeSharp = typeof import('sharp', { with: { 'resolution-mode': 'import' }})['default']
 
@@ -58,23 +70,72 @@ export async function decoderVersion(): Promise<string> {
  * another size than the first; `not_found`, `io`, `out_of_memory`, `unavailable` without sharp. Rejects with AbortError on `signal`.
  */
 export async function decodeImages(paths: readonly string[], options: DecodeOptions = {}): Promise<DecodedImages> {
-  const sharp = await loadSharp()
-  const first = await decodeOne(sharp, paths[0], options)
+  const { signal } = options
+  const hashes = new Array<string | undefined>(paths.length).fill(undefined)
+  const unreadable: UnreadableFile[] = []
+  const decode = async (row: number): Promise<DecodedFile | undefined> => {
+    const file = await decodeOrSkip(paths[row], row, options)
+    if ('reason' in file) unreadable.push(file)
+    else hashes[row] = file.sha256
+    return 'reason' in file ? undefined : file
+  }
+  let start = 0
+  let first: DecodedFile | undefined
+  while (first === undefined) {
+    if (start === paths.length) throw noneReadable(paths, unreadable[0])
+    first = await decode(start++)
+  }
   const { width, height } = first
   const bytes = width * height * 3
   const images = allocate(paths.length, bytes)
-  images.set(first.data)
-  await eachInOrder(paths.length - 1, async (i) => {
-    if (options.signal?.aborted) throw new AbortError(options.signal.reason)
-    const path = paths[i + 1]
-    const image = await decodeOne(sharp, path, options)
-    if (image.width !== width || image.height !== height) {
-      const sizes = `expected ${width}x${height} pixels as in ${paths[0]} but received ${image.width}x${image.height}`
-      throw invalidFile(path, `${sizes}; give a size that all images are resized to`)
-    }
-    images.set(image.data, (i + 1) * bytes)
+  images.set(first.data, (start - 1) * bytes)
+  await eachInOrder(paths.length - start, async (i) => {
+    if (signal?.aborted) throw new AbortError(signal.reason)
+    const image = await decode(start + i)
+    if (image === undefined) return
+    checkSameSize(paths[start + i], image, { path: paths[start - 1], width, height })
+    images.set(image.data, (start + i) * bytes)
   })
-  return { images, shape: [paths.length, height, width, 3] }
+  unreadable.sort((a, b) => a.row - b.row)
+  const left = await closeGaps(images, bytes, unreadable)
+  return { images: left, shape: [paths.length - unreadable.length, height, width, 3], hashes, unreadable }
+}
+
+const noneReadable = (paths: readonly string[], first: UnreadableFile | undefined): AludelError =>
+  new AludelError('invalid_data', `expected image files but not one of ${paths.length} could be decoded${first ? `; ${first.reason}` : ''}`)
+
+/** Throws `invalid_data` for an image of another size than the first. */
+export function checkSameSize(
+  path: string,
+  { width, height }: Pick<DecodedFile, 'width' | 'height'>,
+  first: { readonly path: string; readonly width: number; readonly height: number },
+): void {
+  if (width === first.width && height === first.height) return
+  const sizes = `expected ${first.width}x${first.height} pixels as in ${first.path} but received ${width}x${height}`
+  throw invalidFile(path, `${sizes}; give a size that all images are resized to`)
+}
+
+/** The images without the rows that were left out, in place. */
+async function closeGaps(images: Uint8Array, bytes: number, gaps: readonly UnreadableFile[]): Promise<Uint8Array> {
+  const turn = new Turn()
+  for (const [before, { row }] of gaps.entries()) {
+    const end = before + 1 < gaps.length ? gaps[before + 1].row : images.length / bytes
+    for (let next = row + 1; next < end; next++) {
+      images.copyWithin((next - before - 1) * bytes, next * bytes, (next + 1) * bytes)
+      await turn.breathe()
+    }
+  }
+  return images.subarray(0, images.length - gaps.length * bytes)
+}
+
+/** One file decoded, or, where the policy is to skip, why it could not be. */
+export async function decodeOrSkip(path: string, row: number, options: DecodeOptions): Promise<DecodedFile | UnreadableFile> {
+  try {
+    return await decodeFile(path, options)
+  } catch (error) {
+    if (options.onUnreadable !== 'skip' || !(error instanceof AludelError) || error.code !== 'invalid_data') throw error
+    return { row, path, reason: error.message }
+  }
 }
 
 function allocate(count: number, bytes: number): Uint8Array {
@@ -100,14 +161,20 @@ export async function eachInOrder(count: number, task: (i: number) => Promise<vo
   if (first) throw first.error
 }
 
-interface OneImage {
+export interface DecodedFile {
+  /** [H, W, 3] bytes, sRGB. */
   readonly data: Uint8Array
   readonly width: number
   readonly height: number
+  /** SHA-256 (hex) of the very bytes that were decoded. */
+  readonly sha256: string
 }
 
-async function decodeOne(sharp: MakeSharp, path: string, { size, fit = 'squash' }: DecodeOptions): Promise<OneImage> {
+/** Reads and decodes one file. Throws what `decodeImages` throws for it. */
+export async function decodeFile(path: string, { size, fit = 'squash' }: ResizeOptions = {}): Promise<DecodedFile> {
+  const sharp = await loadSharp()
   const bytes = await readImageFile(path)
+  const sha256 = await hashOfBytes(bytes)
   const input = sharp(bytes, { failOn: 'warning', limitInputPixels: maxImagePixels, ignoreIcc: true })
   const resized = size === undefined ? input : resize(input, size, fit)
   const { data, info } = await resized
@@ -119,7 +186,20 @@ async function decodeOne(sharp: MakeSharp, path: string, { size, fit = 'squash' 
       throw undecodable(path, cause)
     })
   if (info.channels !== 3) throw invalidFile(path, `expected an image of 3 channels after conversion but received ${info.channels}`)
-  return { data, width: info.width, height: info.height }
+  return { data, width: info.width, height: info.height, sha256 }
+}
+
+const pieceBytes = 1 << 20
+
+/** SHA-256 (hex), a piece at a time. */
+export async function hashOfBytes(bytes: Uint8Array): Promise<string> {
+  const hash = createHash('sha256')
+  const turn = new Turn()
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    hash.update(bytes.subarray(at, at + pieceBytes))
+    await turn.breathe()
+  }
+  return hash.digest('hex')
 }
 
 /** Shrinking while loading would pick a coarser filter for some sizes and not for others. */

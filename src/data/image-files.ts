@@ -6,6 +6,8 @@ import { invalidFile } from './file-bytes.js'
 
 export interface ClassFiles {
   readonly name: string
+  /** The folder that their names are counted from. */
+  readonly dir: string
   /** Paths of its images, in byte order of their path below the class. */
   readonly files: readonly string[]
 }
@@ -51,7 +53,8 @@ export async function classFolders(dir: string, chosen?: readonly string[]): Pro
   const classes: ClassFiles[] = []
   const present = await namesIn(dir)
   for (const name of chosen?.filter((one) => present.includes(one)) ?? present) {
-    if (await isFolder(join(dir, name))) classes.push({ name, files: await imagesUnder(join(dir, name)) })
+    const path = join(dir, name)
+    if (await isFolder(path)) classes.push({ name, dir: path, files: await imagesUnder(path) })
   }
   return classes
 }

@@ -7,12 +7,20 @@ import { invalidFile } from './file-bytes.js'
 import { type HoldOut, holdOutRows } from './hold-out.js'
 import { type ClassFiles, classFolders, isFolder } from './image-files.js'
 import { imagenetSubset, imagenetSubsetNames } from './imagenet-subsets.js'
-import { byClass, checkTraining, type ImageReading, type LabelledFiles, readLabelled } from './labelled-files.js'
+import {
+  byClass,
+  checkListing,
+  checkTraining,
+  type ImageReading,
+  type LabelledFiles,
+  type LabelledFolder,
+  readLabelled,
+} from './labelled-files.js'
 
 /** Names of the folder with the test images, the first that exists counts: `test` of ImageNet has no labels, so it comes last. */
 const testNames = ['val', 'valid', 'validation', 'test']
 
-export interface ImageFolderOptions extends ImageReading, HoldOut {
+export interface ListingOptions extends HoldOut {
   /**
    * Folders that are the classes, in label order; the others are left out. A list of names, or the name of one of ImageNet's 10-class
    * subsets such as 'imagenette' or 'imagenet-a', whose folders are named by synset. Default: all folders.
@@ -20,18 +28,27 @@ export interface ImageFolderOptions extends ImageReading, HoldOut {
   readonly classes?: string | readonly string[]
 }
 
+export interface ImageFolderOptions extends ImageReading, ListingOptions {}
+
 /**
  * Reads `dir/train/CLASS/…` and, for the test split, `dir/val/CLASS/…` (or valid, validation, test). Without these folders the classes stand
  * in `dir` itself, and a part of each is held out for testing by `holdOutRows`; so it is when there is `train` alone. Classes are the
  * folders of training images in byte order of their names, or those of `classes`. Images [N, size, size, 3] uint8; constants are ImageNet's.
- * @throws AludelError `not_found` without the directory or a folder asked for, `invalid_data` naming the class that is empty or the file that is no whole image,
- * `io`, `invalid_option`.
+ * @throws AludelError `not_found` without the directory or a folder asked for, `invalid_data` naming the class that is empty or the file
+ * that is no whole image, `io`, `invalid_option`.
  */
 export async function imageFolder(dir: string, split: Split = 'train', options: ImageFolderOptions = {}): Promise<Dataset> {
+  const { holdout, splitSeed, classes, ...reading } = options
+  const rule = { ...(holdout !== undefined && { holdout }), ...(splitSeed !== undefined && { splitSeed }) }
+  return readLabelled(await listImageFolder(dir, split, { ...rule, ...(classes !== undefined && { classes }) }), reading)
+}
+
+/** The files that `imageFolder` reads, none of them opened. Throws what it throws for the directory. */
+export async function listImageFolder(dir: string, split: Split, options: ListingOptions = {}): Promise<LabelledFolder> {
   checkPath('folder: directory', dir)
   checkSplit('folder', split)
   const trainDir = (await isFolder(join(dir, 'train'))) ? join(dir, 'train') : dir
-  const { holdout, splitSeed, classes: choice, ...reading } = options
+  const { classes: choice, ...rule } = options
   const chosen = choice === undefined ? undefined : chosenClasses(choice)
   const training = await classFolders(trainDir, chosen)
   const missing = chosen?.find((one) => !training.some(({ name }) => name === one))
@@ -39,15 +56,8 @@ export async function imageFolder(dir: string, split: Split = 'train', options: 
   await checkTraining(trainDir, training)
   const classes = training.map(({ name }) => name)
   const testDir = trainDir === dir ? undefined : await findTestDir(dir)
-  const files = await filesOf(
-    split,
-    { training, testDir, chosen },
-    {
-      ...(holdout !== undefined && { holdout }),
-      ...(splitSeed !== undefined && { splitSeed }),
-    },
-  )
-  return readLabelled({ name: basename(resolve(dir)) || 'folder', kind: 'folder', split, classes, ...files }, reading)
+  const files = await filesOf(split, { training, testDir, chosen }, rule)
+  return checkListing({ name: basename(resolve(dir)) || 'folder', kind: 'folder', split, classes, ...files })
 }
 
 async function findTestDir(dir: string): Promise<string | undefined> {
@@ -63,9 +73,10 @@ interface Layout {
 
 async function filesOf(split: Split, { training, testDir, chosen }: Layout, rule: HoldOut): Promise<LabelledFiles> {
   if (testDir !== undefined) return byClass(split === 'train' ? training : await matchClasses(testDir, training, chosen))
-  const { paths, labels } = byClass(training)
+  const { paths, names, labels } = byClass(training)
   const rows = holdOutRows(labels, training.length, split, rule)
-  return { paths: Array.from(rows, (row) => paths[row]), labels: rows.map((row) => labels[row]) }
+  const at = (list: readonly string[]) => Array.from(rows, (row) => list[row])
+  return { paths: at(paths), names: at(names), labels: rows.map((row) => labels[row]) }
 }
 
 /** Folder names of a list, or of a subset by name. */
@@ -84,5 +95,5 @@ export async function matchClasses(testDir: string, training: readonly ClassFile
   const found = await classFolders(testDir, chosen)
   const stranger = found.find(({ name }) => !training.some((known) => known.name === name))
   if (stranger) throw invalidFile(join(testDir, stranger.name), 'the training images have no class of this name')
-  return training.map(({ name }) => ({ name, files: found.find((one) => one.name === name)?.files ?? [] }))
+  return training.map(({ name }) => found.find((one) => one.name === name) ?? { name, dir: join(testDir, name), files: [] })
 }

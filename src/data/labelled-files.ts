@@ -1,9 +1,11 @@
 /** @file From files sorted into classes to a data set: the last step of every reader of image folders. */
+import { sep } from 'node:path'
 import { AludelError } from '../errors.js'
 import { recipeStatistics } from './channel-statistics.js'
 import { adoptDataset, type Dataset, type Split } from './dataset.js'
 import { type DecodeOptions, decodeImages } from './decode-images.js'
 import { decodeCached } from './decoded-cache.js'
+import { filesHash } from './files-hash.js'
 import { type ClassFiles, namesIn } from './image-files.js'
 import type { ChannelStatistics } from './normalize.js'
 
@@ -14,6 +16,8 @@ export interface ImageReading extends DecodeOptions {
 
 export interface LabelledFiles {
   readonly paths: readonly string[]
+  /** Paths below the folder of the class, with '/' on every system. */
+  readonly names: readonly string[]
   readonly labels: Int32Array
 }
 
@@ -28,6 +32,7 @@ export interface LabelledFolder extends LabelledFiles {
 /** Class-major: the files of the first class, then those of the second. */
 export const byClass = (classes: readonly ClassFiles[]): LabelledFiles => ({
   paths: classes.flatMap(({ files }) => files),
+  names: classes.flatMap(({ dir, files }) => files.map((path) => path.slice(dir.length + 1).replaceAll(sep, '/'))),
   labels: Int32Array.from(classes.flatMap(({ files }, c) => files.map(() => c))),
 })
 
@@ -43,11 +48,32 @@ export async function checkTraining(dir: string, classes: readonly ClassFiles[])
   }
 }
 
+/** The listing itself; throws `invalid_data` when the split has no image. */
+export function checkListing(folder: LabelledFolder): LabelledFolder {
+  if (folder.paths.length > 0) return folder
+  throw new AludelError('invalid_data', `${folder.name}: no image of a known class to read for the ${folder.split} split`)
+}
+
+/** What a class is left with when files were not readable. Throws `invalid_data` naming a class that had images and has none. */
+export function checkClassesLeft({ name, classes, labels }: LabelledFolder, unreadable: readonly { readonly row: number }[]): void {
+  const counts = classes.map(() => 0)
+  for (const label of labels) counts[label]++
+  for (const { row } of unreadable) if (--counts[labels[row]] === 0) throw emptied(name, classes[labels[row]])
+}
+
+const emptied = (name: string, ofClass: string): AludelError =>
+  new AludelError('invalid_data', `${name}: not one image of class '${ofClass}' could be decoded; look at its files or take the class out`)
+
 /** Decodes the files of a split. Mirrored photographs keep their class. */
 export async function readLabelled(folder: LabelledFolder, { cache, ...decode }: ImageReading): Promise<Dataset> {
-  const { name, kind, split, classes, paths, labels } = folder
-  if (paths.length === 0) throw new AludelError('invalid_data', `${name}: no image of a known class to read for the ${split} split`)
-  const { images, shape } = await (cache === undefined ? decodeImages(paths, decode) : decodeCached(cache, paths, decode))
+  const { name, kind, split, classes, paths, names, labels } = folder
+  const decoded = await (cache === undefined ? decodeImages(paths, decode) : decodeCached(cache, paths, decode))
+  const { images, shape, hashes, unreadable } = decoded
+  checkClassesLeft(folder, unreadable)
   const { mean, std } = recipeStatistics(kind) as ChannelStatistics
-  return adoptDataset({ name, split, classes, images, shape, labels, mean, std, flip: true })
+  const left = unreadable.length === 0 ? labels : labels.filter((_, row) => hashes[row] !== undefined)
+  return adoptDataset(
+    { name, split, classes, images, shape, labels: left, mean, std, flip: true },
+    { filesSha256: await filesHash({ classes, names, labels }, hashes), ...(unreadable.length > 0 && { unreadable }) },
+  )
 }

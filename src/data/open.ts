@@ -3,7 +3,7 @@ import { AludelError } from '../errors.js'
 import { chooseStatistics, measureStatistics } from './channel-statistics.js'
 import { cifar10 } from './cifar10.js'
 import { cifar100 } from './cifar100.js'
-import { adoptDataset, type Dataset, type Split } from './dataset.js'
+import { adoptDataset, type Dataset, originOf, type Split } from './dataset.js'
 import { fashionMnist } from './fashion-mnist.js'
 import { imageFolder } from './image-folder.js'
 import { mnist } from './mnist.js'
@@ -31,7 +31,7 @@ interface Source {
 }
 
 const directory = 'directory of its files'
-const images: readonly ReaderOption[] = ['size', 'fit']
+const images: readonly ReaderOption[] = ['size', 'fit', 'onUnreadable']
 const split: readonly ReaderOption[] = ['holdout', 'splitSeed']
 
 const sources: Readonly<Record<string, Source>> = {
@@ -124,5 +124,6 @@ async function adapt(
   }
   const choice = { choice: normalize, kind, channels: shape[3], measure }
   const { mean, std } = normalize === 'auto' ? dataset : await chooseStatistics(choice)
-  return adoptDataset({ name, split: part, classes, images: pixels, shape, labels, mean, std, flip: flip ?? dataset.flip })
+  const fields = { name, split: part, classes, images: pixels, shape, labels, mean, std, flip: flip ?? dataset.flip }
+  return adoptDataset(fields, originOf(dataset))
 }

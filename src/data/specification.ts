@@ -1,6 +1,6 @@
 /** @file Data sets as text: 'NAME', 'NAME:PATH' or 'NAME:PATH,key=value,…', one text that a run can be repeated from. */
 import { AludelError, expected } from '../errors.js'
-import type { ResizeFit } from './decode-images.js'
+import type { ResizeFit, UnreadablePolicy } from './decode-images.js'
 import type { HoldOut } from './hold-out.js'
 
 /** What may stand behind the path; which of them a data set takes is its reader's to say. */
@@ -10,6 +10,8 @@ export interface ReaderOptions extends HoldOut {
   readonly fit?: ResizeFit
   /** Folders that are the classes, in label order, or the name of one of ImageNet's 10-class subsets. */
   readonly classes?: string | readonly string[]
+  /** What becomes of an image file that cannot be decoded. */
+  readonly onUnreadable?: UnreadablePolicy
   /** Which labels of CIFAR-100. */
   readonly labels?: 'fine' | 'coarse'
   /** How pixels are normalised; see `chooseStatistics`. */
@@ -55,6 +57,7 @@ const keys: Readonly<Record<string, { readonly option: ReaderOption; readonly wa
     parse: number((n) => Number.isInteger(n) && n >= 1 && n <= 4096),
   },
   fit: { option: 'fit', wanted: 'squash or crop', parse: oneOf('squash', 'crop') },
+  'on-unreadable': { option: 'onUnreadable', wanted: 'fail or skip', parse: oneOf('fail', 'skip') },
   classes: { option: 'classes', wanted: 'the name of a subset of ImageNet, or folders separated by colons', parse: parseClasses },
   labels: { option: 'labels', wanted: 'fine or coarse', parse: oneOf('fine', 'coarse') },
   normalize: { option: 'normalize', wanted: 'a text', parse: (text) => (text === '' ? undefined : text) },

@@ -5,7 +5,7 @@ import { checkSplit, type Dataset, type Split } from './dataset.js'
 import { exists, invalidFile, readText } from './file-bytes.js'
 import { byBytes, type ClassFiles, classFolders } from './image-files.js'
 import { matchClasses } from './image-folder.js'
-import { byClass, checkTraining, type ImageReading, readLabelled } from './labelled-files.js'
+import { byClass, checkListing, checkTraining, type ImageReading, type LabelledFolder, readLabelled } from './labelled-files.js'
 
 /** Longest list of names or annotations. */
 const maxTextBytes = 16 << 20
@@ -17,6 +17,11 @@ const maxTextBytes = 16 << 20
  * @throws AludelError `not_found`, `invalid_data` naming file and line, `io`.
  */
 export async function tinyImagenet(dir: string, split: Split = 'train', options: ImageReading = {}): Promise<Dataset> {
+  return readLabelled(await listTinyImagenet(dir, split), options)
+}
+
+/** The files that `tinyImagenet` reads, none of them opened. Throws what it throws for the directory. */
+export async function listTinyImagenet(dir: string, split: Split): Promise<LabelledFolder> {
   checkPath('tiny-imagenet: directory', dir)
   checkSplit('tiny-imagenet', split)
   const nested = join(dir, 'tiny-imagenet-200')
@@ -25,7 +30,8 @@ export async function tinyImagenet(dir: string, split: Split = 'train', options:
   await checkTraining(join(root, 'train'), training)
   await checkListed(join(root, 'wnids.txt'), training)
   const files = byClass(split === 'train' ? training : await testFiles(join(root, 'val'), training))
-  return readLabelled({ name: 'tiny-imagenet', kind: 'tiny-imagenet', split, classes: training.map(({ name }) => name), ...files }, options)
+  const classes = training.map(({ name }) => name)
+  return checkListing({ name: 'tiny-imagenet', kind: 'tiny-imagenet', split, classes, ...files })
 }
 
 async function checkListed(path: string, training: readonly ClassFiles[]): Promise<void> {
@@ -54,7 +60,7 @@ async function testFiles(val: string, training: readonly ClassFiles[]): Promise<
     if (!ofClass) throw invalidFile(annotations, `${where}: expected an id that has training images but received '${id}'`)
     ofClass.push(join(val, 'images', file))
   }
-  return Array.from(files, ([name, paths]) => ({ name, files: paths.sort(byBytes) }))
+  return Array.from(files, ([name, paths]) => ({ name, dir: join(val, 'images'), files: paths.sort(byBytes) }))
 }
 
 const linesOf = (text: string): string[] =>

@@ -8,8 +8,10 @@ import { isCount, isText, isTexts } from '../experiment/json-fields.js'
 export interface ScoredData {
   readonly name: string
   readonly split: string
-  /** Content hash, `dataset.sha256`. */
+  /** Content hash, `dataset.sha256`. Of files that were scored as a stream, whose pixels were never all in one place: `files` once more. */
   readonly sha256: string
+  /** `dataset.filesSha256`: the same files at any size. Only of data sets of files. */
+  readonly files?: string
   readonly samples: number
 }
 
@@ -27,13 +29,21 @@ export interface ScoreDescription {
   readonly seed: number | null
 }
 
-export const scoredData = ({ name, split, sha256, labels }: Dataset): ScoredData => ({ name, split, sha256, samples: labels.length })
+export const scoredData = ({ name, split, sha256, filesSha256: files, labels }: Dataset): ScoredData => ({
+  ...{ name, split, sha256, samples: labels.length },
+  ...(files !== undefined && { files }),
+})
 
 const isHash = (value: unknown): boolean => isText(value) && /^[0-9a-f]{64}$/.test(value)
 const isCountOrNull = (value: unknown): boolean => value === null || isCount(value)
 
 export const isScoredData = (value: unknown): value is ScoredData =>
-  isRecord(value) && isTexts([value.name, value.split]) && isHash(value.sha256) && isCount(value.samples) && value.samples > 0
+  isRecord(value) &&
+  isTexts([value.name, value.split]) &&
+  isHash(value.sha256) &&
+  (value.files === undefined || isHash(value.files)) &&
+  isCount(value.samples) &&
+  value.samples > 0
 
 export const isScoreDescription = (value: unknown): value is ScoreDescription =>
   isRecord(value) &&
@@ -55,12 +65,15 @@ export function checkDescription(what: string, value: unknown): ScoreDescription
   return { name, source, pass, epochs, runs, seed }
 }
 
-/** Throws `incompatible` unless `dataset` is the one that rows were numbered in. */
-export function checkSameData(what: string, { name, sha256, samples }: ScoredData, dataset: Dataset): void {
+/** Throws `incompatible` unless `dataset` is the one that rows were numbered in: equal pixels, or the same files at whatever size. */
+export function checkSameData(what: string, { name, sha256, files, samples }: ScoredData, dataset: Dataset): void {
+  if (files !== undefined && files === dataset.filesSha256) return
   if (dataset.sha256 === sha256) return
+  const [kind, wanted, received] =
+    files !== undefined && dataset.filesSha256 !== undefined ? ['files', files, dataset.filesSha256] : ['data', sha256, dataset.sha256]
   throw new AludelError(
     'incompatible',
-    `${what}: expected data of sha256 ${sha256.slice(0, 12)}… (${name}, ${samples} samples) but received ` +
-      `${dataset.sha256.slice(0, 12)}… (${dataset.name}, ${dataset.labels.length} samples); rows of one say nothing about the other`,
+    `${what}: expected ${kind} of sha256 ${wanted.slice(0, 12)}… (${name}, ${samples} samples) but received ` +
+      `${received.slice(0, 12)}… (${dataset.name}, ${dataset.labels.length} samples); rows of one say nothing about the other`,
   )
 }

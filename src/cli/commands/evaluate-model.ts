@@ -17,7 +17,7 @@ export interface ModelOptions extends DeviceOptions, DataOptions {
 }
 
 /** Options of `evaluate` that mean something to a model; every other one speaks of networks that are trained first. */
-const applying = ['data', 'size', 'fit', 'cache', 'model', 'mean', 'std', 'scale', 'threads', 'device']
+const applying = ['data', 'size', 'fit', 'onUnreadable', 'cache', 'model', 'mean', 'std', 'scale', 'threads', 'device']
 
 export async function evaluateModelCommand(options: ModelOptions, command: Command, context: CliContext): Promise<void> {
   const { library } = context
