@@ -1,6 +1,6 @@
-/** @file Cross-entropy and EL2N of every sample, and the gradient of the loss, straight from logits and labels. */
+/** @file Cross-entropy, EL2N and GraNd of the last layer of every sample, and the gradient of the loss, straight from logits and labels. */
 import { checkOptions } from '../arguments.js'
-import { div, grad, softmaxCe, sum } from '../engine/index.js'
+import { div, grad, softmaxCe, softmaxCeOfFeatures, sum, type Value } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import { formatShape, type Shape, sameShape, sizeOf } from '../engine/tensor/shape.js'
 import { AludelError, expected } from '../errors.js'
@@ -23,6 +23,8 @@ export interface PerSampleLossOptions extends DirectOptions {
   readonly reduction?: 'none' | 'sum' | 'mean'
   /** Whether the gradient with respect to the logits is computed too (default false): of the sum of the losses, or of their mean. */
   readonly gradient?: boolean
+  /** Inputs of the linear layer with bias that made the logits, f32 `[…,D]`; with them `grandLastLayer` is computed in the same pass. */
+  readonly features?: ArrayInput
 }
 
 export type PerSampleLoss<O extends PerSampleLossOptions> = {
@@ -34,19 +36,26 @@ export type PerSampleLoss<O extends PerSampleLossOptions> = {
   ? unknown
   : O extends { readonly gradient: boolean }
     ? { readonly gradient: Result<O, 'gradient'> }
+    : unknown) &
+  (O extends { readonly features: ArrayInput }
+    ? {
+        /** f32 `[…]`: el2n sqrt(||h||^2 + 1), the norm of the loss's gradient in weights and bias of the last layer. */
+        readonly grandLastLayer: Result<O, 'grandLastLayer'>
+      }
     : unknown)
 
 const reductions = ['none', 'sum', 'mean'] as const
 
 /**
- * Cross-entropy and EL2N (Paul et al., 2107.07075) of each sample in one pass over the logits.
+ * Cross-entropy and EL2N (Paul et al., 2107.07075) of each sample in one pass over the logits; with `features`, the inputs h of the last
+ * linear layer, also its GraNd: ||softmax(logits) - target|| sqrt(||h||^2 + 1), exact for a layer with bias and labels that add up to 1.
  *
  * `logits` f32 `[…,K]`. `labels` are hard, class indices 0..K-1 of shape `[…]` (any array of whole numbers of at most 32 bits; i32 on the
  * device), or soft, f32 `[…,K]` of any row sum T: loss = T logsumexp(z) - <t, z>. Typed arrays and views are copied before the call
  * returns its promise. The maximum is subtracted, so logits of 1e4 stay finite.
  *
  * Throws `invalid_option`, `invalid_dtype`, `invalid_shape`, `detached`, `disposed`, `out_of_memory`, `invalid_index` (a label that is no
- * class), `not_finite` (a sample whose loss is NaN or infinite, by its index), and AbortError.
+ * class), `not_finite` (a sample whose loss or score is NaN or infinite, by its index), and AbortError.
  */
 export async function perSampleLoss<const O extends PerSampleLossOptions>(
   logits: ArrayInput,
@@ -54,33 +63,41 @@ export async function perSampleLoss<const O extends PerSampleLossOptions>(
   options: O,
 ): Promise<PerSampleLoss<O>> {
   const what = 'perSampleLoss'
-  checkOptions<PerSampleLossOptions>(what, options, { ...directOptions, reduction: true, gradient: true })
-  const { reduction = 'none', gradient = false } = options as PerSampleLossOptions
-  checkDirectOptions(what, options, ['loss', 'el2n', 'gradient'])
+  checkOptions<PerSampleLossOptions>(what, options, { ...directOptions, reduction: true, gradient: true, features: true })
+  const { reduction = 'none', gradient = false, features } = options as PerSampleLossOptions
+  checkDirectOptions(what, options, ['loss', 'el2n', 'grandLastLayer', 'gradient'])
   if (!reductions.includes(reduction)) throw expected('invalid_option', `${what}: reduction`, reductions.join(', '), reduction)
   checkFlag(`${what}: gradient`, gradient)
   const operands = checkedOperands(what, logits, labels)
   const samples = operands.logits.shape.slice(0, -1)
+  const inputs = features === undefined ? operands : { ...operands, features: checkedFeatures(what, features, samples) }
   const { loss: lossArray, ...others } = (options as PerSampleLossOptions).into ?? {}
   if (others.gradient && !gradient) throw expected('invalid_option', `${what}: into.gradient`, 'gradient: true beside it', gradient)
+  if (others.grandLastLayer && !features) throw expected('invalid_option', `${what}: into.grandLastLayer`, 'features beside it', features)
   const into = { ...others, ...(lossArray && { [reduction === 'none' ? 'loss' : 'total']: lossArray }) }
-  const results = await runDirect(what, options, operands, {
+  const results = await runDirect(what, options, inputs, {
     into,
     key: { reduction, gradient },
     build: (v) => {
-      const { loss, el2n } = softmaxCe(v.logits, v.labels)
+      const { loss, el2n, ...scores } = rowsOf(v)
       const total = sum(loss)
       const reduced = reduction === 'mean' ? div(total, sizeOf(samples)) : total
-      return { loss, el2n, total: reduced, ...(gradient ? { gradient: grad(reduced, [v.logits])[0] } : {}) }
+      return { loss, el2n, ...scores, total: reduced, ...(gradient ? { gradient: grad(reduced, [v.logits])[0] } : {}) }
     },
-    outputs: { loss: samples, el2n: samples, total: [], ...(gradient ? { gradient: operands.logits.shape } : {}) },
+    outputs: {
+      ...{ loss: samples, el2n: samples, total: [] },
+      ...(features ? { grandLastLayer: samples, scoreTotal: [] } : {}),
+      ...(gradient ? { gradient: operands.logits.shape } : {}),
+    },
   })
   try {
-    await checkFinite(what, results.total, results.loss, samples)
+    await checkFinite(what, 'loss', results.total, results.loss, samples)
     if (reduction !== 'none') await checkTotal(what, reduction, results.total)
-    const { loss, total } = results
+    const { loss, el2n, total, scoreTotal, ...rest } = results
+    if (scoreTotal) await checkFinite(what, 'grandLastLayer', scoreTotal, results.grandLastLayer, samples)
+    scoreTotal?.dispose()
     ;(reduction === 'none' ? total : loss).dispose() // never the caller's
-    const given = { loss: reduction === 'none' ? loss : total, el2n: results.el2n, ...(gradient ? { gradient: results.gradient } : {}) }
+    const given = { loss: reduction === 'none' ? loss : total, el2n, ...rest }
     const read = Object.entries(given).map(async ([name, array]) => [name, await deliver(options, array)])
     return Object.fromEntries(await Promise.all(read))
   } catch (error) {
@@ -110,7 +127,7 @@ export async function el2n<const O extends DirectOptions>(logits: ArrayInput, la
     outputs: { el2n: samples, total: [] },
   })
   try {
-    await checkFinite(what, results.total, results.el2n, samples)
+    await checkFinite(what, 'loss', results.total, results.el2n, samples)
     results.total.dispose()
     return (await deliver(options, results.el2n)) as Result<O, 'el2n'>
   } catch (error) {
@@ -139,8 +156,28 @@ function checkedOperands(what: string, logits: ArrayInput, labels: ArrayInput): 
   return { logits: z, labels: t }
 }
 
+/** Results of each row; with features also the last layer's norms and their sum. */
+function rowsOf({ logits, labels, features }: Readonly<Record<string, Value>>): Record<'loss' | 'el2n', Value> & Record<string, Value> {
+  if (!features) return softmaxCe(logits, labels)
+  const { lastLayer: grandLastLayer, ...others } = softmaxCeOfFeatures(logits, labels, features)
+  return { ...others, grandLastLayer, scoreTotal: sum(grandLastLayer) }
+}
+
+function checkedFeatures(what: string, given: ArrayInput, samples: Shape): Operand {
+  const features = operandOf(`${what}: features`, given)
+  if (features.dtype !== 'f32') throw expected('invalid_dtype', `${what}: features`, 'f32', features.dtype)
+  if (features.shape.length === samples.length + 1 && sameShape(features.shape.slice(0, -1), samples)) return features
+  throw expected('invalid_shape', `${what}: features`, `[${[...samples, 'width'].join(', ')}]`, formatShape(features.shape))
+}
+
 /** The total says whether any value is not finite, at the price of one number; only then are they looked at one by one. */
-async function checkFinite(what: string, total: DeviceArray, values: DeviceArray, samples: Shape): Promise<void> {
+async function checkFinite(
+  what: string,
+  name: 'loss' | 'grandLastLayer',
+  total: DeviceArray,
+  values: DeviceArray,
+  samples: Shape,
+): Promise<void> {
   if (Number.isFinite(await readScalar(total))) return
   const read = await values.read()
   const turn = new Turn()
@@ -149,7 +186,7 @@ async function checkFinite(what: string, total: DeviceArray, values: DeviceArray
     if (!Number.isFinite(read[i])) {
       throw new AludelError(
         'not_finite',
-        `${what}: sample ${i} of ${sizeOf(samples)}: expected a finite loss but received ${read[i]}; look at its logits and label`,
+        `${what}: sample ${i} of ${sizeOf(samples)}: expected a finite ${name} but received ${read[i]}; look at its ${name === 'loss' ? 'logits and label' : 'features'}`,
       )
     }
   }

@@ -1,5 +1,5 @@
 /** @file Cases of the softmax family: hard targets, soft targets with any row sum, extreme logits. */
-import { logSoftmax, oneHot, softmaxCe } from '../../src/engine/index.js'
+import { logSoftmax, oneHot, softmaxCe, softmaxCeOfFeatures } from '../../src/engine/index.js'
 import { emit, emitOne } from '../../src/engine/ops/build.js'
 import { between, type CaseInput, given, integers, type OpCase } from './case.js'
 
@@ -50,5 +50,16 @@ export const softmaxCases: readonly OpCase[] = [
       return [loss, el2n]
     },
   },
+  ...targets.map(
+    ({ name, z: logits, target, rows }): OpCase => ({
+      op: 'softmax_ce',
+      name: `${name}, with features`,
+      inputs: [logits, target, between([...rows, 7], -2, 2)],
+      build(a, t, h) {
+        const { loss, el2n, lastLayer } = softmaxCeOfFeatures(a, t, h)
+        return [loss, el2n, lastLayer]
+      },
+    }),
+  ),
   { op: 'one_hot', name: 'plain', inputs: [integers([2, 3], 4)], build: (index) => [oneHot(index, 4)], tolerance: 0 },
 ]

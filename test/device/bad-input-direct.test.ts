@@ -65,6 +65,32 @@ const losses: readonly Row[] = [
   ['another result', scored(logits(), labels(), { out: 'list' }), 'invalid_option', /out: expected 'typed' or 'array' but received 'list'/],
   ['another reduction', scored(logits(), labels(), { reduction: 'max' }), 'invalid_option', /reduction: expected none, sum, mean/],
   ['a number for the gradient', scored(logits(), labels(), { gradient: 1 }), 'invalid_option', /gradient: expected true or false/],
+  [
+    'features of other rows',
+    scored(logits(), labels(), { features: { data: values(), shape: [4, 3] } }),
+    'invalid_shape',
+    /features: expected \[3, width\] but received '\[4, 3\]'/,
+  ],
+  ['features of whole numbers', scored(logits(), labels(), { features: { data: labels(), shape: [3, 1] } }), 'invalid_dtype', /features/],
+  [
+    'features that are not finite',
+    scored(logits(), labels(), { features: { data: changed(5, Number.NaN), shape: [3, 4] } }),
+    'not_finite',
+    /sample 1 of 3: expected a finite grandLastLayer/,
+  ],
+  [
+    'somewhere to put norms of no features',
+    async () => {
+      const grandLastLayer = device.array('f32', [3])
+      try {
+        return await perSampleLoss(logits(), labels(), { device, into: { grandLastLayer } })
+      } finally {
+        grandLastLayer.dispose()
+      }
+    },
+    'invalid_option',
+    /into.grandLastLayer: expected features beside it/,
+  ],
   ['an object for a signal', scored(logits(), labels(), { signal: {} }), 'invalid_option', /signal: expected an AbortSignal/],
   ['no logits', scored(undefined, labels()), 'invalid_option', /logits: expected a typed array, a view .* but received undefined/],
   ['a list of lists', scored([[1, 2]], labels()), 'invalid_option', /logits: .* but received \[\[1, 2\]\]/],

@@ -114,6 +114,34 @@ describe('perSampleLoss', () => {
     }
   })
 
+  it.each([
+    [1, 1],
+    [7, 3],
+    [300, 2051],
+  ])('norms of the last layer of %i samples with %i features', async (rows, width) => {
+    const [logits, labels, h] = [normals(rows * 10, 3), labelsOf(rows, 10), normals(rows * width, 2, 1)]
+    const z = { data: logits, shape: [rows, 10] }
+    const plain = await perSampleLoss(z, labels, { device })
+    const { grandLastLayer, ...others } = await perSampleLoss(z, labels, { device, features: { data: h, shape: [rows, width] } })
+    expect(others).toEqual(plain)
+    const { el2n } = lossReference(logits, labels, 10)
+    const wanted = el2n.map((norm, i) => norm * Math.hypot(1, ...h.subarray(i * width, (i + 1) * width)))
+    expectClose(grandLastLayer, wanted, Math.max(...wanted))
+  })
+
+  it('gives the last layer where it is asked to, beside a reduced loss and a gradient', async () => {
+    const [logits, labels, h] = [normals(60), labelsOf(6, 10), normals(18)]
+    const features = device.array('f32', [6, 3], h)
+    const into = { grandLastLayer: device.array('f32', [6]) }
+    const options = { device, features, into, reduction: 'mean', gradient: true } as const
+    const { loss, grandLastLayer, gradient } = await perSampleLoss({ data: logits, shape: [6, 10] }, labels, options)
+    expect(grandLastLayer).toBe(into.grandLastLayer)
+    expect([loss.length, gradient.length]).toEqual([1, 60])
+    const alone = await perSampleLoss({ data: logits, shape: [6, 10] }, labels, { device, features })
+    expect(await grandLastLayer.read()).toEqual(alone.grandLastLayer)
+    for (const array of [features, grandLastLayer]) array.dispose()
+  })
+
   it('takes any number of leading axes', async () => {
     const [logits, labels] = [normals(120), labelsOf(12, 10)]
     const flat = await perSampleLoss({ data: logits, shape: [12, 10] }, labels, { device })

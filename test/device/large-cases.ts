@@ -114,6 +114,15 @@ export const largeCases: readonly OpCase[] = [
     wrt: [0],
   },
   {
+    op: 'softmax_ce',
+    name: 'large, with features',
+    inputs: [between([3701, 10], -3, 3), integers([3701], 10), between([3701, 1061], -1, 1)],
+    build(z, t, h) {
+      const { loss, el2n, lastLayer } = ops.softmaxCeOfFeatures(z, t, h)
+      return [loss, el2n, lastLayer]
+    },
+  },
+  {
     op: 'gather',
     name: 'large',
     inputs: [between([301, 259], -1, 1), integers([907], 301)],

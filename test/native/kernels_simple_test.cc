@@ -179,6 +179,14 @@ void test_softmax() {
           for (int64_t r = 0; r < rows; ++r) t.set(r, double(int64_t(next_random()) % k));
         Tensor g = random_tensor(f32, {rows}), u = random_tensor(f32, {rows, k}), loss(f32, {rows}), el2n(f32, {rows}), dz(f32, {rows, k}),
                gz(f32, {rows, k}), gg(f32, {rows}), ls(f32, {rows, k});
+        const int64_t width = 1 + rows % 37;
+        Tensor h = random_tensor(f32, {rows, width}), last_layer(f32, {rows});
+        run_all({&kernel_softmax_ce, {&z, &t, &h}, {&loss, &el2n, &last_layer}}, "softmax_ce with features");
+        for (int64_t r = 0; r < rows; ++r) {
+          double squares = 1;
+          for (int64_t i = 0; i < width; ++i) squares += h.get(r * width + i) * h.get(r * width + i);
+          near(last_layer.get(r), el2n.get(r) * std::sqrt(squares), 1e-6, "softmax_ce last layer");
+        }
         run_all({&kernel_softmax_ce, {&z, &t}, {&loss, &el2n}}, "softmax_ce");
         run_all({&kernel_softmax_ce_grad, {&z, &t, &g}, {&dz}}, "softmax_ce_grad");
         run_all({&kernel_softmax_ce_grad_grad, {&z, &t, &g, &u}, {&gz, &gg}}, "softmax_ce_grad_grad");
@@ -212,6 +220,8 @@ void test_softmax() {
   expect(status.code == Code::invalid_index && std::strstr(status.message, "row 1"), "a label out of range names its row");
   Tensor no_rows(f32, {3, 0}), none(f32, {3});
   refuses({&kernel_softmax_ce, {&no_rows, &label}, {&loss, &el2n}}, "softmax_ce over no classes");
+  Tensor features(f32, {2, 4}), norms(f32, {3});
+  refuses({&kernel_softmax_ce, {&z, &label, &features}, {&loss, &el2n, &norms}}, "softmax_ce with features of other rows");
 }
 
 void test_rows() {

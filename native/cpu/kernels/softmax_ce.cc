@@ -1,6 +1,7 @@
 // softmax_ce: loss = T log sum exp(z - max) - <t, z - max> with T = sum t, where the maximum cancels exactly, so logits of 1e4 lose
 // nothing; and el2n = ||softmax(z) - t||. With a hard label y the sums leave y out: R = sum_{k != y} e_k, Q = sum_{k != y} e_k^2, and
 // 1 - p_y = R / S, so that neither a small loss nor a small el2n = sqrt(Q + R^2) / S is a difference of large numbers.
+// With features h also el2n sqrt(||h||^2 + 1), the norm of a last linear layer's gradient, while a task's el2n is in the cache.
 // Rows of few classes go VW at a time (softmax_narrow.h); wide ones are read once from memory and a second time from the cache.
 #include "native/cpu/kernels/softmax_narrow.h"
 #include "native/cpu/kernels/softmax_wide.h"
@@ -196,10 +197,37 @@ void wide_rows(const KernelArgs& args, int64_t begin, int64_t end, void* scratch
   }
 }
 
+// ---- the last layer's gradient ----------------------------------------------------------------------------------------------------
+
+ALUDEL_INLINE bool has_features(const KernelArgs& args) { return args.nin == 3; }
+
+void last_layer_rows(const KernelArgs& args, int64_t begin, int64_t end) {
+  const int64_t width = args.in[2].dim(-1);
+  const float *h = args.in[2].as<const float>(), *el2n = args.out[1].as<const float>();
+  float* norm = args.out[2].as<float>();
+  for (int64_t r = begin; r < end; ++r) {
+    RunningSum squares;
+    for_parts(
+        width,
+        [&](int64_t i, const auto& lanes) {
+          const vf x = load(h + r * width + i, lanes);
+          squares.add(x * x);
+        },
+        [&] { squares.flush(); });
+    norm[r] = static_cast<float>(static_cast<double>(el2n[r]) * sqrt(squares.total() + 1));
+  }
+}
+
 Status check_softmax_ce(const KernelArgs& args) {
-  ALUDEL_RETURN_IF_ERROR(check_target("softmax_ce", args, 2, 2));
-  bool fits = is_per_row(args.out[0], args.in[0]) && is_per_row(args.out[1], args.in[0]);
-  return fits ? Status{} : wrong("softmax_ce", "f32 outputs loss and el2n with one element per row");
+  const int operands = args.nin == 3 ? 3 : 2;
+  ALUDEL_RETURN_IF_ERROR(check_target("softmax_ce", args, operands, operands));
+  const TensorRef& z = args.in[0];
+  for (int o = 0; o < operands; ++o)
+    if (!is_per_row(args.out[o], z)) return wrong("softmax_ce", "f32 outputs with one element per row");
+  if (!has_features(args)) return {};
+  const TensorRef& h = args.in[2];
+  const bool fits = h.dtype == DType::f32 && h.rank == z.rank && same_leading(h, z, z.rank - 1) && h.dim(-1) >= 1;
+  return fits ? Status{} : wrong("softmax_ce", "f32 features [..., D] with the rows of the logits");
 }
 
 int64_t scratch_softmax_ce(const KernelArgs& args) {
@@ -212,6 +240,7 @@ Status run_softmax_ce(const KernelArgs& args, Exec& exec) {
   const bool narrow = classes_of(args) <= kNarrow;
   parallel_ranges(exec, rows_of(args), rows_per_task(classes_of(args)), [&](int64_t begin, int64_t end, void* scratch) {
     narrow ? narrow_rows(args, begin, end, scratch) : wide_rows(args, begin, end, scratch);
+    if (has_features(args)) last_layer_rows(args, begin, end);
   });
   return {};
 }

@@ -51,15 +51,21 @@ function forEachRow(z: RefTensor, target: RefTensor, visit: (row: Row) => void):
 
 const dot = (a: Float64Array, b: Float64Array): number => a.reduce((total, v, i) => total + v * b[i], 0)
 
-/** loss = -<t, log p> (equal to T logsumexp(z) - <t, z>) and el2n = ||p - t||. */
-export function softmaxCeForward(z: RefTensor, target: RefTensor): RefTensor[] {
+/** loss = -<t, log p> (equal to T logsumexp(z) - <t, z>), el2n = ||p - t||, and with features h also el2n sqrt(||h||^2 + 1). */
+export function softmaxCeForward(z: RefTensor, target: RefTensor, features?: RefTensor): RefTensor[] {
   const loss = zeros(z.shape.slice(0, -1))
   const el2n = zeros(z.shape.slice(0, -1))
   forEachRow(z, target, ({ logP, p, t, index }) => {
     loss.data[index] = t.reduce((total, weight, k) => (weight === 0 ? total : total - weight * logP[k]), 0)
     el2n.data[index] = Math.hypot(...p.map((v, k) => v - t[k]))
   })
-  return [loss, el2n]
+  if (!features) return [loss, el2n]
+  const width = rowWidth(features)
+  const lastLayer = el2n.data.map((norm, row) => {
+    const h = features.data.subarray(row * width, (row + 1) * width)
+    return norm * Math.sqrt(dot(h, h) + 1)
+  })
+  return [loss, el2n, { shape: el2n.shape, data: lastLayer }]
 }
 
 /** dz = g (T p - t). */

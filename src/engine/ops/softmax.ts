@@ -25,6 +25,15 @@ export function softmaxCe(z: Value, target: Value): { loss: Value; el2n: Value }
   return { loss, el2n }
 }
 
+/**
+ * `softmaxCe` of logits that a linear layer with bias makes of features h `[…,D]`, and the norm of that layer's gradient of each row's loss,
+ * `[…]`: ||softmax(z) - t|| sqrt(||h||^2 + 1), for targets that add up to 1.
+ */
+export function softmaxCeOfFeatures(z: Value, target: Value, features: Value): { loss: Value; el2n: Value; lastLayer: Value } {
+  const [loss, el2n, lastLayer] = emit('softmax_ce', [z, target, features])
+  return { loss, el2n, lastLayer }
+}
+
 /** Indices i32 `[…]` -> f32 `[…,classes]` with a 1 at each index; out of range gives zeros. */
 export const oneHot = (index: Value, classes: number): Value => emitOne('one_hot', [index], { classes })
 
@@ -44,6 +53,12 @@ function checkTarget(op: string, z: TensorType, target: TensorType): Shape {
   checkDtype(op, target, 'i32', 'f32')
   checkShapeIs(op, target.dtype === 'i32' ? 'class indices' : 'soft targets', target, target.dtype === 'i32' ? lastAxis(z.shape) : z.shape)
   return lastAxis(z.shape)
+}
+
+function checkFeatures(op: string, features: TensorType, rows: Shape): void {
+  checkRows(op, features)
+  checkDtype(op, features, 'f32')
+  checkShapeIs(op, 'features', { ...features, shape: lastAxis(features.shape) }, rows)
 }
 
 /** z `[…,K]`, target and per-row inputs share their leading axes, of which one is the batch. */
@@ -71,26 +86,30 @@ const logSoftmaxOp = defineOp({
 })
 
 const softmaxCeOp = defineOp({
-  doc: 'Cross-entropy of each row with hard or soft targets, and the EL2N score of the row.',
+  doc: "Cross-entropy of each row with hard or soft targets, the EL2N score of the row, and with features the norm of the last layer's gradient.",
   type(inputs) {
-    checkArity('softmax_ce', inputs, 2)
+    checkArity('softmax_ce', inputs, 2, 3)
     const rows: TensorType = { shape: checkTarget('softmax_ce', inputs[0], inputs[1]), dtype: 'f32' }
-    return [rows, rows]
+    if (inputs.length === 2) return [rows, rows]
+    checkFeatures('softmax_ce', inputs[2], rows.shape)
+    return [rows, rows, rows]
   },
-  vjp({ inputs: [z, target], cotangents: [gloss, gel2n], needs }) {
-    if (gel2n) {
+  vjp({ node, inputs: [z, target], cotangents: [gloss, ...gscores], needs }) {
+    if (gscores.some((g) => g !== null)) {
       throw new AludelError(
         'not_differentiable',
-        'softmax_ce: el2n is a score without gradient; build it from softmax() to differentiate it',
+        'softmax_ce: el2n and the norm of the gradient are scores without gradient; build them from softmax() to differentiate them',
       )
     }
     const g = gloss as Value
     const dz = needs[0] ? emitOne('softmax_ce_grad', [z, target, g]) : null
     // d loss / d t = logsumexp(z) - z.
-    return [dz, needs[1] ? neg(mul(asColumn(g), logSoftmax(z))) : null]
+    const dt = needs[1] ? neg(mul(asColumn(g), logSoftmax(z))) : null
+    return [dz, dt, null].slice(0, node.inputs.length)
   },
-  reference: ([z, target]) => softmaxCeForward(z, target),
-  flops: ([z]) => 26 * sizeOf(z.shape),
+  differentiable: [0, 1],
+  reference: ([z, target, features]) => softmaxCeForward(z, target, features),
+  flops: ([z, , features]) => 26 * sizeOf(z.shape) + (features ? 2 * sizeOf(features.shape) : 0),
   slice: rowSlice,
 })
 
