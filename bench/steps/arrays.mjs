@@ -18,6 +18,7 @@ export const scalarArray = (device, value = 0) => device.array('f32', [], Float3
 export function initialValues({ shape, init }, stream) {
   const size = sizeOf(shape)
   if (init.kind === 'constant') return new Float32Array(size).fill(init.value)
+  if (init.kind === 'normal') return Float32Array.from(normal(key, 0, stream, size), (v) => v * init.std)
   return Float32Array.from(uniform(key, 0, stream, size), (u) => (2 * u - 1) * init.bound)
 }
 

@@ -98,6 +98,9 @@ export class Trainer {
           labels: own(device.array('i32', places)),
           weights: own(device.array('f32', places)),
           ...(options.augment.operations.length > 0 ? { theta: own(device.array('f32', [chunkSlots, rows, thetaSize])) } : {}),
+          ...Object.fromEntries(
+            dropoutKeys(options).map((key, g) => [dropoutName(g), own(device.array('u32', [2], Uint32Array.from(key)))]),
+          ),
           loss: own(device.array('f32', [chunkSlots, groups])),
         },
       }
@@ -197,6 +200,12 @@ export class Trainer {
   }
 }
 
+/** One key a network, numbered within the evaluation; none where the network draws nothing. */
+const dropoutKeys = ({ network, groups, key, firstNetwork }: TrainerOptions): Key[] =>
+  network.dropout ? Array.from({ length: groups }, (_, g) => fold(key, 'dropout', firstNetwork + g)) : []
+
+const dropoutName = (group: number): string => `dropout:${group}`
+
 const dtypeOf = ({ images }: TrainingSet): 'u8' | 'f32' => (images instanceof Uint8Array ? 'u8' : 'f32')
 
 const stackedShape = (sets: readonly TrainingSet[]): readonly number[] => [sets.length * sets[0].shape[0], ...sets[0].shape.slice(1)]
@@ -216,7 +225,9 @@ function ownScaleShift(set: TrainingSet, own: (data: Float32Array) => DeviceArra
 }
 
 /** One SGD step of G networks. The cross-entropy of each network is a mean over its true rows: weights hold 1/count or 0. */
-function trainingStep(device: Device, { network, sets, groups, augment: policy }: TrainerOptions, batch: number): BoundProgram {
+function trainingStep(device: Device, options: TrainerOptions, batch: number): BoundProgram {
+  const { network, sets, groups, augment: policy } = options
+  const drawing = dropoutKeys(options).map((_, g) => dropoutName(g))
   const slots = { count: chunkSlots }
   const [set] = sets
   const [, ...image] = set.shape
@@ -228,7 +239,7 @@ function trainingStep(device: Device, { network, sets, groups, augment: policy }
   }
   const donated = Object.fromEntries(Object.keys(carried).map((name): [string, NamedOutput] => [name, { donate: name }]))
   const augmented = policy.operations.length > 0
-  return bindProgram<string, string>(device, {
+  return bindProgram<string, string, string>(device, {
     inputs: {
       ...carried,
       images: { shape: stackedShape(sets), dtype },
@@ -238,15 +249,18 @@ function trainingStep(device: Device, { network, sets, groups, augment: policy }
       labels: { shape: [groups, batch], dtype: 'i32', slots },
       weights: { shape: [groups, batch], slots },
       ...(augmented ? { theta: { shape: [groups * batch, thetaSize], slots } } : {}),
+      ...Object.fromEntries(drawing.map((name): [string, NamedInput] => [name, { shape: [2], dtype: 'u32' }])),
     },
     outputs: { ...donated, loss: { slots } },
+    ...(drawing.length > 0 ? { step: 'step' } : {}),
     build(v) {
       const drawn = dtype === 'u8' ? imageGather(v.images, v.index, v.scale, v.shift) : gather(v.images, v.index)
       const x = reshape(augmented ? augment(drawn, v.theta) : drawn, [groups, batch, ...image])
       const { parameters, state } = networkValues(network, v)
       // Rows of weight 0 are padding: batch statistics leave them out too.
       const padding = set.shape[0] % batch === 0 ? {} : { rowWeights: greater(v.weights, 0) }
-      const applied = network.apply(parameters, x, { mode: 'train', state, ...padding })
+      const draws = drawing.length > 0 ? { draws: { keys: drawing.map((name) => v[name]), counter: v.step } } : {}
+      const applied = network.apply(parameters, x, { mode: 'train', state, ...padding, ...draws })
       const loss = sum(mul(softmaxCe(applied.logits, v.labels).loss, v.weights), { axes: [1] })
       const gradients = grad(
         sum(loss),

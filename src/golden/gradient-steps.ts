@@ -48,7 +48,7 @@ export async function replayGradientSteps(golden: GoldenCase, engine: GoldenEngi
   return checks.checks
 }
 
-const ranks = { conv: 4, linear: 2, map: 3, vector: 1 }
+const ranks = { conv: 4, linear: 2, map: 3, tokens: 2, vector: 1 }
 const integers = (data: readonly number[], shape: readonly number[]): GoldenInput => ({
   shape,
   data: Float64Array.from(data),

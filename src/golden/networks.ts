@@ -40,7 +40,7 @@ function gridAt(golden: GoldenCase, rank: number, ...path: (string | number)[]):
   return { shape, data: data.map((n) => n / divisor) }
 }
 
-const ranks = { conv: 4, linear: 2, map: 3, vector: 1 }
+const ranks = { conv: 4, linear: 2, map: 3, tokens: 2, vector: 1 }
 
 /** The stored list is in the order of PyTorch's registration, which is that of the specifications. */
 function parameterInputs(golden: GoldenCase, parameters: readonly ParameterSpec[]): Record<string, GoldenTensor> {

@@ -60,12 +60,12 @@ export function linearToTorch<T extends TypedArray>(data: T, classes: number, { 
   return permuteAxes(data, [height, width, channels, classes], [3, 2, 0, 1])
 }
 
-/** One parameter from PyTorch's order ([K, C, KH, KW], [out, in], [C, H, W], [C]) into the engine's. */
+/** One parameter from PyTorch's order ([K, C, KH, KW], [out, in], [C, H, W], [T, C], [C]) into the engine's. */
 export function parameterToEngine<T extends TypedArray>({ layout, shape, rows }: ParameterSpec, data: T): T {
   const [a, b, c, d] = shape
   if (layout === 'conv') return oihwToHwio(data, [d, c, a, b])
   if (layout === 'linear') return linearToEngine(data, b, featureMap(rows ?? [1, 1, a]))
-  return layout === 'map' ? permuteAxes(data, [c, a, b], [1, 2, 0]) : permuteAxes(data, shape, [0])
+  return layout === 'map' ? permuteAxes(data, [c, a, b], [1, 2, 0]) : (data.slice() as T)
 }
 
 /** One parameter from the engine's order into PyTorch's; `spec.shape` is the engine's. */
@@ -73,7 +73,7 @@ export function parameterToTorch<T extends TypedArray>({ layout, shape, rows }: 
   const [a, b, c, d] = shape
   if (layout === 'conv') return hwioToOihw(data, [a, b, c, d])
   if (layout === 'linear') return linearToTorch(data, b, featureMap(rows ?? [1, 1, a]))
-  return layout === 'map' ? permuteAxes(data, [a, b, c], [2, 0, 1]) : permuteAxes(data, shape, [0])
+  return layout === 'map' ? permuteAxes(data, [a, b, c], [2, 0, 1]) : (data.slice() as T)
 }
 
 const featureMap = ([height, width, channels]: readonly [number, number, number]): FeatureMap => ({ height, width, channels })

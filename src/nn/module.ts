@@ -1,7 +1,7 @@
 /** @file What a network is: parameter and state specifications and `apply` over traced values. A user's own network is the same object. */
 
 import { checkOptions, isRecord } from '../arguments.js'
-import { full, mul, randomUniform, scalar, spec, sub, trace, type Value } from '../engine/index.js'
+import { full, mul, randomNormal, randomUniform, scalar, spec, sub, trace, type Value } from '../engine/index.js'
 import type { Shape } from '../engine/tensor/shape.js'
 import { expected } from '../errors.js'
 
@@ -12,12 +12,15 @@ export type MapShape = readonly [number, number, number]
 export interface ParameterSpec {
   readonly name: string
   readonly shape: Shape
-  /** What the axes are: conv [KH, KW, in, out], linear [in, out], map [H, W, C] (layer norm), vector [C]. */
-  readonly layout: 'conv' | 'linear' | 'map' | 'vector'
+  /** What the axes are: conv [KH, KW, in, out], linear [in, out], map [H, W, C] (layer norm), tokens [T, C] (positions), vector [C]. */
+  readonly layout: 'conv' | 'linear' | 'map' | 'tokens' | 'vector'
   /** The feature map whose flattened elements are the rows of a linear weight; absent when they have no spatial order. */
   readonly rows?: MapShape
-  /** PyTorch's defaults: uniform in ±bound (bound = 1/sqrt(fan_in)), or a constant. */
-  readonly init: { readonly kind: 'uniform'; readonly bound: number } | { readonly kind: 'constant'; readonly value: number }
+  /** PyTorch's defaults: uniform in ±bound (bound = 1/sqrt(fan_in)), normal around 0 (torch.randn has std 1), or a constant. */
+  readonly init:
+    | { readonly kind: 'uniform'; readonly bound: number }
+    | { readonly kind: 'normal'; readonly std: number }
+    | { readonly kind: 'constant'; readonly value: number }
 }
 
 /** One tensor that training updates without a gradient (a running statistic), without the group axis. */
@@ -38,8 +41,18 @@ export interface ApplyOptions {
   readonly state?: Parameters
   /** 0/1 validity of rows, [G, N]: padded rows stay out of batch statistics. */
   readonly rowWeights?: Value
+  /** Draws of a network with `dropout`; without them, and in eval mode, nothing is dropped. */
+  readonly draws?: DropoutDraws
   /** Also return the ReLU maps of the blocks before pooling (costs writing them). */
   readonly taps?: boolean
+}
+
+/** Where the bits of dropout come from: a network draws the same ones in any grouping. */
+export interface DropoutDraws {
+  /** u32 [2] for each of the G networks. */
+  readonly keys: readonly Value[]
+  /** u32 [1], another one for every pass (the training step). */
+  readonly counter: Value
 }
 
 export interface Applied {
@@ -61,6 +74,8 @@ export interface Network {
   readonly parameters: readonly ParameterSpec[]
   /** Running statistics; empty for networks without batch norm. */
   readonly state: readonly StateSpec[]
+  /** Share of the activations that `apply` drops in training, in [0, 1), where it is given `draws`. Absent: it draws nothing. */
+  readonly dropout?: number
   /** x: [G, N, H, W, C]; parameters carry the same G. */
   apply(parameters: Parameters, x: Value, options?: ApplyOptions): Applied
 }
@@ -84,6 +99,8 @@ export function initialize(network: Network, draw: { key: Value; counter: Value;
     network.parameters.map(({ name, shape, init }, i) => {
       const withGroups = [groups, ...shape]
       if (init.kind === 'constant') return [name, full(withGroups, init.value)]
+      if (init.kind === 'normal')
+        return [name, mul(randomNormal(draw.key, draw.counter, withGroups, firstParameterPurpose + i), scalar(init.std))]
       const unit = randomUniform(draw.key, draw.counter, withGroups, firstParameterPurpose + i)
       return [name, mul(sub(mul(unit, scalar(2)), scalar(1)), scalar(init.bound))]
     }),

@@ -31,6 +31,7 @@ const unaryCases: readonly OpCase[] = [
   unary('floor', ops.floor, awayFromZero(shape, 0.1, 0.9), [0], 0),
   unary('sin', ops.sin, between(shape, -4, 4)),
   unary('cos', ops.cos, between(shape, -4, 4)),
+  unary('erf', ops.erf, between(shape, -3, 3)),
   unary('is_finite', ops.isFiniteMask, given([4], [1, Number.POSITIVE_INFINITY, Number.NaN, -3]), [], 0),
 ]
 

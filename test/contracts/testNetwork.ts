@@ -50,7 +50,9 @@ export function testNetwork(title: string, network: Network): void {
     return {
       ...Object.fromEntries(
         parameters.map(({ name, shape, init }) =>
-          init.kind === 'constant' ? [name, each(name, shape, init.value, 0.4)] : [name, each(name, shape, 0, 1.7 * init.bound)],
+          init.kind === 'constant'
+            ? [name, each(name, shape, init.value, 0.4)]
+            : [name, each(name, shape, 0, 1.7 * (init.kind === 'normal' ? init.std : init.bound))],
         ),
       ),
       ...Object.fromEntries(state.map(({ name, shape, initial }) => [name, each(name, shape, initial, 0.4)])),
@@ -130,13 +132,14 @@ export function testNetwork(title: string, network: Network): void {
       const [first, again, other] = [draw(1), draw(1), draw(2)]
       expect(again).toEqual(first)
       for (const [i, { name, init }] of parameters.entries()) {
-        const bound = init.kind === 'uniform' ? init.bound : 0
+        // What one normal draw in 10^9 exceeds.
+        const bound = init.kind === 'uniform' ? init.bound : init.kind === 'normal' ? 6 * init.std : 0
         const center = init.kind === 'constant' ? init.value : 0
         expect(
           first[i].data.every((v) => Math.abs(v - center) <= bound),
           name,
         ).toBe(true)
-        if (first[i].data.length >= 100 && bound > 0) expect(Math.max(...first[i].data), name).toBeGreaterThan(0.9 * bound)
+        if (first[i].data.length >= 100 && init.kind === 'uniform') expect(Math.max(...first[i].data), name).toBeGreaterThan(0.9 * bound)
         if (bound > 0) expect(first[i].data, name).not.toEqual(other[i].data)
       }
     })

@@ -2,7 +2,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Whitening } from '../../src/data/whitening.js'
-import { add, logSoftmax, matmul, mean, mul, reshape, sizeOf, sum, transpose } from '../../src/engine/index.js'
+import { add, logSoftmax, matmul, mean, mul, reshape, reverse, sizeOf, slice, sum, transpose } from '../../src/engine/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { exportOnnx, type NetworkTensors, type OnnxDescription } from '../../src/export/onnx/export-network.js'
 import { nchwToNhwc, nhwcToNchw, parameterToTorch } from '../../src/nn/layout.js'
@@ -10,6 +10,7 @@ import type { MapShape, Network } from '../../src/nn/module.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
 import { mlp } from '../../src/nn/networks/mlp.js'
 import { networkByName, networkNames } from '../../src/nn/networks/registry.js'
+import { vit } from '../../src/nn/networks/vit.js'
 import { readModel } from '../../src/onnx/read-model.js'
 import { packageVersion } from '../../src/package-root.js'
 import { engineLogits, randomFloats, randomTensors } from './network-tensors.js'
@@ -57,8 +58,29 @@ describe('a network by name, exported', () => {
     await checkAgreement(networkByName(name, [side, side, 3], 10))
   })
 
-  it.each(['convnet', 'lenet', 'mlp', 'alexnet', 'vgg11', 'resnet18'])('%s does on gray images of 28 pixels', async (name) => {
+  it.each(['convnet', 'lenet', 'mlp', 'alexnet', 'vgg11', 'resnet18', 'vit'])('%s does on gray images of 28 pixels', async (name) => {
     await checkAgreement(networkByName(name, [28, 28, 1], 4))
+  })
+})
+
+describe('a ViT, exported', () => {
+  const small = { input: [8, 12, 3], classes: 5, patch: 4, width: 12, depth: 2, heads: 3, hidden: 10 } as const
+
+  it.each(['class', 'mean'] as const)('with the %s token takes batches of any size', async (pool) => {
+    for (const rows of [1, 2, 5]) await checkAgreement(vit({ ...small, pool }), rows)
+  })
+
+  it('holds the parameters under their names in the order of PyTorch, the class token among the positions', async () => {
+    const network = vit(small)
+    const tensors = randomTensors(network)
+    const { tensors: stored } = readModel('model', await exported(network, tensors))
+    const bytes = (data: Float32Array) => new Uint8Array(data.slice().buffer)
+    for (const specification of network.parameters.filter(({ name }) => name !== 'position' && name !== 'class')) {
+      const data = Float32Array.from(parameterToTorch(specification, tensors.parameters[specification.name]))
+      expect(stored.get(specification.name)?.data, specification.name).toEqual(bytes(data))
+    }
+    const { position, class: token } = tensors.parameters
+    expect(stored.get('position')?.data).toEqual(bytes(position.map((v, i) => (i < 12 ? Math.fround(v + token[i]) : v))))
   })
 })
 
@@ -149,7 +171,7 @@ describe("a network of the caller's, exported", () => {
     name: 'own',
     apply: (p, x) => ({ logits: build(x, p), embedding: x, taps: [], state: {} }),
   })
-  const rows = (x: Parameters<Network['apply']>[1]) => reshape(x, [x.shape[0], x.shape[1], 48])
+  const rows = (x: Parameters<Network['apply']>[1]) => reshape(x, [1, -1, 48])
 
   it('may average over pixels, gate channels and change scales', async () => {
     await checkAgreement(
@@ -162,8 +184,25 @@ describe("a network of the caller's, exported", () => {
     )
   })
 
+  it('may swap height and width, cut maps and sum over tokens', async () => {
+    await checkAgreement(
+      logitsOf((x, p) => {
+        const turned = transpose(x, [0, 1, 3, 2, 4])
+        const right = slice(turned, [0, 0, 0, 1, 0], [1, x.shape[1], 4, 4, 3], [1, 1, 1, 2, 1])
+        const tokens = sum(reshape(right, [1, x.shape[1], 8, 3]), { axes: [2] })
+        return add(matmul(rows(turned), p['fc.weight']), tokens)
+      }),
+    )
+  })
+
   it.each([
-    ['an op without a form', logitsOf((x, p) => matmul(rows(transpose(x, [0, 1, 3, 2, 4])), p['fc.weight'])), 'transpose'],
+    ['an op without a form', logitsOf((x, p) => matmul(rows(reverse(x, [2])), p['fc.weight'])), 'reverse'],
+    [
+      'images that mix',
+      logitsOf((x, p) => matmul(reshape(transpose(rows(x), [0, 2, 1]), [1, x.shape[1], 48]), p['fc.weight'])),
+      'transpose',
+    ],
+    ['images that are cut', logitsOf((x, p) => matmul(rows(reshape(x, [1, 48, x.shape[1]])), p['fc.weight'])), 'reshape'],
     ['logits of another shape', logitsOf((x) => rows(x)), '[G, N, 3]'],
     ['a sum over images', logitsOf((x, p) => add(matmul(rows(x), p['fc.weight']), sum(x))), 'op sum'],
     ['logits that are the same for all images', logitsOf((x, p) => mul(reshape(p['fc.bias'], [1, 1, 3]), 1 + 0 * x.shape[1])), '[G, N, 3]'],

@@ -7,6 +7,7 @@ import { uniform } from '../../src/engine/tensor/philox.js'
 import { epochOrder, networksTogether } from '../../src/evaluate/schedule.js'
 import { Trainer, type TrainingSet } from '../../src/evaluate/trainer.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
+import { vit } from '../../src/nn/networks/vit.js'
 
 let device: Device
 beforeAll(async () => {
@@ -57,6 +58,26 @@ it('trains each network on its own images, of bytes or floats', async () => {
   expect(Math.abs(second - (await lossesOf([a], 0, 2))[1])).toBeGreaterThan(1e-3)
   const floats = [a, b].map((own) => ({ ...own, images: normalizeImages(own.images, statistics) }))
   expect((await lossesOf(floats, 0, 2))[1]).toBeCloseTo(second, 5)
+})
+
+it('drops the activations of each network by its number and step, whatever networks stand beside', async () => {
+  const small = { input: [8, 8, 2], classes: 3, patch: 4, width: 8, depth: 1, heads: 2, hidden: 8 } as const
+  const images = Float32Array.from(uniform(keyOf(6), 0, 1, 6 * 128), (u) => 2 * u - 1)
+  const lossesOf = async (dropout: number, firstNetwork: number, groups: number, at = device) => {
+    const options = { network: vit({ ...small, dropout }), sets: [{ ...set, images }], augment: { operations: [] }, key: keyOf(5) }
+    const trainer = new Trainer(at, { ...options, groups, firstNetwork })
+    await trainer.initialize(at)
+    const losses = await trainer.train(0, 12)
+    trainer.dispose()
+    return Array.from(losses)
+  }
+  const together = await lossesOf(0.3, 0, 2)
+  expect(together[0]).toBeCloseTo((await lossesOf(0.3, 0, 1))[0], 4)
+  expect(together[1]).toBeCloseTo((await lossesOf(0.3, 1, 1))[0], 4)
+  expect(Math.abs(together[0] - (await lossesOf(0, 0, 1))[0])).toBeGreaterThan(1e-3)
+  const other = await Device.open({ threads: 3 })
+  expect(await lossesOf(0.3, 0, 2, other)).toEqual(together)
+  await other.close()
 })
 
 it('orders every epoch of every network anew, without loss', () => {

@@ -63,6 +63,8 @@ double scalar_op(Opcode op, double a, double b, double c) {
       return std::sin(a);
     case Opcode::cos:
       return std::cos(a);
+    case Opcode::erf:
+      return std::erf(a);
     case Opcode::is_finite:
       return std::isfinite(a);
     case Opcode::add:

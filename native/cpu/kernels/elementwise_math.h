@@ -112,6 +112,30 @@ ALUDEL_INLINE vf sigmoid_of(vf x) {
   return (x < 0.0f ? e : splat(1.0f)) / (1.0f + e);
 }
 
+// Up to 0.9 x P(x^2), the rest by 1 - exp(log erfc) with log erfc(t) = -t Q(t); beyond 4 the complement is below half a unit of 1.
+// Both polynomials are minimax fits of our own.
+ALUDEL_INLINE vf erf_of(vf x) {
+  vf a = abs_of(x);
+  vf z = x * x;
+  vf p = 8.5131012713e-5f * z - 8.1756386141e-4f;
+  p = p * z + 5.2038590982e-3f;
+  p = p * z - 2.6860508437e-2f;
+  p = p * z + 1.1283715032e-1f;
+  p = p * z - 3.7612634980e-1f;
+  p = p * z + 1.1283791668f;
+  vf t = a < 4.0f ? a : splat(4.0f);
+  vf q = 5.2969937994e-6f * t - 4.9940373093e-5f;
+  q = q * t - 2.7435717800e-5f;
+  q = q * t + 2.8691225134e-3f;
+  q = q * t - 2.2575618223e-2f;
+  q = q * t + 1.0516949733e-1f;
+  q = q * t + 6.3567314864e-1f;
+  q = q * t + 1.1285414391f;
+  vf large = copy_sign(1.0f - exp_of(-(t * q)), x);
+  vf y = a < 0.9f ? p * x : large;
+  return x == x ? y : x;
+}
+
 // Both kernels on |r| <= pi/4.
 ALUDEL_INLINE vf sin_kernel(vf r) {
   vf z = r * r;

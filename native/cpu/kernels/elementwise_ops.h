@@ -94,6 +94,9 @@ ALUDEL_INLINE bool transcendental(Opcode op, float* dst, const float* a, int64_t
     case Opcode::cos:
       loop1<float>(dst, a, n, [](vf x) { return sin_cos(x, 1); });
       return true;
+    case Opcode::erf:
+      loop1<float>(dst, a, n, [](vf x) { return erf_of(x); });
+      return true;
     default:
       return false;
   }
@@ -132,6 +135,9 @@ ALUDEL_INLINE bool transcendental(Opcode op, double* dst, const double* a, int64
       return true;
     case Opcode::cos:
       loop_scalar<double>(dst, a, n, [](double x) { return cos(x); });
+      return true;
+    case Opcode::erf:
+      loop_scalar<double>(dst, a, n, [](double x) { return erf(x); });
       return true;
     default:
       return false;

@@ -82,10 +82,10 @@ const sumKeeping = (x: Value, kept: readonly number[]): Value => sum(x, { axes: 
 
 /**
  * sum over rows of (1 - <a,b> / (|a||b| + eps)) per parameter tensor, each [classes]. A row is what leads to one output: PyTorch's first
- * axis, the last one of HWIO filters and of [in, out] matrices. Vectors (biases, gamma, beta) have no rows and are left out.
+ * axis, the last one of HWIO filters and of [in, out] matrices. Vectors (biases, gamma, beta) and positions have no rows and are left out.
  */
 export function layerCosineTerms(tensors: readonly ParameterSpec[], a: Parameters, b: Parameters): Record<string, Value> {
-  const matched = tensors.filter(({ layout }) => layout !== 'vector')
+  const matched = tensors.filter(({ layout }) => layout !== 'vector' && layout !== 'tokens')
   return Object.fromEntries(
     matched.map(({ name }) => {
       const [p, q] = [a[name], b[name]]

@@ -4,7 +4,7 @@ import { expected } from '../../errors.js'
 import type { Value } from '../graph/node.js'
 import { formatShape, sameShape, sizeOf } from '../tensor/shape.js'
 import { checkValues, type Operand, operand } from './build.js'
-import { add, cast, div, equal, exp, log, maximum, mul, sqrt, square, sub } from './elementwise.js'
+import { add, cast, div, equal, erf, exp, log, maximum, mul, sqrt, square, sub } from './elementwise.js'
 import { scatterAdd } from './gather.js'
 import { broadcast, reshape, stopGradient } from './movement.js'
 import { argmax, max, type ReduceOptions, sum } from './reduce.js'
@@ -37,6 +37,9 @@ export function segmentMean(x: Value, segment: Value, counts: Value, weights?: V
   const totals = scatterAdd(rows, segment, counts.shape[0])
   return div(totals, asRows(maximum(counts, 1), totals))
 }
+
+/** x times the normal distribution's share below x, in the exact form: x/2 (1 + erf(x / sqrt 2)). */
+export const gelu = (x: Value): Value => mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1))
 
 /** softmax over the last axis. */
 export const softmax = (x: Value): Value => exp(logSoftmax(x))

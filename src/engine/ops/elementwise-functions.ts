@@ -1,4 +1,5 @@
 /** @file Scalar functions of the elementwise ops in float64, written once for the records and for fused map programs. */
+import { erf } from './error-function.js'
 import type { Opcode } from './opcodes.js'
 
 export const unaryFunctions = {
@@ -18,6 +19,7 @@ export const unaryFunctions = {
   floor: Math.floor,
   sin: Math.sin,
   cos: Math.cos,
+  erf,
   is_finite: (x) => (Number.isFinite(x) ? 1 : 0),
 } as const satisfies Partial<Record<Opcode, (x: number) => number>>
 

@@ -33,6 +33,8 @@ export const relu = unary('relu')
 export const floor = unary('floor')
 export const sin = unary('sin')
 export const cos = unary('cos')
+/** The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. */
+export const erf = unary('erf')
 /** 1 where finite, 0 at NaN and infinities. */
 export const isFiniteMask = unary('is_finite')
 
@@ -130,6 +132,7 @@ export const unaryOps: Record<UnaryOpcode, OpDef> = {
   floor: unaryOp('floor', 'Largest whole number <= x; no gradient.', flat),
   sin: unaryOp('sin', 'Sine of radians.', (g, x) => mul(g, cos(x)), 10),
   cos: unaryOp('cos', 'Cosine of radians.', (g, x) => neg(mul(g, sin(x))), 10),
+  erf: unaryOp('erf', 'The error function.', (g, x) => mul(g, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI))), 20),
   is_finite: unaryOp('is_finite', '1 where x is finite, else 0; no gradient.', flat),
 }
 

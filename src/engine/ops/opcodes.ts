@@ -21,6 +21,7 @@ export const opcodes = [
   'floor',
   'sin',
   'cos',
+  'erf',
   'is_finite',
   // elementwise, two inputs, NumPy broadcasting
   'add',

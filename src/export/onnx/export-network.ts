@@ -33,8 +33,8 @@ export const metadataKeys = { mean: 'aludel.mean', std: 'aludel.std', classes: '
 
 const imagesName = 'images'
 const logitsName = 'logits'
-/** Rows of the trace; the model's batch axis is free. */
-const tracedRows = 2
+/** Rows of the trace; the model's batch axis is free. A prime that hardly any network has as a size tells the batch from other axes. */
+const tracedRows = 13
 
 /**
  * The bytes of an ONNX model (IR version 8, opset 17) that gives the logits of `network` in eval mode: `images` float32

@@ -7,13 +7,22 @@ import type { MapShape } from '../../nn/module.js'
 export type Form =
   /** [1, N, H, W, C] as [N, C, H, W]. */
   | { readonly kind: 'map'; readonly name: string }
-  /** [1, N, F] as [N, F]; with `order`, the features are those of a flattened map [H, W, C], which stand in ONNX as C, H, W. */
+  /**
+   * Leading axes of one are left out, and the first axis that remains is a multiple of the batch: [1, N, F] as [N, F], [1, N*T, F] as
+   * [N*T, F]. With `order`, the features of [N, F] are those of a flattened map [H, W, C], which stand in ONNX as C, H, W.
+   */
   | { readonly kind: 'rows'; readonly name: string; readonly order?: MapShape }
 
 /** A value that depends on parameters alone, in the engine's order. */
 export interface ConstantTensor {
   readonly shape: Shape
   readonly data: Float32Array
+}
+
+/** The shape of rows in ONNX: the axes from the batch on, which is the first that is larger than one. */
+export function rowShape(shape: Shape): Shape {
+  const batch = shape.findIndex((d) => d !== 1)
+  return shape.slice(batch < 0 ? shape.length - 1 : batch)
 }
 
 /** Flattening a map changes no order when it has one pixel or one channel. */
@@ -65,17 +74,17 @@ function* columnsFirst(data: Float32Array, columns: number, [height, width, chan
 }
 
 /**
- * A constant that is broadcast against `form`, whose value has `rank` axes in the trace: dimensions in ONNX's order, right-aligned, or
- * undefined when it differs between the images of a batch.
+ * A constant that is broadcast against `form`, whose value has the shape `whole` in the trace: dimensions in ONNX's order, right-aligned,
+ * or undefined when it differs between the images of a batch.
  */
-export function besideForm({ shape, data }: ConstantTensor, form: Form, rank: number): ConstantTensor | undefined {
+export function besideForm({ shape, data }: ConstantTensor, form: Form, whole: Shape): ConstantTensor | undefined {
   if (sizeOf(shape) === 1) return { shape: [], data }
-  const full = [...Array<number>(rank - shape.length).fill(1), ...shape]
-  if (full[0] !== 1 || full[1] !== 1) return undefined
+  const full = [...Array<number>(whole.length - shape.length).fill(1), ...shape]
+  const behind = whole.length - rowShape(whole).length + 1
+  if (full.slice(0, behind).some((d) => d !== 1)) return undefined
   if (form.kind === 'map') {
     const [height, width, channels] = full.slice(2)
     return { shape: [channels, height, width], data: permuteAxes(data, [height, width, channels], [2, 0, 1]) }
   }
-  const features = full[2]
-  return { shape: [features], data: form.order ? permuteAxes(data, form.order, [2, 0, 1]) : data }
+  return { shape: full.slice(behind), data: form.order ? permuteAxes(data, form.order, [2, 0, 1]) : data }
 }

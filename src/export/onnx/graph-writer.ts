@@ -16,6 +16,8 @@ export type WriteValue = (value: Value, writer: GraphWriter) => Form
 export class GraphWriter {
   readonly nodes: OnnxNode[] = []
   readonly initializers: OnnxTensor[] = []
+  /** Images of the trace's batch. */
+  readonly rows: number
   readonly #network: string
   readonly #tensors: readonly (NamedTensor | undefined)[]
   readonly #write: WriteValue
@@ -27,6 +29,7 @@ export class GraphWriter {
   /** `tensors` by index of the trace's inputs; that of the images is absent. */
   constructor(network: string, images: Value, logits: Value, tensors: readonly (NamedTensor | undefined)[], write: WriteValue) {
     this.#network = network
+    this.rows = images.shape[1]
     this.#tensors = tensors
     this.#write = write
     this.#forms.set(images, { kind: 'map', name: 'images' })

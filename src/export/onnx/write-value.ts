@@ -3,9 +3,20 @@ import { normKinds, type Opcode, type Value } from '../../engine/index.js'
 import { type Shape, sameShape, sizeOf } from '../../engine/tensor/shape.js'
 import type { MapShape } from '../../nn/module.js'
 import type { OnnxAttribute } from './encode-model.js'
-import { besideForm, convWeight, type Form, linearWeight, orderOf, sameOrder } from './forms.js'
+import { besideForm, convWeight, type Form, linearWeight, orderOf, rowShape, sameOrder } from './forms.js'
 import type { GraphWriter } from './graph-writer.js'
 import { matchBatchNorm, matchLeakyRelu, matchLinear } from './patterns.js'
+import {
+  layerNormOfPixels,
+  onePixel,
+  padRows,
+  productOfRows,
+  reducedAxes,
+  reshapeRows,
+  rowsOf,
+  sliceRows,
+  transposeRows,
+} from './write-rows.js'
 
 type Write = (value: Value, writer: GraphWriter) => Form
 
@@ -23,6 +34,7 @@ const unary: Partial<Record<Opcode, string>> = {
   floor: 'Floor',
   sin: 'Sin',
   cos: 'Cos',
+  erf: 'Erf',
 }
 
 const binary: Partial<Record<Opcode, string>> = {
@@ -59,7 +71,7 @@ function operands(value: Value, inputs: readonly Value[], w: GraphWriter): { for
       }
       return own.name
     }
-    const beside = besideForm(w.tensor(v), form, value.shape.length)
+    const beside = besideForm(w.tensor(v), form, value.shape)
     if (!beside) throw w.refuse(value, 'has a constant operand that differs between images')
     return w.constant(w.nameOf(v), beside)
   })
@@ -103,6 +115,10 @@ const normActPool: Write = (value, w) => {
   const [scale, shift] = [w.tensor(gamma).data, w.tensor(beta).data]
   const epsilon = { epsilon: { float: attrs.eps as number } }
   const named = (v: Value, data: Float32Array, shape: Shape) => w.constant(w.nameOf(v), { shape, data })
+  if (kind === 'group' && attrs.groups === 1 && onePixel(x.shape) && !attrs.relu && attrs.pool === 0) {
+    const perChannel = (v: Value, data: Float32Array) => named(v, data, [channels, 1, 1])
+    return layerNormOfPixels(x, [perChannel(gamma, scale), perChannel(beta, shift)], attrs.eps as number, w)
+  }
   let name = w.map(x)
   if (kind === 'instance') {
     name = w.node('InstanceNormalization', [name, named(gamma, scale, [channels]), named(beta, shift, [channels])], epsilon)
@@ -148,7 +164,7 @@ const reshape: Write = (value, w) => {
       return { kind: 'map', name: w.node('Reshape', [form.name, w.shape([0, channels, height, width])]) }
     }
   }
-  throw w.refuse(value, `turns [${x.shape.join(', ')}] into [${value.shape.join(', ')}]; only flattening of maps has a form`)
+  return reshapeRows(value, w)
 }
 
 /** x W, with the bias that is added to it as one Gemm. */
@@ -156,14 +172,15 @@ function linear(product: Value, bias: Value | undefined, w: GraphWriter): Form {
   const { inputs, attrs } = product.node
   const [x, weight] = inputs
   const form = w.form(x)
-  if (form.kind !== 'rows' || attrs.transposeA || w.varies(weight)) throw w.refuse(product, 'is no product of rows with parameters')
+  if (form.kind !== 'rows' || rowShape(x.shape).length !== 2 || attrs.transposeA || w.varies(weight))
+    throw w.refuse(product, 'is no product of rows with parameters')
   const matrix = linearWeight(w.tensor(weight), attrs.transposeB === true, form.order)
   const names = [form.name, w.constant(w.nameOf(weight), matrix)]
   if (bias) names.push(w.constant(w.nameOf(bias), { shape: [matrix.shape[0]], data: w.tensor(bias).data }))
   return { kind: 'rows', name: w.node('Gemm', names, { transB: 1 }) }
 }
 
-const matmul: Write = (value, w) => linear(value, undefined, w)
+const matmul: Write = (value, w) => (value.node.inputs.every((v) => w.varies(v)) ? productOfRows(value, w) : linear(value, undefined, w))
 
 const add: Write = (value, w) => {
   const dense = matchLinear(value, w)
@@ -189,7 +206,7 @@ const select: Write = (value, w) => {
   return renamed(form, w.node('Where', [w.node('Cast', [condition], { to: castTo.bool }), ...choices]))
 }
 
-/** Sums over both axes of the pixels only: what a mean over a map is made of. */
+/** Over both axes of the pixels of a map, as a mean over it needs; of rows over any axes but the batch's. */
 const reduce =
   (
     op: string,
@@ -198,15 +215,16 @@ const reduce =
   (value, w) => {
     const [x] = value.node.inputs
     const axes = value.node.attrs.axes as readonly number[]
-    if (x.shape.length !== 5 || axes.join() !== '2,3') throw w.refuse(value, 'reduces other axes than height and width of a map')
-    const { inputs, attributes: own } = attributes([2, 3], w)
-    return { kind: 'rows', name: w.node(op, [w.map(x), ...inputs], { ...own, keepdims: 0 }) }
+    const ofMap = w.form(x).kind === 'map'
+    if (ofMap && axes.join() !== '2,3') throw w.refuse(value, 'reduces other axes than height and width of a map')
+    const { inputs, attributes: own } = attributes(ofMap ? [2, 3] : reducedAxes(value, w), w)
+    return { kind: 'rows', name: w.node(op, [ofMap ? w.map(x) : rowsOf(x, w), ...inputs], { ...own, keepdims: 0 }) }
   }
 
 const logSoftmax: Write = (value, w) => {
   const form = w.form(value.node.inputs[0])
   if (form.kind !== 'rows') throw w.refuse(value, 'reads a map')
-  return renamed(form, w.node('LogSoftmax', [form.name], { axis: 1 }))
+  return renamed(form, w.node('LogSoftmax', [form.name], { axis: -1 }))
 }
 
 const passThrough: Write = (value, w) => {
@@ -231,6 +249,9 @@ const writers: Partial<Record<Opcode, Write>> = {
   conv2d,
   matmul,
   reshape,
+  transpose: transposeRows,
+  pad: padRows,
+  slice: sliceRows,
   norm_act_pool: normActPool,
   avg_pool2d: pool('AveragePool'),
   max_pool2d: pool('MaxPool'),

@@ -10,6 +10,7 @@ import { leNet } from './le-net.js'
 import { mlp } from './mlp.js'
 import { resNet18 } from './res-net.js'
 import { vgg11 } from './vgg.js'
+import { vit } from './vit.js'
 
 type Build = (input: MapShape, classes: number) => Network
 type ConvNetVariant = Omit<ConvNetOptions, 'input' | 'classes'>
@@ -54,17 +55,19 @@ const networks: Readonly<Record<string, Build>> = {
   'resnet18-bn': (input, classes) => resNet18({ input, classes, norm: 'batch' }),
   lenet: (input, classes) => leNet({ input, classes }),
   mlp: (input, classes) => mlp({ input, classes }),
+  vit: (input, classes) => vit({ input, classes }),
 }
 
 export const networkNames = Object.keys(networks)
 
-/** Sets of networks that the field evaluates a synthetic set on, one per question (DC). */
+/** Sets of networks that the field evaluates a synthetic set on, one per question (DC; 'unseen': GLaD, for sets distilled under a ConvNet). */
 export const evaluationPools = {
   architecture: ['mlp', 'convnet', 'lenet', 'alexnet', 'vgg11', 'resnet18'],
   width: ['convnet-w32', 'convnet-w64', 'convnet-w128', 'convnet-w256'],
   depth: ['convnet-d1', 'convnet-d2', 'convnet-d3', 'convnet-d4'],
   activation: ['convnet-sigmoid', 'convnet-relu', 'convnet-leakyrelu'],
   pooling: ['convnet-nopool', 'convnet-maxpool', 'convnet-avgpool'],
+  unseen: ['resnet18', 'vgg11', 'alexnet', 'vit'],
   norm: ['convnet-nn', 'convnet-bn', 'convnet-ln', 'convnet-in', 'convnet-gn'],
 } as const satisfies Readonly<Record<string, readonly string[]>>
 

@@ -1,6 +1,7 @@
 /** @file The networks: sizes that the literature and PyTorch give, initial bounds, the contract on tiny instances, and refusals. */
 import { describe, expect, it } from 'vitest'
-import { interpret, refTensor, spec, trace } from '../../../src/engine/index.js'
+import { fold, interpret, keyOf, refTensor, spec, trace, uniform } from '../../../src/engine/index.js'
+import { dropout } from '../../../src/nn/dropout.js'
 import { initialize, type MapShape, type Network, parameterCount } from '../../../src/nn/module.js'
 import { alexNet } from '../../../src/nn/networks/alex-net.js'
 import { type ConvNetOptions, convNet } from '../../../src/nn/networks/conv-net.js'
@@ -9,10 +10,19 @@ import { mlp } from '../../../src/nn/networks/mlp.js'
 import { evaluationPools, networkByName, networkNames, resolveNetwork } from '../../../src/nn/networks/registry.js'
 import { resNet18 } from '../../../src/nn/networks/res-net.js'
 import { vgg11 } from '../../../src/nn/networks/vgg.js'
+import { vit } from '../../../src/nn/networks/vit.js'
 import { testNetwork } from '../../contracts/testNetwork.js'
 
 const cifar: MapShape = [32, 32, 3]
 const gray: MapShape = [28, 28, 1]
+
+/** Weights and biases of a ViT of width 512, 10 blocks and hidden width 512, counted by hand. */
+function vitCount({ patch, tokens, channels, classes }: { patch: number; tokens: number; channels: number; classes: number }): number {
+  const d = 512
+  const linear = (inputs: number, outputs: number) => inputs * outputs + outputs
+  const block = 2 * d + 3 * d * d + linear(d, d) + 2 * d + linear(d, d) + linear(d, d)
+  return tokens * d + d + linear(patch * patch * channels, d) + 10 * block + 2 * d + linear(d, classes)
+}
 
 describe('parameter counts', () => {
   it.each([
@@ -38,6 +48,9 @@ describe('parameter counts', () => {
     ['lenet', cifar, 10, 62_006],
     ['lenet', gray, 10, 61_706],
     ['mlp', gray, 10, 118_282],
+    ['vit', [128, 128, 3], 10, vitCount({ patch: 16, tokens: 65, channels: 3, classes: 10 })],
+    ['vit', cifar, 10, vitCount({ patch: 4, tokens: 65, channels: 3, classes: 10 })],
+    ['vit', gray, 10, vitCount({ patch: 4, tokens: 50, channels: 1, classes: 10 })],
   ] as [string, MapShape, number, number][])('%s on [%s], %i classes', (name, input, classes, count) => {
     expect(parameterCount(networkByName(name, input, classes))).toBe(count)
   })
@@ -69,7 +82,71 @@ testNetwork('vgg11-bn', vgg11({ input: [32, 32, 1], classes: 3, width: 2, norm: 
 testNetwork('resnet18', resNet18({ input: [16, 16, 1], classes: 3, width: 2 }))
 testNetwork('resnet18-bn', resNet18({ input: [12, 12, 1], classes: 3, width: 2, norm: 'batch' }))
 testNetwork('lenet', leNet({ input: [16, 16, 1], classes: 3 }))
+testNetwork('vit', vit({ input: [4, 6, 2], classes: 3, patch: 2, width: 6, depth: 2, heads: 2, hidden: 5 }))
+testNetwork('vit, mean', vit({ input: [4, 4, 1], classes: 3, patch: 2, width: 4, depth: 1, heads: 1, hidden: 3, pool: 'mean' }))
 testNetwork('mlp', mlp({ input: [3, 2, 2], classes: 3, width: 5 }))
+
+describe('dropout', () => {
+  const network = vit({ input: [4, 4, 1], classes: 2, patch: 2, width: 8, depth: 2, heads: 2, hidden: 6, dropout: 0.3 })
+  const names = network.parameters.map(({ name }) => name)
+
+  /** Logits of networks with the given keys at a step; all have the same parameters and images. */
+  function logits(keys: readonly (readonly [number, number])[], step: number, options: { mode?: 'eval'; draws?: false } = {}): number[][] {
+    const groups = keys.length
+    const random = (title: string, size: number) => uniform(fold(keyOf(4), title), 0, 1, size).map((u) => 2 * u - 1)
+    const repeated = (shape: readonly number[], title: string) => {
+      const own = random(
+        title,
+        shape.reduce((a, b) => a * b, 1),
+      )
+      return refTensor([groups, ...shape], Array.from({ length: groups }, () => [...own]).flat())
+    }
+    const tensors = [...network.parameters.map(({ name, shape }) => repeated(shape, name)), repeated([3, ...network.input], 'x')]
+    const drawing = [...keys.map((key) => refTensor([2], [...key])), refTensor([1], [step])]
+    const specs = [...tensors.map(({ shape }) => spec(shape)), ...keys.map(() => spec([2], 'u32')), spec([1], 'u32')]
+    const traced = trace((...v) => {
+      const parameters = Object.fromEntries(names.map((name, i) => [name, v[i]]))
+      const draws = { keys: v.slice(names.length + 1, -1), counter: v[v.length - 1] }
+      const { mode = 'train' } = options
+      return [network.apply(parameters, v[names.length], { mode, ...(options.draws === false ? {} : { draws }) }).logits]
+    }, specs)
+    const [{ data }] = interpret(traced, [...tensors, ...drawing])
+    return keys.map((_, g) => [...data.slice((g * data.length) / groups, ((g + 1) * data.length) / groups)])
+  }
+
+  it('is addressed by key and step, whatever networks stand beside', () => {
+    const [a, b] = logits(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      5,
+    )
+    expect(a).not.toEqual(b)
+    expect(logits([[1, 2]], 5)).toEqual([a])
+    expect(logits([[3, 4]], 5)).toEqual([b])
+    expect(logits([[1, 2]], 6)).not.toEqual([a])
+  })
+
+  it('is off in eval mode and without draws', () => {
+    const [plain] = logits([[1, 2]], 0, { draws: false })
+    expect(logits([[1, 2]], 0, { mode: 'eval' })).toEqual([plain])
+    expect(logits([[1, 2]], 0)).not.toEqual([plain])
+  })
+
+  it('keeps the mean: a share of zeros, the rest scaled up', () => {
+    const shape = [2, 400, 8]
+    const specs = [spec(shape), spec([2], 'u32'), spec([2], 'u32'), spec([1], 'u32')]
+    const traced = trace((x, k0, k1, counter) => [dropout(x, 0.3, 7, { draws: { keys: [k0, k1], counter } })], specs)
+    const ones = refTensor(shape, Array(6400).fill(1))
+    const [{ data }] = interpret(traced, [ones, refTensor([2], [1, 2]), refTensor([2], [3, 4]), refTensor([1], [0])])
+    expect(new Set([...data])).toEqual(new Set([0, 1 / (1 - 0.3)]))
+    const dropped = data.filter((v) => v === 0).length / data.length
+    // Five standard deviations of a share of 6400 draws.
+    expect(Math.abs(dropped - 0.3)).toBeLessThan(5 * Math.sqrt((0.3 * 0.7) / 6400))
+    expect([...data.slice(0, 3200)]).not.toEqual([...data.slice(3200)])
+  })
+})
 
 describe('running statistics', () => {
   it('leave padded rows out and use the unbiased variance of the true rows', () => {
@@ -124,6 +201,10 @@ describe('the registry', () => {
     ['an unknown pooling', () => tiny({ pooling: 'sum' as 'avg' })],
     ['images too small for VGG', () => vgg11({ input: [16, 16, 3], classes: 10 })],
     ['an odd AlexNet width', () => alexNet({ input: cifar, classes: 10, width: 3 })],
+    ['patches that do not divide the image', () => vit({ input: [30, 32, 3], classes: 10 })],
+    ['a width that the heads do not divide', () => vit({ input: cifar, classes: 10, width: 100 })],
+    ['a dropout of everything', () => vit({ input: cifar, classes: 10, dropout: 1 })],
+    ['an unknown pool of tokens', () => vit({ input: cifar, classes: 10, pool: 'max' as 'mean' })],
     ['options that are missing', () => convNet(undefined as never)],
     ['images without a shape', () => convNet({ classes: 2 } as never)],
     ['a shape of two sizes', () => leNet({ input: [28, 28], classes: 2 } as never)],
