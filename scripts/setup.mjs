@@ -30,7 +30,8 @@ const advice = 'it needs a C++20 compiler (g++ >= 12 or clang >= 15), CMake >= 3
 const options = ['--CDALUDEL_ISAS=host', ...process.argv.slice(2)]
 step('configure the native addon', process.execPath, [cmakeJs, 'configure', '--out', 'build', ...options], advice)
 step('build the native addon', process.execPath, [cmakeJs, 'build', '--out', 'build'], advice)
-step('compile TypeScript', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], 'see the errors above')
+const compile = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--incremental', '--tsBuildInfoFile', 'dist/.tsbuildinfo']
+step('compile TypeScript', process.execPath, compile, 'see the errors above')
 
 const { isa, isas, cores, cuda } = createRequire(import.meta.url)(addon).info()
 console.log(`setup: ready. cpu: ${isa} (of ${isas.join(', ')}), ${cores} cores; cuda: ${cuda.built ? 'built' : cuda.reason}`)
