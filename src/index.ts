@@ -8,6 +8,7 @@ export {
   createDataset,
   type Dataset,
   type DatasetInput,
+  type DatasetPart,
   fashionMnist,
   type HoldOut,
   type ImageFolderOptions,

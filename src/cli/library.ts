@@ -13,7 +13,15 @@ import type {
   TrainingOptions,
   TrainingSource,
 } from '../evaluate/index.js'
-import type { DeviceHandle, DistillOptions, DistillRun, EvaluateOptions, EvaluationResult, SyntheticSet } from '../experiment/types.js'
+import type {
+  DeviceHandle,
+  DistillOptions,
+  DistillRun,
+  DistillSettings,
+  EvaluateOptions,
+  EvaluationResult,
+  SyntheticSet,
+} from '../experiment/types.js'
 import type { ExportedSet, ExportSetOptions } from '../export/export-set.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
 import type { ZcaOptions } from '../preprocess/index.js'
@@ -35,6 +43,8 @@ export interface Library {
     readonly isa?: string
   }): Promise<DeviceHandle>
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
+  /** Settings of a run that must be known before it begins; throws what `distill` throws for settings that do not fit the data. */
+  checkSettings(dataset: Dataset, settings: DistillSettings): Promise<{ ipc: number; init: 'real' | 'noise'; seed: number }>
   evaluate(source: TrainingSource, options: EvaluateOptions): Promise<EvaluationResult[]>
   evaluateModel(model: string, options: Omit<EvaluateModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ModelAccuracy>
   exportSet(set: SyntheticSet, options: ExportSetOptions): Promise<ExportedSet>
@@ -78,6 +88,11 @@ export const library: Library = {
   async distill(dataset, options) {
     const { distill } = await import('../distill/index.js')
     return distill(dataset, options as EngineOptions<DistillOptions>)
+  },
+  async checkSettings(dataset, settings) {
+    const { resolveSettings } = await import('../distill/settings.js')
+    const { ipc, init, seed } = resolveSettings(dataset, settings)
+    return { ipc, init, seed }
   },
   async evaluate(source, options) {
     const { evaluate } = await import('../evaluate/index.js')

@@ -1,6 +1,7 @@
 /** @file Option values: text to numbers and lists, refused with the reason. */
 import { InvalidArgumentError } from 'commander'
 import type { DynamicPruning } from '../experiment/types.js'
+import type { PruneChoice } from '../prune/plan.js'
 
 /** A parser of whole numbers >= `minimum`. */
 export const wholeNumber =
@@ -46,11 +47,26 @@ export function assignment(text: string, before: Readonly<Record<string, OptionT
   return { ...before, [key]: parts.length === 1 ? parts[0] : parts }
 }
 
-/** 'bilp', or 'bilp:betaLow=0.05,every=10': the settings of dynamic pruning. */
-export function dynamicPruning(text: string): DynamicPruning {
+const pruneKeys = ['keep', 'drop', 'keepPercent', 'window', 'order', 'scope', 'minimum', 'seed'] as const
+
+/** 'loss', 'random:keep=0.1', 'el2n:keepPercent=20,order=desc', 'loss:window=0.1:0.9': what a run chooses its images by. */
+export function pruneChoice(text: string): PruneChoice {
+  const [, kind = '', settings] = /^([^:]*)(?::(.+))?$/s.exec(text) ?? []
+  if (kind === '') throw new InvalidArgumentError('expected a score or random, or KIND:key=value,… with what is not to be the default.')
+  const values = (settings?.split(',') ?? []).reduce<Record<string, OptionText>>((before, part) => assignment(part, before), {})
+  const unknown = Object.keys(values).find((key) => !(pruneKeys as readonly string[]).includes(key))
+  if (unknown !== undefined) throw new InvalidArgumentError(`'${unknown}' is none of ${pruneKeys.join(', ')}.`)
+  const { window, ...rest } = values
+  const ends = window === undefined ? undefined : String(window).split(':').map(numberOrText)
+  return { kind, ...rest, ...(ends && { window: ends }) } as unknown as PruneChoice
+}
+
+/** 'bilp', or 'bilp:betaLow=0.05,every=10': the settings of dynamic pruning. 'off' is a run without it. */
+export function dynamicPruning(text: string): DynamicPruning | 'off' {
+  if (text === 'off') return text
   const [, name, settings] = /^([^:]*)(?::(.+))?$/s.exec(text) ?? []
   if (name !== 'bilp')
-    throw new InvalidArgumentError("expected bilp, or bilp:key=value,… with the settings that are not to be the defaults'.")
+    throw new InvalidArgumentError("expected off, bilp, or bilp:key=value,… with the settings that are not to be the defaults'.")
   return (settings?.split(',') ?? []).reduce<Record<string, OptionText>>((before, part) => assignment(part, before), {})
 }
 

@@ -1,6 +1,6 @@
 /** @file Continues the run in a directory: settings, data, instruction set and state are its own. */
 import { AludelError, expected } from '../errors.js'
-import { loadRunSet, type RunDir, type RunRecord, runFile } from '../experiment/run-dir.js'
+import { loadRunSet, type RunDir, type RunRecord, runFile, runSpecification } from '../experiment/run-dir.js'
 import type { OnDivergence } from '../experiment/types.js'
 import { completedBy, openOptions } from './data-options.js'
 import { hostDescription, versions } from './host.js'
@@ -8,7 +8,7 @@ import type { Library } from './library.js'
 import { given } from './options.js'
 import type { Output } from './output.js'
 import { commandLine } from './phase.js'
-import { type Distillation, finishDistillation } from './run-distillation.js'
+import { type Distillation, distillPruned, finishDistillation } from './run-distillation.js'
 import { whitenAgain } from './whitening.js'
 
 export interface ResumeJob {
@@ -49,15 +49,23 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
   const settings = settingsOf(runDir)
   const ofRun = record.data.specification
   const specification = completedBy(job.data ?? ofRun, ofRun)
-  const train = await library.openDataset(specification, 'train', openOptions(job))
+  const own = runSpecification(runDir.dir, { ...record, data: { ...record.data, specification } })
+  const train = await library.openDataset(own, 'train', openOptions(job))
   if (train.sha256 !== record.data.sha256) {
     const todo = 'a run continues on its own data; --data says where it is'
     throw expected('incompatible', `${specification}: sha256`, `${record.data.sha256}, that of the run,`, train.sha256, todo)
   }
   const device = await openSameDevice(job, record)
   try {
-    const dataset = await whitenAgain(train, runDir, { library, output, device, ...openOptions(job) })
     const checkpointEvery = job.checkpointEvery ?? record.checkpointEvery ?? undefined
+    const changed = { data: { ...record.data, specification }, settings: { ...settings, ...given({ iterations, onDivergence }) } }
+    const continuation = { ...continued(job, hostDescription(device)), ...changed, checkpointEvery: checkpointEvery ?? null }
+    if (record.prune && record.prune.subsetSha256 === null) {
+      // the run ended before its images were chosen
+      const tools = { library, output, device, runDir, train, continuation, ...openOptions(job) }
+      return await distillPruned({ ...tools, settings: changed.settings, ...given({ checkpointEvery }) })
+    }
+    const dataset = await whitenAgain(train, runDir, { library, output, device, ...openOptions(job) })
     const abort = new AbortController()
     const run = await library.distill(dataset, {
       ...settings,
@@ -66,8 +74,6 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
       signal: abort.signal,
       checkpoints: runDir.checkpoints,
     })
-    const changed = { data: { ...record.data, specification }, settings: { ...settings, ...given({ iterations, onDivergence }) } }
-    const continuation = { ...continued(job, hostDescription(device)), ...changed, checkpointEvery: checkpointEvery ?? null }
     return await finishDistillation({ run, runDir, tools: { library, output, device, dataset }, abort, continuation })
   } finally {
     await device.close()

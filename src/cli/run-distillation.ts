@@ -16,6 +16,7 @@ import type {
   StepEvent,
   SyntheticSet,
 } from '../experiment/types.js'
+import type { Subset } from '../prune/index.js'
 import { writeReport } from '../report/index.js'
 import type { CliContext } from './context.js'
 import { asUsageError, exitCode } from './exit-codes.js'
@@ -26,8 +27,9 @@ import { given } from './options.js'
 import type { Output } from './output.js'
 import { commandLine, startPhase } from './phase.js'
 import { Progress } from './progress.js'
+import { type Pruning, pruneRun } from './pruning.js'
 import { addRealImages } from './real-images.js'
-import { keepWhitening } from './whitening.js'
+import { keepWhitening, whitenTraining, type ZcaChoice } from './whitening.js'
 
 /** What a distillation runs on and writes to. */
 export interface DistillationTools {
@@ -48,6 +50,8 @@ export interface DistillationJob extends DistillationTools {
   readonly args: readonly string[]
   readonly checkpointEvery?: number
   readonly overwrite?: boolean
+  /** How the run chooses its images of `dataset`; absent when it takes all. */
+  readonly pruning?: Pruning
 }
 
 export interface Distillation {
@@ -61,9 +65,13 @@ export interface Distillation {
 
 /** A run in a directory of its own. */
 export async function runDistillation(job: DistillationJob): Promise<Distillation> {
-  const { library, dataset, settings, device, dir, checkpointEvery, overwrite = false } = job
+  const { library, dataset, settings, device, dir, checkpointEvery, overwrite = false, pruning } = job
   if (!overwrite && (await exists(join(dir, runFile)))) {
     throw new AludelError('invalid_option', `${dir}: already holds a run; continue it with --resume, give another --out or remove it first`)
+  }
+  if (pruning) {
+    const runDir = await createRunDir(dir, initialRecord(job), { overwrite })
+    return distillPruned({ ...job, runDir, train: dataset, ...given({ subset: pruning.subset }) })
   }
   // Settings are checked here, before the directory exists: a mistyped option leaves nothing behind.
   const abort = new AbortController()
@@ -94,6 +102,46 @@ export async function runDistillation(job: DistillationJob): Promise<Distillatio
     throw error
   }
   return finishDistillation({ run, runDir, tools: job, abort })
+}
+
+export interface PrunedJob extends Pick<FollowedRun, 'continuation'> {
+  readonly library: Library
+  readonly output: Output
+  readonly device: DeviceHandle
+  readonly cache?: string
+  readonly runDir: RunDir
+  /** The whole data set. */
+  readonly train: Dataset
+  readonly settings: DistillSettings
+  readonly subset?: Subset
+  readonly checkpointEvery?: number
+}
+
+/** Chooses the images of a run that has not done so, then distils them. On failure the directory is closed, and the run can be resumed. */
+export async function distillPruned(job: PrunedJob): Promise<Distillation> {
+  const { library, output, device, cache, runDir, train, settings, subset, checkpointEvery, continuation } = job
+  const abort = new AbortController()
+  let followed: FollowedRun
+  try {
+    const endPhase = startPhase('prune')
+    const { ipc } = await library.checkSettings(train, settings)
+    const { dataset: part, record } = await pruneRun(train, runDir, { ipc, output, ...given({ subset }) })
+    const tools = { library, output, device, ...given({ cache }) }
+    const dataset = await whitenTraining(part, (record.zca ?? undefined) as ZcaChoice | undefined, tools)
+    await keepWhitening(runDir, dataset)
+    const { specification } = runDir.record.data
+    const phases = [...(runDir.record.phases ?? []), endPhase()]
+    await runDir.update({ ...continuation, data: { specification, ...dataRecord(dataset) }, prune: record, phases })
+    const options = { ...settings, device, signal: abort.signal, checkpoints: runDir.checkpoints, ...given({ checkpointEvery }) }
+    const run = await library.distill(dataset, options)
+    // what the continuation changes in run.json stands there already
+    followed = { run, runDir, tools: { ...tools, dataset }, abort, ...(continuation && { continuation: {} }) }
+  } catch (error) {
+    await markFailed(runDir, error)
+    await runDir.close().catch(() => undefined)
+    throw asUsageError(error)
+  }
+  return finishDistillation(followed)
 }
 
 /** The run looks for checkpoints before its directory is there. */
@@ -223,7 +271,7 @@ const dataRecord = ({ name, sha256, shape, classes, mean, std, flip, whitened }:
 
 const zcaRecord = ({ order, eps, sha256 }: Whitening) => ({ order, eps, sha256 })
 
-function initialRecord({ dataset, specification, settings, recipe, checkpointEvery, device, args }: DistillationJob): RunRecord {
+function initialRecord({ dataset, specification, settings, recipe, checkpointEvery, device, args, pruning }: DistillationJob): RunRecord {
   const { methodOptions = {}, network, dynamic, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
   const config: RunConfig = { ...general, ...named, ...methodOptions }
@@ -237,6 +285,7 @@ function initialRecord({ dataset, specification, settings, recipe, checkpointEve
     ...given({ recipe }),
     checkpointEvery: checkpointEvery ?? null,
     data: { specification, ...dataRecord(dataset) },
+    ...(pruning && { prune: pruning.record }),
     versions: versions(),
     host: hostDescription(device),
     started: new Date().toISOString(),

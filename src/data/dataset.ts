@@ -43,8 +43,20 @@ export interface UnreadableFile {
   readonly reason: string
 }
 
-/** What readers of files know beside the pixels. */
+/** What a data set was taken of by the file of a subset. */
+export interface DatasetPart {
+  /** Content hash of the whole. */
+  readonly of: string
+  /** Row of the whole behind each row here. */
+  readonly rows: Int32Array
+  /** Hash of the subset's record. */
+  readonly subset: string
+}
+
+/** What is known of rows beside their pixels: by readers of files, and by whoever chose them. */
 export interface FileOrigin {
+  /** Of a data set that `applySubset` made; absent otherwise. */
+  readonly part?: DatasetPart
   /** `filesSha256` of the files in row order: the same for every size and fit that they are read at. */
   readonly filesSha256?: string
   /** Files that were left out; absent when all were read. */
@@ -99,7 +111,8 @@ export function asDataset(given: DatasetInput): Dataset {
 export const adoptDataset = (fields: DatasetFields, origin: FileOrigin = {}): Dataset => makeDataset(fields, originOf(origin))
 
 /** What is known of the files of `dataset`, to go along with other fields of the same rows. */
-export const originOf = ({ filesSha256, unreadable }: FileOrigin): FileOrigin => ({
+export const originOf = ({ filesSha256, unreadable, part }: FileOrigin): FileOrigin => ({
+  ...(part && { part }),
   ...(filesSha256 !== undefined && { filesSha256 }),
   ...(unreadable !== undefined && { unreadable }),
 })
@@ -107,6 +120,18 @@ export const originOf = ({ filesSha256, unreadable }: FileOrigin): FileOrigin =>
 /** `dataset` with whitened pixels beside its bytes, normalised as before the whitening. */
 export const whitenedDataset = (dataset: Dataset, whitening: Whitening, pixels: Float32Array): Dataset =>
   makeDataset({ ...fieldsOf(dataset), ...whitening.channels }, originOf(dataset), { whitening, pixels })
+
+/** The given rows of `dataset`, which remember where they come from: `subset` is the hash of the record that chose them. */
+export function datasetPart(dataset: Dataset, rows: ArrayLike<number>, subset: string): Dataset {
+  const { of, rows: own } = dataset.part ?? { of: dataset.sha256 }
+  const taken = subsetOf(dataset, dataset.whitened, rows)
+  const part = { of, rows: Int32Array.from(rows, (row) => own?.[row] ?? row), subset }
+  return makeDataset(fieldsOf(taken), { part }, taken.whitened)
+}
+
+/** Rows of the data set that `dataset` is a part of, or of itself; numbers below 0 mean no row and stay. */
+export const rowsOfWhole = ({ part }: Pick<Dataset, 'part'>, rows: Int32Array): Int32Array =>
+  part ? rows.map((row) => (row < 0 ? row : part.rows[row])) : rows
 
 const fieldsOf = ({ name, split, classes, images, shape, labels, mean, std, flip }: DatasetFields): DatasetFields => ({
   ...{ name, split, classes, images, shape, labels, mean, std, flip },
@@ -141,7 +166,7 @@ function makeDataset(fields: DatasetFields, origin: FileOrigin, whitened?: White
 
 const fieldNames: Readonly<Record<keyof DatasetInput, true>> = {
   ...{ name: true, split: true, classes: true, images: true, shape: true, labels: true, mean: true, std: true, flip: true },
-  ...{ sha256: true, subset: true, classIndices: true, whitened: true, filesSha256: true, unreadable: true },
+  ...{ sha256: true, subset: true, classIndices: true, whitened: true, filesSha256: true, unreadable: true, part: true },
 }
 
 function checkFields(fields: Unchecked<DatasetInput>): void {

@@ -3,7 +3,15 @@ export { type AnyDataset, createDataset, type Sample, type SampleSource } from '
 export type { ArrayOptions } from './array-dataset.js'
 export { cifar10 } from './cifar10.js'
 export { type Cifar100Options, cifar100 } from './cifar100.js'
-export { asDataset, type Dataset, type DatasetFields, type DatasetInput, type Split, type WhitenedPixels } from './dataset.js'
+export {
+  asDataset,
+  type Dataset,
+  type DatasetFields,
+  type DatasetInput,
+  type DatasetPart,
+  type Split,
+  type WhitenedPixels,
+} from './dataset.js'
 export { bundledFashionMnist, fashionMnist } from './fashion-mnist.js'
 export type { HoldOut } from './hold-out.js'
 export { type ImageFolderOptions, imageFolder } from './image-folder.js'

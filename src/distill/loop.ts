@@ -1,6 +1,6 @@
 /** @file The only outer loop: owns the state arrays, uploads each chunk's draws, replays the step, reports, and ends cleanly whatever happens. */
 import { type AnyDataset, resolveDataset } from '../data/any-dataset.js'
-import type { Dataset } from '../data/dataset.js'
+import { type Dataset, rowsOfWhole } from '../data/dataset.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AbortError, AludelError } from '../errors.js'
@@ -278,9 +278,10 @@ async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state,
     mean: dataset.mean,
     std: dataset.std,
     flip: dataset.flip,
-    source: { name: dataset.name, split: dataset.split, sha256: dataset.sha256 },
+    // rows are numbered in the data set that the subset was taken of
+    source: { name: dataset.name, split: dataset.split, sha256: dataset.part?.of ?? dataset.sha256 },
     config: { ...settings.config, steps: step, ...(rollbacks > 0 && { rollbacks }) },
-    sourceIds,
+    sourceIds: rowsOfWhole(dataset, sourceIds),
     ...(dataset.whitened && { whitening: dataset.whitened.whitening }),
   })
 }

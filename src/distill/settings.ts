@@ -87,6 +87,7 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     onDivergence,
     data: dataset.name,
     dataSha256: dataset.sha256,
+    ...(dataset.part && { subsetSha256: dataset.part.subset }),
     ...methodOptions,
     ...(dynamic && dynamicConfig(dynamic)),
     ...(dataset.whitened && zcaConfig(dataset.whitened.whitening)),

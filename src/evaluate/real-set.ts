@@ -1,6 +1,6 @@
 /** @file Real images as a set: what baselines train on. */
 import { wholeNumber } from '../arguments.js'
-import type { Dataset } from '../data/dataset.js'
+import { type Dataset, rowsOfWhole } from '../data/dataset.js'
 import { expected } from '../errors.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { RunConfig, SyntheticSet } from '../experiment/types.js'
@@ -17,9 +17,9 @@ export function realSet(train: Dataset, rows: Int32Array, config: RunConfig): Sy
     mean: train.mean,
     std: train.std,
     flip: train.flip,
-    source: { name: train.name, split: train.split, sha256: train.sha256 },
-    config: { ...config, data: train.name, dataSha256: train.sha256 },
-    sourceIds: rows,
+    source: { name: train.name, split: train.split, sha256: train.part?.of ?? train.sha256 },
+    config: { ...config, data: train.name, dataSha256: train.sha256, ...(train.part && { subsetSha256: train.part.subset }) },
+    sourceIds: rowsOfWhole(train, rows),
     ...(train.whitened && { whitening: train.whitened.whitening }),
   })
 }

@@ -1,6 +1,6 @@
 /** @file real.safetensors of a run directory: the real images that its report shows beside the synthetic ones. */
 import { join } from 'node:path'
-import type { Dataset } from '../data/dataset.js'
+import { type Dataset, rowsOfWhole } from '../data/dataset.js'
 import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { expected } from '../errors.js'
 import { writeAtomic } from '../files/atomic-file.js'
@@ -9,7 +9,7 @@ import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/
 export const realFile = 'real.safetensors'
 
 export interface RealImages {
-  /** For each synthetic image the row of its nearest real image and their root mean square pixel difference in [0, 1]. */
+  /** For each synthetic image the row of its nearest real image, in the whole data set, and their root mean square pixel difference in [0, 1]. */
   readonly rows: Int32Array
   readonly distances: Float64Array
   /** Pixels of those images, bytes NHWC, as many as `rows`. */
@@ -27,7 +27,7 @@ export function collectRealImages(
 ): RealImages {
   const chosen = real.classes.flatMap((_, c) => [...real.classIndices(c).subarray(0, perClass)])
   const [nearest, samples] = [real.subset(rows), real.subset(chosen)]
-  return { rows, distances, nearest: nearest.images, samples: samples.images, sampleLabels: samples.labels }
+  return { rows: rowsOfWhole(real, rows), distances, nearest: nearest.images, samples: samples.images, sampleLabels: samples.labels }
 }
 
 const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)

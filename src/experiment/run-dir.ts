@@ -10,6 +10,7 @@ import { whiteningFile } from '../preprocess/whitening-file.js'
 import { checkpointStore } from './checkpoint-store.js'
 import { type EventLog, type LoggedEvent, type LogPosition, openEventLog, readEventLog } from './event-log.js'
 import { realFile } from './real-images.js'
+import { scoresDirectory, subsetFile } from './run-data.js'
 import { lockedBy, lockRun, type RunLock, runOwner } from './run-lock.js'
 import { checkRunRecord, type RunRecord, type RunStatus } from './run-record.js'
 import { checkSeal, encodeSealed, type JsonRecord, parseRecord } from './sealed-json.js'
@@ -17,7 +18,8 @@ import { dataFile, loadSyntheticSet, manifestFile, manifestHash, previewFile } f
 import type { CheckpointStore, SyntheticSet } from './types.js'
 
 export type { LoggedEvent, LogPosition } from './event-log.js'
-export type { EvaluationRecord, GivenSettings, Phase, RunRecord, RunStatus } from './run-record.js'
+export { runSpecification, scoresDirectory, subsetFile } from './run-data.js'
+export type { EvaluationRecord, GivenSettings, Phase, PruneRecord, RunRecord, RunStatus } from './run-record.js'
 export { runFormat, runVersion } from './run-record.js'
 
 export const runFile = 'run.json'
@@ -25,7 +27,7 @@ export const eventsFile = 'events.jsonl'
 export const checkpointsDir = 'checkpoints'
 
 /** What a new run in the directory of an earlier one takes away first. */
-const replaced = [manifestFile, dataFile, previewFile, whiteningFile, realFile, 'report.html', checkpointsDir]
+const replaced = [manifestFile, dataFile, previewFile, whiteningFile, realFile, 'report.html', checkpointsDir, subsetFile, scoresDirectory]
 
 /** Longest run.json. */
 const maxRunBytes = 64 << 20
@@ -66,7 +68,9 @@ export async function createRunDir(dir: string, record: RunRecord, { overwrite =
     await prepareDirectory(dir)
     // the images of an earlier run would pass for those of this one until it has saved its own, and so would its state; the manifest goes first
     for (const name of replaced) {
-      await onFile(join(dir, name), () => rm(join(dir, name), { recursive: name === checkpointsDir, force: true }))
+      await onFile(join(dir, name), () =>
+        rm(join(dir, name), { recursive: name === checkpointsDir || name === scoresDirectory, force: true }),
+      )
     }
     await writeAtomic(join(dir, runFile), encodeSealed(record))
     return handleOf(dir, record, lock, await openEventLog(join(dir, eventsFile), { fresh: true }))

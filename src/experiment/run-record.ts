@@ -51,6 +51,18 @@ export interface DataRecord {
   readonly zca?: { readonly order: string; readonly eps: number; readonly sha256: string }
 }
 
+/** How a run chooses its training images before anything else. */
+export interface PruneRecord {
+  /** The plan, with nothing left out. */
+  readonly plan: Readonly<Record<string, unknown>>
+  /** File or directory of the scores that were given; null where the run scores itself or draws. */
+  readonly scores: string | null
+  /** The whitening that is fitted to the images that stay. */
+  readonly zca: { readonly order: string; readonly eps?: number } | null
+  /** Hash of the subset's record; null until it is chosen. */
+  readonly subsetSha256: string | null
+}
+
 /** Settings as the user gave them: what a continuation resolves again. */
 export type GivenSettings = Omit<DistillSettings, 'network'> & { readonly network?: string }
 
@@ -74,6 +86,8 @@ export interface RunRecord {
   }
   readonly checkpointEvery?: number | null
   readonly data: DataRecord
+  /** Absent in runs that take their data as it is. `data` is that of the images that stay, once they are chosen. */
+  readonly prune?: PruneRecord
   readonly versions: Readonly<Record<string, string>>
   readonly host: Readonly<Record<string, string | number>>
   /** The compiled programs of the run, by name. */
@@ -152,12 +166,16 @@ const isReported = (value: unknown): boolean =>
 const isRecipe = (value: unknown): boolean =>
   isRecord(value) && isText(value.name) && optional(isMeasuring)(value.evaluate) && optional(isReported)(value.reported)
 
+const isPrune = (value: unknown): boolean =>
+  isRecord(value) && isRecord(value.plan) && isTextOrNull(value.scores) && isTextOrNull(value.subsetSha256) && optional(isRecord)(value.zca)
+
 const isArtifact = (value: unknown): boolean => isRecord(value) && isText(value.manifestSha256)
 
 const rules: FieldRules<RunRecord> = [
   ['status', `one of ${statuses.join(', ')}`, (value) => statuses.some((status) => status === value)],
   ['config', 'settings by name', isConfig],
   ['data', 'specification, name and sha256 as text and the number of images', isData],
+  ['prune', 'plan, scores, zca and subsetSha256', optional(isPrune)],
   ['settings', 'settings as they were given', optional(isRecord)],
   ['recipe', 'a name, and how it measures', optional(isRecipe)],
   ['checkpointEvery', 'a number of steps or null', optional(isCount)],

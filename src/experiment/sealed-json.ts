@@ -13,6 +13,9 @@ export function encodeSealed(value: object): string {
   return `${body},\n  "sha256": "${hashOf(body)}"\n}\n`
 }
 
+/** The seal of an object's text: what `encodeSealed` writes as its last field. */
+export const sealOf = (value: object): string => hashOf(JSON.stringify(value, null, 2).slice(0, -'\n}'.length))
+
 export type JsonRecord = Record<string, unknown>
 
 /** The object in `text`, without its seal. Throws `invalid_data` naming `path` when it is no JSON object. */

@@ -1,10 +1,11 @@
 /** @file A subset: the sealed record of which rows of which data set stay, by which rule. Every later stage takes its images from it. */
 import { isRecord } from '../arguments.js'
+import { datasetPart } from '../data/dataset.js'
 import { maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
 import { AludelError, expected } from '../errors.js'
 import { checkFields, type FieldRules, isCount, isNumber, isNumbers, isTexts } from '../experiment/json-fields.js'
-import { checkSeal, encodeSealed, parseRecord } from '../experiment/sealed-json.js'
+import { checkSeal, encodeSealed, parseRecord, sealOf } from '../experiment/sealed-json.js'
 import { writeAtomic } from '../files/atomic-file.js'
 import { isAmountRule } from './amount.js'
 import { type Order, orders, type SelectRule } from './options.js'
@@ -140,6 +141,9 @@ export async function readSubset(path: string): Promise<Subset> {
   return decodeSubset(path, decodeText(path, bytes))
 }
 
+/** The hash that a subset's file carries. */
+export const subsetHash = (subset: Subset): string => sealOf(subset)
+
 function decodeText(path: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -149,7 +153,7 @@ function decodeText(path: string, bytes: Uint8Array): string {
 }
 
 /**
- * The data set of the rows that stay, in their original order. Throws `incompatible` for data of another content hash: row numbers of one
+ * The data set of the rows that stay, in their original order; its `part` says which rows they were. Throws `incompatible` for data of another content hash: row numbers of one
  * data set mean nothing in another.
  */
 export function applySubset(data: Dataset | DatasetInput, subset: Subset): Dataset {
@@ -157,5 +161,5 @@ export function applySubset(data: Dataset | DatasetInput, subset: Subset): Datas
   checkSameData('applySubset', subset.data, dataset)
   if (subset.classes.join('\n') !== dataset.classes.join('\n') || !fits(subset, dataset))
     throw new AludelError('incompatible', `applySubset: expected the classes that the subset was made for; make it again for this data set`)
-  return dataset.subset(subset.indices)
+  return datasetPart(dataset, subset.indices, subsetHash(subset))
 }

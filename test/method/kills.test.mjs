@@ -49,6 +49,11 @@ describe.each(methodNames)('%s', (method) => {
   })
 })
 
+it('a run that chooses its images first ends with the same bytes however often it is killed', async () => {
+  const options = ['--real-batch', '2', '--network', 'mlp', '--prune', 'random:keep=0.5', '--zca']
+  await killAndResume({ method: 'dm', data, dir: freshDir(), kills: 4, iterations: 20, random: randomFrom(11), options })
+})
+
 describe('signals', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'])('%s saves state and images, and the run goes on from there', async (signal) => {
     const dir = join(freshDir(), 'run')

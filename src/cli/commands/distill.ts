@@ -2,12 +2,14 @@
 
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
-import { AludelError } from '../../errors.js'
+import { AludelError, expected } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
-import type { DistillSettings } from '../../experiment/types.js'
+import type { DistillSettings, DynamicPruning } from '../../experiment/types.js'
+import type { PruneChoice } from '../../prune/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
-import { dynamicPruning, given, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
+import { dynamicPruning, given, nonEmptyPath, type OptionText, positiveNumber, pruneChoice, wholeNumber } from '../options.js'
+import { preparePruning } from '../pruning.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
 import { concludeDistillation, runDistillation } from '../run-distillation.js'
@@ -22,11 +24,14 @@ import {
   zcaOf,
 } from './shared-options.js'
 
-interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions, WhiteningOptions {
+interface Options extends Omit<DistillSettings, 'dynamic'>, DeviceOptions, DataOptions, RecipeOptions, WhiteningOptions {
+  readonly dynamic?: DynamicPruning | 'off'
   readonly out?: string
   readonly resume?: string
   readonly checkpointEvery?: number
   readonly set?: Readonly<Record<string, OptionText>>
+  readonly prune?: PruneChoice
+  readonly scores?: string
 }
 
 /** Options that a continued run may be given; everything else is its own. */
@@ -40,6 +45,12 @@ export function addDistill(program: Command, context: CliContext): void {
   command.option('--image-lr <x>', "learning rate of the pixels (default: the preset's)", positiveNumber)
   addWhiteningOptions(command)
   command
+    .option(
+      '--prune <rule>',
+      'choose the training images first: a score or random, such as loss, loss:keep=0.6 or el2n:keepPercent=20,order=desc',
+      pruneChoice,
+    )
+    .option('--scores <path>', 'scores that --prune chooses by: a file or directory of them', nonEmptyPath)
     .option('--dynamic <rule>', 'leave out real samples step by step by their effect: bilp, or bilp:betaLow=0.05,every=10', dynamicPruning)
     .addOption(seedOption())
     .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)', nonEmptyPath)
@@ -69,14 +80,19 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const { out, threads, device: kind, method, ipc, seed, checkpointEvery, set } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = inPlace(specificationOf(options.data, options))
-  const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence, dynamic } = options
+  const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence, prune, scores } = options
+  const dynamic = options.dynamic === 'off' ? undefined : options.dynamic
   const train = await library.openDataset(data, 'train', openOptions(options))
   const dir = out ?? join('runs', `${method}-${train.name}-ipc${ipc}-seed${seed}`)
   const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence, dynamic }
   const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
   const device = await library.openDevice(given({ threads, device: kind }))
   try {
-    const dataset = await whitenTraining(train, zcaOf(options), { library, output, device, ...openOptions(options) })
+    const zca = zcaOf(options)
+    if (scores !== undefined && prune === undefined) throw expected('invalid_option', '--scores', '--prune beside it', undefined)
+    const pruning = prune && (await preparePruning(train, { choice: prune, dir, settings, zca, ...given({ scores }) }, { library, output }))
+    // what stays is whitened, once it is known
+    const dataset = pruning ? train : await whitenTraining(train, zca, { library, output, device, ...openOptions(options) })
     const job = {
       library,
       output,
@@ -86,7 +102,8 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
       settings,
       dir,
       args: context.args,
-      ...given({ checkpointEvery, recipe }),
+      ...given({ checkpointEvery, recipe, pruning }),
+      ...openOptions(options),
     }
     await concludeDistillation(await runDistillation(job), output, context)
   } finally {

@@ -15,6 +15,7 @@ import {
   readRunRecord,
   reopenRunDir,
   runFile,
+  runSpecification,
 } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { EvaluationResult, SyntheticSet } from '../../experiment/types.js'
@@ -85,7 +86,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   const { networks, repeats, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
   const set = of ? await loadRunSet(run, of) : await loadSyntheticSet(run)
   const steps = of && (await readEvents(run)).findLast((event) => event.type === 'done')?.step
-  const ofRun = of?.data.specification
+  const ofRun = of && runSpecification(run, of)
   const named = options.data ?? ofRun
   if (named === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
   const data = completedBy(specificationOf(named, options), ofRun)

@@ -1,7 +1,7 @@
 /** @file `aludel report RUN…`: the page of one run, or several runs beside each other. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { readRunRecord } from '../../experiment/run-dir.js'
+import { readRunRecord, runSpecification } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import { writeComparison, writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
@@ -39,7 +39,7 @@ async function reportCommand(runs: string[], options: Options, command: Command,
 
 async function showReal(run: string, options: Options, { library }: CliContext): Promise<void> {
   const { threads, device: kind } = options
-  const ofRun = (await readRunRecord(run)).data.specification
+  const ofRun = runSpecification(run, await readRunRecord(run))
   const set = await loadSyntheticSet(run)
   const data = completedBy(specificationOf(options.data ?? ofRun, options), ofRun)
   const train = await library.openDataset(data, 'train', openOptions(options))
