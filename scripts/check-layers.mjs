@@ -136,7 +136,21 @@ const layers = {
     node: true,
   },
   golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'preprocess', 'scores', 'prune', 'distill'], node: true },
-  report: { may: ['errors', 'files', 'package-root', 'experiment', 'data/png'], node: true },
+  report: {
+    may: [
+      'errors',
+      'arguments',
+      'files',
+      'package-root',
+      'experiment',
+      'data',
+      'scores',
+      'prune',
+      'scoring/score-directory',
+      'evaluate/summary',
+    ],
+    node: true,
+  },
   cli: { may: ['*'], node: true },
 }
 

@@ -1,10 +1,10 @@
 /** @file Several runs on one page: settings that differ, accuracies, losses and images beside each other. */
 import { basename } from 'node:path'
 import type { ReportData } from './collect.js'
-import { escapeHtml, formatDuration, formatNumber } from './html.js'
+import { framedPage, section } from './frame.js'
+import { formatDuration, formatNumber } from './html.js'
 import { imageRows } from './image-rows.js'
-import { pageScript } from './script.js'
-import { style } from './style.js'
+import { textTable } from './table.js'
 
 export interface ComparedRun extends ReportData {
   readonly dir: string
@@ -12,43 +12,24 @@ export interface ComparedRun extends ReportData {
 
 export function comparisonPage(runs: readonly ComparedRun[]): string {
   const names = namesOf(runs)
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Comparison of ${runs.length} runs</title>
-<style>${style}</style>
-</head>
-<body>
-<header><h1>Comparison of ${runs.length} runs</h1></header>
-<main>
-<section><h2>Accuracy</h2>
-${accuracies(runs, names)}</section>
-<section><h2>Runs</h2>
-${outcomes(runs, names)}</section>
-<section><h2>Settings that differ</h2>
-${differences(runs, names)}</section>
-${runs.map(({ set, shown, real }, i) => `<section><h2>Images of ${escapeHtml(names[i])}</h2>\n${set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'}</section>`).join('\n')}
-</main>
-<dialog id="enlarged"><div class="scroll"><img alt="" src="data:,"></div><p></p><form method="dialog"><button>Close</button></form></dialog>
-${pageScript()}
-</body>
-</html>
-`
+  return framedPage({
+    title: `Comparison of ${runs.length} runs`,
+    header: '',
+    main: [
+      section('Accuracy', accuracies(runs, names)),
+      section('Runs', outcomes(runs, names)),
+      section('Settings that differ', differences(runs, names)),
+      ...runs.map(({ set, shown, real }, i) =>
+        section(`Images of ${names[i]}`, set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'),
+      ),
+    ].join('\n'),
+  })
 }
 
 /** The directories' last parts, or the whole paths where those are not distinct. */
 function namesOf(runs: readonly ComparedRun[]): string[] {
   const short = runs.map(({ dir }) => basename(dir))
   return new Set(short).size === runs.length ? short : runs.map(({ dir }) => dir)
-}
-
-function table(caption: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = ([first, ...rest]: readonly string[]) =>
-    `<tr><th scope="row">${escapeHtml(first)}</th>${rest.map((cell) => `<td class="number">${escapeHtml(cell)}</td>`).join('')}</tr>`
-  return `<div class="scroll"><table><caption>${escapeHtml(caption)}</caption>
-<thead><tr>${head.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join('')}</tr></thead><tbody>${rows.map(cells).join('\n')}</tbody></table></div>`
 }
 
 function accuracies(runs: readonly ComparedRun[], names: readonly string[]): string {
@@ -67,7 +48,7 @@ function accuracies(runs: readonly ComparedRun[], names: readonly string[]): str
       return result ? `${result.mean.toFixed(1)} ± ${result.std.toFixed(1)}` : '–'
     }),
   ])
-  return table('Test accuracy in per cent: mean ± standard deviation over networks', ['trained', ...names], rows)
+  return textTable('Test accuracy in per cent: mean ± standard deviation over networks', ['trained', ...names], rows)
 }
 
 function outcomes(runs: readonly ComparedRun[], names: readonly string[]): string {
@@ -80,7 +61,7 @@ function outcomes(runs: readonly ComparedRun[], names: readonly string[]): strin
     steps.length > 0 ? formatNumber(steps[steps.length - 1].loss, 4) : '–',
     done ? formatDuration(done.seconds) : '–',
   ])
-  return table('What each run reached', ['run', 'state', 'data', 'images', 'steps', 'last loss', 'time'], rows)
+  return textTable('What each run reached', ['run', 'state', 'data', 'images', 'steps', 'last loss', 'time'], rows)
 }
 
 function differences(runs: readonly ComparedRun[], names: readonly string[]): string {
@@ -89,5 +70,5 @@ function differences(runs: readonly ComparedRun[], names: readonly string[]): st
   const rows = keys
     .map((key) => [key, ...runs.map(({ record }) => shown(record.config[key]))])
     .filter(([, ...values]) => new Set(values).size > 1)
-  return rows.length === 0 ? '<p>None.</p>' : table('Settings with more than one value', ['setting', ...names], rows)
+  return rows.length === 0 ? '<p>None.</p>' : textTable('Settings with more than one value', ['setting', ...names], rows)
 }

@@ -11,6 +11,13 @@ export function formatNumber(value: number, digits = 4): string {
   return String(Number(value.toPrecision(digits)))
 }
 
+/** Three significant digits, with an exponent where a number is small or large: '0.0123', '1.2e-5', '3e6'. */
+export function shortNumber(value: number): string {
+  const size = Math.abs(value)
+  if (size === 0 || (size >= 1e-3 && size < 1e5)) return formatNumber(value, 3)
+  return Number(value.toPrecision(2)).toExponential().replace('e+', 'e')
+}
+
 /** '3.4 GB', '12 MB': decimal units, two significant digits at least. */
 export function formatBytes(bytes: number): string {
   const [unit, size] = bytes >= 1e9 ? ['GB', 1e9] : bytes >= 1e6 ? ['MB', 1e6] : ['kB', 1e3]

@@ -1,21 +1,12 @@
 /** @file Synthetic images, one class after the other, beside the real images they are nearest to and the first of their class. */
-import { encodePng } from '../data/png.js'
-import { imageGrid, rowsByClass, shownChannels } from '../experiment/image-grid.js'
+import { rowsByClass, shownChannels } from '../experiment/image-grid.js'
 import type { RealImages } from '../experiment/real-images.js'
 import type { SyntheticSet } from '../experiment/types.js'
 import { escapeHtml } from './html.js'
+import { pictureStrip, type Strip } from './pictures.js'
 
 /** A page with more images than this is slow to open and to scroll. */
 const maxImages = 2000
-
-type Shape = SyntheticSet['shape']
-
-interface Strip {
-  readonly name: string
-  readonly images: Uint8Array
-  readonly numbers: readonly number[]
-  readonly describe: string
-}
 
 /** `synthetic` holds the set's images for the eye, bytes NHWC. */
 export function imageRows(set: SyntheticSet, synthetic: Uint8Array, real: RealImages | undefined): string {
@@ -27,15 +18,17 @@ export function imageRows(set: SyntheticSet, synthetic: Uint8Array, real: RealIm
     const shown = numbers.slice(0, perClass)
     if (shown.length === 0) return ''
     const kind = (name: string, count: number) => `${count} ${name} ${count === 1 ? 'image' : 'images'} of class ${classes[label]}`
-    const strips: Strip[] = [{ name: 'synthetic', images: synthetic, numbers: shown, describe: kind('synthetic', shown.length) }]
+    const captions = shown.map((i) => caption(i, sourceIds?.[i], real))
+    const strips: Strip[] = [
+      { name: 'synthetic', images: synthetic, shape, numbers: shown, describe: kind('synthetic', shown.length), captions },
+    ]
     if (real && samples) {
       const describe = `the real images nearest to the synthetic images of class ${classes[label]}`
-      strips.push({ name: 'nearest real', images: real.nearest, numbers: shown, describe })
+      strips.push({ name: 'nearest real', images: real.nearest, shape, numbers: shown, describe, captions })
       if (samples[label].length > 0)
-        strips.push({ name: 'real', images: real.samples, numbers: samples[label], describe: kind('real', samples[label].length) })
+        strips.push({ name: 'real', images: real.samples, shape, numbers: samples[label], describe: kind('real', samples[label].length) })
     }
-    const captions = shown.map((i) => caption(i, sourceIds?.[i], real))
-    return `<section class="class"><h3>${escapeHtml(classes[label])}</h3>${strips.map((strip) => figure(strip, shape, captions)).join('')}</section>`
+    return `<section class="class"><h3>${escapeHtml(classes[label])}</h3>${strips.map(pictureStrip).join('')}</section>`
   })
   const left = labels.length > perClass * classes.length ? `<p>The first ${perClass} images of each class.</p>` : ''
   const part = shownPart(c)
@@ -54,15 +47,4 @@ function caption(i: number, source: number | undefined, real: RealImages | undef
   const start = source === undefined || source < 0 ? '' : `, started from real image ${source}`
   const nearest = real ? `; nearest real image ${real.rows[i]} at ${real.distances[i].toFixed(3)}` : ''
   return `synthetic image ${i}${start}${nearest}`
-}
-
-function figure({ name, images, numbers, describe }: Strip, shape: Shape, captions: readonly string[]): string {
-  const [, h, w] = shape
-  // shown at about 64 pixels, sent at their own size: the browser enlarges
-  const zoom = Math.max(1, Math.round(64 / h))
-  const { width, height, ...raster } = imageGrid({ images, shape, rows: [numbers] }, 1)
-  const png = Buffer.from(encodePng({ width, height, ...raster })).toString('base64')
-  const alt = `${describe}, ${w} by ${h} pixels each`
-  const said = name === 'real' ? '' : ` data-captions="${escapeHtml(JSON.stringify(captions))}"`
-  return `<figure><figcaption>${name}</figcaption><button type="button" class="zoom" data-image-width="${w}"${said}><img alt="${escapeHtml(alt)}" width="${width * zoom}" height="${height * zoom}" src="data:image/png;base64,${png}"></button></figure>`
 }

@@ -1,9 +1,11 @@
-/** @file Reports of runs. */
+/** @file Reports of runs and of scores. */
 import { join } from 'node:path'
 import { writeAtomic } from '../files/atomic-file.js'
 import { collectReport } from './collect.js'
+import { collectScores, type ScoreReportOptions } from './collect-scores.js'
 import { comparisonPage } from './comparison.js'
 import { reportPage } from './page.js'
+import { scorePage } from './score-page.js'
 
 export const reportFile = 'report.html'
 
@@ -20,5 +22,20 @@ export async function writeComparison(dirs: readonly string[], path: string): Pr
   const runs = []
   for (const dir of dirs) runs.push({ dir, ...(await collectReport(dir)) })
   await writeAtomic(path, comparisonPage(runs))
+  return path
+}
+
+/**
+ * Writes the page of the score directory `dir` to `to` (default: report.html in it) and returns the path. With `data` it has histograms by
+ * class and the easiest and hardest images; with `subset`, what that file keeps.
+ * Throws `not_found`, `invalid_data`, `incompatible` for other data or a subset of other data, `io`.
+ */
+export async function writeScoreReport(
+  dir: string,
+  { to, ...options }: ScoreReportOptions & { readonly to?: string } = {},
+): Promise<string> {
+  const page = scorePage(await collectScores(dir, options))
+  const path = to ?? join(dir, reportFile)
+  await writeAtomic(path, page)
   return path
 }

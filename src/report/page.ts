@@ -3,12 +3,11 @@ import { accuracyTable } from './accuracy-table.js'
 import { classTable } from './class-table.js'
 import type { ReportData } from './collect.js'
 import { accuracyCurve, lossCurve } from './curves.js'
+import { figureList, framedPage, section } from './frame.js'
 import { definitionTable, escapeHtml, formatDuration, formatNumber } from './html.js'
 import { imageRows } from './image-rows.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
-import { chartStyle, pageScript } from './script.js'
-import { style } from './style.js'
 
 const loading = `from safetensors.torch import load_file
 from torch.utils.data import TensorDataset
@@ -42,8 +41,7 @@ function figures({ record, steps, done, set }: ReportData): string {
   if (set) entries.push(['images', `${set.labels.length} of ${record.data.images}`])
   if (done) entries.push(['distillation', `${done.step} steps, ${formatDuration(done.seconds)}`])
   if (steps.length > 1) entries.push(['loss', `${formatNumber(steps[0].loss, 3)} → ${formatNumber(steps[steps.length - 1].loss, 3)}`])
-  const items = entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`)
-  return `<dl class="figures">${items.join('')}</dl>`
+  return figureList(entries)
 }
 
 /** What the source of the run's recipe reports, to set beside one's own. */
@@ -58,46 +56,38 @@ export function reportPage(data: ReportData): string {
   const { record, status, steps, set, shown, real } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} image${record.config.ipc === 1 ? '' : 's'} per class`
   const { specification, name, sha256, images } = record.data
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${style}${chartStyle()}</style>
-</head>
-<body>
-<header>
-<h1>${escapeHtml(title)}</h1>
-<p class="lead">Dataset distillation, ${states[status] ?? escapeHtml(String(status))}. Started ${escapeHtml(record.started)}.</p>
+  return framedPage({
+    title,
+    header: `<p class="lead">Dataset distillation, ${states[status] ?? escapeHtml(String(status))}. Started ${escapeHtml(record.started)}.</p>
 ${record.error ? `<p role="alert">${escapeHtml(record.error)}</p>` : ''}
 ${figures(data)}
-</header>
-<main>
-<section><h2>Accuracy</h2>
-${accuracyTable(record.evaluations)}
-${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.evaluations, set.classes) : ''}</section>
-<section><h2>Images</h2>
-${set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'}</section>
-${real ? `<section><h2>Nearest real images</h2>\n${nearestSummary(real)}</section>` : ''}
-<section><h2>Loss</h2>
-${lossCurve(steps)}</section>
-<section><h2>Time and memory</h2>
-${phaseTable(record.phases ?? [])}</section>
-${record.commands ? `<section><h2>Do it again</h2>\n<pre><code>${escapeHtml(record.commands.join('\n'))}</code></pre></section>` : ''}
-<section><h2>Settings</h2>
-${definitionTable('Run', record.config)}
-${definitionTable('Data', { specification, name, images, sha256 })}
-${definitionTable('Versions', record.versions)}
-${definitionTable('Machine', record.host)}</section>
-<section><h2>Use the images in PyTorch</h2>
-<pre><code>${escapeHtml(loading)}</code></pre>
-<p>Images are float32, NCHW, already normalised with the mean and standard deviation in <code>manifest.json</code>.</p></section>
-</main>
-<dialog id="enlarged"><div class="scroll"><img alt="" src="data:,"></div><p></p><form method="dialog"><button>Close</button></form></dialog>
-<footer>Made by aludel ${escapeHtml(record.versions.aludel ?? '')}</footer>
-${pageScript()}
-</body>
-</html>
-`
+`,
+    main: [
+      section(
+        'Accuracy',
+        `${accuracyTable(record.evaluations)}
+${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.evaluations, set.classes) : ''}`,
+      ),
+      section('Images', set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'),
+      section('Nearest real images', real ? nearestSummary(real) : ''),
+      section('Loss', lossCurve(steps)),
+      section('Time and memory', phaseTable(record.phases ?? [])),
+      section('Do it again', record.commands ? `<pre><code>${escapeHtml(record.commands.join('\n'))}</code></pre>` : ''),
+      section(
+        'Settings',
+        [
+          definitionTable('Run', record.config),
+          definitionTable('Data', { specification, name, images, sha256 }),
+          definitionTable('Versions', record.versions),
+          definitionTable('Machine', record.host),
+        ].join('\n'),
+      ),
+      section(
+        'Use the images in PyTorch',
+        `<pre><code>${escapeHtml(loading)}</code></pre>
+<p>Images are float32, NCHW, already normalised with the mean and standard deviation in <code>manifest.json</code>.</p>`,
+      ),
+    ].join('\n'),
+    footer: `Made by aludel ${escapeHtml(record.versions.aludel ?? '')}`,
+  })
 }

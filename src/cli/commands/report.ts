@@ -1,12 +1,14 @@
-/** @file `aludel report RUN…`: the page of one run, or several runs beside each other. */
+/** @file `aludel report DIR…`: the page of a run or of scores, or several runs beside each other. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { readRunRecord, runSpecification } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
-import { writeComparison, writeReport } from '../../report/index.js'
+import { writeComparison, writeReport, writeScoreReport } from '../../report/index.js'
+import { isScoreDirectory, readRecord } from '../../scoring/score-directory.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { given, nonEmptyPath } from '../options.js'
+import type { Output } from '../output.js'
 import { addRealImages } from '../real-images.js'
 import { addDeviceOptions, type DeviceOptions } from './shared-options.js'
 
@@ -18,23 +20,39 @@ interface Options extends DeviceOptions, DataOptions {
 export function addReport(program: Command, context: CliContext): void {
   const command = program
     .command('report')
-    .description('write report.html of a run, or one page that compares several')
-    .argument('<run...>', 'run directories')
+    .description('write report.html of a run or of scores, or one page that compares several runs')
+    .argument('<dir...>', 'run directories, or one directory of scores')
     .option('--no-real', 'do not look at the training data: show real images only where the run has them')
-    .option('--out <file>', 'page to write (default: report.html in the run; comparison.html for several)', nonEmptyPath)
+    .option('--out <file>', 'page to write (default: report.html in the directory; comparison.html for several)', nonEmptyPath)
   addDataOptions(command, 'training data to show beside the images of one run (default: that of the run)')
-  addDeviceOptions(command).action((runs: string[], options: Options) => reportCommand(runs, options, command, context))
+  addDeviceOptions(command).action((dirs: string[], options: Options) => reportCommand(dirs, options, command, context))
 }
 
-async function reportCommand(runs: string[], options: Options, command: Command, context: CliContext): Promise<void> {
+async function reportCommand(dirs: string[], options: Options, command: Command, context: CliContext): Promise<void> {
   const output = outputOf(context, command)
-  if (runs.length === 1 && options.real) await showReal(runs[0], options, context)
-  const report =
-    runs.length === 1
-      ? await writeReport(runs[0], options.out)
-      : await writeComparison(runs, options.out ?? join(process.cwd(), 'comparison.html'))
+  const report = await writePage(dirs, options, context, output)
   output.line(report)
   output.value({ report })
+}
+
+async function writePage(dirs: string[], options: Options, context: CliContext, output: Output): Promise<string> {
+  if (dirs.length > 1) return writeComparison(dirs, options.out ?? join(process.cwd(), 'comparison.html'))
+  const [dir] = dirs
+  if (await isScoreDirectory(dir)) return scoreReport(dir, options, context, output)
+  if (options.real) await showReal(dir, options, context)
+  return writeReport(dir, options.out)
+}
+
+/** The page of scores; `--subset` is what the histograms show, not what the data is cut to. */
+async function scoreReport(dir: string, { subset, ...options }: Options, { library }: CliContext, output: Output): Promise<string> {
+  const { specification } = (await readRecord(dir)) as { readonly specification?: string | null }
+  const data = options.data ?? specification ?? undefined
+  if (options.real && data === undefined) output.notice('nothing by class and no images: give --data, the training data that was scored')
+  const train =
+    options.real && data !== undefined
+      ? await library.openDataset(specificationOf(data, options), 'train', openOptions(options))
+      : undefined
+  return writeScoreReport(dir, given({ to: options.out, data: train, subset }))
 }
 
 async function showReal(run: string, options: Options, { library }: CliContext): Promise<void> {

@@ -5,9 +5,10 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeRealImages } from '../../../src/experiment/real-images.js'
 import { createRunDir } from '../../../src/experiment/run-dir.js'
-import { writeReport } from '../../../src/report/index.js'
+import { writeReport, writeScoreReport } from '../../../src/report/index.js'
 import { freshDir } from '../data/fixtures.js'
 import { tinyRecord, tinySet } from '../experiment/sets.js'
+import { scoredDataset, writeScoresDir, writeSubsetOf } from './scores-dir.js'
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
 if (!executablePath) console.log('the report was not opened in a browser: no chromium here (Debian: apt-get install chromium)')
@@ -31,25 +32,35 @@ async function writeRun(): Promise<string> {
   return pathToFileURL(await writeReport(dir)).href
 }
 
+async function writeScoresPage(): Promise<string> {
+  const data = scoredDataset()
+  return pathToFileURL(await writeScoreReport(await writeScoresDir(data), { data, subset: await writeSubsetOf(data) })).href
+}
+
+const desk: BrowserContextOptions = { viewport: { width: 1280, height: 900 } }
+const phone: BrowserContextOptions = { viewport: { width: 375, height: 700 }, isMobile: true, hasTouch: true }
+
 describe.skipIf(!executablePath)('the report in a browser', () => {
   let browser: Browser
   let url: string
+  let scores: string
   beforeAll(async () => {
     browser = await chromium.launch({ ...(executablePath && { executablePath }), args: ['--no-sandbox'] })
     url = await writeRun()
+    scores = await writeScoresPage()
   })
   afterAll(() => browser?.close())
 
   /** Opens the page and fails on any error, or any request but for the page itself. */
-  async function open(options: BrowserContextOptions, check: (page: Page) => Promise<void>): Promise<void> {
+  async function open(options: BrowserContextOptions, check: (page: Page) => Promise<void>, address = url): Promise<void> {
     const page = await browser.newPage(options)
     const problems: string[] = []
     page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
     page.on('pageerror', (error) => problems.push(error.message))
     page.on('request', (request) => {
-      if (request.url() !== url && !request.url().startsWith('data:')) problems.push(request.url())
+      if (request.url() !== address && !request.url().startsWith('data:')) problems.push(request.url())
     })
-    await page.goto(url)
+    await page.goto(address)
     await check(page)
     expect(problems).toEqual([])
     await page.close()
@@ -63,9 +74,9 @@ describe.skipIf(!executablePath)('the report in a browser', () => {
   }
 
   it.each([
-    ['a desk', { viewport: { width: 1280, height: 900 } }],
-    ['a phone', { viewport: { width: 375, height: 700 }, isMobile: true, hasTouch: true }],
-  ] as const)('fits the screen of %s and draws the curve', async (_, options) => {
+    ['a desk', desk],
+    ['a phone', phone],
+  ])('fits the screen of %s and draws the curve', async (_, options) => {
     await open(options, async (page) => {
       expect(await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth')).toBe(true)
       expect(await page.locator('#loss canvas').count()).toBe(1)
@@ -102,5 +113,34 @@ describe.skipIf(!executablePath)('the report in a browser', () => {
       expect(await page.locator('svg.chart').isVisible()).toBe(true)
       expect(await page.locator('.class img').count()).toBe(6)
     })
+  })
+
+  it.each([
+    ['a desk', desk, 5, 'large'],
+    ['a phone', phone, 2, 'medium'],
+  ] as const)('shows scores on %s: histograms beside each other, large enough to read', async (_, options, columns, size) => {
+    const check = async (page: Page) => {
+      expect(await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth')).toBe(true)
+      expect(await page.locator(`.histogram.${size}`).first().isVisible()).toBe(true)
+      const style = await page.evaluate<string>("getComputedStyle(document.querySelector('.multiples')).gridTemplateColumns")
+      expect(style.split(' ')).toHaveLength(columns)
+      // text of an SVG shrinks with it
+      const smallest = await page.evaluate<number>(`Math.min(...[...document.querySelectorAll('.histogram text')]
+        .filter((text) => text.getBoundingClientRect().width > 0).map((text) => text.getBoundingClientRect().height))`)
+      expect(smallest).toBeGreaterThan(9)
+    }
+    await open(options, check, scores)
+  })
+
+  it('enlarges an easy image with its score', async () => {
+    const check = async (page: Page) => {
+      await page
+        .locator('.zoom')
+        .first()
+        .click({ position: { x: 4, y: 4 } })
+      await expect.poll(() => page.locator('#enlarged').isVisible()).toBe(true)
+      expect(await page.locator('#enlarged p').textContent()).toBe('image 0: loss 0.001, kept')
+    }
+    await open({}, check, scores)
   })
 })

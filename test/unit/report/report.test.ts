@@ -11,6 +11,7 @@ import { thin, ticks } from '../../../src/report/line-chart.js'
 import { expectError, freshDir } from '../data/fixtures.js'
 import { decodePng } from '../experiment/decode-png.js'
 import { tinyRecord, tinySet } from '../experiment/sets.js'
+import { elementsLeftOpen } from './elements.js'
 
 const evaluations: EvaluationRecord[] = [
   {
@@ -77,15 +78,7 @@ describe('writeReport', () => {
 
   it('has every element closed', async () => {
     const html = await reportOf({ evaluations }, steps(3))
-    const open: string[] = []
-    for (const [, close, name, rest] of html
-      .replace(/<style>[\s\S]*?<\/style>|<script[\s\S]*?<\/script>/g, '')
-      .matchAll(/<(\/?)([a-z][a-z0-9]*)([^>]*)>/g)) {
-      if (['meta', 'img', 'br'].includes(name) || rest.endsWith('/')) continue
-      if (close) expect(open.pop()).toBe(name)
-      else open.push(name)
-    }
-    expect(open).toEqual([])
+    expect(elementsLeftOpen(html)).toEqual([])
   })
 
   it('shows what it can of images with more channels than a picture has', async () => {
