@@ -1,5 +1,5 @@
 /** @file Cases of the convolution family. */
-import { type ConvOptions, conv2d, conv2dInputGrad, conv2dWeightGrad } from '../../src/engine/index.js'
+import { type ConvOptions, conv2d, conv2dInputGrad, conv2dWeightGrad, conv2dWeightGradSquaredNorm } from '../../src/engine/index.js'
 import { between, type OpCase } from './case.js'
 
 interface Geometry extends ConvOptions {
@@ -25,7 +25,28 @@ const strides = ({ stride = 1, pad = 0 }: Geometry) => ({ stride, pad })
 const weights = ({ x, kernel, filters }: Geometry): number[] => [x[0], ...kernel, x[4], filters]
 const output = ({ x, y, filters }: Geometry): number[] => [x[0], x[1], ...y, filters]
 
+/** Groups of one image each, as samples are; a linear layer is a map of one pixel, or of one row. */
+const samples: readonly Geometry[] = [
+  ...geometries.map((g) => ({ ...g, x: [3, 1, g.x[2], g.x[3], g.x[4]] as const })),
+  { name: 'one pixel', x: [5, 1, 1, 1, 7], kernel: [1, 1], filters: 3, y: [1, 1] },
+  { name: 'rows', x: [2, 1, 9, 1, 5], kernel: [1, 1], filters: 4, y: [9, 1] },
+  { name: 'a kernel as large as the map', x: [3, 1, 4, 4, 3], kernel: [4, 4], filters: 2, y: [1, 1] },
+  { name: 'a window mostly in the margin', x: [2, 1, 2, 3, 2], kernel: [3, 3], filters: 2, stride: 3, pad: 3, y: [2, 3] },
+]
+
+const squaredNorm = (g: Geometry, norm: 'direct' | 'gram'): OpCase => ({
+  op: 'conv2d_weight_grad_squared_norm',
+  name: `${g.name}, ${g.x[0]}x${g.x[1]}, ${norm}`,
+  inputs: [between(g.x, -1, 1), between(output(g), -1, 1)],
+  build(x, dy) {
+    const { dw, db } = conv2dWeightGradSquaredNorm(x, dy, ...g.kernel, { ...strides(g), norm })
+    return [dw, db]
+  },
+})
+
 export const convCases: readonly OpCase[] = [
+  ...geometries.map((g) => squaredNorm(g, 'direct')),
+  ...samples.flatMap((g) => [squaredNorm(g, 'direct'), squaredNorm(g, 'gram')]),
   ...geometries.flatMap((g): OpCase[] => [
     {
       op: 'conv2d',

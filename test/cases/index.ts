@@ -10,6 +10,7 @@ import { normCases } from './norm.js'
 import { poolCases } from './pool.js'
 import { randomCases } from './random.js'
 import { reduceCases } from './reduce.js'
+import { selectionCases } from './selection.js'
 import { softmaxCases } from './softmax.js'
 import { structureCases } from './structure.js'
 
@@ -28,4 +29,5 @@ export const allCases: readonly OpCase[] = [
   ...gatherCases,
   ...imageCases,
   ...randomCases,
+  ...selectionCases,
 ]

@@ -36,6 +36,17 @@ const normSums = (size: number, channels: number): OpCase => ({
   wrt: [0],
 })
 
+/** Several blocks of pixels and channels, none of them whole. */
+const squaredNorm = (size: number, channels: number, kind: 'direct' | 'gram'): OpCase => ({
+  op: 'conv2d_weight_grad_squared_norm',
+  name: `large, ${kind}, ${size} pixels, ${channels} channels`,
+  inputs: [between([13, 1, size, size, channels], -1, 1), between([13, 1, size, size, 37], -1, 1)],
+  build(x, dy) {
+    const { dw, db } = ops.conv2dWeightGradSquaredNorm(x, dy, 3, 3, { pad: 1, norm: kind })
+    return [dw, db]
+  },
+})
+
 export const largeCases: readonly OpCase[] = [
   normSums(9, 35),
   normSums(33, 24),
@@ -94,6 +105,10 @@ export const largeCases: readonly OpCase[] = [
     build: (x, w, bias) => [ops.conv2d(x, w, bias, { pad: 2, stride: 2 })],
     wrt: [0, 1, 2],
   },
+  squaredNorm(16, 40, 'gram'),
+  squaredNorm(9, 35, 'gram'),
+  squaredNorm(11, 67, 'direct'),
+  squaredNorm(19, 3, 'direct'),
   norm('instance'),
   norm('group'),
   norm('batch'),
@@ -153,6 +168,40 @@ export const largeCases: readonly OpCase[] = [
     name: 'large',
     inputs: [given([2], [...keyOf(9)], 'u32'), given([1], [4], 'u32')],
     build: (key, step) => [ops.randomPermutation(key, step, 20011, purpose.shuffle)],
+    tolerance: 0,
+  },
+  {
+    op: 'k_center_step',
+    name: 'large',
+    inputs: [
+      between([3001, 301], -1, 1),
+      given([3001], new Array(3001).fill(Infinity), 'f64'),
+      given([], [17], 'i32'),
+      given([], [-1], 'i32'),
+    ],
+    build(x, nearest, next, start) {
+      const panels = ops.rowPanels(x)
+      const first = ops.kCenterStep(panels, nearest, next, start)
+      const second = ops.kCenterStep(panels, first.nearest, first.next, start)
+      return [second.nearest, second.next, second.chosen, second.radius]
+    },
+    tolerance: 0,
+  },
+  {
+    op: 'herd_step',
+    name: 'large',
+    inputs: [
+      between([3001, 301], -1, 1),
+      between([301], -0.1, 0.1, 'f64'),
+      between([301], -1, 1, 'f64'),
+      given([3001], new Array(3001).fill(0), 'i32'),
+    ],
+    build(x, mean, target, taken) {
+      const panels = ops.rowPanels(x)
+      const first = ops.herdStep(panels, mean, target, taken, 'residual')
+      const second = ops.herdStep(panels, mean, first.target, first.taken, 'welling')
+      return [second.target, second.taken, second.chosen]
+    },
     tolerance: 0,
   },
 ]

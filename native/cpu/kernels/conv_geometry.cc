@@ -164,6 +164,24 @@ Status read_conv2d_weight_grad(const KernelArgs& args, ConvGeometry* g) {
   return check_kernel(op, *g);
 }
 
+Status read_conv2d_weight_grad_squared_norm(const KernelArgs& args, ConvGeometry* g, bool* gram) {
+  const char* op = "conv2d_weight_grad_squared_norm";
+  ALUDEL_RETURN_IF_ERROR(check_counts(op, args, 2, 2, 2, 7));
+  ALUDEL_RETURN_IF_ERROR(read_attributes(op, args, false, g));
+  *gram = g->winograd;  // bit 0 of the algorithm means another thing here
+  g->winograd = false;
+  ALUDEL_RETURN_IF_ERROR(read_integer(op, "kernelH", args.attrs[5], 1, kMaxAttribute, &g->kernel_height));
+  ALUDEL_RETURN_IF_ERROR(read_integer(op, "kernelW", args.attrs[6], 1, kMaxAttribute, &g->kernel_width));
+  ALUDEL_RETURN_IF_ERROR(read_maps(op, args.in[0], args.in[1], g));
+  for (int o = 0; o < 2; ++o) {
+    ALUDEL_RETURN_IF_ERROR(check_tensor(op, "squares", args.out[o], 1));
+    if (args.out[o].dims[0] != g->groups)
+      return fail(Code::invalid_program, "%s: squares must be [%lld], got [%lld]", op, (long long)g->groups,
+                  (long long)args.out[o].dims[0]);
+  }
+  return check_kernel(op, *g);
+}
+
 Status read_conv2d_prepare(const KernelArgs& args, PrepareGeometry* g) {
   const char* op = "conv2d_prepare";
   ALUDEL_RETURN_IF_ERROR(check_counts(op, args, 1, 1, 1, 2));

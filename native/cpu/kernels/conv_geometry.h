@@ -1,4 +1,4 @@
-// Shapes and options of one convolution, read from an instruction and checked; the only place where the four ops look at their arguments.
+// Shapes and options of one convolution, read from an instruction and checked; the only place where the five ops look at their arguments.
 #pragma once
 #include "native/cpu/simd.h"
 
@@ -40,6 +40,7 @@ ALUDEL_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 Status read_conv2d(const KernelArgs& args, ConvGeometry* geometry);
 Status read_conv2d_input_grad(const KernelArgs& args, ConvGeometry* geometry);
 Status read_conv2d_weight_grad(const KernelArgs& args, ConvGeometry* geometry);
+Status read_conv2d_weight_grad_squared_norm(const KernelArgs& args, ConvGeometry* geometry, bool* gram);
 Status read_conv2d_prepare(const KernelArgs& args, PrepareGeometry* geometry);
 
 }  // namespace aludel::cpu::ALUDEL_ISA

@@ -42,6 +42,8 @@ struct WeightGradOperands {
 
 int64_t direct_weight_grad_scratch_bytes(const ConvGeometry& geometry);
 void run_direct_weight_grad(const ConvGeometry& geometry, const WeightGradOperands& operands, Exec& exec);
+// The only group of `geometry` on the calling thread, in direct_weight_grad_scratch_bytes() of scratch.
+void direct_weight_grad_of_group(const ConvGeometry& geometry, const WeightGradOperands& operands, void* scratch);
 
 int64_t winograd_weight_grad_scratch_bytes(const ConvGeometry& geometry);
 void run_winograd_weight_grad(const ConvGeometry& geometry, const WeightGradOperands& operands, Exec& exec);

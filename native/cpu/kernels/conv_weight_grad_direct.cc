@@ -222,6 +222,22 @@ void run_part(const ConvGeometry& g, const Band& band, const WeightGradPart& par
   }
 }
 
+void run_task(const ConvGeometry& g, const WeightGradOperands& operands, int64_t task, void* memory) {
+  const WeightGradSplit split = make_split(g);
+  const Band band = make_band(g);
+  const WeightGradPart part = part_of(g, split, task);
+  ScratchCursor cursor{reinterpret_cast<uintptr_t>(memory)};
+  const Scratch s = carve(g, split, band, cursor);
+  memset(s.bias_grad, 0, sizeof(double) * size_t(split.filters));
+  const float* x = operands.x + part.group * g.images * g.height * g.width * g.channels + part.channel0;
+  const float* dy = operands.dy + part.group * g.images * g.out_height * g.out_width * g.filters + part.filter0;
+  float* dw = operands.dw + (part.group * g.taps() * g.channels + part.channel0) * g.filters + part.filter0;
+  run_part(g, band, part, x, dy, dw, s);
+  if (part.channel0 != 0) return;
+  float* db = operands.db + part.group * g.filters + part.filter0;
+  for (int64_t k = 0; k < part.filters; ++k) db[k] = float(s.bias_grad[k]);
+}
+
 }  // namespace
 
 int64_t direct_weight_grad_scratch_bytes(const ConvGeometry& g) {
@@ -231,21 +247,11 @@ int64_t direct_weight_grad_scratch_bytes(const ConvGeometry& g) {
 }
 
 void run_direct_weight_grad(const ConvGeometry& g, const WeightGradOperands& operands, Exec& exec) {
-  const WeightGradSplit split = make_split(g);
-  const Band band = make_band(g);
-  parallel_for(exec, g.groups * split.parts(), [&](int64_t task, void* memory) {
-    const WeightGradPart part = part_of(g, split, task);
-    ScratchCursor cursor{reinterpret_cast<uintptr_t>(memory)};
-    const Scratch s = carve(g, split, band, cursor);
-    memset(s.bias_grad, 0, sizeof(double) * size_t(split.filters));
-    const float* x = operands.x + part.group * g.images * g.height * g.width * g.channels + part.channel0;
-    const float* dy = operands.dy + part.group * g.images * g.out_height * g.out_width * g.filters + part.filter0;
-    float* dw = operands.dw + (part.group * g.taps() * g.channels + part.channel0) * g.filters + part.filter0;
-    run_part(g, band, part, x, dy, dw, s);
-    if (part.channel0 != 0) return;
-    float* db = operands.db + part.group * g.filters + part.filter0;
-    for (int64_t k = 0; k < part.filters; ++k) db[k] = float(s.bias_grad[k]);
-  });
+  parallel_for(exec, g.groups * make_split(g).parts(), [&](int64_t task, void* memory) { run_task(g, operands, task, memory); });
+}
+
+void direct_weight_grad_of_group(const ConvGeometry& g, const WeightGradOperands& operands, void* scratch) {
+  for (int64_t task = 0; task < make_split(g).parts(); ++task) run_task(g, operands, task, scratch);
 }
 
 }  // namespace aludel::cpu::ALUDEL_ISA

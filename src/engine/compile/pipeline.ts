@@ -7,12 +7,14 @@ import { listArguments } from './bind-arguments.js'
 import { bytesMovedBy, flopsOf } from './cost.js'
 import { encode } from './encode.js'
 import { fuseElementwise } from './fuse-elementwise.js'
+import { fuseGradientNorms } from './fuse-gradient-norms.js'
 import { fuseNormReaders } from './fuse-norm-readers.js'
 import { importGraph, type Traceable } from './import-graph.js'
 import type { IrGraph } from './ir.js'
 import { type Lowered, lower } from './lower.js'
 import { prepareWeights } from './prepare.js'
 import type { AlgorithmPlan, CompileOptions, Plan, Program, ProgramArgument, SlicePlan } from './program.js'
+import { shareWeights } from './share-weights.js'
 import { simplify } from './simplify.js'
 import { sliceBatches } from './slicing.js'
 import { verify } from './verify.js'
@@ -21,6 +23,8 @@ export type { CompileOptions } from './program.js'
 
 const passes: readonly (readonly [string, (graph: IrGraph, options: CompileOptions) => IrGraph])[] = [
   ['simplify', simplify],
+  ['shared weights', shareWeights],
+  ['gradient norms', fuseGradientNorms],
   ['simplify again', simplify],
   ['norm readers', fuseNormReaders],
   ['slicing', sliceBatches],

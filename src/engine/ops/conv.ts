@@ -23,7 +23,8 @@ export interface ConvOptions {
   readonly pad?: PerAxis
 }
 
-function geometryAttrs(options: ConvOptions): Attrs {
+/** Encoded names of the options of a convolution. Throws `invalid_option`. */
+export function geometryAttrs(options: ConvOptions): Attrs {
   checkOptions('conv2d', options, { stride: true, pad: true })
   const { stride = 1, pad = 0 } = options
   const [strideH, strideW] = perAxis('conv2d', 'stride', stride)

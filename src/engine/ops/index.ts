@@ -4,6 +4,7 @@ export { augmentKind } from './augment-reference.js'
 export { constant, constantValue, full, type Operand, onesLike, scalar, zerosLike } from './build.js'
 export * from './composite.js'
 export { type ConvOptions, conv2d, conv2dInputGrad, conv2dWeightGrad, type PerAxis } from './conv.js'
+export { conv2dWeightGradSquaredNorm, type NormAlgorithm } from './conv-norm.js'
 export {
   abs,
   add,
@@ -36,7 +37,9 @@ export {
   tanh,
 } from './elementwise.js'
 export { gather, scatterAdd } from './gather.js'
+export { type HerdPick, type HerdRule, herdStep } from './herding.js'
 export { type AugmentOptions, augment, imageGather } from './image.js'
+export { type KCenterPick, kCenterStep } from './k-center.js'
 export { type MatmulOptions, matmul } from './matmul.js'
 export * from './movement.js'
 export { type NormOptions, type NormResult, normActPool, normActPoolSums } from './norm.js'
@@ -46,5 +49,6 @@ export { avgPool2d, maxPool2d, type PoolOptions } from './pool.js'
 export { largestPower, type PowerSums, powerSums, wholePower } from './power-sums.js'
 export { randomNormal, randomPermutation, randomUniform } from './random.js'
 export { argmax, max, type ReduceOptions, sum } from './reduce.js'
+export { panelRows, panelShape, rowPanels } from './row-panels.js'
 export { logSoftmax, oneHot, softmaxCe, softmaxCeOfFeatures } from './softmax.js'
 export { iota } from './structure.js'

@@ -56,6 +56,7 @@ export const opcodes = [
   'conv2d',
   'conv2d_input_grad',
   'conv2d_weight_grad',
+  'conv2d_weight_grad_squared_norm',
   'conv2d_prepare',
   // pooling and normalisation
   'avg_pool2d',
@@ -79,6 +80,9 @@ export const opcodes = [
   'augment',
   'augment_linear',
   'augment_transpose',
+  // selection of rows
+  'k_center_step',
+  'herd_step',
   // random
   'random_uniform',
   'random_normal',

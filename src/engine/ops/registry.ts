@@ -1,10 +1,13 @@
 /** @file Every opcode's record. The type is total: an opcode without a record does not compile. */
 import type { TypeRule } from '../graph/graph.js'
 import { convOps } from './conv.js'
+import { convNormOps } from './conv-norm.js'
 import type { OpDef } from './define.js'
 import { elementwiseOps } from './elementwise.js'
 import { gatherOps } from './gather.js'
+import { herdingOps } from './herding.js'
 import { imageOps } from './image.js'
+import { kCenterOps } from './k-center.js'
 import { matmulOps } from './matmul.js'
 import { movementOps } from './movement-ops.js'
 import { normOps } from './norm.js'
@@ -23,12 +26,15 @@ export const registry: Readonly<Record<Opcode, OpDef>> = {
   ...movementOps,
   ...matmulOps,
   ...convOps,
+  ...convNormOps,
   ...poolOps,
   ...normOps,
   ...powerSumsOps,
   ...softmaxOps,
   ...gatherOps,
   ...imageOps,
+  ...kCenterOps,
+  ...herdingOps,
   ...randomOps,
 }
 

@@ -106,7 +106,8 @@ class Machine {
 
 /** Named attributes from the encoded ones. */
 function attrsOf({ op, numbers: n }: DecodedInstruction, rank: number): Attrs {
-  if (op.startsWith('conv2d')) return { strideH: n[0], strideW: n[1], padH: n[2], padW: n[3], algorithm: 0 }
+  if (op.startsWith('conv2d'))
+    return { strideH: n[0], strideW: n[1], padH: n[2], padW: n[3], algorithm: 0, ...(n.length > 5 && { kernelH: n[5], kernelW: n[6] }) }
   if (op.includes('pool2d')) return { windowH: n[0], windowW: n[1], strideH: n[2], strideW: n[3] }
   if (op.startsWith('norm_act_pool'))
     return { kind: n[0], groups: n[1], eps: n[2], relu: n[3] === 1, pool: n[4], ...(n.length > 5 && { power: n[5] }) }
