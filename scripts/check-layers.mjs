@@ -42,9 +42,10 @@ const layers = {
   augment: { may: upper },
   data: { may: ['errors', 'arguments', 'crc32', 'event-loop', 'files', 'package-root', 'engine/tensor', 'nn/layout'], node: true },
   preprocess: { may: [...upper, ...programs, 'event-loop', 'files', 'data'], types: ['engine/runtime'], node: true },
-  scores: { may: [...upper, 'event-loop', 'nn', 'optim', 'augment', 'data'] },
+  scores: { may: [...upper, ...programs, 'event-loop', 'nn', 'optim', 'augment', 'data'], types: ['engine/runtime'] },
   prune: {
     may: ['errors', 'arguments', 'event-loop', 'files', 'data', 'scores', 'experiment/sealed-json', 'experiment/json-fields'],
+    types: ['engine/runtime'],
     node: true,
   },
   scoring: {

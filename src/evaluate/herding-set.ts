@@ -93,7 +93,7 @@ async function chooseRows(
         features.set(read.subarray(0, part.length * program.width), from * program.width)
       }
       const table = { data: features, shape: [members.length, program.width] as const }
-      for (const i of await herd(table, ipc)) chosen.push(members[i])
+      for (const i of await herd(table, ipc, { device })) chosen.push(members[i])
     }
     return Int32Array.from(chosen)
   } finally {

@@ -1,4 +1,5 @@
 /** @file Replays of selection on features: herding, k-center, prototypes, moderate, CRAIG, GradMatch; under f32 from float32 features. */
+import type { Device } from '../engine/runtime/device.js'
 import { craig } from '../scores/craig.js'
 import { gradMatch } from '../scores/grad-match.js'
 import { type HerdOptions, herd } from '../scores/herding.js'
@@ -20,6 +21,8 @@ type Path = readonly (string | number)[]
 
 /** What all parts of a case need. */
 interface Replay {
+  /** Where herding and k-center pick, of the engine that has one. */
+  readonly place: { readonly device?: Device }
   readonly golden: GoldenCase
   readonly x: Matrix
   readonly labels: readonly number[]
@@ -28,7 +31,7 @@ interface Replay {
   check(quantity: Quantity, actual: ArrayLike<number>, ...path: Path): void
 }
 
-export async function replayGeometry(golden: GoldenCase, { name }: GoldenEngine): Promise<Check[]> {
+export async function replayGeometry(golden: GoldenCase, { name, device }: GoldenEngine): Promise<Check[]> {
   const checks = new CheckList(name)
   const numbers = (...path: Path): readonly number[] => {
     const value = fieldAt(golden, ...path)
@@ -45,6 +48,7 @@ export async function replayGeometry(golden: GoldenCase, { name }: GoldenEngine)
     x: matrix('X'),
     labels,
     classes: Math.max(...labels) + 1,
+    place: device ? { device } : {},
     matrix,
     check: (quantity, actual, ...path) => checks.add(path.join('.'), quantity, listTensor(actual), listTensor(numbers(...path))),
   }
@@ -61,20 +65,20 @@ export async function replayGeometry(golden: GoldenCase, { name }: GoldenEngine)
   return checks.checks
 }
 
-async function replayKCenter({ golden, x, matrix, check }: Replay): Promise<void> {
+async function replayKCenter({ golden, x, matrix, check, place }: Replay): Promise<void> {
   for (const name of ['k_center', 'k_center_start3', 'k_center_start_nearest_mean']) {
     const start = name.endsWith('nearest_mean') ? {} : { start: numberAt(golden, name, 'start') }
-    const { indices, radii } = await kCenterGreedy(x, listAt(golden, name, 'order').length, start)
+    const { indices, radii } = await kCenterGreedy(x, listAt(golden, name, 'order').length, { ...start, ...place })
     check('exact', indices, name, 'order')
     check('score', radii, name, 'radii')
   }
-  const { indices } = await kCenterGreedy(matrix('ties', 'X'), listAt(golden, 'ties', 'k_center_start0').length, { start: 0 })
+  const { indices } = await kCenterGreedy(matrix('ties', 'X'), listAt(golden, 'ties', 'k_center_start0').length, { start: 0, ...place })
   check('exact', indices, 'ties', 'k_center_start0')
 }
 
-async function replayHerding({ golden, x, matrix, check }: Replay): Promise<void> {
+async function replayHerding({ golden, x, matrix, check, place }: Replay): Promise<void> {
   const order = async (from: Matrix, options: HerdOptions, ...path: Path) =>
-    check('exact', await herd(from, listAt(golden, ...path).length, options), ...path)
+    check('exact', await herd(from, listAt(golden, ...path).length, { ...options, ...place }), ...path)
   const repeats = { rule: 'welling', repeats: true } as const
   await order(x, {}, 'herding', 'order')
   await order(x, repeats, 'herding_welling_with_replacement')
@@ -83,7 +87,7 @@ async function replayHerding({ golden, x, matrix, check }: Replay): Promise<void
   await order(matrix('ties', 'X'), repeats, 'ties', 'herding_welling_with_replacement')
 }
 
-async function replayClasses({ golden, x, labels, classes, check }: Replay): Promise<void> {
+async function replayClasses({ golden, x, labels, classes, check, place }: Replay): Promise<void> {
   const distances = await classPrototypicality(x, labels, { classes })
   const off = await medianDistance(distances, labels, { classes })
   for (let c = 0; c < classes; c++) {
@@ -91,9 +95,9 @@ async function replayClasses({ golden, x, labels, classes, check }: Replay): Pro
     const count = numberAt(golden, 'per_class', c, 'k')
     const members = takeRows(x, rows)
     const original = (chosen: Int32Array) => Array.from(chosen, (i) => rows[i])
-    check('exact', original(await herd(members, count)), 'per_class', c, 'herding')
+    check('exact', original(await herd(members, count, place)), 'per_class', c, 'herding')
     // as published: the first row of the class is the first centre
-    const { indices } = await kCenterGreedy(members, count, { start: 0 })
+    const { indices } = await kCenterGreedy(members, count, { start: 0, ...place })
     check('exact', original(indices), 'per_class', c, 'k_center')
     const nearest = rows.toSorted((a, b) => off[a] - off[b] || a - b).slice(0, count)
     check(

@@ -1,5 +1,6 @@
 /** @file What a selection is asked for, checked before anything is computed. */
-import { checkOptions, checkSeed, isRecord, wholeNumber } from '../arguments.js'
+import { checkDevice, checkOptions, checkSeed, isRecord, wholeNumber } from '../arguments.js'
+import type { Device } from '../engine/runtime/device.js'
 import { expected } from '../errors.js'
 import { checkFiniteMatrix, type Matrix } from '../scores/matrix.js'
 import { checkFiniteScores } from '../scores/score.js'
@@ -30,6 +31,8 @@ export interface SelectOptions extends Amount {
   readonly scores?: ArrayLike<number>
   /** [samples, width], for 'herding' and 'kCenter'; gradients of the last layer for 'craig' and 'gradMatch'. */
   readonly features?: Matrix
+  /** Where orders by float32 features are computed; what is kept is the same without it, only later. */
+  readonly device?: Device
   /** 'class' (default): of every class the same share. 'global': of all samples; not for orders by features. */
   readonly scope?: 'class' | 'global'
   /** Samples that every class keeps at least; default 1. Counts below are raised and reported. */
@@ -55,7 +58,7 @@ const mostBins = 65_536
 
 const known: Readonly<Record<keyof SelectOptions, true>> = {
   ...{ keep: true, drop: true, keepPercent: true, window: true },
-  ...{ order: true, scores: true, features: true, scope: true, minimumPerClass: true, seed: true, ccs: true },
+  ...{ order: true, scores: true, features: true, device: true, scope: true, minimumPerClass: true, seed: true, ccs: true },
 }
 
 /** Throws `invalid_option`, `invalid_data` (another number of scores or features than `samples`), `invalid_shape`, `detached`, `not_finite`. */
@@ -64,6 +67,7 @@ export async function checkSelectOptions(what: string, options: SelectOptions, s
   const { order, scores, features, scope = 'class', minimumPerClass = 1, seed = 0, ccs } = options
   if (!orders.includes(order))
     throw expected('invalid_option', `${what}: order`, orders.join(', '), order, "'asc' keeps the smallest scores")
+  if (options.device !== undefined) checkDevice(`${what}: device`, options.device)
   const amount = amountRule(what, options)
   if (scope !== 'class' && scope !== 'global') throw expected('invalid_option', `${what}: scope`, "'class' or 'global'", scope)
   wholeNumber(`${what}: minimumPerClass`, minimumPerClass, 0)

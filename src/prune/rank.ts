@@ -1,4 +1,5 @@
 /** @file The orders in which a rule puts the samples of a group, by name. */
+import type { Device } from '../engine/runtime/device.js'
 import { craig } from '../scores/craig.js'
 import { gradMatch } from '../scores/grad-match.js'
 import { herd } from '../scores/herding.js'
@@ -25,6 +26,8 @@ export interface RankInput {
   /** What samples are ordered by, of all of them: `sortKeys`. */
   readonly keys: Float64Array
   readonly features?: Matrix
+  /** Where orders by features are computed. */
+  readonly device?: Device
   /** Where weights of chosen rows go. */
   readonly weights: Map<number, number>
 }
@@ -71,21 +74,26 @@ const random: Rank = async ({ rows, part }, { rule }) => {
 const coverage: Rank = ({ rows, part }, { rule: { amount, seed, ccs }, keys }) =>
   rankByCoverage({ rows, part, count: keptCount(amount, rows.length), seed: seed ?? 0 }, keys, ccs as NonNullable<typeof ccs>)
 
-const pickers: Readonly<Record<FeatureOrder, (features: Matrix, count: number) => Promise<Pick<WeightedPick, 'indices'> | WeightedPick>>> =
-  {
-    herding: async (features, count) => ({ indices: await herd(features, count) }),
-    kCenter: kCenterGreedy,
-    craig,
-    gradMatch: (gradients, count) => gradMatch(gradients, count),
-  }
+type Picker = (
+  features: Matrix,
+  count: number,
+  place: { readonly device?: Device },
+) => Promise<Pick<WeightedPick, 'indices'> | WeightedPick>
+
+const pickers: Readonly<Record<FeatureOrder, Picker>> = {
+  herding: async (features, count, place) => ({ indices: await herd(features, count, place) }),
+  kCenter: kCenterGreedy,
+  craig: (gradients, count) => craig(gradients, count),
+  gradMatch: (gradients, count) => gradMatch(gradients, count),
+}
 
 /** Chooses as many as a raised count needs: weights depend on the whole set. */
 const byFeatures =
   (order: FeatureOrder): Rank =>
-  async ({ rows }, { rule: { amount, minimumPerClass }, features, weights }) => {
+  async ({ rows }, { rule: { amount, minimumPerClass }, features, device, weights }) => {
     const end = keptCount(amount, rows.length)
     const count = Math.min(rows.length, Math.max(end, minimumPerClass))
-    const pick = await pickers[order](takeRows(features as Matrix, rows), count)
+    const pick = await pickers[order](takeRows(features as Matrix, rows), count, device ? { device } : {})
     const list = pick.indices.map((i) => rows[i])
     if ('weights' in pick) for (const [i, row] of list.entries()) weights.set(row, pick.weights[i])
     return { list, begin: 0, end, next: 'right' }

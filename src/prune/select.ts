@@ -61,7 +61,13 @@ export async function selectSamples(data: Pick<Dataset, 'labels' | 'classes'>, o
   await turn.breathe()
   const { scores } = options
   const keys = scores ? await sortKeys(rule, scores, labels, classes.length) : new Float64Array()
-  const input = { rule, keys, ...(options.features && { features: options.features }), weights: new Map<number, number>() }
+  const input = {
+    rule,
+    keys,
+    ...(options.features && { features: options.features }),
+    ...(options.device && { device: options.device }),
+    weights: new Map<number, number>(),
+  }
   await turn.breathe()
   const { indices, raised } = await chooseRows(input, labels, byClass)
   const counts = new Int32Array(classes.length)

@@ -1,13 +1,19 @@
 /** @file k-center greedy (Sener & Savarese, 1708.00489): each step takes the row farthest from those chosen. O(N k) time, O(N) memory. */
-import { checkOptions } from '../arguments.js'
+import { checkDevice, checkOptions } from '../arguments.js'
+import type { Device } from '../engine/runtime/device.js'
 import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
+import { fitsDevice, uploadRows } from './device-rows.js'
+import { herdOnDevice } from './herding-device.js'
+import { kCenterOnDevice } from './k-center-device.js'
 import { checkFiniteMatrix, type Matrix, meanRow, rowsPerTurn, squaredDistance } from './matrix.js'
 import { checkCount } from './pick.js'
 
 export interface KCenterOptions {
   /** Rows that are part of the set from the start. Default: the row nearest to the mean of all, so that equal features give equal sets. */
   readonly start?: number | readonly number[]
+  /** Where distances of float32 features are computed; the result is the same without it, only later. */
+  readonly device?: Device
 }
 
 export interface KCenter {
@@ -19,20 +25,41 @@ export interface KCenter {
 
 /**
  * `count` rows in all, those of `start` among them, of `features` [samples, width].
- * Throws `invalid_option` (a count above the rows or below the start, a row twice), `invalid_index`, `invalid_shape`, `detached`, `not_finite`.
+ * Throws `invalid_option` (a count above the rows or below the start, a row twice), `invalid_index`, `invalid_shape`, `detached`, `not_finite`;
+ * with a device also `out_of_memory`, `disposed`.
  */
 export async function kCenterGreedy(features: Matrix, count: number, options: KCenterOptions = {}): Promise<KCenter> {
   const what = 'kCenterGreedy'
-  checkOptions<KCenterOptions>(what, options, { start: true })
+  checkOptions<KCenterOptions>(what, options, { start: true, device: true })
+  if (options.device !== undefined) checkDevice(what, options.device)
   await checkFiniteMatrix(`${what}: features`, features)
+  const [rows] = features.shape
+  checkCount(what, count, rows)
+  const start = options.start === undefined ? [] : checkStart(what, options.start, rows)
+  if (start.length > count) throw expected('invalid_option', `${what}: count`, `at least ${start.length}, the rows of start`, count)
+  if (count === 0) return { indices: new Int32Array(), radii: new Float64Array() }
+  const { device } = options
+  return device && fitsDevice(features) ? pickOnDevice(features, count, start, device) : pick(features, count, start)
+}
+
+async function pickOnDevice(features: Matrix, count: number, start: readonly number[], device: Device): Promise<KCenter> {
+  const rows = await uploadRows(device, features)
+  try {
+    if (start.length > 0) return await kCenterOnDevice(rows, count, start)
+    // the row nearest to the mean is the first that herding takes
+    const mean = await meanRow(features, new Turn())
+    return await kCenterOnDevice(rows, count, [...(await herdOnDevice(rows, mean, 1, 'residual', false))])
+  } finally {
+    rows.dispose()
+  }
+}
+
+async function pick(features: Matrix, count: number, start: readonly number[]): Promise<KCenter> {
   const {
     data,
     shape: [rows, width],
   } = features
-  checkCount(what, count, rows)
   const turn = new Turn()
-  const start = options.start === undefined ? [] : checkStart(what, options.start, rows)
-  if (start.length > count) throw expected('invalid_option', `${what}: count`, `at least ${start.length}, the rows of start`, count)
   // squared distance to the nearest chosen row; -1 for a chosen one, which duplicates of it must not tie with
   const nearest = new Float64Array(rows).fill(Number.POSITIVE_INFINITY)
   const indices = new Int32Array(count)

@@ -76,7 +76,11 @@ export async function meanRow({ data, shape: [rows, width] }: Matrix, turn: Turn
 /** Squared Euclidean distance of `a` and the row of `data` that begins at `from`. */
 export function squaredDistance(a: ArrayLike<number>, data: ArrayLike<number>, from: number): number {
   let sum = 0
-  for (let i = 0; i < a.length; i++) sum += (a[i] - data[from + i]) ** 2
+  for (let i = 0; i < a.length; i++) {
+    // a product, not a power, whose last bit is no engine's promise
+    const difference = a[i] - data[from + i]
+    sum += difference * difference
+  }
   return sum
 }
 

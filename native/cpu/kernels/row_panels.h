@@ -43,13 +43,13 @@ struct Leader {
 };
 
 [[maybe_unused]] Status check_panels(const char* op, const TensorRef& panels, int64_t rows) {
-  const bool fits = panels.dtype == DType::f32 && panels.rank == 3 && panels.dims[0] == ceil_div(rows, kPanelRows) && panels.dims[1] >= 1 &&
+  const bool fits = panels.dtype == DType::f32 && panels.rank == 3 && panels.dims[0] >= ceil_div(rows, kPanelRows) && panels.dims[1] >= 1 &&
                     panels.dims[2] == kPanelRows && rows >= 1 && rows <= INT32_MAX;
-  return fits ? Status{} : wrong(op, "f32 panels [B, D, 32] of as many rows");
+  return fits ? Status{} : wrong(op, "f32 panels [B, D, 32] of as many rows or more");
 }
 
 ALUDEL_INLINE Panels panels_of(const TensorRef& panels, int64_t rows) {
-  return {panels.as<const float>(), panels.dims[0], panels.dims[1], rows};
+  return {panels.as<const float>(), ceil_div(rows, kPanelRows), panels.dims[1], rows};
 }
 
 ALUDEL_INLINE vd as_doubles(const float* x) {

@@ -18,11 +18,10 @@ export function rowPanels(x: Value): Value {
   return transpose(reshape(whole, [panels, panelRows, width]), [0, 2, 1])
 }
 
-/** Width of the rows in `panels`, which must hold `rows` rows. Throws `invalid_shape`. */
+/** Width of the rows in `panels`, which must hold at least `rows` rows. Throws `invalid_shape`. */
 export function checkPanels(op: string, panels: TensorType, rows: number): number {
-  const [, width = 0] = panels.shape
-  const wanted = panelShape(rows, width)
-  if (panels.shape.length !== 3 || panels.shape.some((d, axis) => d !== wanted[axis]))
+  const [count = 0, width = 0, own] = panels.shape
+  if (panels.shape.length !== 3 || own !== panelRows || count < panelShape(rows, width)[0])
     throw expected('invalid_shape', op, `panels [B,D,${panelRows}] of ${rows} rows`, formatShape(panels.shape))
   return width
 }
