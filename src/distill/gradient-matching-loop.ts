@@ -14,6 +14,7 @@ import { fold, type Key, keyOf, purpose } from '../engine/tensor/key.js'
 import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
 import { rowSource } from '../preprocess/row-source.js'
+import { GradientPruning } from './dynamic/gradient-pruning.js'
 import { type GradientShape, gradientStep, networkDraw, networkInputs, statisticsUpdate } from './gradient-step.js'
 import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import type { GradientMethod, NetworkSchedule } from './method.js'
@@ -35,7 +36,10 @@ export class GradientIterations implements Iterations {
   readonly #sampler: Sampler
   readonly #arrays: Arrays
   readonly #draw: BoundProgram
-  readonly #match: BoundProgram
+  /** Absent under dynamic pruning, which matches in its own way. */
+  readonly #match: BoundProgram | undefined
+  readonly #pruning: GradientPruning | undefined
+  readonly extraState: NonNullable<Iterations['extraState']>
   /** Absent when the network is never trained. */
   readonly #training: NetworkTraining | undefined
   /** Absent without batch norm. */
@@ -57,22 +61,27 @@ export class GradientIterations implements Iterations {
     const padded = this.#sampler.counts.some((count) => count < realBatch)
     const augmented = augment.operations.length > 0
     const shape: GradientShape = { network, rows: rowSource(dataset), classes, ipc, realBatch, padded, augmented }
+    const { dynamic } = settings
     const made = allOrNothing((own) => ({
       draw: own(networkDraw(device, network)),
-      match: own(gradientStep(device, { ...settings, options: methodOptions }, shape)),
+      match: dynamic ? undefined : own(gradientStep(device, { ...settings, options: methodOptions }, shape)),
+      pruning: dynamic && own(new GradientPruning(device, { ...settings, dynamic }, shape, this.#sampler, dataset.shape[0])),
       training: outerLoop > 1 ? own(new NetworkTraining(device, { network, classes, ipc, batch, lr: networkLr, augment }, key)) : undefined,
       statistics: network.state.length > 0 ? own(new FrozenStatistics(device, dataset, settings, schedule.statisticsBatch)) : undefined,
-      arrays: makeArrays(own, device, shape, { key, sampler: this.#sampler }),
+      arrays: gradientArrays(own, device, shape, { key, sampler: this.#sampler }),
     }))
     this.#draw = made.draw
     this.#match = made.match
+    this.#pruning = made.pruning
+    this.extraState = made.pruning?.extraState ?? {}
     this.#training = made.training
     this.#statistics = made.statistics
     this.#arrays = made.arrays
     this.stateShape = [classes, ipc, ...network.input]
     this.plans = {
       draw: made.draw.plan,
-      match: made.match.plan,
+      ...(made.match ? { match: made.match.plan } : {}),
+      ...made.pruning?.plans,
       ...(made.training ? { training: made.training.plan } : {}),
       ...(made.statistics ? { statistics: made.statistics.plan } : {}),
     }
@@ -80,30 +89,38 @@ export class GradientIterations implements Iterations {
     const flopsOf = (program: { readonly plan: Plan } | undefined) => program?.plan.flops ?? 0
     this.flopsPerIteration =
       flopsOf(made.draw) +
-      outerLoop * (classes * flopsOf(made.match) + flopsOf(made.statistics)) +
+      outerLoop * (classes * (this.plans.match?.flops ?? 0) + flopsOf(made.statistics) + (made.pruning?.flops ?? 0)) +
       (outerLoop - 1) * innerLoop * Math.ceil((classes * ipc) / batch) * flopsOf(made.training)
     this.imagesPerIteration = outerLoop * (classes * (realBatch + ipc) + (made.statistics?.images ?? 0)) + trained
   }
 
-  async run(state: IterationState, { first, n, signal }: IterationRange): Promise<readonly number[]> {
+  async load(state: IterationState): Promise<void> {
+    await this.#pruning?.load(state)
+  }
+
+  async run(state: IterationState, range: IterationRange): Promise<readonly number[]> {
+    const { first, n } = range
     const losses: number[] = []
     const arrays = { ...this.#arrays, ...state }
     for (let iteration = first; iteration < first + n && losses.every(Number.isFinite); iteration++) {
-      losses.push(await this.#iterate(arrays, iteration, signal))
+      losses.push(await this.#iterate(arrays, iteration, range))
     }
     return losses
   }
 
   /** Mean over the matching steps of sum_c D_c. */
-  async #iterate(arrays: Arrays, iteration: number, signal: AbortSignal | undefined): Promise<number> {
+  async #iterate(arrays: Arrays, iteration: number, range: IterationRange): Promise<number> {
     const { outerLoop, innerLoop } = this.#schedule
+    const { signal } = range
     const aborting = signal && { signal }
     await this.#draw.run(arrays, { startStep: iteration, ...aborting })
     let total = 0
     for (let outer = 0; outer < outerLoop; outer++) {
       const step = iteration * outerLoop + outer
       await this.#statistics?.update(arrays, step, signal)
-      const loss = await this.#matchClasses(arrays, step, signal)
+      const theta = await this.#theta(arrays, step)
+      const loss = await (this.#pruning?.match(arrays, { step, iteration, theta }, range) ??
+        this.#matchClasses(arrays, step, theta, signal))
       if (!Number.isFinite(loss)) return loss
       total += loss
       if (outer < outerLoop - 1) await this.#training?.train(arrays, { iteration, first: outer * innerLoop, count: innerLoop }, signal)
@@ -111,31 +128,35 @@ export class GradientIterations implements Iterations {
     return total / outerLoop
   }
 
-  /** One matching step: replay c of the program is class c. */
-  async #matchClasses(arrays: Arrays, step: number, signal: AbortSignal | undefined): Promise<number> {
+  /** The augmentation of a matching step, one row a class; undefined without one. */
+  async #theta(arrays: Arrays, step: number): Promise<Float32Array | undefined> {
+    if (!arrays.theta) return undefined
     const { augment, seed, network } = this.#settings
-    const { realIndex, theta, loss } = arrays
-    const uploads = [realIndex.write(this.#sampler.draw(step))]
     const classes = this.#sampler.counts.length
-    if (theta) {
-      const [height, width] = network.input
-      const address = { key: fold(keyOf(seed), 'augment'), purpose: purpose.augment, step }
-      const rows = new Float32Array(classes * thetaSize)
-      const turn = new Turn()
-      for (let c = 0; c < classes; c++) {
-        await turn.breathe()
-        rows.set(drawRow(augment, address, c, height, width), c * thetaSize)
-      }
-      uploads.push(theta.write(rows))
+    const [height, width] = network.input
+    const address = { key: fold(keyOf(seed), 'augment'), purpose: purpose.augment, step }
+    const rows = new Float32Array(classes * thetaSize)
+    const turn = new Turn()
+    for (let c = 0; c < classes; c++) {
+      await turn.breathe()
+      rows.set(drawRow(augment, address, c, height, width), c * thetaSize)
     }
+    return rows
+  }
+
+  /** One matching step: replay c of the program is class c. */
+  async #matchClasses(arrays: Arrays, step: number, theta: Float32Array | undefined, signal: AbortSignal | undefined): Promise<number> {
+    const { realIndex, loss } = arrays
+    const uploads = [realIndex.write(this.#sampler.draw(step)), ...(theta ? [arrays.theta.write(theta)] : [])]
+    const classes = this.#sampler.counts.length
     // Uploads and run queue in this order; every one is awaited, so that none can fail unheard.
-    await Promise.all([...uploads, this.#match.run(arrays, { n: classes, ...(signal && { signal }) })])
+    await Promise.all([...uploads, this.#match?.run(arrays, { n: classes, ...(signal && { signal }) })])
     return ((await loss.read()) as Float32Array).reduce((sum, ofClass) => sum + ofClass, 0)
   }
 
   dispose(): void {
     for (const array of Object.values(this.#arrays)) array.dispose()
-    for (const part of [this.#draw, this.#match, this.#training, this.#statistics]) part?.dispose()
+    for (const part of [this.#draw, this.#match, this.#pruning, this.#training, this.#statistics]) part?.dispose()
   }
 }
 
@@ -181,7 +202,7 @@ class FrozenStatistics {
 }
 
 /** Arrays of all programs by name; those with a slot per class have the class in front. */
-function makeArrays(
+export function gradientArrays(
   own: Own,
   device: Device,
   { network, rows, classes, ipc, realBatch, padded, augmented }: GradientShape,

@@ -92,21 +92,12 @@ export function movedStatistics(
   return stateAsOutputs(network.apply(parametersOf(network, v), grouped(images), options).state)
 }
 
-export interface ClassStep {
-  readonly method: GradientMethod
-  readonly options: MethodOptions
-  readonly imageLr: number
-  readonly imageMomentum: number
-}
-
-/** Replay c updates the images of class c; `images`, `velocity`, `loss` and the draws have one slot per class. */
-export function gradientStep(device: Device, step: ClassStep, shape: GradientShape): BoundProgram {
-  const { network, rows, classes, ipc, realBatch, padded, augmented } = shape
+/** Inputs of a program that is replayed once per class: the network, both sides' batches, and their augmentation where there is one. */
+export function classInputs({ network, rows, classes, ipc, realBatch, padded, augmented }: GradientShape): Record<string, NamedInput> {
   const slots = { count: classes }
-  const inputs: Record<string, NamedInput> = {
+  return {
     ...networkInputs(network),
     images: { shape: [ipc, ...network.input], slots },
-    velocity: { shape: [ipc, ...network.input], slots },
     ...rows.inputs,
     realIndex: { shape: [realBatch], dtype: 'i32', slots },
     realLabels: { shape: [realBatch], dtype: 'i32', slots },
@@ -116,8 +107,22 @@ export function gradientStep(device: Device, step: ClassStep, shape: GradientSha
     ...(padded ? { realWeights: { shape: [realBatch], slots } } : {}),
     ...(augmented ? { theta: { shape: [thetaSize], slots } } : {}),
   }
+}
+
+export interface ClassStep {
+  readonly method: GradientMethod
+  readonly options: MethodOptions
+  readonly imageLr: number
+  readonly imageMomentum: number
+}
+
+/** Replay c updates the images of class c; `images`, `velocity`, `loss` and the draws have one slot per class. */
+export function gradientStep(device: Device, step: ClassStep, shape: GradientShape): BoundProgram {
+  const { network, rows, classes, padded, augmented } = shape
+  const slots = { count: classes }
+  const inputs = classInputs(shape)
   return bindProgram<string, string>(device, {
-    inputs,
+    inputs: { ...inputs, velocity: inputs.images },
     outputs: { images: { donate: 'images', slots }, velocity: { donate: 'velocity', slots }, loss: { slots } },
     build(v) {
       // One theta row for the class: both sides get the same operation with the same parameters (siamese).

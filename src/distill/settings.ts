@@ -68,7 +68,7 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   if (onDivergence !== 'stop' && onDivergence !== 'rollback') {
     throw expected('invalid_option', 'onDivergence', "'stop' or 'rollback'", onDivergence)
   }
-  const dynamic = settings.dynamic === undefined ? undefined : resolveDynamic(settings.dynamic, method, network)
+  const dynamic = settings.dynamic === undefined ? undefined : resolveDynamic(settings.dynamic, network)
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)
   const { imageMomentum } = defaults

@@ -42,7 +42,7 @@ export interface DistillSettings {
   readonly onDivergence?: OnDivergence
   /**
    * Leaves out, step by step, real samples whose effect on the synthetic images is among the smallest or the largest (BiLP, arXiv
-   * 2305.18381). For methods that match class means under a network without batch statistics: 'dm', 'datadam', 'atom'.
+   * 2305.18381). For methods that match class means or gradients, under a network without batch statistics.
    */
   readonly dynamic?: DynamicPruning
   /** Published settings that everything not given is taken from, such as 'paper' or 'code'; default: the method's first. */
@@ -73,7 +73,7 @@ export interface DynamicPruning {
   readonly betaLow?: number
   /** And at its upper end; default 0.1. */
   readonly betaHigh?: number
-  /** Steps from one look at the effects to the next, >= 1; default 5. */
+  /** Steps from one look at the effects to the next, of gradient methods matching steps, >= 1; default 5. */
   readonly every?: number
   /** Random directions along which an effect is measured, 1 to 256; default 8. */
   readonly probes?: number
@@ -181,6 +181,8 @@ export interface PruningEvent {
   readonly type: 'pruning'
   /** The step that it served, 1-based. */
   readonly step: number
+  /** Of a gradient method, whose steps match several times: the matching step, 1-based, counted from the run's start. */
+  readonly matching?: number
   /** Real samples drawn and, of them, used. */
   readonly drawn: number
   readonly used: number

@@ -183,7 +183,6 @@ describe('a run with dynamic pruning', () => {
   })
 
   const refused: [string, Partial<DistillSettings>, RegExp][] = [
-    ['a gradient method', { method: 'dc' }, /dc matches gradients/],
     ['batch norm', { network: 'convnet-bn' }, /under batch norm every sample moves every other/],
     ['tails that meet', { dynamic: { betaLow: 0.5, betaHigh: 0.5 } }, /less than 1/],
     ['a share that is none', { dynamic: { betaLow: Number.NaN } }, /betaLow: expected a share/],

@@ -54,6 +54,12 @@ it('a run that chooses its images first ends with the same bytes however often i
   await killAndResume({ method: 'dm', data, dir: freshDir(), kills: 4, iterations: 20, random: randomFrom(11), options })
 })
 
+it.each(['dm', 'dsa'])('a run of %s under dynamic pruning ends with the same bytes however often it is killed', async (method) => {
+  const loops = method === 'dsa' ? ['--set', 'outerLoop=2', '--set', 'innerLoop=2'] : []
+  const options = ['--real-batch', '3', '--network', 'mlp', ...loops, '--dynamic', 'bilp:every=3,betaHigh=0.3,probes=2']
+  await killAndResume({ method, data, dir: freshDir(), kills: 3, iterations: 20, random: randomFrom(13), options })
+})
+
 describe('signals', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'])('%s saves state and images, and the run goes on from there', async (signal) => {
     const dir = join(freshDir(), 'run')

@@ -4,17 +4,19 @@
  *     <u, ITE_i> = <w, g_i - G> / (n - 1),   w = d/dG <dD/dG_syn, t>,   t = d/d theta <d loss_syn / dS, u>,
  *
  * D the distance of the two gradients: t is how the synthetic gradient moves along u, w is made of plain products of gradients, and the
- * last product for every sample is one derivative with respect to the samples' weights.
+ * samples' own gradients serve all directions at once.
  */
 import {
   addAll,
   broadcast,
   div,
-  full,
   grad,
+  matmul,
   maximum,
   mul,
   reshape,
+  sizeOf,
+  softmaxCe,
   stopGradient,
   sub,
   sum,
@@ -38,8 +40,16 @@ export interface GradientEffectContext {
   readonly ipc: number
 }
 
-/** <u_p, ITE_i> of the rows of one class, f32 [1, rows, probes]; for a class of one sample 0. */
-export function gradientTreatmentEffects(method: GradientMethod, options: MethodOptions, context: GradientEffectContext): Value {
+/** What measures the samples of one class along the directions. */
+export interface GradientProbes {
+  /** w_p by parameter, [probes, ...shape]. */
+  readonly along: Parameters
+  /** <w_p, G>, [probes]. */
+  readonly ofMean: Value
+}
+
+/** w and <w, G> of one class, from the gradients of its two batches. */
+export function gradientProbes(method: GradientMethod, options: MethodOptions, context: GradientEffectContext): GradientProbes {
   const { network, parameters, real, synthetic, probes, ipc } = context
   const count = probes.pixels.shape[0]
   const names = network.parameters.map(({ name }) => name)
@@ -63,24 +73,44 @@ export function gradientTreatmentEffects(method: GradientMethod, options: Method
   const listed = (tensors: Parameters) => names.map((name) => tensors[name])
   const distance = sum(method.distance(network, ofSynthetic, ofReal, options))
   const slopes = byName(names, grad(distance, listed(ofSynthetic)))
-  const change = dot(names, slopes, moved)
-  const w = byName(names, grad(change, listed(ofReal)))
+  const change = addAll(names.map((name) => sum(mul(slopes[name], moved[name]))))
+  const along = byName(names, grad(change, listed(ofReal)))
+  const perProbe = (x: Value): Value => sum(x, { axes: x.shape.map((_, axis) => axis).slice(1) })
+  return { along, ofMean: addAll(names.map((name) => perProbe(mul(along[name], ofReal[name])))) }
+}
 
-  // d/d omega_i of <w, sum omega g / sum omega> = <w, g_i - G> / n
+/**
+ * <w_p, g_i>, f32 [n, probes], of images [1, n, H, W, C] with labels i32 [n]. Every sample is a group of its own, so n gradients of all
+ * parameters are held at once: many samples go in pieces.
+ */
+export function sampleGradientsAlong(
+  network: Network,
+  parameters: Parameters,
+  { images, classIndex }: Pick<ClassBatch, 'images' | 'classIndex'>,
+  along: Parameters,
+): Value {
+  const n = classIndex.shape[0]
+  const names = network.parameters.map(({ name }) => name)
+  const copies = repeat(Object.fromEntries(names.map((name) => [name, stopGradient(parameters[name])])), n)
+  const { logits } = network.apply(copies, reshape(images, [n, 1, ...network.input]))
+  const { loss } = softmaxCe(logits, reshape(classIndex, [n, 1]))
+  // samples share no copy of a parameter: the gradient of the sum is every sample's own
+  const gradients = grad(
+    sum(loss),
+    names.map((name) => copies[name]),
+  )
+  const flat = (x: Value): Value => reshape(x, [x.shape[0], sizeOf(x.shape.slice(1))])
+  return addAll(names.map((name, i) => matmul(flat(gradients[i]), transpose(flat(along[name]), [1, 0]))))
+}
+
+/** <u_p, ITE_i> of the rows of one class, f32 [1, rows, probes], all rows at once; for a class of one sample 0. */
+export function gradientTreatmentEffects(method: GradientMethod, options: MethodOptions, context: GradientEffectContext): Value {
+  const { network, parameters, real } = context
+  const { along, ofMean } = gradientProbes(method, options, context)
   const rows = real.classIndex.shape[0]
-  const valid = real.rowWeights ? reshape(real.rowWeights, [1, rows]) : full([1, rows], 1)
-  const weights = stopGradient(broadcast(valid, [count, rows]))
-  const images = broadcast(reshape(real.images, [1, rows, ...network.input]), [count, rows, ...network.input])
-  const weighted: ClassBatch = {
-    images: reshape(images, [1, count * rows, ...network.input]),
-    classIndex: reshape(broadcast(reshape(real.classIndex, [1, rows]), [count, rows]), [count * rows]),
-    counts: sum(weights, { axes: [1] }),
-    rowWeights: weights,
-  }
-  const along = dot(names, w, classGradients(network, fixed, weighted, count).gradients)
-  const [slopeOfWeights] = grad(along, [weights])
-  const n = reshape(real.counts, [1, 1])
-  return reshape(transpose(mul(slopeOfWeights, div(n, maximum(sub(n, 1), 1))), [1, 0]), [1, rows, count])
+  const ofSamples = sampleGradientsAlong(network, parameters, real, along)
+  const others = maximum(sub(reshape(real.counts, [1, 1, 1]), 1), 1)
+  return div(reshape(sub(ofSamples, reshape(ofMean, [1, ofMean.shape[0]])), [1, rows, ofMean.shape[0]]), others)
 }
 
 const byName = (names: readonly string[], values: readonly Value[]): Parameters =>
@@ -89,5 +119,3 @@ const byName = (names: readonly string[], values: readonly Value[]): Parameters 
 /** [1, ...shape] -> [count, ...shape] */
 const repeat = (tensors: Parameters, count: number): Parameters =>
   Object.fromEntries(Object.entries(tensors).map(([name, x]) => [name, broadcast(x, [count, ...x.shape.slice(1)])]))
-
-const dot = (names: readonly string[], a: Parameters, b: Parameters): Value => addAll(names.map((name) => sum(mul(a[name], b[name]))))

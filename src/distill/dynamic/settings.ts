@@ -3,7 +3,6 @@ import { checkOptions, wholeNumber } from '../../arguments.js'
 import { AludelError, expected } from '../../errors.js'
 import type { DynamicPruning, RunConfig } from '../../experiment/types.js'
 import type { Network } from '../../nn/module.js'
-import type { Method } from '../method.js'
 import type { DynamicRuleOptions } from './rule.js'
 
 export interface DynamicSettings extends DynamicRuleOptions {
@@ -17,8 +16,8 @@ const optionNames: Readonly<Record<keyof DynamicPruning, true>> = {
 const choices = { mode: ['moments', 'rank'], statistics: ['ema', 'cumulative'], scope: ['global', 'class'] } as const
 const mostProbes = 256
 
-/** Throws `invalid_option`, also for a method or network under which a sample has no effect of its own. */
-export function resolveDynamic(given: DynamicPruning, method: Method, network: Network): DynamicSettings {
+/** Throws `invalid_option`, also for a network under which a sample has no effect of its own. */
+export function resolveDynamic(given: DynamicPruning, network: Network): DynamicSettings {
   checkOptions<DynamicPruning>('dynamic', given, optionNames)
   const {
     betaLow = 0.1,
@@ -40,13 +39,6 @@ export function resolveDynamic(given: DynamicPruning, method: Method, network: N
   for (const [name, value] of Object.entries({ mode, statistics, scope })) {
     const known: readonly string[] = choices[name as keyof typeof choices]
     if (!known.includes(value)) throw expected('invalid_option', `dynamic: ${name}`, known.join(' or '), value)
-  }
-  if ('distance' in method) {
-    const todo = "take 'dm', 'datadam' or 'atom', or prune before the run"
-    throw new AludelError(
-      'invalid_option',
-      `dynamic: ${method.name} matches gradients, and runs measure effects on class means only; ${todo}`,
-    )
   }
   if (network.state.length > 0) {
     const todo = 'take a network with instance norm'
