@@ -40,7 +40,15 @@ const layers = {
   nn: { may: upper },
   optim: { may: upper },
   augment: { may: upper },
-  data: { may: ['errors', 'arguments', 'crc32', 'event-loop', 'files', 'package-root', 'engine/tensor', 'nn/layout'], node: true },
+  data: {
+    may: [
+      ...['errors', 'arguments', 'crc32', 'event-loop', 'files', 'package-root', 'engine/tensor', 'nn/layout'],
+      // Rows of a file are read by the addon, on a thread of Node's pool.
+      ...['engine/runtime/binding', 'experiment/sealed-json', 'experiment/json-fields'],
+    ],
+    types: ['engine/runtime/native-types'],
+    node: true,
+  },
   preprocess: { may: [...upper, ...programs, 'event-loop', 'files', 'data'], types: ['engine/runtime'], node: true },
   scores: { may: [...upper, ...programs, 'event-loop', 'nn', 'optim', 'augment', 'data'], types: ['engine/runtime'] },
   prune: {

@@ -1,9 +1,10 @@
-// Exports of the addon: info(), createDevice(), CancelToken. Everything else hangs on a device.
+// Exports of the addon: info(), createDevice(), CancelToken, readRows(). Everything else hangs on a device.
 #include "native/addon/buffer_wrap.h"
 #include "native/addon/cancel_token.h"
 #include "native/addon/device_wrap.h"
 #include "native/addon/environment.h"
 #include "native/addon/program_wrap.h"
+#include "native/addon/row_reader.h"
 #include "native/core/opcodes.h"
 #include "native/cpu/cpu_backend.h"
 #include "native/cpu/isa.h"
@@ -42,6 +43,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New<info>(env, "info"));
   exports.Set("createDevice", Napi::Function::New<DeviceWrap::create>(env, "createDevice"));
   exports.Set("CancelToken", CancelToken::define(env));
+  exports.Set("readRows", Napi::Function::New<read_rows>(env, "readRows"));
   return exports;
 }
 

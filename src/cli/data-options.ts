@@ -16,7 +16,7 @@ export interface DataOptions {
   readonly cache?: string
 }
 
-export const dataNames = 'cifar10, cifar100, mnist, fashion-mnist, idx, folder, tiny-imagenet, npz'
+export const dataNames = 'cifar10, cifar100, mnist, fashion-mnist, idx, folder, tiny-imagenet, npz, packed'
 
 const form = 'NAME:PATH, with ,key=value for its options'
 

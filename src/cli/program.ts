@@ -7,6 +7,7 @@ import { addDistill } from './commands/distill.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
 import { addExport } from './commands/export.js'
+import { addPack } from './commands/pack.js'
 import { addPlan } from './commands/plan.js'
 import { addPrune } from './commands/prune.js'
 import { addQuickstart } from './commands/quickstart.js'
@@ -28,7 +29,19 @@ function buildProgram(context: CliContext): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => context.stdout.write(text), writeErr: (text) => context.stderr.write(text) })
   // sub-commands inherit exitOverride and output when they are added after both are set
-  for (const add of [addPlan, addPrune, addDistill, addEvaluate, addExport, addReport, addDoctor, addBuild, addRecipes, addQuickstart])
+  for (const add of [
+    addPack,
+    addPlan,
+    addPrune,
+    addDistill,
+    addEvaluate,
+    addExport,
+    addReport,
+    addDoctor,
+    addBuild,
+    addRecipes,
+    addQuickstart,
+  ])
     add(program, context)
   return program
 }

@@ -1,9 +1,10 @@
 /** @file A labelled image data set in memory: uint8 NHWC pixels, never normalised here (the step does that on the device). */
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { checkOptions } from '../arguments.js'
 import { isDetached } from '../engine/tensor/dtype.js'
 import { AludelError, expected } from '../errors.js'
 import { FieldCheck, type Unchecked } from './image-fields.js'
+import type { PixelRows } from './pixel-rows.js'
 import type { Whitening } from './whitening.js'
 
 export type Split = 'train' | 'test'
@@ -64,6 +65,11 @@ export interface FileOrigin {
 }
 
 export interface Dataset extends DatasetFields, FileOrigin {
+  /**
+   * Where the pixels are read from, row by row, when they are not in memory: `images` then throws `invalid_option` with the bytes that all
+   * of them need.
+   */
+  readonly pixels?: PixelRows
   /** Made by `whiten`; absent otherwise. The bytes, and `sha256` of them, are those before. */
   readonly whitened?: WhitenedPixels
   /** SHA-256 (hex) over shape, labels and pixels: the identity of the content, however it was stored. Computed on first use. */
@@ -77,7 +83,7 @@ export interface Dataset extends DatasetFields, FileOrigin {
 /** What a caller gives: labels may be a plain list, and what is known of a data set that it was made from may come along. */
 export type DatasetInput = Omit<DatasetFields, 'labels'> & { readonly labels: Int32Array | readonly number[] } & Partial<DerivedMembers>
 
-type DerivedMembers = Pick<Dataset, 'sha256' | 'subset' | 'classIndices' | 'whitened' | keyof FileOrigin>
+type DerivedMembers = Pick<Dataset, 'sha256' | 'pixels' | 'subset' | 'classIndices' | 'whitened' | keyof FileOrigin>
 
 /** Throws `invalid_option` for another split than there is. */
 export function checkSplit(what: string, split: unknown): void {
@@ -103,12 +109,55 @@ export function createDataset(fields: DatasetInput): Dataset {
 /** The data set itself when it was made here, else one made of the fields. Throws what `createDataset` throws. */
 export function asDataset(given: DatasetInput): Dataset {
   if (!made.has(given)) return createDataset(given)
-  checkAttached(given as Dataset)
+  if (!given.pixels) checkAttached(given as Dataset)
   return given as Dataset
 }
 
 /** As `createDataset`, for readers: the arrays are theirs to give away and are not copied. */
 export const adoptDataset = (fields: DatasetFields, origin: FileOrigin = {}): Dataset => makeDataset(fields, originOf(origin))
+
+/** What is known of pixels that are not in memory. */
+export interface StreamedPixels extends FileOrigin {
+  readonly pixels: PixelRows
+  /** Identity of the content, as of the same images in memory. */
+  readonly sha256: string
+}
+
+/** A data set whose pixels are read row by row; everything else is in memory. Throws as `createDataset` does. */
+export function streamedDataset(about: Omit<DatasetFields, 'images'>, { pixels, sha256, ...origin }: StreamedPixels): Dataset {
+  checkAbout(about)
+  const { name, classes, labels } = about
+  const classIndices = indicesByClass(classes, () => labels)
+  const dataset: Dataset = Object.freeze({
+    ...about,
+    ...originOf(origin),
+    pixels,
+    sha256,
+    get images(): Uint8Array {
+      throw notInMemory(name, pixels.bytes)
+    },
+    subset(): Dataset {
+      throw notInMemory(name, pixels.bytes)
+    },
+    classIndices,
+  })
+  made.add(dataset)
+  return dataset
+}
+
+function notInMemory(name: string, bytes: number): AludelError {
+  const what = `data set '${name}': its images stay on the disk and are read as they are needed, but this needs all of them in memory`
+  return new AludelError('invalid_option', `${what}, ${bytes} bytes; open it with resident=yes (--data packed:DIR,resident=yes)`)
+}
+
+/** `dataset` with other statistics or another rule for mirrored images. */
+export function restated(dataset: Dataset, given: Pick<Dataset, 'mean' | 'std' | 'flip'>): Dataset {
+  const { name, split, classes, shape, labels, pixels, sha256 } = dataset
+  const about = { name, split, classes, shape, labels, ...given }
+  return pixels
+    ? streamedDataset(about, { ...originOf(dataset), pixels, sha256 })
+    : adoptDataset({ ...about, images: dataset.images }, originOf(dataset))
+}
 
 /** What is known of the files of `dataset`, to go along with other fields of the same rows. */
 export const originOf = ({ filesSha256, unreadable, part }: FileOrigin): FileOrigin => ({
@@ -140,7 +189,6 @@ const fieldsOf = ({ name, split, classes, images, shape, labels, mean, std, flip
 function makeDataset(fields: DatasetFields, origin: FileOrigin, whitened?: WhitenedPixels): Dataset {
   checkFields(fields)
   let sha256: string | undefined
-  let byClass: Int32Array[] | undefined
   const dataset: Dataset = Object.freeze({
     ...fieldsOf(fields),
     ...origin,
@@ -151,35 +199,53 @@ function makeDataset(fields: DatasetFields, origin: FileOrigin, whitened?: White
       return sha256
     },
     subset: (indices: ArrayLike<number>) => subsetOf(fields, whitened, indices),
-    classIndices(c: number) {
-      if (!Number.isInteger(c) || c < 0 || c >= fields.classes.length) {
-        throw expected('invalid_index', 'classIndices', `a class in [0, ${fields.classes.length})`, c)
-      }
+    classIndices: indicesByClass(fields.classes, () => {
       checkAttached(fields)
-      byClass ??= groupByClass(fields.labels, fields.classes.length)
-      return byClass[c]
-    },
+      return fields.labels
+    }),
   })
   made.add(dataset)
   return dataset
 }
 
-const fieldNames: Readonly<Record<keyof DatasetInput, true>> = {
-  ...{ name: true, split: true, classes: true, images: true, shape: true, labels: true, mean: true, std: true, flip: true },
-  ...{ sha256: true, subset: true, classIndices: true, whitened: true, filesSha256: true, unreadable: true, part: true },
+/** `classIndices` of a data set; the rows are sorted by class on first use. */
+function indicesByClass(classes: readonly string[], labels: () => Int32Array): (c: number) => Int32Array {
+  let byClass: Int32Array[] | undefined
+  return (c) => {
+    if (!Number.isInteger(c) || c < 0 || c >= classes.length)
+      throw expected('invalid_index', 'classIndices', `a class in [0, ${classes.length})`, c)
+    const all = labels()
+    byClass ??= groupByClass(all, classes.length)
+    return byClass[c]
+  }
 }
 
-function checkFields(fields: Unchecked<DatasetInput>): void {
+const fieldNames: Readonly<Record<keyof DatasetInput, true>> = {
+  ...{ name: true, split: true, classes: true, images: true, shape: true, labels: true, mean: true, std: true, flip: true },
+  ...{ sha256: true, subset: true, classIndices: true, whitened: true, filesSha256: true, unreadable: true, part: true, pixels: true },
+}
+
+const checkFields = (fields: Unchecked<DatasetInput>): void =>
+  checkAbout(fields, (check, shape) => {
+    const [n, h, w, c] = shape
+    check.array('images', ['u8', 'Uint8Array'], fields.images, n * h * w * c, `bytes for [${shape.join(', ')}]`)
+  })
+
+/** Checks everything but the images, which `checkImages` looks at once the shape is known. */
+function checkAbout(
+  fields: Unchecked<Omit<DatasetInput, 'images'>>,
+  checkImages?: (check: FieldCheck, shape: DatasetFields['shape']) => void,
+): void {
   const todo = 'give what createDataset or a reader such as cifar10 gives, or its fields'
   new FieldCheck('data set', fields, todo).text('name', fields.name)
   const what = `data set '${fields.name}'`
   const check: FieldCheck = new FieldCheck(what, fields)
   checkOptions<Unchecked<DatasetInput>>(what, fields, fieldNames)
-  const { split, classes, images, shape, labels, flip } = fields
+  const { split, classes, shape, labels, flip } = fields
   if (split !== 'train' && split !== 'test') throw check.bad('split', "'train' or 'test'", split)
   check.shape(shape)
   check.classes(classes)
-  check.array('images', ['u8', 'Uint8Array'], images, shape[0] * shape[1] * shape[2] * shape[3], `bytes for [${shape.join(', ')}]`)
+  checkImages?.(check, shape)
   if (!Array.isArray(labels)) check.array('labels', ['i32', 'Int32Array'], labels, shape[0], 'labels')
   else if (labels.length !== shape[0]) throw check.bad('labels', `${shape[0]} labels`, labels.length)
   check.labels(labels as ArrayLike<unknown>, classes.length)
@@ -204,11 +270,13 @@ function checkAttached({ name, images, labels, whitened }: DatasetFields & Pick<
   }
 }
 
-function contentHash({ shape, labels, images }: DatasetFields): string {
-  const hash = createHash('sha256').update(JSON.stringify(shape))
-  hash.update(new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength)).update(images)
-  return hash.digest('hex')
-}
+/** A content hash up to the pixels, which are to follow in row order. */
+export const beginContentHash = ({ shape, labels }: Pick<DatasetFields, 'shape' | 'labels'>): Hash =>
+  createHash('sha256')
+    .update(JSON.stringify(shape))
+    .update(new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength))
+
+const contentHash = (fields: DatasetFields): string => beginContentHash(fields).update(fields.images).digest('hex')
 
 /** The rows of each class, ascending. Labels must be classes. */
 export function groupByClass(labels: ArrayLike<number>, classes: number): Int32Array[] {

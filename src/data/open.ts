@@ -3,14 +3,16 @@ import { AludelError } from '../errors.js'
 import { chooseStatistics, measureStatistics } from './channel-statistics.js'
 import { cifar10 } from './cifar10.js'
 import { cifar100 } from './cifar100.js'
-import { adoptDataset, type Dataset, originOf, type Split } from './dataset.js'
+import { type Dataset, restated, type Split } from './dataset.js'
 import { fashionMnist } from './fashion-mnist.js'
-import { imageFolder } from './image-folder.js'
+import { imageFolder, listImageFolder } from './image-folder.js'
+import type { LabelledFolder } from './labelled-files.js'
 import { mnist } from './mnist.js'
 import { idx } from './mnist-family.js'
 import { npz } from './npz-dataset.js'
+import { openPacked } from './packed/open-packed.js'
 import { parseSpecification, type ReaderOption, type ReaderOptions } from './specification.js'
-import { tinyImagenet } from './tiny-imagenet.js'
+import { listTinyImagenet, tinyImagenet } from './tiny-imagenet.js'
 
 export interface OpenOptions {
   /** Directory that decoded images are kept in, named by content; only folders of images are decoded. */
@@ -22,6 +24,8 @@ type Read = (path: string, split: Split, options: ReaderOptions & OpenOptions) =
 
 interface Source {
   readonly read: Read
+  /** The image files that `read` decodes; absent where there are none. */
+  readonly list?: (path: string, split: Split, options: ReaderOptions) => Promise<LabelledFolder>
   /** What it takes beside `normalize` and `flip`. */
   readonly options: readonly ReaderOption[]
   /** What its path names. */
@@ -42,15 +46,22 @@ const sources: Readonly<Record<string, Source>> = {
   idx: { read: (dir, part) => idx(dir, part), options: [], path: directory },
   'tiny-imagenet': {
     read: (dir, part, given) => tinyImagenet(dir, part, only(given, [...images, 'cache', 'signal'])),
+    list: listTinyImagenet,
     options: images,
     path: directory,
   },
   folder: {
     read: (dir, part, given) => imageFolder(dir, part, only(given, [...images, ...split, 'classes', 'cache', 'signal'])),
+    list: (dir, part, given) => listImageFolder(dir, part, only(given, [...split, 'classes'])),
     options: [...images, ...split, 'classes'],
     path: directory,
   },
   npz: { read: (file, part, given) => npz(file, part, only(given, split)), options: split, path: 'file' },
+  packed: {
+    read: (dir, part, given) => openPacked(dir, part, only(given, ['resident', 'signal'])),
+    options: ['resident'],
+    path: directory,
+  },
 }
 
 /** The given ones of `names`. */
@@ -75,6 +86,7 @@ const aliases: Readonly<Record<string, string>> = {
   imagenette: 'folder',
   tiny: 'tiny-imagenet',
   tinyimagenet200: 'tiny-imagenet',
+  pack: 'packed',
 }
 
 function suggestion(name: string): string {
@@ -90,6 +102,30 @@ function suggestion(name: string): string {
  * readers throw. Rejects with AbortError on `signal`.
  */
 export async function openDataset(specification: string, split: Split = 'train', options: OpenOptions = {}): Promise<Dataset> {
+  const { name, path, given, source } = resolveSource(specification)
+  const read = (part: Split) => source.read(path, part, { ...given, ...options })
+  return adapt(name, await read(split), given, () => read('train'))
+}
+
+/** The image files of a specification, with how they are decoded; undefined for a data set that is made of something else. Throws as `openDataset`. */
+export async function listFiles(
+  specification: string,
+  split: Split,
+): Promise<{ readonly folder: LabelledFolder; readonly options: ReaderOptions } | undefined> {
+  const { path, given, source } = resolveSource(specification)
+  const folder = await source.list?.(path, split, given)
+  return folder && { folder, options: given }
+}
+
+interface ResolvedSource {
+  readonly name: string
+  /** Empty where the data set is bundled. */
+  readonly path: string
+  readonly given: ReaderOptions
+  readonly source: Source
+}
+
+function resolveSource(specification: string): ResolvedSource {
   const { name, path, options: given } = parseSpecification(specification)
   if (!Object.hasOwn(sources, name)) throw new AludelError('invalid_option', `unknown data set '${name}'; ${suggestion(name)}`)
   const source = sources[name]
@@ -105,8 +141,7 @@ export async function openDataset(specification: string, split: Split = 'train',
     const takes = [...source.options, ...general].join(', ')
     throw new AludelError('invalid_option', `data set '${name}': has no option ${refused}; it takes ${takes}`)
   }
-  const read = (part: Split) => source.read(path as string, part, { ...given, ...options })
-  return adapt(name, await read(split), given, () => read('train'))
+  return { name, path: path as string, given, source }
 }
 
 /** The data set with the normalisation and mirroring that were asked for. */
@@ -117,13 +152,12 @@ async function adapt(
   train: () => Promise<Dataset>,
 ): Promise<Dataset> {
   if (normalize === 'auto' && flip === undefined) return dataset
-  const { name, split: part, classes, images: pixels, shape, labels } = dataset
+  const { name, split: part, shape } = dataset
   const measure = async () => {
     const measured = part === 'train' ? dataset : await train()
     return measureStatistics(name, measured.images, shape[3])
   }
   const choice = { choice: normalize, kind, channels: shape[3], measure }
   const { mean, std } = normalize === 'auto' ? dataset : await chooseStatistics(choice)
-  const fields = { name, split: part, classes, images: pixels, shape, labels, mean, std, flip: flip ?? dataset.flip }
-  return adoptDataset(fields, originOf(dataset))
+  return restated(dataset, { mean, std, flip: flip ?? dataset.flip })
 }

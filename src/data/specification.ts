@@ -18,6 +18,8 @@ export interface ReaderOptions extends HoldOut {
   readonly normalize?: string
   /** Whether a mirrored image keeps its class. */
   readonly flip?: boolean
+  /** Whether all pixels of a pack are read into memory. */
+  readonly resident?: boolean
   /** File of the subset that the training images are, taken of what the other options read. */
   readonly subset?: string
 }
@@ -49,6 +51,8 @@ function parseClasses(text: string): string | readonly string[] | undefined {
   return names.includes('') ? undefined : names
 }
 
+const yesOrNo: Parse = (text) => (text === 'yes' ? true : text === 'no' ? false : undefined)
+
 /** By the name in the text: the option, what it must be, and its value, undefined for one that is wrong. */
 const keys: Readonly<Record<string, { readonly option: ReaderOption; readonly wanted: string; readonly parse: Parse }>> = {
   size: {
@@ -61,7 +65,8 @@ const keys: Readonly<Record<string, { readonly option: ReaderOption; readonly wa
   classes: { option: 'classes', wanted: 'the name of a subset of ImageNet, or folders separated by colons', parse: parseClasses },
   labels: { option: 'labels', wanted: 'fine or coarse', parse: oneOf('fine', 'coarse') },
   normalize: { option: 'normalize', wanted: 'a text', parse: (text) => (text === '' ? undefined : text) },
-  flip: { option: 'flip', wanted: 'yes or no', parse: (text) => (text === 'yes' ? true : text === 'no' ? false : undefined) },
+  flip: { option: 'flip', wanted: 'yes or no', parse: yesOrNo },
+  resident: { option: 'resident', wanted: 'yes or no', parse: yesOrNo },
   subset: { option: 'subset', wanted: 'a file', parse: (text) => (text === '' ? undefined : text) },
   holdout: { option: 'holdout', wanted: 'a number between 0 and 1', parse: number((n) => n > 0 && n < 1) },
   'split-seed': { option: 'splitSeed', wanted: 'a whole number >= 0', parse: number((n) => Number.isSafeInteger(n) && n >= 0) },

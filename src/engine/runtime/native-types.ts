@@ -93,4 +93,9 @@ export interface NativeBinding {
   info(): NativeInfo
   createDevice(options: { threads?: number; isa?: string }): NativeDevice
   readonly CancelToken: new () => NativeCancelToken
+  /**
+   * Rows of a file of `rowsInFile` rows of `rowBytes` bytes, one after the other, read on a thread of Node's pool. Errors: invalid_index,
+   * invalid_argument for a file of another size, unavailable for what the system refuses.
+   */
+  readRows(options: { path: string; rowBytes: number; rowsInFile: number; rows: Int32Array }): Promise<ArrayBuffer>
 }
