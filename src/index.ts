@@ -76,6 +76,7 @@ export {
 } from './evaluate/index.js'
 export * from './experiment/index.js'
 export { type ExportedSet, type ExportSetOptions, exportSet, type SetFormat } from './export/export-set.js'
+export { loadNetwork, saveNetwork } from './export/network-file.js'
 export { exportOnnx, type NetworkTensors, type OnnxDescription } from './export/onnx/export-network.js'
 export type { Applied, ApplyOptions, DropoutDraws, MapShape, Network, ParameterSpec, Parameters, StateSpec } from './nn/module.js'
 export { initialize, initialState, parameterCount } from './nn/module.js'
@@ -92,3 +93,4 @@ export { fitZca, readWhitening, type WhitenOptions, whiten, type ZcaOptions } fr
 export * from './prune/index.js'
 export { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, recipeNames, recipeSchema } from './recipes/index.js'
 export * from './scores/index.js'
+export * from './scoring/index.js'

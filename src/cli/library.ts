@@ -23,9 +23,11 @@ import type {
   SyntheticSet,
 } from '../experiment/types.js'
 import type { ExportedSet, ExportSetOptions } from '../export/export-set.js'
+import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
 import type { ZcaOptions } from '../preprocess/index.js'
 import { openDataset } from '../prune/index.js'
+import type { DirectoryOptions, ResumeOptions, WrittenScores } from '../scoring/score-to-directory.js'
 import { given } from './options.js'
 
 export type BackendState =
@@ -62,6 +64,18 @@ export interface Library {
     options: Omit<HerdingOptions, 'device'> & { readonly device: DeviceHandle },
   ): Promise<SyntheticSet>
   nearestReal(images: Uint8Array, real: Dataset, device: DeviceHandle): Promise<NearestReal>
+  scoreToDirectory(
+    dir: string,
+    train: Dataset,
+    options: Omit<DirectoryOptions, 'device'> & { readonly device: DeviceHandle },
+  ): Promise<WrittenScores>
+  resumeScoring(
+    dir: string,
+    train: Dataset,
+    options: Omit<ResumeOptions, 'device'> & { readonly device: DeviceHandle },
+  ): Promise<WrittenScores | null>
+  /** Weights of one network of the registry each, for images of `train`. */
+  loadNetworks(paths: readonly string[], network: string, train: Dataset): Promise<NetworkTensors[]>
   planRun(dataset: Dataset, options: Omit<PlanOptions, 'device'> & { readonly device: DeviceHandle }): Promise<RunPlan>
   backends(): Promise<{ readonly cpu: BackendState; readonly cuda: BackendState }>
   /** The version of ONNX Runtime, or why it is not there. */
@@ -121,6 +135,25 @@ export const library: Library = {
   async nearestReal(images, real, device) {
     const { nearestReal } = await import('../evaluate/index.js')
     return nearestReal(images, real, { device: device as Device })
+  },
+  async scoreToDirectory(dir, train, options) {
+    const { scoreToDirectory } = await import('../scoring/score-to-directory.js')
+    return scoreToDirectory(dir, train, options as DirectoryOptions)
+  },
+  async resumeScoring(dir, train, options) {
+    const { resumeScoring } = await import('../scoring/score-to-directory.js')
+    return resumeScoring(dir, train, options as ResumeOptions)
+  },
+  async loadNetworks(paths, name, train) {
+    const [{ loadNetwork }, { networkByName }] = await Promise.all([
+      import('../export/network-file.js'),
+      import('../nn/networks/registry.js'),
+    ])
+    const [, height, width, channels] = train.shape
+    const network = networkByName(name, [height, width, channels], train.classes.length)
+    const loaded: NetworkTensors[] = []
+    for (const path of paths) loaded.push(await loadNetwork(path, network))
+    return loaded
   },
   async planRun(dataset, options) {
     const { planRun } = await import('../plan/plan.js')

@@ -13,6 +13,7 @@ import { addPrune } from './commands/prune.js'
 import { addQuickstart } from './commands/quickstart.js'
 import { addRecipes } from './commands/recipes.js'
 import { addReport } from './commands/report.js'
+import { addScore } from './commands/score.js'
 import type { CliContext } from './context.js'
 import { exitCodeOf } from './exit-codes.js'
 import type { Library } from './library.js'
@@ -32,6 +33,7 @@ function buildProgram(context: CliContext): Command {
   for (const add of [
     addPack,
     addPlan,
+    addScore,
     addPrune,
     addDistill,
     addEvaluate,

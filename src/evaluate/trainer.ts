@@ -115,6 +115,23 @@ export class Trainer {
     return this.#step.plan
   }
 
+  /** The training images on the device, under the names of a `RowSource`. */
+  get rows(): Readonly<Record<string, DeviceArray>> {
+    const { images, scale, shift } = this.#arrays
+    return { data: images, ...(scale && shift && { scale, shift }) }
+  }
+
+  /** All that the next step depends on beside its draws: parameters, running statistics and momentum, by their names in the program. */
+  get carried(): Readonly<Record<string, DeviceArray>> {
+    const velocities = Object.entries(this.#arrays).filter(([name]) => name.startsWith(velocityKey('')))
+    return { ...programArrays(this.networks), ...Object.fromEntries(velocities) }
+  }
+
+  /** Continues at the start of `epoch`: what draws by step goes on there. */
+  goTo(epoch: number): void {
+    this.#steps = epoch * this.stepsPerEpoch
+  }
+
   get stepsPerEpoch(): number {
     return Math.ceil(this.#options.sets[0].shape[0] / this.#batch)
   }
@@ -135,8 +152,11 @@ export class Trainer {
     await this.#arrays.lr.write(Float32Array.of(lr))
   }
 
-  /** Trains epochs [first, first + epochs) and returns the last step's losses, one per network. An abort ends it between two steps. */
-  async train(first: number, epochs: number, signal?: AbortSignal): Promise<Float32Array> {
+  /**
+   * Trains epochs [first, first + epochs) and returns the last step's losses, one per network. An abort ends it between two steps; `onSteps`
+   * hears of the steps done, now and then.
+   */
+  async train(first: number, epochs: number, signal?: AbortSignal, onSteps?: (steps: number) => void): Promise<Float32Array> {
     const { groups, sets, augment: policy, key, firstNetwork } = this.#options
     const [rows, height, width] = sets[0].shape
     const perEpoch = this.stepsPerEpoch
@@ -167,6 +187,7 @@ export class Trainer {
       const last = (this.#steps + n - 1) % chunkSlots
       losses = all.slice(last * groups, (last + 1) * groups)
       this.#steps += n
+      onSteps?.(begin + n)
     }
     return losses
   }

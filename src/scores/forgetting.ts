@@ -16,7 +16,19 @@ export const forgetting: Score = {
  */
 export type NeverLearned = 'presentations' | 'infinity' | 'events'
 
-const neverLearnedRules: readonly NeverLearned[] = ['presentations', 'infinity', 'events']
+export const neverLearnedRules: readonly NeverLearned[] = ['presentations', 'infinity', 'events']
+
+/** What a `ForgettingRun` has counted, one number per sample each. */
+export interface ForgettingState {
+  readonly events: Int32Array
+  readonly presentations: Int32Array
+  /** Presentation at which a sample was first right, -1 before. */
+  readonly firstRight: Int32Array
+  /** Its last wrong presentation, -1 before. */
+  readonly lastWrong: Int32Array
+  /** Whether its last presentation was right. */
+  readonly right: Uint8Array
+}
 
 /** Counts the events of one training run, presentation by presentation. Memory: 17 bytes per sample. */
 export class ForgettingRun {
@@ -56,6 +68,31 @@ export class ForgettingRun {
         throw expected('invalid_data', `ForgettingRun: sample ${row}`, '0, 1, true or false', right[row])
       this.present(row, Boolean(right[row]))
     }
+  }
+
+  /** All that is counted, to go on from later: `ForgettingRun.from`. Copies. */
+  get state(): ForgettingState {
+    return {
+      events: this.#events.slice(),
+      presentations: this.#presentations.slice(),
+      firstRight: this.#firstRight.slice(),
+      lastWrong: this.#lastWrong.slice(),
+      right: this.#right.slice(),
+    }
+  }
+
+  /** A run that goes on from `state`. Throws `invalid_data` unless its arrays are of one length. */
+  static from(state: ForgettingState): ForgettingRun {
+    const run = new ForgettingRun(state.events.length)
+    for (const [name, values] of Object.entries(state)) {
+      if (values.length !== run.samples) throw expected('invalid_data', `ForgettingRun: ${name}`, `${run.samples} samples`, values.length)
+    }
+    run.#events.set(state.events)
+    run.#presentations.set(state.presentations)
+    run.#firstRight.set(state.firstRight)
+    run.#lastWrong.set(state.lastWrong)
+    run.#right.set(state.right)
+    return run
   }
 
   /** Events of each sample, whether it was ever learned or not. */

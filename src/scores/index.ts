@@ -1,7 +1,7 @@
 /** @file Scores of real samples and rules that choose sets of them: float64, in the data set's order, deterministic. */
 export { type Craig, craig } from './craig.js'
 export { type EpochWindow, lossConverge, lossInit, ScoreMean, windowMean } from './epoch-window.js'
-export { ForgettingRun, forgettingScore, type NeverLearned } from './forgetting.js'
+export { ForgettingRun, type ForgettingState, forgettingScore, type NeverLearned } from './forgetting.js'
 export { type GradMatch, type GradMatchOptions, gradMatch } from './grad-match.js'
 export { type GradientNorms, gradientNorms } from './grand.js'
 export { type HerdOptions, herd } from './herding.js'

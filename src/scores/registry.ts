@@ -6,8 +6,9 @@ import { logitScores } from './logits.js'
 import { moderate } from './moderate.js'
 import { prototypicality, selfPrototypicality } from './prototypicality.js'
 import type { Score } from './score.js'
+import { uniform } from './uniform.js'
 
-const scores = { ...logitScores, grand, forgetting, prototypicality, selfPrototypicality, moderate } as const
+const scores = { ...logitScores, grand, forgetting, prototypicality, selfPrototypicality, moderate, uniform } as const
 
 export type ScoreName = keyof typeof scores
 

@@ -2,7 +2,7 @@
 import { AludelError } from '../errors.js'
 
 /** What a score is computed from. */
-export type ScoreInput = 'logits' | 'gradients' | 'correctness' | 'features'
+export type ScoreInput = 'logits' | 'gradients' | 'correctness' | 'features' | 'nothing'
 
 export interface Score {
   readonly name: string

@@ -4,6 +4,22 @@ import { fold, keyOf, purpose } from '../engine/tensor/key.js'
 import { philoxBlock } from '../engine/tensor/philox.js'
 import { Turn } from '../event-loop.js'
 import { checkCount } from './pick.js'
+import type { Score } from './score.js'
+
+export const uniform: Score = {
+  name: 'uniform',
+  easy: 'low',
+  input: 'nothing',
+  source: 'place in a random order: the baseline that every score is to be compared with',
+}
+
+/** The place of every sample in a random order, float64 `[samples]`: kept in ascending order they are a uniform choice. Throws `invalid_option`. */
+export async function uniformScore(samples: number, seed: number): Promise<Float64Array> {
+  const order = await drawUniform(samples, samples, seed, 'score')
+  const places = new Float64Array(samples)
+  for (let place = 0; place < samples; place++) places[order[place]] = place
+  return places
+}
 
 /** Draws between two turns of the event loop. */
 const drawsPerTurn = 1024

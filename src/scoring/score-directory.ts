@@ -35,6 +35,8 @@ export interface ScoresRecord {
   /** 'running' until every file is written. */
   readonly status: 'running' | 'done'
   readonly data: ScoredData
+  /** The data as the user named it, for a continuation; null where it has no name. */
+  readonly specification: string | null
   /** In label order. */
   readonly classes: readonly string[]
   readonly source: ScoresSource
@@ -70,6 +72,7 @@ const rules: FieldRules<ScoresRecord> = [
   ['version', `${scoresVersion}`, (value) => value === scoresVersion],
   ['status', "'running' or 'done'", (value) => value === 'running' || value === 'done'],
   ['data', 'name, split, sha256 and samples', isScoredData],
+  ['specification', 'a text or null', (value) => value === null || isText(value)],
   ['classes', 'a list of class names', isTexts],
   ['source', `settings with kind: ${sourceKinds.join(', ')}`, isSource],
   ['kinds', 'names of scores', isTexts],
@@ -101,15 +104,18 @@ export async function isScoreDirectory(path: string): Promise<boolean> {
 /** The record of scoring `data` before anything was scored. */
 export function startRecord(
   data: Dataset | DatasetInput,
-  given: Pick<ScoresRecord, 'source' | 'kinds' | 'versions'> & Partial<Pick<ScoresRecord, 'features' | 'shard' | 'unreadable'>>,
+  given: Pick<ScoresRecord, 'source' | 'kinds' | 'versions'> &
+    Partial<Pick<ScoresRecord, 'specification' | 'features' | 'shard' | 'unreadable'>>,
 ): ScoresRecord {
   const dataset = asDataset(data)
-  const { source, kinds, versions, features = false, shard = null, unreadable = [] } = given
+  const { source, kinds, versions, specification = null, features = false, shard = null } = given
+  const { unreadable = dataset.unreadable ?? [] } = given
   return {
     format: scoresFormat,
     version: scoresVersion,
     status: 'running',
     data: scoredData(dataset),
+    specification,
     classes: [...dataset.classes],
     source,
     kinds: [...kinds],

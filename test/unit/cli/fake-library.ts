@@ -38,6 +38,11 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       if (specification === 'absent') throw new AludelError('not_found', 'absent: no such directory')
       return tinyDataset([4, 4, 4])
     },
+    scoreToDirectory: async () => {
+      throw new AludelError('unavailable', 'this library scores nothing')
+    },
+    resumeScoring: async () => null,
+    loadNetworks: async () => [],
     fitZca: async () => {
       throw new AludelError('unavailable', 'this library fits nothing')
     },

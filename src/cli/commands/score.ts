@@ -1,0 +1,183 @@
+/** @file `aludel score`: scores of the training images by networks trained on the spot, or by a user's checkpoint, into a directory. */
+import { type Command, InvalidArgumentError } from 'commander'
+import type { Dataset } from '../../data/dataset.js'
+import { AludelError, expected } from '../../errors.js'
+import { exportBilpScores } from '../../prune/index.js'
+import type { EpochWindow } from '../../scores/epoch-window.js'
+import { type ScoreName, scoreNames } from '../../scores/registry.js'
+import { readKind, readRecord, type ScoresRecord } from '../../scoring/score-directory.js'
+import { type CliContext, outputOf } from '../context.js'
+import { addDataOptions, completedBy, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
+import { given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
+import type { Output } from '../output.js'
+import { withScoring } from '../run-scoring.js'
+import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
+
+interface Options extends DataOptions, DeviceOptions {
+  readonly kind?: string[]
+  readonly out?: string
+  readonly resume?: string
+  readonly network?: string
+  readonly runs?: number
+  readonly epochs?: number
+  readonly lr?: number
+  readonly augment?: string
+  readonly window?: WindowText
+  readonly epoch?: number
+  readonly neverLearned?: 'presentations' | 'infinity' | 'events'
+  readonly features?: true
+  readonly saveNetworks?: true
+  readonly checkpoint?: string[]
+  readonly allowChance?: true
+  readonly exportBilp?: { readonly dataset: string; readonly indicator: string }
+  readonly seed: number
+}
+
+/** What may stand beside --resume: where things are, and what does not change the scores. */
+const resumable = ['resume', 'data', 'cache', 'threads', 'device', 'allowChance', 'exportBilp']
+
+type WindowText = (epochs: number) => EpochWindow
+
+/** 'init:K', 'converge:K' or 'FROM-TO' in epochs counted from 1, both included. */
+function windowText(text: string): WindowText {
+  const [, rule, count] = /^(init|converge):(\d+)$/.exec(text) ?? []
+  if (rule === 'init') return () => ({ from: 0, to: Number(count) })
+  if (rule === 'converge') return (epochs) => ({ from: epochs - Number(count), to: epochs })
+  const [, from, to] = /^(\d+)-(\d+)$/.exec(text) ?? []
+  if (from === undefined) throw new InvalidArgumentError('expected init:K, converge:K or FROM-TO in epochs.')
+  return () => ({ from: Number(from) - 1, to: Number(to) })
+}
+
+function bilpName(text: string): { dataset: string; indicator: string } {
+  const [, dataset, indicator] = /^(.+)_([^_]+)$/.exec(text.replace(/\.json$/, '')) ?? []
+  if (dataset === undefined) throw new InvalidArgumentError('expected {Dataset}_{Indicator}, such as CIFAR10_LossConverge.')
+  return { dataset, indicator }
+}
+
+export function addScore(program: Command, context: CliContext): void {
+  const command = program
+    .command('score')
+    .description('score the training images by networks trained on them, for `aludel prune`')
+    .option('--kind <names>', `scores, separated by commas: ${scoreNames.join(', ')} (default: loss)`, nameList)
+    .option('--out <dir>', 'directory of the scores', nonEmptyPath)
+    .option(
+      '--resume <dir>',
+      `continue the scoring in this directory; ${resumable.slice(1).map(flagOf).join(', ')} may stand beside it`,
+      nonEmptyPath,
+    )
+    .option('--network <name>', 'network that scores (default: convnet)')
+    .option('--runs <n>', 'networks trained from scratch, over which scores are averaged (default: 5)', wholeNumber(1))
+    .option('--epochs <n>', 'passes over the images of each (default: 5)', wholeNumber(1))
+    .option('--lr <x>', 'learning rate (default: 0.01)', positiveNumber)
+    .option('--augment <policy>', 'augmentation while training; scores are of clean images (default: none)')
+    .option('--window <epochs>', 'epochs that loss is the mean over: init:K, converge:K, or FROM-TO (default: all)', windowText)
+    .option('--epoch <n>', 'epoch, from 1, after which el2n, margins and entropies are taken (default: the last)', wholeNumber(1))
+    .option('--never-learned <rule>', 'forgetting of images never right: presentations, infinity or events (default: presentations)')
+    .option('--features', "also keep the last network's features, for orders that choose sets")
+    .option('--save-networks', 'also keep the weights of every network')
+    .option('--checkpoint <file...>', 'score with these weights of --network (safetensors) in place of training')
+    .option('--allow-chance', 'go on where a network is hardly better than chance')
+    .option('--export-bilp <name>', 'also write the loss as {Dataset}_{Indicator}.json, into the directory', bilpName)
+    .addOption(seedOption())
+  addDataOptions(command, 'data set whose training images are scored')
+  addDeviceOptions(command).action((options: Options) =>
+    options.resume === undefined ? score(options, command, context) : resume(options.resume, options, command, context),
+  )
+}
+
+const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+async function score(options: Options, command: Command, context: CliContext): Promise<void> {
+  const { library } = context
+  const output = outputOf(context, command)
+  const { kind = ['loss'], network, runs, lr, augment, neverLearned, seed, features, allowChance, saveNetworks, checkpoint, out } = options
+  if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
+  if (out === undefined) throw new AludelError('invalid_option', "required option '--out <dir>' not specified")
+  checkExport(options, kind)
+  const data = inPlace(specificationOf(options.data, options))
+  const train = await library.openDataset(data, 'train', openOptions(options))
+  const epochs = options.epochs ?? 5
+  const settings = {
+    ...{ kinds: kind as ScoreName[], seed, specification: data },
+    ...given({ network, runs, epochs: options.epochs, lr, augment, neverLearned, features, allowChance, saveNetworks }),
+    ...given({ window: options.window?.(epochs), epoch: options.epoch && options.epoch - 1 }),
+  }
+  const device = await library.openDevice(given({ threads: options.threads, device: options.device }))
+  try {
+    const weights = checkpoint && (await library.loadNetworks(checkpoint, network ?? 'convnet', train))
+    const written = await withScoring(output, train, out, (hooks) =>
+      library.scoreToDirectory(out, train, { ...settings, ...hooks, device, ...(weights && { weights, files: checkpoint }) }),
+    )
+    await conclude(out, written.record, options, output)
+  } finally {
+    await device.close()
+  }
+}
+
+async function resume(dir: string, options: Options, command: Command, context: CliContext): Promise<void> {
+  const { library } = context
+  const output = outputOf(context, command)
+  const wrong = Object.keys(options).find((name) => !resumable.includes(name) && command.getOptionValueSource(name) === 'cli')
+  if (wrong !== undefined)
+    throw new AludelError('invalid_option', `${flagOf(wrong)}: a scoring continues with its own settings; leave it out beside --resume`)
+  const record = await readRecord(dir)
+  checkExport(options, record.kinds)
+  if (record.status === 'done') return conclude(dir, record, options, output)
+  const { threads, device: kind, allowChance } = options
+  const device = await openSameDevice(context, record, given({ threads, device: kind }))
+  try {
+    const train = await openAgain(dir, record, options, context)
+    const { source } = record
+    const weights = source.kind === 'checkpoint' && (await library.loadNetworks(source.files as string[], source.network as string, train))
+    const written = await withScoring(output, train, dir, (hooks) =>
+      library.resumeScoring(dir, train, { ...hooks, device, ...given({ allowChance }), ...(weights && { weights }) }),
+    )
+    await conclude(dir, written?.record ?? (await readRecord(dir)), options, output)
+  } finally {
+    await device.close()
+  }
+}
+
+function openAgain(dir: string, { specification }: ScoresRecord, options: Options, { library }: CliContext): Promise<Dataset> {
+  const named = options.data ?? specification
+  if (named === null) throw new AludelError('invalid_option', `${dir}: its record does not name its data; give --data`)
+  return library.openDataset(completedBy(named, specification ?? undefined), 'train', openOptions(options))
+}
+
+/** The instruction set is part of the result: a scoring continues with the one that it began with. */
+async function openSameDevice({ library }: CliContext, { source }: ScoresRecord, choice: DeviceOptions) {
+  const isa = typeof source.isa === 'string' ? source.isa : undefined
+  try {
+    return await library.openDevice({ ...choice, ...given({ isa }) })
+  } catch (error) {
+    if (!(error instanceof AludelError && error.code === 'unavailable')) throw error
+    const todo = 'continue it on a machine that has it'
+    throw new AludelError('incompatible', `the scoring was begun with instruction set ${isa}: ${error.message}; ${todo}`, { cause: error })
+  }
+}
+
+function checkExport({ exportBilp }: Options, kinds: readonly string[]): void {
+  if (exportBilp && !kinds.includes('loss')) throw expected('invalid_option', '--export-bilp', 'loss among the kinds', kinds.join(', '))
+}
+
+async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Options, output: Output): Promise<void> {
+  const { kinds, accuracies, seconds, features } = record
+  const exported = exportBilp && (await exportBilpScores(dir, { ...exportBilp, values: (await readKind(dir, 'loss')).values }))
+  const networks =
+    accuracies.length === 0 ? '' : `; networks have ${accuracies.map((one) => `${one.toFixed(1)} %`).join(', ')} of these images right`
+  output.line(
+    `${dir}: ${kinds.join(', ')}${features ? ' and features' : ''} of ${record.data.samples} images in ${seconds.toFixed(1)} s${networks}`,
+  )
+  if (exported) output.line(`${exported}: loss, as BiLP reads it`)
+  output.value({
+    out: dir,
+    status: record.status,
+    kinds,
+    features,
+    images: record.data.samples,
+    accuracies,
+    perClass: record.perClass,
+    seconds,
+    ...given({ exported }),
+  })
+}

@@ -1,0 +1,5 @@
+/** @file Scoring a data set by networks, and the directories that scores are kept in. */
+export type { FeatureFile } from './feature-file.js'
+export type { ScoreDatasetOptions, ScoringProgress } from './options.js'
+export { type ScoredDataset, scoreDataset } from './score-dataset.js'
+export { readKind as readScoreDirectory, type ScoresRecord, type ScoresSource } from './score-directory.js'
