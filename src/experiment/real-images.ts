@@ -17,22 +17,45 @@ export interface RealImages {
   /** The first real images of each class, class-major, `perClass` each or fewer; `sampleLabels` says which. */
   readonly samples: Uint8Array
   readonly sampleLabels: Int32Array
+  /** Images at the ends of the score that the training images were chosen by; absent where none chose them. */
+  readonly kept?: {
+    /** Rows of the whole data set, class-major. */
+    readonly rows: Int32Array
+    readonly labels: Int32Array
+    /** 0 at the easy end, 1 at the hard one. */
+    readonly ends: Int32Array
+    /** Bytes NHWC. */
+    readonly images: Uint8Array
+  }
 }
 
-/** Cuts the images out of `real`. */
+/** Rows at either end of a score, by class. */
+export type ClassEnds = readonly { readonly easiest: readonly number[]; readonly hardest: readonly number[] }[]
+
+/** Cuts the images out of `real`; `ends` are rows of it. */
 export function collectRealImages(
   real: Dataset,
   { rows, distances }: Pick<RealImages, 'rows' | 'distances'>,
   perClass: number,
+  ends: ClassEnds = [],
 ): RealImages {
   const chosen = real.classes.flatMap((_, c) => [...real.classIndices(c).subarray(0, perClass)])
   const [nearest, samples] = [real.subset(rows), real.subset(chosen)]
-  return { rows: rowsOfWhole(real, rows), distances, nearest: nearest.images, samples: samples.images, sampleLabels: samples.labels }
+  const images = { nearest: nearest.images, samples: samples.images, sampleLabels: samples.labels }
+  return { rows: rowsOfWhole(real, rows), distances, ...images, ...keptOf(real, ends) }
+}
+
+function keptOf(real: Dataset, ends: ClassEnds): Pick<RealImages, 'kept'> {
+  const shown = ends.flatMap(({ easiest, hardest }) => [...easiest, ...hardest])
+  if (shown.length === 0) return {}
+  const { images, labels } = real.subset(shown)
+  const marks = ends.flatMap(({ easiest, hardest }) => [...easiest.map(() => 0), ...hardest.map(() => 1)])
+  return { kept: { rows: rowsOfWhole(real, Int32Array.from(shown)), labels, ends: Int32Array.from(marks), images } }
 }
 
 const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
-export async function writeRealImages(dir: string, { rows, distances, nearest, samples, sampleLabels }: RealImages): Promise<void> {
+export async function writeRealImages(dir: string, { rows, distances, nearest, samples, sampleLabels, kept }: RealImages): Promise<void> {
   const tensors = new Map<string, SafeTensor>([
     ['distances', { dtype: 'F64', shape: [distances.length], data: bytesOf(distances) }],
     ['rows', { dtype: 'I32', shape: [rows.length], data: bytesOf(rows) }],
@@ -40,6 +63,11 @@ export async function writeRealImages(dir: string, { rows, distances, nearest, s
     ['nearest', { dtype: 'U8', shape: [nearest.length], data: nearest }],
     ['samples', { dtype: 'U8', shape: [samples.length], data: samples }],
   ])
+  if (kept) {
+    for (const name of ['rows', 'labels', 'ends'] as const)
+      tensors.set(`kept_${name}`, { dtype: 'I32', shape: [kept[name].length], data: bytesOf(kept[name]) })
+    tensors.set('kept', { dtype: 'U8', shape: [kept.images.length], data: kept.images })
+  }
   await writeAtomic(join(dir, realFile), encodeSafetensors(tensors))
 }
 
@@ -61,10 +89,27 @@ export async function readRealImages(dir: string, { images, pixels, classes }: S
       throw expected('invalid_data', `${path}: tensor '${name}'`, `${dtype} [${length ?? 'n'}]`, `${tensor?.dtype} [${tensor?.shape}]`)
     return tensor.data.slice().buffer as ArrayBuffer
   }
-  const sampleLabels = new Int32Array(take('sample_labels', 'I32'))
-  const wrong = sampleLabels.findIndex((label) => label < 0 || label >= classes)
-  if (wrong >= 0) throw expected('invalid_data', `${path}: label of sample ${wrong}`, `a class in [0, ${classes})`, sampleLabels[wrong])
+  const labelsIn = (name: string, length?: number): Int32Array => {
+    const labels = new Int32Array(take(name, 'I32', length))
+    const wrong = labels.findIndex((label) => label < 0 || label >= classes)
+    if (wrong >= 0)
+      throw expected(
+        'invalid_data',
+        `${path}: label of ${name === 'sample_labels' ? 'sample' : 'kept image'} ${wrong}`,
+        `a class in [0, ${classes})`,
+        labels[wrong],
+      )
+    return labels
+  }
+  const sampleLabels = labelsIn('sample_labels')
+  const keptImages = (): NonNullable<RealImages['kept']> => {
+    const rows = new Int32Array(take('kept_rows', 'I32'))
+    const ends = new Int32Array(take('kept_ends', 'I32', rows.length))
+    const images = new Uint8Array(take('kept', 'U8', rows.length * pixels))
+    return { rows, labels: labelsIn('kept_labels', rows.length), ends, images }
+  }
   return {
+    ...(tensors.has('kept') && { kept: keptImages() }),
     rows: new Int32Array(take('rows', 'I32', images)),
     distances: new Float64Array(take('distances', 'F64', images)),
     nearest: new Uint8Array(take('nearest', 'U8', images * pixels)),

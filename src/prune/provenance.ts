@@ -65,6 +65,9 @@ export function checkDescription(what: string, value: unknown): ScoreDescription
   return { name, source, pass, epochs, runs, seed }
 }
 
+/** Whether rows of both mean the same samples: equal pixels, or the same files at whatever size. */
+export const isSameData = (a: ScoredData, b: ScoredData): boolean => a.sha256 === b.sha256 || (a.files !== undefined && a.files === b.files)
+
 /** Throws `incompatible` unless `dataset` is the one that rows were numbered in: equal pixels, or the same files at whatever size. */
 export function checkSameData(what: string, { name, sha256, files, samples }: ScoredData, dataset: Dataset): void {
   if (files !== undefined && files === dataset.filesSha256) return

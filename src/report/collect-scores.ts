@@ -2,7 +2,7 @@
 import type { Dataset } from '../data/dataset.js'
 import { AludelError } from '../errors.js'
 import { readScores, readSubset, type ScoreFile } from '../prune/index.js'
-import { checkSameData } from '../prune/provenance.js'
+import { checkSameData, isSameData } from '../prune/provenance.js'
 import { kindPath, listKinds, readRecord } from '../scoring/score-directory.js'
 import { extremesOf, shownExtremes } from './extremes.js'
 import { thumbnails } from './pictures.js'
@@ -25,7 +25,7 @@ export async function collectScores(dir: string, { data, subset }: ScoreReportOp
       throw new AludelError('invalid_data', `${kindPath(dir, score.name)}: holds scores of other data than scores.json names`)
   if (data) checkSameData('report', record.data, data)
   const kept = subset === undefined ? undefined : { file: subset, subset: await readSubset(subset) }
-  if (kept && kept.subset.data.sha256 !== record.data.sha256)
+  if (kept && !isSameData(kept.subset.data, record.data))
     throw new AludelError(
       'incompatible',
       `${subset}: expected a subset of the data that was scored (${record.data.name}) but it is one of ${kept.subset.data.name}`,
@@ -40,7 +40,7 @@ export async function collectScores(dir: string, { data, subset }: ScoreReportOp
   }
 }
 
-const samplesOf = (data: Dataset): ScoredSamples => ({ labels: data.labels, rows: data.classes.map((_, c) => data.classIndices(c)) })
+const samplesOf = (data: Dataset): ScoredSamples => ({ rows: data.classes.map((_, c) => data.classIndices(c)) })
 
 /** The pixels of all rows that are shown, each once. */
 function picturesOf(data: Dataset, extremes: readonly Extremes[]): NonNullable<ScoreReport['pictures']> {

@@ -11,13 +11,17 @@ import {
   runStatus,
 } from '../experiment/run-dir.js'
 import { displayPixels } from '../experiment/synthetic-set.js'
-import type { DoneEvent, StepEvent, SyntheticSet } from '../experiment/types.js'
+import type { DoneEvent, PruningEvent, StepEvent, SyntheticSet } from '../experiment/types.js'
+
+import { type RunSubset, readRunSubset } from './run-subset.js'
 
 export interface ReportData {
   readonly record: RunRecord
   /** What became of the run; 'interrupted' when its process is gone. */
   readonly status: RunStatus | 'interrupted'
   readonly steps: readonly StepEvent[]
+  /** Looks at the effects of real samples, of a run with dynamic pruning. */
+  readonly looks: readonly PruningEvent[]
   readonly done: DoneEvent | undefined
   /** Absent while a run has not saved its images yet. */
   readonly set: SyntheticSet | undefined
@@ -25,16 +29,22 @@ export interface ReportData {
   readonly shown: Uint8Array | undefined
   /** Absent when the run was not compared with real images. */
   readonly real: RealImages | undefined
+  /** What the run's training images are of the data; absent when they are all. */
+  readonly subset: RunSubset | undefined
 }
 
-/** The steps that led to where the run is: those that it went back from are left out. */
-function stepsOf(events: readonly LoggedEvent[]): StepEvent[] {
+/** Steps and looks that led to where the run is: those that it went back from are left out. */
+function historyOf(events: readonly LoggedEvent[]): Pick<ReportData, 'steps' | 'looks'> {
   const steps: StepEvent[] = []
+  const looks: PruningEvent[] = []
   for (const event of events) {
     if (event.type === 'step' && Number.isFinite(event.loss)) steps.push(event)
-    while (event.type === 'rollback' && (steps.at(-1)?.step ?? 0) > event.to) steps.pop()
+    if (event.type === 'pruning') looks.push(event)
+    if (event.type !== 'rollback') continue
+    while ((steps.at(-1)?.step ?? 0) > event.to) steps.pop()
+    while ((looks.at(-1)?.step ?? 0) > event.to) looks.pop()
   }
-  return steps
+  return { steps, looks }
 }
 
 const isDone = (event: LoggedEvent): event is DoneEvent => event.type === 'done'
@@ -52,5 +62,7 @@ export async function collectReport(dir: string): Promise<ReportData> {
   })
   const images = set?.labels.length ?? 0
   const real = set && (await readRealImages(dir, { images, pixels: set.images.length / images, classes: set.classes.length }))
-  return { record, status, steps: stepsOf(events), done: events.findLast(isDone), set, shown: set && (await displayPixels(set)), real }
+  const subset = await readRunSubset(dir, record)
+  const shown = set && (await displayPixels(set))
+  return { record, status, ...historyOf(events), done: events.findLast(isDone), set, shown, real, subset }
 }

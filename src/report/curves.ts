@@ -5,7 +5,7 @@ import { type Chart, chartData, isLogarithmic, lineChart, type Point, thin } fro
 import { dataElement } from './script.js'
 
 /** A chart that the page's script makes live. */
-const live = (chart: Chart): string =>
+export const live = (chart: Chart): string =>
   `<div class="live" id="${chart.id}">${lineChart(chart)}</div>\n${dataElement(`${chart.id}-data`, chartData(chart))}`
 
 /** Points that the script draws; the picture without it has fewer. */

@@ -16,7 +16,7 @@ export const easyEnd = (name: string): 'low' | 'high' =>
 export const shownExtremes = (classes: number): number => Math.min(most, Math.floor(mostImages / (2 * classes)))
 
 /** Of equal scores the lower row comes first. No row stands at both ends. */
-export function extremesOf({ score, values }: ScoreFile, { rows }: ScoredSamples, count: number): Extremes {
+export function extremesOf({ score, values }: Pick<ScoreFile, 'score' | 'values'>, { rows }: ScoredSamples, count: number): Extremes {
   const sign = easyEnd(score.name) === 'low' ? 1 : -1
   const classes = rows.map((list) => {
     const order = Array.from(list).sort((a, b) => sign * (values[a] - values[b]) || a - b)

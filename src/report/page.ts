@@ -8,6 +8,7 @@ import { definitionTable, escapeHtml, formatDuration, formatNumber } from './htm
 import { imageRows } from './image-rows.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
+import { keptGallery, pruningCurve, trainingImages } from './training-images.js'
 
 const loading = `from safetensors.torch import load_file
 from torch.utils.data import TensorDataset
@@ -53,9 +54,10 @@ function reportedLine(recipe: ReportData['record']['recipe']): string {
 }
 
 export function reportPage(data: ReportData): string {
-  const { record, status, steps, set, shown, real } = data
+  const { record, status, steps, looks, set, shown, real, subset } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} image${record.config.ipc === 1 ? '' : 's'} per class`
   const { specification, name, sha256, images } = record.data
+  const kept = subset?.subset && set ? keptGallery(subset.subset, real?.kept, set.classes, set.shape.slice(1)) : ''
   return framedPage({
     title,
     header: `<p class="lead">Dataset distillation, ${states[status] ?? escapeHtml(String(status))}. Started ${escapeHtml(record.started)}.</p>
@@ -70,6 +72,8 @@ ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.
       ),
       section('Images', set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'),
       section('Nearest real images', real ? nearestSummary(real) : ''),
+      section('Training images', trainingImages(subset, kept)),
+      section('Dynamic pruning', pruningCurve(looks)),
       section('Loss', lossCurve(steps)),
       section('Time and memory', phaseTable(record.phases ?? [])),
       section('Do it again', record.commands ? `<pre><code>${escapeHtml(record.commands.join('\n'))}</code></pre>` : ''),

@@ -4,8 +4,6 @@ import type { ScoresRecord } from '../scoring/score-directory.js'
 
 /** What is known of the samples that were scored. */
 export interface ScoredSamples {
-  /** One class per row. */
-  readonly labels: ArrayLike<number>
   /** Rows of each class, ascending. */
   readonly rows: readonly ArrayLike<number>[]
 }

@@ -67,6 +67,18 @@ describe('writeReport', () => {
     }
   })
 
+  it('sets what was trained alike beside each other: one table for each protocol, the distilled images first', async () => {
+    const [distilled, random] = evaluations
+    const herded = { ...random, label: 'herded & real', augment: null }
+    const html = await reportOf({ evaluations: [random, herded, distilled, { ...distilled, epochs: 20 }] }, steps(2))
+    const tables = html.split('<table class="accuracy">').slice(1)
+    expect(tables).toHaveLength(2)
+    const labels = (table: string) => [...table.split('</table>')[0].matchAll(/<th scope="row">([^<]*)</g)].map(([, label]) => label)
+    expect(labels(tables[0])).toEqual(['distilled', 'random real images', 'herded &amp; real'])
+    expect(labels(tables[1])).toEqual(['distilled'])
+    expect(tables[1]).toContain('from scratch, 20 epochs')
+  })
+
   it('escapes everything that comes from files', async () => {
     const html = await reportOf({ status: 'failed', error: '<b>&' }, [])
     expect(html).toContain('cat &amp; &quot;dog&quot;')
