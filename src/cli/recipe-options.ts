@@ -69,8 +69,8 @@ export async function withRecipe<T extends WithRecipe>(options: T, command: Comm
   const { data, distill, evaluate, reported } = recipe
   const { options: methodOptions, ...general } = distill
   const { name: _, path: __, ...reading } = data
-  const { networks, repeats, epochs } = evaluate ?? {}
-  const values = { networks, repeats, epochs, ...reading, ...general }
+  const { networks, repeats, protocol, epochs } = evaluate ?? {}
+  const values = { networks, repeats, protocol, epochs, ...reading, ...general }
   const ofCommand = new Set(command.options.map((option) => option.attributeName()))
   const own = Object.entries(values).filter(
     ([key, value]) => value !== undefined && ofCommand.has(key) && command.getOptionValueSource(key) !== 'cli',

@@ -5,7 +5,8 @@ import type { Device } from '../engine/runtime/device.js'
 import type { Key } from '../engine/tensor/key.js'
 import type { Network } from '../nn/module.js'
 import { AccuracyMeter } from './accuracy.js'
-import { networksTogether, protocol } from './schedule.js'
+import type { Protocol } from './protocol.js'
+import { networksTogether } from './schedule.js'
 import { Trainer, type TrainingSet } from './trainer.js'
 
 export interface PlannedEvaluation {
@@ -14,6 +15,7 @@ export interface PlannedEvaluation {
   readonly set: TrainingSet
   readonly test: Dataset
   readonly repeats: number
+  readonly protocol: Protocol
   readonly epochs: number
   readonly augment: AugmentPolicy
   readonly key: Key
@@ -22,12 +24,12 @@ export interface PlannedEvaluation {
 /** Floating-point operations and training steps of all networks together. */
 export function planEvaluation(
   device: Device,
-  { network, set, test, repeats, epochs, augment, key }: PlannedEvaluation,
+  { network, set, test, repeats, protocol, epochs, augment, key }: PlannedEvaluation,
 ): { flops: number; steps: number } {
   const groups = networksTogether(repeats, Math.min(protocol.batch, set.shape[0]))
   const rounds = Math.ceil(repeats / groups)
-  const trainer = new Trainer(device, { network, sets: [set], groups, augment, key, firstNetwork: 0 })
+  const trainer = new Trainer(device, { network, sets: [set], groups, augment, key, firstNetwork: 0, schedule: { protocol, epochs } })
   const meter = new AccuracyMeter(device, network, test, groups, set)
-  const steps = rounds * (epochs + 1) * trainer.stepsPerEpoch
+  const steps = rounds * protocol.trained(epochs) * trainer.stepsPerEpoch
   return { flops: steps * trainer.plan.flops + rounds * meter.flops, steps }
 }

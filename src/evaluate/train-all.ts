@@ -7,8 +7,8 @@ import type { Trainer } from './trainer.js'
 const stepsPerReport = 10
 
 /**
- * Trains epochs 0..epochs; after epoch floor(epochs/2)+1 the learning rate drops and the optimiser starts afresh. `report` hears of the
- * epochs completed and the mean loss of the last step. Throws AbortError, or `not_finite` when a loss is no number.
+ * Trains the epochs of the trainer's protocol. Under 'dc' these are 0..epochs; after epoch floor(epochs/2)+1 the learning rate drops and the
+ * optimiser starts afresh. `report` hears of the epochs completed and the mean loss of the last step. Throws AbortError, or `not_finite` when a loss is no number.
  */
 export async function trainAll(
   trainer: Trainer,
@@ -16,15 +16,16 @@ export async function trainAll(
   signal: AbortSignal | undefined,
   report: (epoch: number, loss: number) => void,
 ): Promise<void> {
-  const drop = dropEpoch(epochs)
+  const last = trainer.protocol.trained(epochs)
+  const drop = trainer.protocol.factor ? last : dropEpoch(epochs)
   const epochsPerReport = Math.max(1, Math.floor(stepsPerReport / trainer.stepsPerEpoch))
-  for (let epoch = 0; epoch <= epochs; ) {
+  for (let epoch = 0; epoch < last; ) {
     if (signal?.aborted) throw new AbortError(signal.reason)
     if (epoch === drop) {
       await trainer.setLearningRate(protocol.lr * protocol.dropFactor)
       await trainer.resetMomentum()
     }
-    const until = Math.min(epoch + epochsPerReport, epochs + 1, epoch < drop ? drop : epochs + 1)
+    const until = Math.min(epoch + epochsPerReport, last, epoch < drop ? drop : last)
     const losses = await trainer.train(epoch, until - epoch, signal)
     const bad = losses.findIndex((loss) => !Number.isFinite(loss))
     if (bad >= 0)

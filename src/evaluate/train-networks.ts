@@ -10,8 +10,9 @@ import { checkSyntheticSet } from '../experiment/synthetic-set.js'
 import type { EvaluationProgress, EvaluationSettings, SyntheticSetFields } from '../experiment/types.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { MapShape, Network } from '../nn/module.js'
-import { resolveNetwork } from '../nn/networks/registry.js'
-import { networksTogether, protocol } from './schedule.js'
+import { resolveNetwork, withPools } from '../nn/networks/registry.js'
+import { type Protocol, protocolOf } from './protocol.js'
+import { networksTogether } from './schedule.js'
 import { trainAll } from './train-all.js'
 import { type NetworkArrays, Trainer } from './trainer.js'
 
@@ -36,6 +37,7 @@ export interface TrainingPlan {
   readonly set: SyntheticSetFields
   readonly networks: readonly NamedNetwork[]
   readonly repeats: number
+  readonly protocol: Protocol
   readonly epochs: number
   readonly policy: AugmentPolicy
   readonly seed: number
@@ -44,6 +46,7 @@ export interface TrainingPlan {
 
 /** Checks everything before anything trains: a mistyped last name must not cost the hours before it. `what` names the caller. */
 export function planTraining(what: string, source: TrainingSource, options: TrainingOptions): TrainingPlan {
+  const protocol = protocolOf(options.protocol)
   const { networks, repeats = 5, epochs = protocol.epochs, augment = 'dsa', seed = 0, signal, device, onProgress } = options
   checkDevice(what, device)
   checkSignal(what, signal)
@@ -54,11 +57,11 @@ export function planTraining(what: string, source: TrainingSource, options: Trai
   const set = typeof source === 'function' ? source(0) : source
   checkSyntheticSet(set)
   const image = set.shape.slice(1) as unknown as MapShape
-  const chosen = networks.map((choice) => {
+  const chosen = withPools(networks).map((choice) => {
     const network = resolveNetwork(choice, image, set.classes.length)
     return { name: typeof choice === 'string' ? choice : choice.name, network }
   })
-  return { source, set, networks: chosen, repeats, epochs, policy: parseAugment(augment, set.flip), seed, options }
+  return { source, set, networks: chosen, repeats, protocol, epochs, policy: parseAugment(augment, set.flip), seed, options }
 }
 
 /** What is done with networks that have been trained together. */
@@ -74,9 +77,10 @@ export async function trainNetworks(
   { name, network }: NamedNetwork,
   prepare: (groups: number) => TrainedUse,
 ): Promise<void> {
-  const { source, set, repeats, epochs, policy, seed } = plan
+  const { source, set, repeats, protocol, epochs, policy, seed } = plan
   const { device, signal, onProgress } = plan.options
   const key = fold(keyOf(seed), 'evaluate', name)
+  const trained = protocol.trained(epochs)
   const together = networksTogether(repeats, Math.min(protocol.batch, set.shape[0]))
   const rounds = Math.ceil(repeats / together)
   for (let round = 0; round < rounds; round++) {
@@ -88,15 +92,15 @@ export async function trainNetworks(
       checkAlike(own, set)
     }
     const { trainer, prepared } = allOrNothing((own) => ({
-      trainer: own(new Trainer(device, { network, sets, groups, augment: policy, key, firstNetwork })),
+      trainer: own(new Trainer(device, { network, sets, groups, augment: policy, key, firstNetwork, schedule: { protocol, epochs } })),
       prepared: own(prepare(groups)),
     }))
     const report = (epoch: number, loss: number) =>
-      onProgress?.({ network: name, epoch: round * (epochs + 1) + epoch, epochs: rounds * (epochs + 1), loss })
+      onProgress?.({ network: name, epoch: round * trained + epoch, epochs: rounds * trained, loss })
     try {
       await trainer.initialize(device)
       await trainAll(trainer, epochs, signal, report)
-      await prepared.use(trainer.networks, groups, firstNetwork)
+      await prepared.use(trainer.measured, groups, firstNetwork)
     } finally {
       trainer.dispose()
       prepared.dispose()

@@ -4,7 +4,7 @@ import { scaleShift } from '../data/normalize.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram, type NamedInput, type NamedOutput } from '../engine/bound-program.js'
 import type { Plan } from '../engine/compile/program.js'
-import { augment, gather, grad, greater, imageGather, mul, reshape, softmaxCe, sum, type Value } from '../engine/index.js'
+import { add, augment, gather, grad, greater, imageGather, mul, reshape, softmaxCe, sub, sum, type Value } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
@@ -12,7 +12,8 @@ import { sizeOf } from '../engine/tensor/shape.js'
 import { Turn } from '../event-loop.js'
 import { initialize, initialState, type Network } from '../nn/module.js'
 import { sgdUpdate } from '../optim/sgd.js'
-import { epochOrder, protocol } from './schedule.js'
+import { type Protocol, protocolOf } from './protocol.js'
+import { epochOrder } from './schedule.js'
 
 /** Training steps whose batches are uploaded together. */
 const chunkSlots = 32
@@ -36,6 +37,8 @@ export interface TrainerOptions {
   readonly key: Key
   /** Number of the first network within the evaluation: network i of any grouping draws the same bits. */
   readonly firstNetwork: number
+  /** Default: 'dc'. One with a factor needs the epochs that it runs over. */
+  readonly schedule?: { readonly protocol: Protocol; readonly epochs: number }
 }
 
 /** Device arrays of trained networks, [groups, ...shape] each, by the names of their specifications. */
@@ -49,6 +52,7 @@ export interface NetworkArrays {
 export const parameterKey = (name: string): string => `parameter:${name}`
 export const stateKey = (name: string): string => `state:${name}`
 const velocityKey = (name: string): string => `velocity:${name}`
+const averageKey = (name: string): string => `average:${name}`
 
 /** The arrays under their names in a program. */
 export const programArrays = ({ parameters, state }: NetworkArrays): Record<string, DeviceArray> => ({
@@ -65,11 +69,18 @@ interface Chunk {
   readonly labels: Int32Array
   readonly weights: Float32Array
   readonly theta?: Float32Array
+  /** Learning rate of each step, where the protocol has a factor for every epoch. */
+  readonly lr?: Float32Array
+  /** Share that the average of the weights keeps after each step; 1 but at the end of an epoch. */
+  readonly decay?: Float32Array
 }
 
 /** Owns the parameters, running statistics, velocities and programs; `dispose` frees them. */
 export class Trainer {
   readonly networks: NetworkArrays
+  /** What is tested: the networks, or the moving average of their weights where the protocol asks for it. */
+  readonly measured: NetworkArrays
+  readonly protocol: Protocol
   readonly #options: TrainerOptions
   readonly #batch: number
   readonly #arrays: Record<string, DeviceArray>
@@ -80,20 +91,27 @@ export class Trainer {
     const { network, sets, groups } = options
     const [set] = sets
     this.#options = options
+    const protocol = options.schedule?.protocol ?? protocolOf('dc')
+    this.protocol = protocol
     this.#batch = Math.min(protocol.batch, set.shape[0])
     const rows = groups * this.#batch
     const places = [chunkSlots, groups, this.#batch]
     const made = allOrNothing((own) => {
       const zeros = (specs: readonly { readonly name: string; readonly shape: readonly number[] }[]) =>
         Object.fromEntries(specs.map(({ name, shape }) => [name, own(device.array('f32', [groups, ...shape]))]))
+      const trained = () => ({ parameters: zeros(network.parameters), state: zeros(network.state) })
       return {
         step: own(trainingStep(device, options, this.#batch)),
-        networks: { parameters: zeros(network.parameters), state: zeros(network.state) },
+        networks: trained(),
+        averages: protocol.decay && trained(),
         arrays: {
           ...withKeys(zeros(network.parameters), velocityKey),
           images: own(device.array(dtypeOf(set), stackedShape(sets), stacked(sets))),
           ...(dtypeOf(set) === 'u8' ? ownScaleShift(set, (data) => own(device.array('f32', [data.length], data))) : {}),
-          lr: own(device.array('f32', [], Float32Array.of(protocol.lr))),
+          lr: protocol.factor
+            ? own(device.array('f32', [chunkSlots]))
+            : own(device.array('f32', [], Float32Array.of(protocol.lr(network.name)))),
+          ...(protocol.decay ? { decay: own(device.array('f32', [chunkSlots])) } : {}),
           index: own(device.array('i32', [chunkSlots, rows])),
           labels: own(device.array('i32', places)),
           weights: own(device.array('f32', places)),
@@ -107,7 +125,12 @@ export class Trainer {
     })
     this.#step = made.step
     this.networks = made.networks
-    this.#arrays = { ...programArrays(made.networks), ...made.arrays }
+    this.measured = made.averages ?? made.networks
+    this.#arrays = {
+      ...programArrays(made.networks),
+      ...(made.averages ? withKeys(programArrays(made.averages), averageKey) : {}),
+      ...made.arrays,
+    }
   }
 
   /** Of one training step of all networks. */
@@ -172,6 +195,7 @@ export class Trainer {
         const inEpoch = (begin + s) % perEpoch
         if (inEpoch === 0) orders = Array.from({ length: groups }, (_, g) => epochOrder(key, firstNetwork + g, epoch, rows))
         const slot = (this.#steps + s) % chunkSlots
+        this.#schedule(chunk, slot, epoch, inEpoch === perEpoch - 1)
         for (let g = 0; g < groups; g++) {
           await turn.breathe()
           const batch = orders[g].subarray(inEpoch * this.#batch, (inEpoch + 1) * this.#batch)
@@ -199,7 +223,16 @@ export class Trainer {
       labels: new Int32Array(rows),
       weights: new Float32Array(rows),
       ...(this.#arrays.theta ? { theta: new Float32Array(rows * thetaSize) } : {}),
+      ...(this.protocol.factor ? { lr: new Float32Array(chunkSlots) } : {}),
+      ...(this.protocol.decay ? { decay: new Float32Array(chunkSlots) } : {}),
     }
+  }
+
+  #schedule(chunk: Chunk, slot: number, epoch: number, isLast: boolean): void {
+    const { network, schedule } = this.#options
+    const { protocol } = this
+    if (chunk.lr) chunk.lr[slot] = protocol.lr(network.name) * (protocol.factor?.(epoch, schedule?.epochs ?? 1) ?? 1)
+    if (chunk.decay) chunk.decay[slot] = isLast ? (protocol.decay?.(epoch) ?? 1) : 1
   }
 
   /** Writes one network's batch into its slot; places beyond a short batch keep weight 0. */
@@ -248,6 +281,7 @@ function ownScaleShift(set: TrainingSet, own: (data: Float32Array) => DeviceArra
 /** One SGD step of G networks. The cross-entropy of each network is a mean over its true rows: weights hold 1/count or 0. */
 function trainingStep(device: Device, options: TrainerOptions, batch: number): BoundProgram {
   const { network, sets, groups, augment: policy } = options
+  const protocol = options.schedule?.protocol ?? protocolOf('dc')
   const drawing = dropoutKeys(options).map((_, g) => dropoutName(g))
   const slots = { count: chunkSlots }
   const [set] = sets
@@ -258,6 +292,8 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
     ...networkInputs(network, groups),
     ...Object.fromEntries(network.parameters.map(({ name, shape }) => [velocityKey(name), { shape: [groups, ...shape] }])),
   }
+  const trained = Object.keys(networkInputs(network, groups))
+  if (protocol.decay) Object.assign(carried, withKeys(networkInputs(network, groups), averageKey))
   const donated = Object.fromEntries(Object.keys(carried).map((name): [string, NamedOutput] => [name, { donate: name }]))
   const augmented = policy.operations.length > 0
   return bindProgram<string, string, string>(device, {
@@ -265,7 +301,8 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       ...carried,
       images: { shape: stackedShape(sets), dtype },
       ...(dtype === 'u8' ? { scale: { shape: [image[2]] }, shift: { shape: [image[2]] } } : {}),
-      lr: { shape: [] },
+      lr: protocol.factor ? { shape: [], slots } : { shape: [] },
+      ...(protocol.decay ? { decay: { shape: [], slots } } : {}),
       index: { shape: [groups * batch], dtype: 'i32', slots },
       labels: { shape: [groups, batch], dtype: 'i32', slots },
       weights: { shape: [groups, batch], slots },
@@ -296,6 +333,10 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
         })
         next[parameterKey(name)] = update.parameter
         next[velocityKey(name)] = update.velocity
+      }
+      if (protocol.decay) {
+        for (const name of trained)
+          next[averageKey(name)] = add(mul(v[averageKey(name)], v.decay), mul(next[name] ?? v[name], sub(1, v.decay)))
       }
       return next
     },

@@ -3,7 +3,7 @@ import { isRecord } from '../arguments.js'
 import type { Plan } from '../engine/compile/program.js'
 import { AludelError } from '../errors.js'
 import { checkFields, type FieldRules, isConfig, isCount, isNumber, isNumbers, isScalars, isText, isTexts } from './json-fields.js'
-import type { DistillSettings, EvaluationResult, RunConfig } from './types.js'
+import type { DistillSettings, EvaluationResult, ProtocolName, RunConfig } from './types.js'
 
 export const runFormat = 'aludel-run'
 export const runVersion = 1
@@ -14,6 +14,8 @@ export type RunStatus = (typeof statuses)[number]
 /** A list of accuracies under a heading such as 'distilled' or 'random real images'. */
 export interface EvaluationRecord {
   readonly label: string
+  /** Absent: 'dc', as in records of earlier versions. */
+  readonly protocol?: ProtocolName
   readonly epochs: number | null
   /** Specification of the test data, seed and augmentation (null: the protocol's) of the networks; absent in records of earlier versions. */
   readonly data?: string
@@ -79,6 +81,7 @@ export interface RunRecord {
     readonly evaluate?: {
       readonly networks?: readonly string[]
       readonly repeats?: number
+      readonly protocol?: ProtocolName
       readonly epochs?: number
       readonly augment?: string
     }
@@ -145,6 +148,7 @@ export const isEvaluation = (value: unknown): boolean =>
   isText(value.label) &&
   (value.epochs === null || isNumber(value.epochs)) &&
   optional(isText)(value.data) &&
+  optional(isText)(value.protocol) &&
   optional(isCount)(value.seed) &&
   optional(isText)(value.augment) &&
   optional(isCount)(value.steps) &&
@@ -157,6 +161,7 @@ const isMeasuring = (value: unknown): boolean =>
   isRecord(value) &&
   optional(isTexts)(value.networks) &&
   optional(isCount)(value.repeats) &&
+  optional(isText)(value.protocol) &&
   optional(isCount)(value.epochs) &&
   optional(isText)(value.augment)
 

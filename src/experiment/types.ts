@@ -235,11 +235,22 @@ export interface SyntheticSet extends SyntheticSetFields {
   save(dir: string): Promise<void>
 }
 
+/**
+ * How networks are trained to be measured. 'dc': SGD lr 0.01, x 0.1 half way, the last weights are tested. 'glad': lr 0.001 (VGG-11 0.0001)
+ * with a linear warm-up and a cosine, the moving average of the weights (0.995 an epoch) is tested.
+ */
+export type ProtocolName = 'dc' | 'glad'
+
 export interface EvaluationSettings {
-  /** The networks to train on the set: registry names, or networks of your own. */
+  /**
+   * The networks to train on the set: registry names, names of evaluation pools, or networks of your own. The pool 'unseen' adds a result of
+   * that name, the mean over its networks.
+   */
   readonly networks: readonly (string | Network)[]
   /** Networks trained from scratch per entry (default 5). */
   readonly repeats?: number
+  /** Default 'dc'. Accuracies of different protocols are not comparable. */
+  readonly protocol?: ProtocolName
   readonly epochs?: number
   /** As in DistillSettings. */
   readonly augment?: string

@@ -6,6 +6,7 @@ import { resolveSettings } from '../distill/settings.js'
 import type { Device } from '../engine/runtime/device.js'
 import { keyOf } from '../engine/tensor/key.js'
 import { planEvaluation } from '../evaluate/plan.js'
+import type { Protocol } from '../evaluate/protocol.js'
 import type { DistillSettings, RunConfig } from '../experiment/types.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
 import { type DeviceBytes, PlanningDevice } from './planning-device.js'
@@ -38,12 +39,13 @@ export interface EvaluationSize {
   readonly network: string
   readonly ipc: number
   readonly repeats: number
+  readonly protocol: Protocol
   readonly epochs: number
 }
 
 /** Training and measuring of the networks of one name, on `train`'s shapes. */
 export function evaluationPhase(train: Dataset, test: Dataset, size: EvaluationSize, target: Device): Phase {
-  const { ipc, repeats, epochs } = size
+  const { ipc, repeats, protocol, epochs } = size
   const image = train.shape.slice(1) as [number, number, number]
   const rows = train.classes.length * ipc
   const { device, planned } = planningDevice(target)
@@ -60,6 +62,7 @@ export function evaluationPhase(train: Dataset, test: Dataset, size: EvaluationS
     set,
     test,
     repeats,
+    protocol,
     epochs,
     augment: parseAugment('dsa', train.flip),
     key: keyOf(0),

@@ -3,10 +3,10 @@ import { checkDevice, checkOptions, wholeNumber } from '../arguments.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
-import { protocol } from '../evaluate/schedule.js'
-import type { DistillSettings, RunConfig } from '../experiment/types.js'
+import { protocolOf } from '../evaluate/protocol.js'
+import type { DistillSettings, ProtocolName, RunConfig } from '../experiment/types.js'
 import { freeMemory } from '../free-memory.js'
-import { resolveNetwork } from '../nn/networks/registry.js'
+import { resolveNetwork, withPools } from '../nn/networks/registry.js'
 import { largest } from './largest.js'
 import { distillationPhase, evaluationPhase, type Phase } from './phases.js'
 import type { DeviceBytes } from './planning-device.js'
@@ -22,10 +22,12 @@ export interface PlanOptions extends DistillSettings {
   readonly test?: Dataset | DatasetInput
   /** The images are whitened first, by a whitening fitted to `data`: counted as its own phase, roughly. */
   readonly zca?: PlannedZca
-  /** Networks of the evaluation, default ['convnet']. */
+  /** Networks of the evaluation, or pools of them, default ['convnet']. */
   readonly networks?: readonly string[]
   /** Networks trained per name, default 5. */
   readonly repeats?: number
+  /** Default 'dc'. */
+  readonly protocol?: ProtocolName
   /** Epochs of each, default 1000. */
   readonly epochs?: number
 }
@@ -59,7 +61,7 @@ export interface RunPlan {
 const optionNames: Readonly<Record<keyof PlanOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, onDivergence: true, dynamic: true },
-  ...{ device: true, memory: true, test: true, zca: true, networks: true, repeats: true, epochs: true },
+  ...{ device: true, memory: true, test: true, zca: true, networks: true, repeats: true, protocol: true, epochs: true },
 }
 
 /**
@@ -70,7 +72,9 @@ const optionNames: Readonly<Record<keyof PlanOptions, true>> = {
 export async function planRun(data: Dataset | DatasetInput, options: PlanOptions): Promise<RunPlan> {
   checkOptions('plan', options, optionNames)
   checkDevice('plan', options.device)
-  const { device, memory, test, zca, networks = ['convnet'], repeats = 5, epochs = protocol.epochs, ...settings } = options
+  const { protocol: protocolName, ...others } = options
+  const protocol = protocolOf(protocolName)
+  const { device, memory, test, zca, networks = ['convnet'], repeats = 5, epochs = protocol.epochs, ...settings } = others
   if (memory !== undefined) wholeNumber('plan: memory', memory)
   for (const [name, value] of Object.entries({ repeats, epochs })) wholeNumber(name, value)
   if (!Array.isArray(networks)) throw expected('invalid_option', 'plan: networks', 'a list of registry names', networks)
@@ -82,9 +86,9 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   const sets = Object.values(asRead)
   const { phase, config } = distillationPhase(train, settings, device)
   const evaluation = (network: string) =>
-    measured ? [evaluationPhase(train, measured, { network, ipc: settings.ipc, repeats, epochs }, device)] : []
+    measured ? [evaluationPhase(train, measured, { network, ipc: settings.ipc, repeats, protocol, epochs }, device)] : []
   const before = zca === undefined ? [] : [whiteningPhase(asRead.train, sets, device)]
-  const phases = [...before, phase, ...networks.flatMap(evaluation)]
+  const phases = [...before, phase, ...withPools(networks).flatMap(evaluation)]
   const image = train.shape.slice(1) as [number, number, number]
   const choice = settings.network ?? String(config.network)
   const flopsPerSecond = await measureRate(device, resolveNetwork(choice, image, train.classes.length))

@@ -1,12 +1,13 @@
 /** @file Accuracy by class, a column for each network and training set. */
 import type { EvaluationRecord } from '../experiment/run-dir.js'
 import { escapeHtml } from './html.js'
+import { trainedOn } from './protocol.js'
 
 export function classTable(evaluations: readonly EvaluationRecord[], classes: readonly string[]): string {
-  const columns = evaluations.flatMap(({ label, epochs, results }) =>
-    results
+  const columns = evaluations.flatMap((entry) =>
+    entry.results
       .filter(({ perClass }) => perClass?.length === classes.length)
-      .map(({ network, perClass }) => ({ label: epochs === null ? label : `${label}, ${epochs} epochs`, network, perClass })),
+      .map(({ network, perClass }) => ({ label: trainedOn(entry), network, perClass })),
   )
   if (columns.length === 0) return ''
   const head = columns.map(({ label, network }) => `<th scope="col">${escapeHtml(network)}<br>${escapeHtml(label)}</th>`)

@@ -4,6 +4,7 @@ import type { ReportData } from './collect.js'
 import { framedPage, section } from './frame.js'
 import { formatDuration, formatNumber } from './html.js'
 import { imageRows } from './image-rows.js'
+import { trainedOn } from './protocol.js'
 import { textTable } from './table.js'
 
 export interface ComparedRun extends ReportData {
@@ -33,16 +34,16 @@ function namesOf(runs: readonly ComparedRun[]): string[] {
 }
 
 function accuracies(runs: readonly ComparedRun[], names: readonly string[]): string {
-  const keys = new Map<string, readonly [string, string, number | null]>()
+  const keys = new Map<string, readonly [string, string]>()
   for (const { record } of runs)
-    for (const { label, epochs, results } of record.evaluations)
-      for (const { network } of results) keys.set(JSON.stringify([network, label, epochs]), [network, label, epochs])
+    for (const entry of record.evaluations)
+      for (const { network } of entry.results) keys.set(JSON.stringify([network, trainedOn(entry)]), [network, trainedOn(entry)])
   if (keys.size === 0) return '<p>No evaluation was recorded for these runs.</p>'
-  const rows = [...keys.values()].map(([network, label, epochs]) => [
-    `${network} on ${label}${epochs === null ? '' : `, ${epochs} epochs`}`,
+  const rows = [...keys.values()].map(([network, trained]) => [
+    `${network} on ${trained}`,
     ...runs.map(({ record }) => {
       const result = record.evaluations
-        .filter((entry) => entry.label === label && entry.epochs === epochs)
+        .filter((entry) => trainedOn(entry) === trained)
         .flatMap(({ results }) => results)
         .findLast((entry) => entry.network === network)
       return result ? `${result.mean.toFixed(1)} ± ${result.std.toFixed(1)}` : '–'

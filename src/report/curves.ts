@@ -2,6 +2,7 @@
 import type { EvaluationRecord, RunRecord } from '../experiment/run-dir.js'
 import { formatNumber } from './html.js'
 import { type Chart, chartData, isLogarithmic, lineChart, type Point, thin } from './line-chart.js'
+import { sameProtocol } from './protocol.js'
 import { dataElement } from './script.js'
 
 /** A chart that the page's script makes live. */
@@ -35,7 +36,7 @@ export function accuracyCurve({ evaluations, earlier = [] }: Pick<RunRecord, 'ev
   const measured = [...earlier, ...evaluations].filter((entry): entry is EvaluationRecord & { steps: number } => entry.steps !== undefined)
   // Only what was trained alike can be one curve: as the last one was.
   const last = measured.at(-1)
-  const alike = measured.filter(({ epochs, augment }) => epochs === last?.epochs && augment === last?.augment)
+  const alike = measured.filter((entry) => last !== undefined && sameProtocol(entry, last))
   const steps = [...new Set(alike.map((entry) => entry.steps))].sort((a, b) => a - b)
   if (steps.length < 2) return ''
   const networks = [...new Set(alike.flatMap(({ results }) => results.map(({ network }) => network)))]

@@ -8,6 +8,7 @@ import { definitionTable, escapeHtml, formatDuration, formatNumber } from './htm
 import { imageRows } from './image-rows.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
+import { sameProtocol } from './protocol.js'
 import { keptGallery, pruningCurve, trainingImages } from './training-images.js'
 
 const loading = `from safetensors.torch import load_file
@@ -32,7 +33,7 @@ function figures({ record, steps, done, set }: ReportData): string {
   const own = record.evaluations.findLast(({ label, results }) => label === 'distilled' && results.some(({ network }) => network === first))
   const latest = new Map(
     record.evaluations
-      .filter(({ epochs, augment }) => !own || (epochs === own.epochs && augment === own.augment))
+      .filter((entry) => !own || sameProtocol(entry, own))
       .flatMap(({ label, results }) => results.filter(({ network }) => network === first).map((result) => [label, result] as const)),
   )
   const entries: [string, string][] = Array.from(latest, ([label, { network, mean, std }]) => [

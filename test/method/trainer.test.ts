@@ -4,6 +4,7 @@ import { normalizeImages } from '../../src/data/normalize.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { keyOf } from '../../src/engine/tensor/key.js'
 import { uniform } from '../../src/engine/tensor/philox.js'
+import { protocolOf } from '../../src/evaluate/protocol.js'
 import { epochOrder, networksTogether } from '../../src/evaluate/schedule.js'
 import { Trainer, type TrainingSet } from '../../src/evaluate/trainer.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
@@ -78,6 +79,37 @@ it('drops the activations of each network by its number and step, whatever netwo
   const other = await Device.open({ threads: 3 })
   expect(await lossesOf(0.3, 0, 2, other)).toEqual(together)
   await other.close()
+})
+
+it("tests the moving average of the weights under 'glad', taken after every epoch", async () => {
+  const images = Float32Array.from(uniform(keyOf(6), 0, 1, 6 * 128), (u) => 2 * u - 1)
+  const protocol = protocolOf('glad')
+  // A learning rate that moves the weights, and two steps an epoch.
+  const options = {
+    ...{ network, sets: [{ ...set, images }], groups: 2, augment: { operations: [] }, key: keyOf(5), firstNetwork: 0 },
+    schedule: { protocol: { ...protocol, batch: 4, lr: () => 0.1 }, epochs: 6 },
+  }
+  const { name } = network.parameters[0]
+  const averages = async (epochsAtOnce: number) => {
+    const trainer = new Trainer(device, options)
+    await trainer.initialize(device)
+    let wanted = new Float64Array(0)
+    for (let epoch = 0; epoch < 6; epoch += epochsAtOnce) {
+      await trainer.train(epoch, epochsAtOnce)
+      const now = (await trainer.networks.parameters[name].read()) as Float32Array
+      const decay = protocol.decay?.(epoch) as number
+      wanted = Float64Array.from(now, (v, i) => decay * (wanted[i] ?? 0) + (1 - decay) * v)
+    }
+    const measured = (await trainer.measured.parameters[name].read()) as Float32Array
+    const last = (await trainer.networks.parameters[name].read()) as Float32Array
+    trainer.dispose()
+    return { measured, last, wanted }
+  }
+  const { measured, last, wanted } = await averages(1)
+  for (const [i, v] of measured.entries()) expect(v).toBeCloseTo(wanted[i], 6)
+  expect(Math.max(...measured.map((v, i) => Math.abs(v - last[i])))).toBeGreaterThan(1e-3)
+  // The same bits when all epochs go in one crossing.
+  expect((await averages(6)).measured).toEqual(measured)
 })
 
 it('orders every epoch of every network anew, without loss', () => {

@@ -18,7 +18,7 @@ import {
   runSpecification,
 } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
-import type { EvaluationResult, SyntheticSet } from '../../experiment/types.js'
+import type { EvaluationResult, ProtocolName, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
@@ -26,11 +26,12 @@ import { factor, given, nameList, nonEmptyPath, numberList, wholeNumber } from '
 import { commandLine, startPhase } from '../phase.js'
 import { formatAccuracy, runEvaluation, withProgress } from '../run-evaluation.js'
 import { evaluateModelCommand, type ModelOptions } from './evaluate-model.js'
-import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, protocolOption, seedOption } from './shared-options.js'
 
 interface Options extends DeviceOptions, DataOptions, Partial<Omit<ModelOptions, keyof DeviceOptions | keyof DataOptions>> {
   readonly networks: string[]
   readonly repeats: number
+  readonly protocol: ProtocolName
   readonly epochs?: number
   readonly augment?: string
   readonly seed: number
@@ -44,8 +45,9 @@ export function addEvaluate(program: Command, context: CliContext): void {
     .command('evaluate')
     .description('train networks on a distilled set, or take an ONNX model, and report their test accuracy')
     .argument('[run]', 'run directory, or the directory of a saved set', nonEmptyPath)
-    .option('--networks <names>', 'networks to train, separated by commas', nameList, ['convnet'])
+    .option('--networks <names>', 'networks to train, or pools such as unseen, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)
+    .addOption(protocolOption())
     .option('--epochs <n>', "training epochs (default: the protocol's 1000)", wholeNumber(1))
     .option('--augment <policy>', 'augmentation while training (default: dsa)')
     .option('--baseline <names>', 'real images trained on beside it: random, herding', nameList, [...baselineNames])
@@ -83,7 +85,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   // the accuracies are written down at the end: better to hear now that another process works there
   if (isRun) await checkUnlocked(run)
   const of = isRun ? await readRunRecord(run) : undefined
-  const { networks, repeats, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
+  const { networks, repeats, protocol, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
   const set = of ? await loadRunSet(run, of) : await loadSyntheticSet(run)
   const steps = of && (await readEvents(run)).findLast((event) => event.type === 'done')?.step
   const ofRun = of && runSpecification(run, of)
@@ -98,7 +100,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   try {
     const asSet = async (dataset: Dataset) => (set.whitening ? library.whiten(dataset, set.whitening, device) : dataset)
     const test = await asSet(read)
-    const settings = { networks, repeats, seed, inference, ...given({ epochs, augment }) } as const
+    const settings = { networks, repeats, protocol, seed, inference, ...given({ epochs, augment }) } as const
     const measure = async (source: TrainingSource, label: string) => {
       let endPhase = startPhase('')
       // Told and kept network by network: what an interrupt ends later is not lost.
@@ -108,7 +110,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
           await record(
             run,
             {
-              ...{ label, epochs: epochs ?? null, data, seed, augment: augment ?? null, results: [result] },
+              ...{ label, protocol, epochs: epochs ?? null, data, seed, augment: augment ?? null, results: [result] },
               ...(source === set && given({ steps })),
             },
             { ...endPhase(), name: `evaluate ${result.network} on ${label}` },
@@ -144,6 +146,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
       baselines: Object.fromEntries(others),
       run,
       data,
+      protocol,
       epochs: epochs ?? null,
       seed,
     })
@@ -152,7 +155,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
   }
 }
 
-type Measuring = Pick<Options, 'networks' | 'repeats' | 'epochs' | 'augment'>
+type Measuring = Pick<Options, 'networks' | 'repeats' | 'protocol' | 'epochs' | 'augment'>
 
 /** What the command says, else what the run's recipe says, else the defaults. */
 function measuring(options: Options, command: Command, recipe: NonNullable<RunRecord['recipe']>['evaluate'] = {}): Measuring {
@@ -205,8 +208,8 @@ async function record(run: string, entry: EvaluationRecord, phase: Phase): Promi
 }
 
 /** What was measured, and how: everything but the outcome. */
-const protocolOf = ({ results, ...settings }: EvaluationRecord): string =>
-  JSON.stringify([Object.entries(settings).sort(), results.map(({ network, n, inference }) => [network, n, inference])])
+const protocolOf = ({ results, protocol = 'dc', ...settings }: EvaluationRecord): string =>
+  JSON.stringify([protocol, Object.entries(settings).sort(), results.map(({ network, n, inference }) => [network, n, inference])])
 
 /** Notes the command in the run. */
 async function recordCommand(run: string, command: string): Promise<void> {

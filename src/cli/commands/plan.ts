@@ -1,7 +1,7 @@
 /** @file `aludel plan`: bytes and time of a run and its evaluation before either starts, and the largest settings that fit. */
 import type { Command } from 'commander'
 import { AludelError } from '../../errors.js'
-import type { DistillSettings } from '../../experiment/types.js'
+import type { DistillSettings, ProtocolName } from '../../experiment/types.js'
 import type { RunPlan } from '../../plan/plan.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
@@ -13,6 +13,7 @@ import {
   addMethodOptions,
   addWhiteningOptions,
   type DeviceOptions,
+  protocolOption,
   type WhiteningOptions,
   zcaOf,
 } from './shared-options.js'
@@ -21,6 +22,7 @@ interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOpt
   readonly set?: Readonly<Record<string, OptionText>>
   readonly networks: string[]
   readonly repeats: number
+  readonly protocol: ProtocolName
   readonly epochs?: number
   readonly memory?: number
 }
@@ -32,8 +34,9 @@ export function addPlan(program: Command, context: CliContext): void {
   addMethodOptions(command)
   addWhiteningOptions(command)
   command
-    .option('--networks <names>', 'networks of the evaluation, separated by commas', nameList, ['convnet'])
+    .option('--networks <names>', 'networks of the evaluation, or pools such as unseen, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained per name', wholeNumber(1), 5)
+    .addOption(protocolOption())
     .option('--epochs <n>', "training epochs of each (default: the protocol's 1000)", wholeNumber(1))
     .option('--memory <size>', 'memory that may be used, such as 8G (default: what is free)', byteCount)
   addRecipeOptions(command)
@@ -45,7 +48,7 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
   const { library } = context
   const output = outputOf(context, command)
   const { options } = await withRecipe(fromCommand, command)
-  const { threads, device: kind, set, method, ipc, networks, repeats, ...rest } = options
+  const { threads, device: kind, set, method, ipc, networks, repeats, protocol, ...rest } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = specificationOf(options.data, options)
   const { iterations, realBatch, init, augment, network, preset, epochs, memory } = rest
@@ -59,7 +62,7 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
       ...given({ iterations, realBatch, init, augment, network, preset, methodOptions: set }),
     } as DistillSettings
     const plan = await library.planRun(train, {
-      ...{ ...settings, networks, repeats, test, device },
+      ...{ ...settings, networks, repeats, protocol, test, device },
       ...given({ epochs, memory, zca: zcaOf(options) }),
     })
     for (const line of planLines(plan)) output.line(line)

@@ -48,4 +48,9 @@ export function zcaOf({ zca, zcaEps }: WhiteningOptions): ZcaChoice | undefined 
   return zca && { order: zca === true ? 'raw' : zca, ...given({ eps: zcaEps }) }
 }
 
+export const protocolOption = (what = ''): Option =>
+  new Option('--protocol <name>', `${what}how networks are trained: dc (one drop of the rate), or glad (warm-up, cosine, averaged weights)`)
+    .choices(['dc', 'glad'])
+    .default('dc')
+
 export const seedOption = (): Option => new Option('--seed <n>', 'seed of every random draw').argParser(wholeNumber(0)).default(0)

@@ -71,6 +71,13 @@ export const evaluationPools = {
   norm: ['convnet-nn', 'convnet-bn', 'convnet-ln', 'convnet-in', 'convnet-gn'],
 } as const satisfies Readonly<Record<string, readonly string[]>>
 
+/** The list with names of evaluation pools replaced by their networks, each name once. */
+export function withPools<T>(choices: readonly (T | string)[]): (T | string)[] {
+  const isPool = (choice: unknown): choice is keyof typeof evaluationPools =>
+    typeof choice === 'string' && Object.hasOwn(evaluationPools, choice)
+  return [...new Set(choices.flatMap((choice): readonly (T | string)[] => (isPool(choice) ? evaluationPools[choice] : [choice])))]
+}
+
 /** A network by its registry name for images [H, W, C]. Throws `not_found` with the known names. */
 export function networkByName(name: string, input: MapShape, classes: number): Network {
   if (!Object.hasOwn(networks, name)) {

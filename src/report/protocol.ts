@@ -1,0 +1,16 @@
+/** @file Which accuracies may stand beside each other. */
+import type { EvaluationRecord } from '../experiment/run-dir.js'
+
+/** The protocol of a record; earlier versions knew one. */
+export const protocolName = ({ protocol = 'dc' }: { readonly protocol?: EvaluationRecord['protocol'] | undefined }): string => protocol
+
+/** Whether two records were measured alike: protocol, epochs and augmentation. */
+export const sameProtocol = (a: EvaluationRecord, b: EvaluationRecord): boolean =>
+  protocolName(a) === protocolName(b) && a.epochs === b.epochs && a.augment === b.augment
+
+/** What was trained on, and how where that is not the default. */
+export function trainedOn(entry: EvaluationRecord): string {
+  const { label, epochs } = entry
+  const protocol = protocolName(entry)
+  return `${label}${epochs === null ? '' : `, ${epochs} epochs`}${protocol === 'dc' ? '' : `, protocol ${protocol}`}`
+}
