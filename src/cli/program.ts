@@ -14,6 +14,7 @@ import { addQuickstart } from './commands/quickstart.js'
 import { addRecipes } from './commands/recipes.js'
 import { addReport } from './commands/report.js'
 import { addScore } from './commands/score.js'
+import { addSweep } from './commands/sweep.js'
 import type { CliContext } from './context.js'
 import { exitCodeOf } from './exit-codes.js'
 import type { Library } from './library.js'
@@ -36,6 +37,7 @@ function buildProgram(context: CliContext): Command {
     addScore,
     addPrune,
     addDistill,
+    addSweep,
     addEvaluate,
     addExport,
     addReport,

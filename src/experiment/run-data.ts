@@ -17,5 +17,6 @@ export function runSpecification(dir: string, { data, prune }: Pick<RunRecord, '
 
 /** Throws `invalid_option` for a directory whose subset no specification could name. */
 export function checkNameable(dir: string): void {
-  if (resolve(dir).includes(',')) throw expected('invalid_option', 'run directory of a pruned run', 'a path without commas', dir)
+  if (resolve(dir).includes(','))
+    throw expected('invalid_option', 'directory of a run that chooses its images', 'a path without commas', dir)
 }

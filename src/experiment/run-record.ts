@@ -133,7 +133,7 @@ const isInterval = (value: unknown): boolean => value === null || (Array.isArray
 
 const isPerClass = (value: unknown): boolean => Array.isArray(value) && value.every((entry) => entry === null || isNumber(entry))
 
-const isResult = (value: unknown): boolean =>
+export const isResult = (value: unknown): boolean =>
   isRecord(value) &&
   isText(value.network) &&
   isNumber(value.mean) &&

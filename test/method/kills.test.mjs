@@ -54,6 +54,55 @@ it('a run that chooses its images first ends with the same bytes however often i
   await killAndResume({ method: 'dm', data, dir: freshDir(), kills: 4, iterations: 20, random: randomFrom(11), options })
 })
 
+it('a sweep ends with the same images and accuracies however often it is killed', async () => {
+  const settings = [
+    ...[
+      '--data',
+      data,
+      '--ipc',
+      '1',
+      '--iterations',
+      '40',
+      '--checkpoint-every',
+      '5',
+      ...small,
+      '--keep',
+      '0.3,0.6,1',
+      '--order',
+      'random',
+    ],
+    ...['--repeats', '2', '--networks', 'mlp', '--trained', '1', '--epochs', '3', '--inference', 'engine'],
+  ]
+  const dir = freshDir()
+  const [whole, killed] = [join(dir, 'whole'), join(dir, 'killed')]
+  const sweep = (args, killAfterMs) =>
+    new Promise((resolve) => {
+      const child = spawn(process.execPath, [main, 'sweep', ...args], { stdio: 'ignore' })
+      const timer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+      child.on('close', (code) => {
+        clearTimeout(timer)
+        resolve(code)
+      })
+    })
+  const begin = performance.now()
+  expect(await sweep([...settings, '--out', whole])).toBe(0)
+  const life = performance.now() - begin
+  const random = randomFrom(17)
+  for (let kills = 0; ; ) {
+    const args = existsSync(join(killed, 'sweep.json')) ? ['--resume', killed] : [...settings, '--out', killed]
+    const code = await sweep(args, kills < 4 ? (0.2 + random()) * (life / 2) : undefined)
+    if (code === 0) break
+    expect(code).toBe(null)
+    kills++
+  }
+  const cells = (out) => JSON.parse(readFileSync(join(out, 'sweep.json'), 'utf8')).cells.map(({ seconds: _, ...cell }) => cell)
+  expect(cells(whole)).toHaveLength(6)
+  expect(cells(killed)).toEqual(cells(whole))
+  for (const { run } of cells(whole)) {
+    for (const name of artifact) expect(readFileSync(join(killed, run, name)).equals(readFileSync(join(whole, run, name))), name).toBe(true)
+  }
+})
+
 it.each(['dm', 'dsa'])('a run of %s under dynamic pruning ends with the same bytes however often it is killed', async (method) => {
   const loops = method === 'dsa' ? ['--set', 'outerLoop=2', '--set', 'innerLoop=2'] : []
   const options = ['--real-batch', '3', '--network', 'mlp', ...loops, '--dynamic', 'bilp:every=3,betaHigh=0.3,probes=2']

@@ -107,7 +107,7 @@ async function evaluateCommand(run: string, options: Options, command: Command, 
       const onResult = async (result: EvaluationResult) => {
         output.line(`${result.network} on ${label}: ${formatAccuracy(result)} (n=${result.n} networks)`)
         if (isRun)
-          await record(
+          await recordEvaluation(
             run,
             {
               ...{ label, protocol, epochs: epochs ?? null, data, seed, augment: augment ?? null, results: [result] },
@@ -193,7 +193,7 @@ function largestClass({ classes, labels }: SyntheticSet): number {
 }
 
 /** Adds the accuracies of one network to the run and its report. */
-async function record(run: string, entry: EvaluationRecord, phase: Phase): Promise<void> {
+export async function recordEvaluation(run: string, entry: EvaluationRecord, phase: Phase): Promise<void> {
   const runDir = await reopenRunDir(run)
   try {
     await runDir.append({ type: 'evaluation', ...entry })
