@@ -2,6 +2,7 @@
 import { checkDevice, checkOptions, checkSeed, isRecord, wholeNumber } from '../arguments.js'
 import type { Device } from '../engine/runtime/device.js'
 import { expected } from '../errors.js'
+import { type GradientFactors, gradientRows, rowCount } from '../scores/gradient-factors.js'
 import { checkFiniteMatrix, type Matrix } from '../scores/matrix.js'
 import { checkFiniteScores } from '../scores/score.js'
 import { type Amount, type AmountRule, amountRule } from './amount.js'
@@ -31,6 +32,8 @@ export interface SelectOptions extends Amount {
   readonly scores?: ArrayLike<number>
   /** [samples, width], for 'herding' and 'kCenter'; gradients of the last layer for 'craig' and 'gradMatch'. */
   readonly features?: Matrix
+  /** For 'craig' and 'gradMatch' in place of `features`: the factors of the gradients of a last linear layer, which take far less memory. */
+  readonly gradients?: GradientFactors
   /** Where orders by float32 features are computed; what is kept is the same without it, only later. */
   readonly device?: Device
   /** 'class' (default): of every class the same share. 'global': of all samples; not for orders by features. */
@@ -58,13 +61,23 @@ const mostBins = 65_536
 
 const known: Readonly<Record<keyof SelectOptions, true>> = {
   ...{ keep: true, drop: true, keepPercent: true, window: true },
-  ...{ order: true, scores: true, features: true, device: true, scope: true, minimumPerClass: true, seed: true, ccs: true },
+  ...{
+    order: true,
+    scores: true,
+    features: true,
+    gradients: true,
+    device: true,
+    scope: true,
+    minimumPerClass: true,
+    seed: true,
+    ccs: true,
+  },
 }
 
 /** Throws `invalid_option`, `invalid_data` (another number of scores or features than `samples`), `invalid_shape`, `detached`, `not_finite`. */
 export async function checkSelectOptions(what: string, options: SelectOptions, samples: number): Promise<SelectRule> {
   checkOptions<SelectOptions>(what, options, known)
-  const { order, scores, features, scope = 'class', minimumPerClass = 1, seed = 0, ccs } = options
+  const { order, scores, features, gradients, scope = 'class', minimumPerClass = 1, seed = 0, ccs } = options
   if (!orders.includes(order))
     throw expected('invalid_option', `${what}: order`, orders.join(', '), order, "'asc' keeps the smallest scores")
   if (options.device !== undefined) checkDevice(`${what}: device`, options.device)
@@ -76,14 +89,21 @@ export async function checkSelectOptions(what: string, options: SelectOptions, s
   const byFeatures = featureOrders.includes(order)
   if ((scores !== undefined) !== byScore)
     throw expected('invalid_option', what, `${byScore ? '' : 'no '}scores with order '${order}'`, scores)
-  if ((features !== undefined) !== byFeatures)
+  const byGradients = order === 'craig' || order === 'gradMatch'
+  if (gradients !== undefined && (!byGradients || features !== undefined))
+    throw expected('invalid_option', `${what}: gradients`, "nothing but with order 'craig' or 'gradMatch' and without features", gradients)
+  if ((features !== undefined || gradients !== undefined) !== byFeatures)
     throw expected('invalid_option', what, `${byFeatures ? '' : 'no '}features with order '${order}'`, features)
   if (scores) checkScores(what, scores, samples)
   if (features) {
     await checkFiniteMatrix(`${what}: features`, features)
     if (features.shape[0] !== samples) throw expected('invalid_data', `${what}: features`, `${samples} rows`, features.shape[0])
-    if (scope === 'global') throw expected('invalid_option', `${what}: scope`, `'class' with order '${order}'`, scope)
   }
+  if (gradients) {
+    await gradientRows(`${what}: gradients`, gradients)
+    if (rowCount(gradients) !== samples) throw expected('invalid_data', `${what}: gradients`, `${samples} rows`, rowCount(gradients))
+  }
+  if (byFeatures && scope === 'global') throw expected('invalid_option', `${what}: scope`, `'class' with order '${order}'`, scope)
   if (amount.kind === 'window' && (byFeatures || order === 'ccs'))
     throw expected('invalid_option', `${what}: window`, `keep, drop or keepPercent with order '${order}'`, options.window)
   if ((ccs !== undefined) !== (order === 'ccs'))

@@ -2,6 +2,7 @@
 import type { Device } from '../engine/runtime/device.js'
 import { craig } from '../scores/craig.js'
 import { gradMatch } from '../scores/grad-match.js'
+import { type GradientFactors, takeGradients } from '../scores/gradient-factors.js'
 import { herd } from '../scores/herding.js'
 import { kCenterGreedy } from '../scores/k-center.js'
 import { type Matrix, takeRows } from '../scores/matrix.js'
@@ -26,6 +27,8 @@ export interface RankInput {
   /** What samples are ordered by, of all of them: `sortKeys`. */
   readonly keys: Float64Array
   readonly features?: Matrix
+  /** In place of them for orders by gradients. */
+  readonly gradients?: GradientFactors
   /** Where orders by features are computed. */
   readonly device?: Device
   /** Where weights of chosen rows go. */
@@ -74,28 +77,30 @@ const random: Rank = async ({ rows, part }, { rule }) => {
 const coverage: Rank = ({ rows, part }, { rule: { amount, seed, ccs }, keys }) =>
   rankByCoverage({ rows, part, count: keptCount(amount, rows.length), seed: seed ?? 0 }, keys, ccs as NonNullable<typeof ccs>)
 
-type Picker = (
-  features: Matrix,
-  count: number,
-  place: { readonly device?: Device },
-) => Promise<Pick<WeightedPick, 'indices'> | WeightedPick>
+type Picked = Pick<WeightedPick, 'indices'> | WeightedPick
 
-const pickers: Readonly<Record<FeatureOrder, Picker>> = {
-  herding: async (features, count, place) => ({ indices: await herd(features, count, place) }),
-  kCenter: kCenterGreedy,
-  craig: (gradients, count) => craig(gradients, count),
-  gradMatch: (gradients, count) => gradMatch(gradients, count),
+/** Chooses `count` of the given rows. */
+const pickers: Readonly<Record<FeatureOrder, (input: RankInput, rows: Int32Array, count: number) => Promise<Picked>>> = {
+  herding: async (input, rows, count) => ({ indices: await herd(featuresOf(input, rows), count, placeOf(input)) }),
+  kCenter: (input, rows, count) => kCenterGreedy(featuresOf(input, rows), count, placeOf(input)),
+  craig: (input, rows, count) => craig(gradientsOf(input, rows), count),
+  gradMatch: (input, rows, count) => gradMatch(gradientsOf(input, rows), count),
 }
+
+const placeOf = ({ device }: RankInput) => (device ? { device } : {})
+const featuresOf = ({ features }: RankInput, rows: Int32Array): Matrix => takeRows(features as Matrix, rows)
+const gradientsOf = ({ features, gradients }: RankInput, rows: Int32Array) => takeGradients(gradients ?? (features as Matrix), rows)
 
 /** Chooses as many as a raised count needs: weights depend on the whole set. */
 const byFeatures =
   (order: FeatureOrder): Rank =>
-  async ({ rows }, { rule: { amount, minimumPerClass }, features, device, weights }) => {
+  async ({ rows }, input) => {
+    const { amount, minimumPerClass } = input.rule
     const end = keptCount(amount, rows.length)
     const count = Math.min(rows.length, Math.max(end, minimumPerClass))
-    const pick = await pickers[order](takeRows(features as Matrix, rows), count, device ? { device } : {})
+    const pick = await pickers[order](input, rows, count)
     const list = pick.indices.map((i) => rows[i])
-    if ('weights' in pick) for (const [i, row] of list.entries()) weights.set(row, pick.weights[i])
+    if ('weights' in pick) for (const [i, row] of list.entries()) input.weights.set(row, pick.weights[i])
     return { list, begin: 0, end, next: 'right' }
   }
 

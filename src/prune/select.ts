@@ -65,6 +65,7 @@ export async function selectSamples(data: Pick<Dataset, 'labels' | 'classes'>, o
     rule,
     keys,
     ...(options.features && { features: options.features }),
+    ...(options.gradients && { gradients: options.gradients }),
     ...(options.device && { device: options.device }),
     weights: new Map<number, number>(),
   }

@@ -1,6 +1,7 @@
 /** @file CRAIG (Mirzasoleiman et al., 1906.01827): facility location on gradients of the last layer, maximised by lazy greedy steps. */
 import { Turn } from '../event-loop.js'
-import { checkFiniteMatrix, type Matrix, rowsPerTurn, squaredDistance } from './matrix.js'
+import { type GradientFactors, type GradientRows, gradientRows } from './gradient-factors.js'
+import type { Matrix } from './matrix.js'
 import { checkCount, type WeightedPick } from './pick.js'
 
 /** Keeps the similarity of the two most distant rows above 0. */
@@ -11,42 +12,29 @@ export interface Craig extends WeightedPick {
   readonly values: Float64Array
 }
 
+/** Distances of every pair are kept up to so many bytes; beyond, they are computed again when they are needed. */
+const keptBytes = 2 ** 29
+
 /**
- * `count` rows of `gradients` [samples, width] in the order chosen: each step takes the row that adds most to sum_i max_j s_ij with
- * s_ij = d_max - ||g_i - g_j|| + 0.001; the first row wins ties. The weight of a row is the number of rows that are most similar to it
- * (those most similar to several count for the one chosen first). O(N) memory: distances are computed when needed, N^2 of them at first.
- * Throws `invalid_option`, `invalid_shape`, `detached`, `not_finite`.
+ * `count` rows of `gradients` [samples, width], whole or in factors, in the order chosen: each step takes the row that adds most to
+ * sum_i max_j s_ij with s_ij = d_max - ||g_i - g_j|| + 0.001; the first row wins ties. The weight of a row is the number of rows that are
+ * most similar to it (those most similar to several count for the one chosen first). Time N^2; up to 8,000 rows their distances are kept,
+ * 8 N^2 bytes. Throws `invalid_option`, `invalid_shape`, `detached`, `not_finite`.
  */
-export async function craig(gradients: Matrix, count: number): Promise<Craig> {
-  await checkFiniteMatrix('craig: gradients', gradients)
-  const {
-    data,
-    shape: [rows, width],
-  } = gradients
+export async function craig(gradients: Matrix | GradientFactors, count: number): Promise<Craig> {
+  const source = await gradientRows('craig: gradients', gradients)
+  const { rows } = source
   checkCount('craig', count, rows)
   const turn = new Turn()
-  const step = rowsPerTurn(width)
-  /** Writes the distance of row j to every row. */
-  const distancesTo = async (j: number, out: Float64Array): Promise<void> => {
-    const point = data.subarray(j * width, (j + 1) * width)
-    for (let i = 0; i < rows; i++) {
-      if (i % step === 0) await turn.breathe()
-      out[i] = Math.sqrt(squaredDistance(point, data, i * width))
-    }
-  }
-  const distances = new Float64Array(rows)
-  let largest = 0
-  for (let j = 0; j < rows; j++) {
-    await distancesTo(j, distances)
-    for (let i = 0; i < rows; i++) largest = Math.max(largest, distances[i])
-  }
+  const { distancesOf, largest } = await pairs(source, turn)
   const covered = new Float64Array(rows)
   const nearest = new Int32Array(rows)
   /** Every term falls from step to step, in floating point as well, so that an old gain bounds the new one. */
   const gainOf = async (j: number): Promise<number> => {
-    await distancesTo(j, distances)
+    const distances = await distancesOf(j)
     let gain = 0
     for (let i = 0; i < rows; i++) gain += Math.max(0, largest - distances[i] + similarityFloor - covered[i])
+    await turn.breathe()
     return gain
   }
   const bounds = new Float64Array(rows).fill(Number.POSITIVE_INFINITY)
@@ -62,7 +50,7 @@ export async function craig(gradients: Matrix, count: number): Promise<Craig> {
     }
     bounds[best] = Number.NEGATIVE_INFINITY
     indices[t] = best
-    await distancesTo(best, distances)
+    const distances = await distancesOf(best)
     for (let i = 0; i < rows; i++) {
       const similarity = largest - distances[i] + similarityFloor
       if (similarity > covered[i]) {
@@ -75,6 +63,34 @@ export async function craig(gradients: Matrix, count: number): Promise<Craig> {
   const weights = new Float64Array(count)
   if (count > 0) for (const t of nearest) weights[t]++
   return { indices, values, weights }
+}
+
+/** The distances of a row to all, and the largest of any pair. */
+async function pairs(
+  source: GradientRows,
+  turn: Turn,
+): Promise<{ readonly distancesOf: (j: number) => Promise<Float64Array>; readonly largest: number }> {
+  const { rows } = source
+  const row = new Float64Array(rows)
+  const kept = 8 * rows * rows <= keptBytes ? new Float64Array(rows * rows) : undefined
+  let largest = 0
+  for (let j = 0; j < rows; j++) {
+    await source.distances(j, j, row)
+    for (let i = j; i < rows; i++) largest = Math.max(largest, row[i])
+    if (kept) {
+      for (let i = j; i < rows; i++) {
+        kept[j * rows + i] = row[i]
+        kept[i * rows + j] = row[i]
+      }
+    }
+    await turn.breathe()
+  }
+  const distancesOf = async (j: number): Promise<Float64Array> => {
+    if (kept) return kept.subarray(j * rows, (j + 1) * rows)
+    await source.distances(j, 0, row)
+    return row
+  }
+  return { distancesOf, largest }
 }
 
 function firstLargest(values: Float64Array): number {

@@ -1,4 +1,5 @@
 /** @file Small dense least squares in float64: a Cholesky factor that grows by a row, and Lawson and Hanson's non-negative least squares. */
+import { Turn } from '../event-loop.js'
 
 /** Cholesky factor of a symmetric positive definite matrix that grows by one row and column at a time: refitting costs O(k^2). */
 export class GrowingCholesky {
@@ -33,7 +34,8 @@ export class GrowingCholesky {
 }
 
 /** Least squares of the given `columns` of full rank, by Householder reflections; coefficients in the order of the columns. */
-export function leastSquares(columns: readonly Float64Array[], right: Float64Array): Float64Array {
+export async function leastSquares(columns: readonly Float64Array[], right: Float64Array): Promise<Float64Array> {
+  const turn = new Turn()
   const a = columns.map((column) => column.slice())
   const b = right.slice()
   const reflect = (v: Float64Array, from: number, scale: number, target: Float64Array): void => {
@@ -50,7 +52,10 @@ export function leastSquares(columns: readonly Float64Array[], right: Float64Arr
     v[k] -= diagonal[k]
     // ||v||^2 / 2, without cancellation: both parts of v[k] have the same sign
     const scale = 1 / (norm - diagonal[k] * a[k][k])
-    for (let j = k + 1; j < a.length; j++) reflect(v, k, scale, a[j])
+    for (let j = k + 1; j < a.length; j++) {
+      reflect(v, k, scale, a[j])
+      if (j % 64 === 0) await turn.breathe()
+    }
     reflect(v, k, scale, b)
   }
   const x = new Float64Array(a.length)
@@ -62,15 +67,32 @@ export function leastSquares(columns: readonly Float64Array[], right: Float64Arr
   return x
 }
 
-/** argmin ||A x - right|| over x >= 0 (Lawson & Hanson 1974) for `columns` of full rank. */
-export function nonNegativeLeastSquares(columns: readonly Float64Array[], right: Float64Array): Float64Array {
+/**
+ * argmin ||A x - right|| over x >= 0 (Lawson & Hanson 1974) for `columns` of full rank. `start`, where it is given, is a guess: the solution
+ * without the bounds, which is the answer where it has no negative number, and says else which columns to begin with.
+ */
+export async function nonNegativeLeastSquares(
+  columns: readonly Float64Array[],
+  right: Float64Array,
+  start?: Float64Array,
+): Promise<Float64Array> {
   const n = columns.length
+  if (start?.every((value) => value >= 0)) return start
   const x = new Float64Array(n)
   const passive = new Uint8Array(n)
+  if (start) {
+    for (let j = 0; j < n; j++) {
+      x[j] = Math.max(0, start[j])
+      passive[j] = x[j] > 0 ? 1 : 0
+    }
+    if (passive.includes(1)) await fitPassive(columns, right, x, passive)
+  }
+  const turn = new Turn()
   const scale = columns.reduce((largest, column) => column.reduce((m, value) => Math.max(m, Math.abs(value)), largest), 0)
   const tolerance = 10 * Number.EPSILON * n * scale * right.reduce((m, value) => Math.max(m, Math.abs(value)), 0)
   // each round adds a column and the residual falls, so none comes back; the bound is a guard against rounding
   for (let round = 0; round < 3 * n; round++) {
+    await turn.breathe()
     const residual = right.map((value, i) => columns.reduce((rest, column, j) => rest - column[i] * x[j], value))
     let entering = -1
     let steepest = tolerance
@@ -84,16 +106,16 @@ export function nonNegativeLeastSquares(columns: readonly Float64Array[], right:
     }
     if (entering < 0) break
     passive[entering] = 1
-    fitPassive(columns, right, x, passive)
+    await fitPassive(columns, right, x, passive)
   }
   return x
 }
 
 /** Refits the passive columns; those that would become negative leave at the point where they reach 0. */
-function fitPassive(columns: readonly Float64Array[], right: Float64Array, x: Float64Array, passive: Uint8Array): void {
+async function fitPassive(columns: readonly Float64Array[], right: Float64Array, x: Float64Array, passive: Uint8Array): Promise<void> {
   for (;;) {
     const active = [...passive.keys()].filter((j) => passive[j] === 1)
-    const fitted = leastSquares(
+    const fitted = await leastSquares(
       active.map((j) => columns[j]),
       right,
     )

@@ -93,22 +93,61 @@ describe('lastLayerGradients', () => {
   })
 })
 
+describe('gradients in factors', () => {
+  const [samples, classes, width] = [40, 4, 5]
+  const given = async (seed: number) => {
+    const [logits, features] = [randomMatrix(samples, classes, seed), randomMatrix(samples, width, seed + 1)]
+    const labels = Array.from({ length: samples }, (_, i) => i % classes)
+    return {
+      whole: await lastLayerGradients({ logits, labels, features }),
+      factors: { errors: await lastLayerGradients({ logits, labels }), features },
+    }
+  }
+
+  it.each([1, 2, 3])('choose what whole ones choose (set %i)', async (seed) => {
+    const { whole, factors } = await given(seed)
+    const [byWhole, byFactors] = [await craig(whole, 12), await craig(factors, 12)]
+    expect([byFactors.indices, byFactors.weights]).toEqual([byWhole.indices, byWhole.weights])
+    for (const [t, value] of byWhole.values.entries()) expect(byFactors.values[t]).toBeCloseTo(value, 9)
+    const [matched, matching] = [await gradMatch(whole, 12), await gradMatch(factors, 12)]
+    expect(matching.indices).toEqual(matched.indices)
+    for (const [t, weight] of matched.weights.entries()) expect(matching.weights[t]).toBeCloseTo(weight, 10)
+    expect(matching.residualNorm).toBeCloseTo(matched.residualNorm, 9)
+  })
+
+  it('are refused where their rows differ', async () => {
+    const { factors } = await given(1)
+    await expect(craig({ ...factors, features: randomMatrix(3, 5, 1) }, 1)).rejects.toMatchObject({ code: 'invalid_shape' })
+  })
+})
+
 describe('least squares', () => {
+  it('begin with the columns that a guess without bounds keeps, and end the same', async () => {
+    const many = Array.from({ length: 12 }, (_, j) => randomMatrix(1, 12, 50 + j).data as Float64Array).map((data) =>
+      Float64Array.from(data),
+    )
+    const right = Float64Array.from(randomMatrix(1, 12, 99).data)
+    const cold = await nonNegativeLeastSquares(many, right)
+    const warm = await nonNegativeLeastSquares(many, right, await leastSquares(many, right))
+    expect(cold.some((value) => value === 0)).toBe(true)
+    for (const [i, value] of cold.entries()) expect(warm[i]).toBeCloseTo(value, 9)
+  })
+
   const columns = [Float64Array.of(1, 2, 3), Float64Array.of(0, 1, -1)]
 
-  it('find the coefficients that made the right side', () => {
+  it('find the coefficients that made the right side', async () => {
     const right = Float64Array.from(columns[0], (a, i) => 2 * a - 3 * columns[1][i])
-    const found = leastSquares(columns, right)
+    const found = await leastSquares(columns, right)
     expect(found[0]).toBeCloseTo(2, 13)
     expect(found[1]).toBeCloseTo(-3, 13)
   })
 
-  it('leave out columns whose coefficient would be negative', () => {
+  it('leave out columns whose coefficient would be negative', async () => {
     const right = Float64Array.from(columns[0], (a, i) => 2 * a - 3 * columns[1][i])
-    const found = nonNegativeLeastSquares(columns, right)
+    const found = await nonNegativeLeastSquares(columns, right)
     expect(found[1]).toBe(0)
     // alone, the first column fits with <a, b> / <a, a>
     expect(found[0]).toBeCloseTo((2 * 14 - 3 * -1) / 14, 13)
-    expect(nonNegativeLeastSquares(columns, Float64Array.of(-1, -3, -2))).toEqual(Float64Array.of(0, 0))
+    expect(await nonNegativeLeastSquares(columns, Float64Array.of(-1, -3, -2))).toEqual(Float64Array.of(0, 0))
   })
 })
