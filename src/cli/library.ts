@@ -27,6 +27,8 @@ import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
 import type { ZcaOptions } from '../preprocess/index.js'
 import { openDataset } from '../prune/index.js'
+import type { ResumeModelOptions, ScoreModelOptions } from '../scoring/model/index.js'
+import type { ScoresRecord } from '../scoring/score-directory.js'
 import type { DirectoryOptions, ResumeOptions, WrittenScores } from '../scoring/score-to-directory.js'
 import { given } from './options.js'
 
@@ -74,6 +76,8 @@ export interface Library {
     train: Dataset,
     options: Omit<ResumeOptions, 'device'> & { readonly device: DeviceHandle },
   ): Promise<WrittenScores | null>
+  scoreModel(options: Omit<ScoreModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ScoresRecord>
+  resumeScoreModel(dir: string, options: Omit<ResumeModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ScoresRecord>
   /** Weights of one network of the registry each, for images of `train`. */
   loadNetworks(paths: readonly string[], network: string, train: Dataset): Promise<NetworkTensors[]>
   planRun(dataset: Dataset, options: Omit<PlanOptions, 'device'> & { readonly device: DeviceHandle }): Promise<RunPlan>
@@ -143,6 +147,14 @@ export const library: Library = {
   async resumeScoring(dir, train, options) {
     const { resumeScoring } = await import('../scoring/score-to-directory.js')
     return resumeScoring(dir, train, options as ResumeOptions)
+  },
+  async scoreModel(options) {
+    const { scoreModel } = await import('../scoring/model/index.js')
+    return scoreModel(options as ScoreModelOptions)
+  },
+  async resumeScoreModel(dir, options) {
+    const { resumeScoreModel } = await import('../scoring/model/index.js')
+    return resumeScoreModel(dir, options as ResumeModelOptions)
   },
   async loadNetworks(paths, name, train) {
     const [{ loadNetwork }, { networkByName }] = await Promise.all([

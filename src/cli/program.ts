@@ -7,6 +7,7 @@ import { addDistill } from './commands/distill.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
 import { addExport } from './commands/export.js'
+import { addMerge } from './commands/merge.js'
 import { addPack } from './commands/pack.js'
 import { addPlan } from './commands/plan.js'
 import { addPrune } from './commands/prune.js'
@@ -35,6 +36,7 @@ function buildProgram(context: CliContext): Command {
     addPack,
     addPlan,
     addScore,
+    addMerge,
     addPrune,
     addDistill,
     addSweep,

@@ -2,6 +2,9 @@
 import { createHash } from 'node:crypto'
 import { Turn } from '../event-loop.js'
 
+/** SHA-256 (hex) of the file of a row; undefined for one that was left out. */
+export type HashOfRow = (row: number) => string | undefined
+
 /** Files of a split, by row. */
 export interface ListedFiles {
   readonly classes: readonly string[]
@@ -11,16 +14,16 @@ export interface ListedFiles {
 }
 
 /**
- * SHA-256 (hex) over the class names and, row after row, label, name and SHA-256 of each file. `hashes` are those of the files' bytes; a row
- * without one was left out and does not count, as if the file were not there.
+ * SHA-256 (hex) over the class names and, row after row, label, name and SHA-256 of each file's bytes. A row without a hash does not
+ * count, as if the file were not there.
  */
-export async function filesHash({ classes, names, labels }: ListedFiles, hashes: readonly (string | undefined)[]): Promise<string> {
+export async function filesHash({ classes, names, labels }: ListedFiles, hashOf: HashOfRow): Promise<string> {
   const hash = createHash('sha256').update(`${JSON.stringify(classes)}\n`)
   const turn = new Turn()
   for (let row = 0; row < names.length; row++) {
-    if (hashes[row] === undefined) continue
     if (row % 256 === 0) await turn.breathe()
-    hash.update(`${JSON.stringify([labels[row], names[row], hashes[row]])}\n`)
+    const own = hashOf(row)
+    if (own !== undefined) hash.update(`${JSON.stringify([labels[row], names[row], own])}\n`)
   }
   return hash.digest('hex')
 }

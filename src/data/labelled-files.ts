@@ -74,6 +74,6 @@ export async function readLabelled(folder: LabelledFolder, { cache, ...decode }:
   const left = unreadable.length === 0 ? labels : labels.filter((_, row) => hashes[row] !== undefined)
   return adoptDataset(
     { name, split, classes, images, shape, labels: left, mean, std, flip: true },
-    { filesSha256: await filesHash({ classes, names, labels }, hashes), ...(unreadable.length > 0 && { unreadable }) },
+    { filesSha256: await filesHash({ classes, names, labels }, (row) => hashes[row]), ...(unreadable.length > 0 && { unreadable }) },
   )
 }

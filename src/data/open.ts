@@ -6,6 +6,7 @@ import { cifar100 } from './cifar100.js'
 import { type Dataset, restated, type Split } from './dataset.js'
 import { fashionMnist } from './fashion-mnist.js'
 import { imageFolder, listImageFolder } from './image-folder.js'
+import { datasetStream, fileStream, type ImageStream } from './image-stream.js'
 import type { LabelledFolder } from './labelled-files.js'
 import { mnist } from './mnist.js'
 import { idx } from './mnist-family.js'
@@ -106,6 +107,24 @@ export async function openDataset(specification: string, split: Split = 'train',
   const read = (part: Split) => source.read(path, part, { ...given, ...options })
   return adapt(name, await read(split), given, () => read('train'))
 }
+
+/**
+ * The images of a specification as a stream: folders of images are listed now, then read and decoded as they are asked for; everything else
+ * is read into memory. `size` is that of files whose specification names none.
+ * @throws AludelError what `openDataset` throws, for single files not before they are read.
+ */
+export async function openImageStream(
+  specification: string,
+  split: Split = 'train',
+  { size, ...options }: OpenOptions & { readonly size?: number } = {},
+): Promise<ImageStream> {
+  const { path, given, source } = resolveSource(specification)
+  if (!source.list) return datasetStream(await openDataset(specification, split, options))
+  return fileStream(await source.list(path, split, given), { ...(size !== undefined && { size }), ...only(given, images) })
+}
+
+/** Whether the text names folders of images, which can be read at any size. Throws `invalid_option` for a name that is not known. */
+export const isOfFiles = (specification: string): boolean => resolveSource(specification).source.list !== undefined
 
 /** The image files of a specification, with how they are decoded; undefined for a data set that is made of something else. Throws as `openDataset`. */
 export async function listFiles(

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
 import { packageRequire } from '../package-root.js'
-import type { LoadRequest, Reply, Request, RunRequest, SessionReply } from './protocol.js'
+import type { LoadRequest, Reply, Request, RunReply, RunRequest, SessionReply } from './protocol.js'
 
 /** The part of onnxruntime-node in use. */
 interface Runtime {
@@ -17,7 +17,7 @@ interface Runtime {
 
 let runtime: Runtime | undefined
 let pieces: Uint8Array[] = []
-const sessions = new Map<number, Pick<LoadRequest, 'input' | 'output' | 'batch'> & { readonly session: InferenceSession }>()
+const sessions = new Map<number, Pick<LoadRequest, 'input' | 'outputs' | 'batch'> & { readonly session: InferenceSession }>()
 
 const send = (reply: Reply): void => {
   process.send?.(reply)
@@ -47,7 +47,7 @@ const opened = (): Runtime => {
   return runtime
 }
 
-async function load({ session: id, threads, input, output, batch, provider }: LoadRequest): Promise<SessionReply> {
+async function load({ session: id, threads, input, outputs, batch, provider }: LoadRequest): Promise<SessionReply> {
   const model = Buffer.concat(pieces)
   pieces = []
   const create = (providers: string[]) =>
@@ -71,33 +71,35 @@ async function load({ session: id, threads, input, output, batch, provider }: Lo
         async () => [await create(['cpu']), 'cpu'] as const,
       )
     : [await create(['cpu']), 'cpu' as const]
-  sessions.set(id, { session, input, output, batch })
+  sessions.set(id, { session, input, outputs, batch })
   return { provider: used }
 }
 
-/** Logits of some images, bytes NHWC, row after row. A model with a batch of its own gets its batches, the last one filled up with zeros. */
-async function run({ session: id, images, shape, scale, shift }: RunRequest): Promise<Float32Array> {
+/** Outputs of some images, bytes NHWC, row after row. A model with a batch of its own gets its batches, the last one filled up with zeros. */
+async function run({ session: id, images, shape, scale, shift }: RunRequest): Promise<RunReply> {
   const found = sessions.get(id)
   if (!found) throw new Error('a request came for a session that is not loaded')
-  const { session, input, output, batch } = found
+  const { session, input, outputs, batch } = found
   const [rows, height, width, channels] = shape
   const size = batch ?? rows
   const pixels = height * width * channels
-  let logits: Float32Array | undefined
-  let perRow = 0
+  const rowsOf = new Map<string, Float32Array>()
   for (let first = 0; first < rows; first += size) {
     const some = images.subarray(first * pixels, Math.min(rows, first + size) * pixels)
     const x = normalised(some, [size, height, width, channels], scale, shift)
-    const results = await session.run({ [input]: new (opened().Tensor)('float32', x, [size, channels, height, width]) }, [output])
-    const { data, type } = results[output]
-    if (type !== 'float32') throw new Error(`output '${output}' is ${type}, not float32`)
-    const values = data as Float32Array
-    perRow = values.length / size
-    if (!Number.isInteger(perRow)) throw new Error(`output '${output}' has ${values.length} elements for ${size} images`)
-    logits ??= new Float32Array(rows * perRow)
-    logits.set(values.subarray(0, Math.min(size, rows - first) * perRow), first * perRow)
+    const results = await session.run({ [input]: new (opened().Tensor)('float32', x, [size, channels, height, width]) }, outputs)
+    for (const output of outputs) {
+      const { data, type } = results[output]
+      if (type !== 'float32') throw new Error(`output '${output}' is ${type}, not float32`)
+      const values = data as Float32Array
+      const perRow = values.length / size
+      if (!Number.isInteger(perRow)) throw new Error(`output '${output}' has ${values.length} elements for ${size} images`)
+      const all = rowsOf.get(output) ?? new Float32Array(rows * perRow)
+      all.set(values.subarray(0, Math.min(size, rows - first) * perRow), first * perRow)
+      rowsOf.set(output, all)
+    }
   }
-  return logits ?? new Float32Array(0)
+  return outputs.map((output) => rowsOf.get(output) ?? new Float32Array(0))
 }
 
 /** NHWC bytes to NCHW floats u * scale + shift, per channel. */

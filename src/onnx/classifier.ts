@@ -27,7 +27,8 @@ export interface PixelNormalization {
 export interface ClassifierTask {
   /** [H, W, C] */
   readonly image: readonly [number, number, number]
-  readonly classes: readonly string[]
+  /** Names of the classes that the logits speak of; a number where only their count is known. */
+  readonly classes: readonly string[] | number
 }
 
 export interface LoadOptions extends ClassifierTask {
@@ -36,7 +37,17 @@ export interface LoadOptions extends ClassifierTask {
   readonly normalization?: PixelNormalization
   /** 'auto' (default): CUDA where ONNX Runtime has it, else the CPU. */
   readonly provider?: 'auto' | 'cpu'
+  /** Output that gives the input of the last layer, float32 [N, D], beside the logits. */
+  readonly features?: string
   readonly signal?: AbortSignal
+}
+
+/** What a model says of some images, row after row. */
+export interface ClassifierOutputs {
+  /** [rows, classes] */
+  readonly logits: Float32Array
+  /** [rows, D]; only where a features output was asked for. */
+  readonly features?: Float32Array
 }
 
 /** The bytes of a model file. Throws `not_found`, `io`, and `invalid_data` for what is larger than a model can be. */
@@ -46,6 +57,8 @@ export const readModelFile = (path: string): Promise<Uint8Array> => readWhole(pa
 export class OnnxClassifier {
   /** Where it runs. */
   readonly provider: 'cpu' | 'cuda'
+  /** Images of every run of a model whose batch is fixed; undefined for a free one. */
+  readonly batch: number | undefined
   readonly #path: string
   readonly #process: RuntimeProcess
   readonly #session: number
@@ -58,8 +71,9 @@ export class OnnxClassifier {
     process: RuntimeProcess,
     loaded: { readonly session: number; readonly provider: 'cpu' | 'cuda' },
     options: LoadOptions,
-    affine: { readonly scale: Float32Array; readonly shift: Float32Array },
+    affine: { readonly scale: Float32Array; readonly shift: Float32Array; readonly batch: number | undefined },
   ) {
+    this.batch = affine.batch
     this.#path = path
     this.#process = process
     this.#session = loaded.session
@@ -78,9 +92,10 @@ export class OnnxClassifier {
     const file = readModel(path, model)
     const { input, output, batch } = choosePorts(path, file, options)
     const affine = affineOf(path, file, options)
-    const request = { threads: device.threads, input, output, provider, ...(batch !== undefined && { batch }) }
+    const outputs = [output, ...(options.features === undefined ? [] : [checkFeatures(path, file, options.features)])]
+    const request = { threads: device.threads, input, outputs, provider, ...(batch !== undefined && { batch }) }
     const loaded = await refusing(path, 'load', () => process.abortable(signal, () => device.hold(() => process.load(model, request))))
-    return new OnnxClassifier(path, process, loaded, options, affine)
+    return new OnnxClassifier(path, process, loaded, options, { ...affine, batch })
   }
 
   /**
@@ -88,17 +103,26 @@ export class OnnxClassifier {
    * cores would cost both dearly. Throws `invalid_data` when the model does not give them, `not_finite` when one is no number.
    */
   async logits(images: Uint8Array, rows: number): Promise<Float32Array> {
-    const { device, image, classes, signal } = this.#options
+    return (await this.run(images, rows)).logits
+  }
+
+  /** As `logits`, with the features that were asked for. */
+  async run(images: Uint8Array, rows: number): Promise<ClassifierOutputs> {
+    const { device, image, signal } = this.#options
+    const classes = countOf(this.#options)
     const request = { session: this.#session, images, shape: [rows, ...image] as const, scale: this.#scale, shift: this.#shift }
-    const logits = await refusing(this.#path, 'run', () =>
+    const [logits, features] = await refusing(this.#path, 'run', () =>
       this.#process.abortable(signal, () => device.hold(() => this.#process.run(request))),
     )
-    if (logits.length !== rows * classes.length) {
-      throw expected('invalid_data', `${this.#path}: logits of ${rows} images`, `${rows * classes.length} numbers`, logits.length)
+    if (logits.length !== rows * classes) {
+      throw expected('invalid_data', `${this.#path}: logits of ${rows} images`, `${rows * classes} numbers`, logits.length)
     }
     const wrong = logits.findIndex((v) => !Number.isFinite(v))
-    if (wrong >= 0) throw new AludelError('not_finite', `${this.#path}: logit ${wrong % classes.length} of an image is ${logits[wrong]}`)
-    return logits
+    if (wrong >= 0) throw new AludelError('not_finite', `${this.#path}: logit ${wrong % classes} of an image is ${logits[wrong]}`)
+    if (features === undefined) return { logits }
+    const odd = features.findIndex((v) => !Number.isFinite(v))
+    if (odd >= 0) throw new AludelError('not_finite', `${this.#path}: a feature of an image is ${features[odd]}`)
+    return { logits, features }
   }
 
   /** Frees the model; its process goes on. */
@@ -120,10 +144,19 @@ const shown = ({ dims }: ModelPort): string => (dims ? `[${dims.map((d) => (d ==
 const listed = (ports: readonly ModelPort[]): string => ports.map((port) => `${port.name} ${shown(port)}`).join(', ') || 'none'
 
 /** Names of the input and of the output in use, and the batch of a model that has one of its own. */
-function choosePorts(path: string, file: OnnxFile, { image, classes }: ClassifierTask) {
+function choosePorts(path: string, file: OnnxFile, { image, classes, features }: Pick<LoadOptions, 'image' | 'classes' | 'features'>) {
   const [input, ...others] = file.inputs
   if (!input || others.length > 0) throw expected('invalid_data', `${path}: inputs`, 'one, the images', listed(file.inputs))
-  return { input: input.name, output: chooseOutput(path, file.outputs, classes.length), ...checkInput(path, input, image) }
+  const outputs = file.outputs.filter(({ name }) => name !== features)
+  return { input: input.name, output: chooseOutput(path, outputs, countOf({ classes })), ...checkInput(path, input, image) }
+}
+
+const countOf = ({ classes }: Pick<ClassifierTask, 'classes'>): number => (typeof classes === 'number' ? classes : classes.length)
+
+function checkFeatures(path: string, { outputs }: OnnxFile, name: string): string {
+  const found = outputs.find((output) => output.name === name && output.elementType === elementType.float)
+  if (!found) throw expected('invalid_option', `${path}: features output`, `one of float32 among ${listed(outputs)}`, name)
+  return name
 }
 
 function checkInput(path: string, input: ModelPort, [height, width, channels]: ClassifierTask['image']): { readonly batch?: number } {
@@ -161,7 +194,7 @@ const sizeIs = (dim: number | string, size: number): boolean => typeof dim === '
 /** The affine map of bytes that the options, or else the metadata, ask for. */
 function affineOf(path: string, { metadata }: OnnxFile, { normalization, image, classes }: LoadOptions) {
   const own = metadataList(path, metadata, metadataKeys.classes)
-  if (own && own.join('\n') !== classes.join('\n')) {
+  if (own && typeof classes !== 'number' && own.join('\n') !== classes.join('\n')) {
     throw expected('invalid_data', `${path}: classes`, `those of the data (${classes.join(', ')})`, own.join(', '))
   }
   const given = normalization ?? metadataNormalization(path, metadata)

@@ -17,7 +17,8 @@ export interface LoadRequest {
   readonly session: number
   readonly threads: number
   readonly input: string
-  readonly output: string
+  /** Outputs whose rows a run gives, in this order. */
+  readonly outputs: readonly string[]
   /** Rows of every run, for a model whose batch axis is not free. */
   readonly batch?: number | undefined
   readonly provider: 'auto' | 'cpu'
@@ -41,6 +42,9 @@ export interface UnloadRequest {
 
 export type RequestBody = OpenRequest | PieceRequest | LoadRequest | RunRequest | UnloadRequest
 export type Request = RequestBody & { readonly id: number }
+
+/** Rows of each output of the session, row after row. */
+export type RunReply = readonly Float32Array[]
 
 export interface SessionReply {
   readonly provider: 'cpu' | 'cuda'

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { AbortError, AludelError } from '../errors.js'
 import { packageRequire, packageRoot } from '../package-root.js'
-import type { LoadRequest, Reply, RequestBody, RunRequest, SessionReply } from './protocol.js'
+import type { LoadRequest, Reply, RequestBody, RunReply, RunRequest, SessionReply } from './protocol.js'
 
 /** Bytes of one message: what a turn of the event loop can copy. */
 const pieceBytes = 1 << 20
@@ -103,9 +103,9 @@ export class RuntimeProcess {
     return { session, ...reply }
   }
 
-  /** Logits, row after row. */
-  run(request: Omit<RunRequest, 'type'>): Promise<Float32Array> {
-    return this.#ask({ type: 'run', ...request }) as Promise<Float32Array>
+  /** The session's outputs, each row after row. */
+  run(request: Omit<RunRequest, 'type'>): Promise<RunReply> {
+    return this.#ask({ type: 'run', ...request }) as Promise<RunReply>
   }
 
   async unload(session: number): Promise<void> {

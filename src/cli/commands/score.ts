@@ -1,4 +1,4 @@
-/** @file `aludel score`: scores of the training images by networks trained on the spot, or by a user's checkpoint, into a directory. */
+/** @file `aludel score`: scores of the training images by networks trained on the spot, or by a user's checkpoint or ONNX model, into a directory. */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
 import { AludelError, expected } from '../../errors.js'
@@ -7,13 +7,21 @@ import type { EpochWindow } from '../../scores/epoch-window.js'
 import { type ScoreName, scoreNames } from '../../scores/registry.js'
 import { readKind, readRecord, type ScoresRecord } from '../../scoring/score-directory.js'
 import { type CliContext, outputOf } from '../context.js'
-import { addDataOptions, completedBy, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
+import { addDataOptions, completedBy, inPlace, openOptions, specificationOf } from '../data-options.js'
 import { given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { withScoring } from '../run-scoring.js'
+import {
+  addModelOptions,
+  checkWithoutModel,
+  concludeModel,
+  type ModelScoreOptions,
+  resumeModelCommand,
+  scoreModelCommand,
+} from './score-model.js'
 import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
-interface Options extends DataOptions, DeviceOptions {
+interface Options extends ModelScoreOptions {
   readonly kind?: string[]
   readonly out?: string
   readonly resume?: string
@@ -57,7 +65,7 @@ function bilpName(text: string): { dataset: string; indicator: string } {
 export function addScore(program: Command, context: CliContext): void {
   const command = program
     .command('score')
-    .description('score the training images by networks trained on them, for `aludel prune`')
+    .description('score the training images by networks trained on them or by an ONNX model, for `aludel prune`')
     .option('--kind <names>', `scores, separated by commas: ${scoreNames.join(', ')} (default: loss)`, nameList)
     .option('--out <dir>', 'directory of the scores', nonEmptyPath)
     .option(
@@ -79,10 +87,14 @@ export function addScore(program: Command, context: CliContext): void {
     .option('--allow-chance', 'go on where a network is hardly better than chance')
     .option('--export-bilp <name>', 'also write the loss as {Dataset}_{Indicator}.json, into the directory', bilpName)
     .addOption(seedOption())
+  addModelOptions(command)
   addDataOptions(command, 'data set whose training images are scored')
-  addDeviceOptions(command).action((options: Options) =>
-    options.resume === undefined ? score(options, command, context) : resume(options.resume, options, command, context),
-  )
+  addDeviceOptions(command).action(async (options: Options) => {
+    if (options.resume !== undefined) return resume(options.resume, options, command, context)
+    if (options.model === undefined) return score(options, command, context)
+    checkExport(options, options.kind ?? ['loss'])
+    await conclude(options.out as string, await scoreModelCommand(options, command, context), options, outputOf(context, command))
+  })
 }
 
 const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
@@ -90,6 +102,7 @@ const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) =>
 async function score(options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
+  checkWithoutModel(options)
   const { kind = ['loss'], network, runs, lr, augment, neverLearned, seed, features, allowChance, saveNetworks, checkpoint, out } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   if (out === undefined) throw new AludelError('invalid_option', "required option '--out <dir>' not specified")
@@ -123,6 +136,7 @@ async function resume(dir: string, options: Options, command: Command, context: 
   const record = await readRecord(dir)
   checkExport(options, record.kinds)
   if (record.status === 'done') return conclude(dir, record, options, output)
+  if (record.source.kind === 'model') return conclude(dir, await resumeModelCommand(dir, options, command, context), options, output)
   const { threads, device: kind, allowChance } = options
   const device = await openSameDevice(context, record, given({ threads, device: kind }))
   try {
@@ -162,12 +176,15 @@ function checkExport({ exportBilp }: Options, kinds: readonly string[]): void {
 
 async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Options, output: Output): Promise<void> {
   const { kinds, accuracies, seconds, features } = record
-  const exported = exportBilp && (await exportBilpScores(dir, { ...exportBilp, values: (await readKind(dir, 'loss')).values }))
+  const exported =
+    exportBilp && record.shard === null && (await exportBilpScores(dir, { ...exportBilp, values: (await readKind(dir, 'loss')).values }))
   const networks =
     accuracies.length === 0 ? '' : `; networks have ${accuracies.map((one) => `${one.toFixed(1)} %`).join(', ')} of these images right`
-  output.line(
-    `${dir}: ${kinds.join(', ')}${features ? ' and features' : ''} of ${record.data.samples} images in ${seconds.toFixed(1)} s${networks}`,
-  )
+  if (record.source.kind === 'model') concludeModel(dir, record, output)
+  else
+    output.line(
+      `${dir}: ${kinds.join(', ')}${features ? ' and features' : ''} of ${record.data.samples} images in ${seconds.toFixed(1)} s${networks}`,
+    )
   if (exported) output.line(`${exported}: loss, as BiLP reads it`)
   output.value({
     out: dir,
@@ -178,6 +195,8 @@ async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Optio
     accuracies,
     perClass: record.perClass,
     seconds,
-    ...given({ exported }),
+    unreadable: record.unreadable.length,
+    ...(record.shard && { shard: record.shard }),
+    ...(exported && { exported }),
   })
 }

@@ -72,7 +72,7 @@ export async function packFiles(dir: string, folder: LabelledFolder, options: Pa
       {
         ...{ name: folder.name, split, classes, shape, flip, mean: statistics.mean, std: statistics.std },
         labels: labels.filter((_, row) => hashes[row] !== undefined),
-        filesSha256: await filesHash({ classes, names, labels }, hashes),
+        filesSha256: await filesHash({ classes, names, labels }, (row) => hashes[row]),
         listing,
         unreadable,
         decoding: { size, fit, decoder },

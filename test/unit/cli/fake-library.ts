@@ -42,6 +42,12 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       throw new AludelError('unavailable', 'this library scores nothing')
     },
     resumeScoring: async () => null,
+    scoreModel: async () => {
+      throw new AludelError('unavailable', 'this library scores nothing')
+    },
+    resumeScoreModel: async () => {
+      throw new AludelError('unavailable', 'this library scores nothing')
+    },
     loadNetworks: async () => [],
     fitZca: async () => {
       throw new AludelError('unavailable', 'this library fits nothing')
