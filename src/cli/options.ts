@@ -48,17 +48,26 @@ export function assignment(text: string, before: Readonly<Record<string, OptionT
 }
 
 const pruneKeys = ['keep', 'drop', 'keepPercent', 'window', 'order', 'scope', 'minimum', 'seed'] as const
+const scoringKeys = ['network', 'runs', 'epochs'] as const
 
-/** 'loss', 'random:keep=0.1', 'el2n:keepPercent=20,order=desc', 'loss:window=0.1:0.9': what a run chooses its images by. */
-export function pruneChoice(text: string): PruneChoice {
+/** What a run chooses its images by, and the networks that score where no scores are given. */
+export interface PruneText {
+  readonly choice: PruneChoice
+  readonly scoring: { readonly network?: string; readonly runs?: number; readonly epochs?: number }
+}
+
+/** 'loss', 'random:keep=0.1', 'el2n:keepPercent=20,order=desc', 'loss:window=0.1:0.9,runs=3,epochs=2': what a run chooses its images by. */
+export function pruneChoice(text: string): PruneText {
   const [, kind = '', settings] = /^([^:]*)(?::(.+))?$/s.exec(text) ?? []
   if (kind === '') throw new InvalidArgumentError('expected a score or random, or KIND:key=value,… with what is not to be the default.')
   const values = (settings?.split(',') ?? []).reduce<Record<string, OptionText>>((before, part) => assignment(part, before), {})
-  const unknown = Object.keys(values).find((key) => !(pruneKeys as readonly string[]).includes(key))
-  if (unknown !== undefined) throw new InvalidArgumentError(`'${unknown}' is none of ${pruneKeys.join(', ')}.`)
-  const { window, ...rest } = values
+  const known: readonly string[] = [...pruneKeys, ...scoringKeys]
+  const unknown = Object.keys(values).find((key) => !known.includes(key))
+  if (unknown !== undefined) throw new InvalidArgumentError(`'${unknown}' is none of ${known.join(', ')}.`)
+  const { window, network, runs, epochs, ...rest } = values
   const ends = window === undefined ? undefined : String(window).split(':').map(numberOrText)
-  return { kind, ...rest, ...(ends && { window: ends }) } as unknown as PruneChoice
+  const choice = { kind, ...rest, ...(ends && { window: ends }) } as unknown as PruneChoice
+  return { choice, scoring: given({ network, runs, epochs }) as PruneText['scoring'] }
 }
 
 /** 'bilp', or 'bilp:betaLow=0.05,every=10': the settings of dynamic pruning. 'off' is a run without it. */

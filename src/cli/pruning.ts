@@ -3,8 +3,8 @@ import { join, resolve } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
 import { AludelError, expected } from '../errors.js'
 import { checkNameable } from '../experiment/run-data.js'
-import { type PruneRecord, type RunDir, subsetFile } from '../experiment/run-dir.js'
-import type { DistillSettings } from '../experiment/types.js'
+import { type Phase, type PruneRecord, type RunDir, scoresDirectory, subsetFile } from '../experiment/run-dir.js'
+import type { DeviceHandle, DistillSettings } from '../experiment/types.js'
 import {
   applySubset,
   checkKeptCounts,
@@ -20,6 +20,8 @@ import {
 } from '../prune/index.js'
 import type { Library } from './library.js'
 import type { Output } from './output.js'
+import { checkOwnScoring, type OwnScoring, scoreInto } from './own-scores.js'
+import { startPhase } from './phase.js'
 import { type NamedScores, scoresAt } from './score-source.js'
 import type { ZcaChoice } from './whitening.js'
 
@@ -31,6 +33,8 @@ export interface Pruning {
 
 export interface PruningQuestion {
   readonly choice: PruneChoice
+  /** Networks that score, where no scores are given. */
+  readonly scoring: OwnScoring
   /** File or directory of scores. */
   readonly scores?: string
   readonly dir: string
@@ -44,8 +48,8 @@ export interface PruningQuestion {
  */
 export async function preparePruning(
   train: Dataset,
-  { choice, scores, dir, settings, zca }: PruningQuestion,
-  { library, output }: { readonly library: Library; readonly output: Output },
+  { choice, scoring, scores, dir, settings, zca }: PruningQuestion,
+  { library, output, device }: { readonly library: Library; readonly output: Output; readonly device: DeviceHandle },
 ): Promise<Pruning | undefined> {
   if (train.part) throw new AludelError('invalid_option', '--prune: the data is a subset already; choose in one of the two')
   const { ipc, init, seed } = await library.checkSettings(train, settings)
@@ -55,20 +59,26 @@ export async function preparePruning(
     return undefined
   }
   checkNameable(dir)
-  if (plan.kind === 'random' && scores !== undefined) throw expected('invalid_option', '--prune random', 'no --scores', scores)
-  if (plan.kind !== 'random' && scores === undefined)
-    throw expected('invalid_option', `--prune ${plan.kind}`, '--scores with the file or directory of them', undefined)
+  const random = plan.kind === 'random'
+  if (random && scores !== undefined) throw expected('invalid_option', '--prune random', 'no --scores', scores)
+  const own = !random && scores === undefined
+  if (!own && Object.keys(scoring).length > 0) {
+    const why = random ? 'chance needs no scores' : 'the scores are there already'
+    throw new AludelError('invalid_option', `--prune ${plan.kind}: expected no ${Object.keys(scoring).join(', ')}; ${why}`)
+  }
+  if (own) await checkOwnScoring(train, { kind: plan.kind, scoring, seed, device })
   const record: PruneRecord = {
     plan: { ...plan },
     scores: scores === undefined ? null : resolve(scores),
+    scoring: own ? scoring : null,
     zca: zca ?? null,
     subsetSha256: null,
   }
-  return { record, subset: await chooseRows(train, record, ipc) }
+  return own ? { record } : { record, subset: await chooseRows(train, record, record.scores, ipc) }
 }
 
-/** The subset of a record whose scores are there, or that draws. */
-async function chooseRows(train: Dataset, { plan: recorded, scores }: PruneRecord, ipc: number): Promise<Subset> {
+/** The subset by scores that are there, or by chance. */
+async function chooseRows(train: Dataset, { plan: recorded }: PruneRecord, scores: string | null, ipc: number): Promise<Subset> {
   const plan = recorded as unknown as PrunePlan
   const scored: NamedScores | undefined = scores === null ? undefined : await scoresAt(scores, plan.kind, train)
   const selection = await selectSamples(train, selectionOptions(plan, scored?.values))
@@ -79,19 +89,41 @@ async function chooseRows(train: Dataset, { plan: recorded, scores }: PruneRecor
 export interface Pruned {
   readonly dataset: Dataset
   readonly record: PruneRecord
+  readonly phases: readonly Phase[]
 }
 
-/** Chooses the images of a run that has not yet done so, and writes their subset into its directory; run.json is the caller's to change. */
-export async function pruneRun(
-  train: Dataset,
-  runDir: RunDir,
-  { subset: known, ipc, output }: { readonly subset?: Subset; readonly ipc: number; readonly output: Output },
-): Promise<Pruned> {
-  const record = runDir.record.prune as PruneRecord
-  const subset = known ?? (await chooseRows(train, record, ipc))
-  await writeSubset(join(runDir.dir, subsetFile), subset)
-  tell(train, subset, record.plan as unknown as PrunePlan, output)
-  return { dataset: applySubset(train, subset), record: { ...record, subsetSha256: subsetHash(subset) } }
+export interface PruneTools {
+  readonly library: Library
+  readonly output: Output
+  readonly device: DeviceHandle
+  readonly settings: DistillSettings
+  /** Where it is known already. */
+  readonly subset?: Subset
+}
+
+/**
+ * Chooses the images of a run that has not yet done so, scoring them first where it must, and writes their subset into its directory;
+ * run.json is the caller's to change.
+ */
+export async function pruneRun(train: Dataset, runDir: RunDir, tools: PruneTools): Promise<Pruned> {
+  const { library, output, device, settings, subset: known } = tools
+  const { dir, record: run } = runDir
+  const record = run.prune as PruneRecord
+  const plan = record.plan as unknown as PrunePlan
+  const { ipc, seed } = await library.checkSettings(train, settings)
+  const phases: Phase[] = []
+  if (!known && record.scoring) {
+    const endPhase = startPhase(`score ${plan.kind}`)
+    const job = { dir: join(dir, scoresDirectory), kind: plan.kind, scoring: record.scoring, seed, specification: run.data.specification }
+    await scoreInto(train, { ...job, library, output, device, goOn: `aludel distill --resume ${dir}` })
+    phases.push(endPhase())
+  }
+  const endPhase = startPhase('prune')
+  const subset = known ?? (await chooseRows(train, record, record.scoring ? join(dir, scoresDirectory) : record.scores, ipc))
+  await writeSubset(join(dir, subsetFile), subset)
+  tell(train, subset, plan, output)
+  phases.push(endPhase())
+  return { dataset: applySubset(train, subset), record: { ...record, subsetSha256: subsetHash(subset) }, phases }
 }
 
 function tell({ classes, shape }: Dataset, { counts, raised, indices }: Subset, plan: PrunePlan, output: Output): void {

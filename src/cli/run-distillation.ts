@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
 import { exists } from '../data/file-bytes.js'
 import type { Whitening } from '../data/whitening.js'
-import { AludelError } from '../errors.js'
+import { AbortError, AludelError } from '../errors.js'
 import { createRunDir, type GivenSettings, type RunDir, type RunRecord, runFile, runFormat, runVersion } from '../experiment/run-dir.js'
 import { manifestHash } from '../experiment/synthetic-set.js'
 import type {
@@ -123,21 +123,22 @@ export async function distillPruned(job: PrunedJob): Promise<Distillation> {
   const abort = new AbortController()
   let followed: FollowedRun
   try {
-    const endPhase = startPhase('prune')
-    const { ipc } = await library.checkSettings(train, settings)
-    const { dataset: part, record } = await pruneRun(train, runDir, { ipc, output, ...given({ subset }) })
+    const choosing = { library, output, device, settings, ...given({ subset }) }
+    const { dataset: part, record, phases: taken } = await pruneRun(train, runDir, choosing)
     const tools = { library, output, device, ...given({ cache }) }
     const dataset = await whitenTraining(part, (record.zca ?? undefined) as ZcaChoice | undefined, tools)
     await keepWhitening(runDir, dataset)
     const { specification } = runDir.record.data
-    const phases = [...(runDir.record.phases ?? []), endPhase()]
+    const phases = [...(runDir.record.phases ?? []), ...taken]
     await runDir.update({ ...continuation, data: { specification, ...dataRecord(dataset) }, prune: record, phases })
     const options = { ...settings, device, signal: abort.signal, checkpoints: runDir.checkpoints, ...given({ checkpointEvery }) }
     const run = await library.distill(dataset, options)
     // what the continuation changes in run.json stands there already
     followed = { run, runDir, tools: { ...tools, dataset }, abort, ...(continuation && { continuation: {} }) }
   } catch (error) {
-    await markFailed(runDir, error)
+    // an interrupt is no failure: the run goes on where it was
+    if (error instanceof AbortError) await runDir.update({ status: 'stopped', finished: new Date().toISOString() }).catch(() => undefined)
+    else await markFailed(runDir, error)
     await runDir.close().catch(() => undefined)
     throw asUsageError(error)
   }

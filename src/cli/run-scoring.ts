@@ -12,8 +12,14 @@ export interface ScoringHooks {
   readonly onProgress: (progress: ScoringProgress) => void
 }
 
-/** Runs `action`; a signal of the system ends it, and what was reached stays in `dir`. */
-export async function withScoring<T>(output: Output, train: Dataset, dir: string, action: (hooks: ScoringHooks) => Promise<T>): Promise<T> {
+/** Runs `action`; a signal of the system ends it, and what was reached stays in `dir`. `goOn` is the command that goes on from there. */
+export async function withScoring<T>(
+  output: Output,
+  train: Dataset,
+  dir: string,
+  action: (hooks: ScoringHooks) => Promise<T>,
+  goOn = `aludel score --resume ${dir}`,
+): Promise<T> {
   const abort = new AbortController()
   const interrupt = listenForInterrupt(() => {
     output.notice('\nstopping; the epochs that are done are saved (ctrl-c again: leave at once)')
@@ -30,7 +36,7 @@ export async function withScoring<T>(output: Output, train: Dataset, dir: string
   } catch (error) {
     if (!abort.signal.aborted) throw asUsageError(error)
     bar?.finish()
-    output.notice(`continue with: aludel score --resume ${dir}`)
+    output.notice(`continue with: ${goOn}`)
     throw new AbortError('interrupted')
   } finally {
     bar?.finish()

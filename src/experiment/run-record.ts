@@ -59,6 +59,8 @@ export interface PruneRecord {
   readonly plan: Readonly<Record<string, unknown>>
   /** File or directory of the scores that were given; null where the run scores itself or draws. */
   readonly scores: string | null
+  /** Of a run that scores itself: networks that score, as they were asked for. */
+  readonly scoring?: { readonly network?: string; readonly runs?: number; readonly epochs?: number } | null
   /** The whitening that is fitted to the images that stay. */
   readonly zca: { readonly order: string; readonly eps?: number } | null
   /** Hash of the subset's record; null until it is chosen. */
@@ -172,7 +174,11 @@ const isRecipe = (value: unknown): boolean =>
   isRecord(value) && isText(value.name) && optional(isMeasuring)(value.evaluate) && optional(isReported)(value.reported)
 
 const isPrune = (value: unknown): boolean =>
-  isRecord(value) && isRecord(value.plan) && isTextOrNull(value.scores) && isTextOrNull(value.subsetSha256) && optional(isRecord)(value.zca)
+  isRecord(value) &&
+  isRecord(value.plan) &&
+  isTextOrNull(value.scores) &&
+  isTextOrNull(value.subsetSha256) &&
+  [value.zca, value.scoring].every(optional(isRecord))
 
 const isArtifact = (value: unknown): boolean => isRecord(value) && isText(value.manifestSha256)
 

@@ -95,6 +95,23 @@ describe('distill --prune', () => {
     expect((await readRunRecord(out)).data.images).toBe(1000)
   })
 
+  it('scores the images itself where no scores are given, as aludel score does, and keeps the scores', async () => {
+    const [out, beside, kept] = [join(freshDir(), 'run'), join(freshDir(), 'run'), join(freshDir(), 'scores')]
+    const rule = ['--prune', 'el2n:keep=0.5,network=mlp,runs=2,epochs=3']
+    const { code, stderr } = await distill(out, '--iterations', '3', ...rule)
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/prune el2n: 2500 of 5000 images stay/)])
+    const score = ['--kind', 'el2n', '--network', 'mlp', '--runs', '2', '--epochs', '3', '--seed', '3', '--out', kept]
+    expect((await call('score', '--data', 'fashion-mnist', ...score)).code).toBe(0)
+    const file = 'el2n.safetensors'
+    const hex = (path: string) => readFileSync(path).toString('hex')
+    expect(hex(join(out, 'scores', file))).toBe(hex(join(kept, file)))
+    expect((await distill(beside, '--iterations', '3', '--prune', 'el2n:keep=0.5', '--scores', kept)).code).toBe(0)
+    expect(bytes(out)).toEqual(bytes(beside))
+    const { prune, phases } = await readRunRecord(out)
+    expect(prune).toMatchObject({ scores: null, scoring: { network: 'mlp', runs: 2, epochs: 3 } })
+    expect(phases?.map(({ name }) => name)).toEqual(['score el2n', 'prune', 'distill'])
+  })
+
   it('is the run without it where everything stays, and so is --dynamic off', async () => {
     const [plain, all, off] = [join(freshDir(), 'run'), join(freshDir(), 'run'), join(freshDir(), 'run')]
     await distill(plain, '--iterations', '3')
@@ -122,6 +139,11 @@ describe('distill --prune', () => {
     ['no scores', ['--prune', 'margin:keep=0.1', '--scores', '/nowhere'], /nowhere/],
     ['scores of another kind', ['--prune', 'el2n:keep=0.1', '--scores', 'FILE'], /'el2n' but received/],
     ['scores for chance', ['--prune', 'random:keep=0.1', '--scores', 'FILE'], /no --scores/],
+    ['networks to score beside scores', ['--prune', 'loss:keep=0.1,runs=2', '--scores', 'FILE'], /the scores are there already/],
+    ['networks to score for chance', ['--prune', 'random:keep=0.1,epochs=2'], /chance needs no scores/],
+    ['a network to score that is none', ['--prune', 'loss:keep=0.1,network=mlq'], /mlq/],
+    ['a kind that nothing can score', ['--prune', 'LossInit:keep=0.1'], /LossInit/],
+    ['no networks to score', ['--prune', 'loss:keep=0.1,runs=0'], /runs/],
     ['an unknown score', ['--prune', 'lost:keep=0.1', '--scores', 'FILE'], /say which end stays/],
     ['an unknown key', ['--prune', 'random:share=0.1'], /'share' is none of/],
     ['an order of chance', ['--prune', 'random:keep=0.1,order=asc'], /none for random/],

@@ -109,9 +109,10 @@ describe('aludel sweep', () => {
     ['a share of 0', ['--keep', '0,0.5', '--order', 'random'], /shares in \(0, 1\]/],
     ['a share twice', ['--keep', '0.5,0.5', '--order', 'random'], /given twice/],
     ['an order that is none', ['--order', 'up'], /asc, desc, random/],
-    ['orders by score without scores', ['--order', 'asc,random', '--keep', '0.5'], /--scores with/],
+    ['networks to score that nothing needs', ['--order', 'random', '--keep', '0.5', '--score-runs', '2'], /where nothing is scored/],
     ['scores that are not there', ['--order', 'asc', '--scores', '/nowhere'], /\/nowhere/],
     ['scores of another kind', ['--order', 'asc', '--kind', 'el2n', '--scores', 'FILE'], /'el2n' but received/],
+    ['a network to score that is none', ['--order', 'asc', '--score-network', 'mlq'], /mlq/],
     ['a network that is none', ['--order', 'random', '--networks', 'convnetz'], /convnetz/],
     ['an unknown setting of the method', ['--order', 'random', '--set', 'lambda=1'], /lambda/],
     ['fewer images than synthetic ones', ['--order', 'random', '--keep', '0.3', '--ipc', '4'], /class '0'/],
@@ -124,6 +125,16 @@ describe('aludel sweep', () => {
     expect(code).toBeGreaterThan(0)
     expect(stderr).toMatch(message)
     expect(existsSync(out)).toBe(false)
+  })
+
+  it('scores once for all runs where no scores are given', async () => {
+    const out = join(freshDir(), 'sweep')
+    const own = ['--score-network', 'mlp', '--score-runs', '1', '--score-epochs', '40']
+    expect((await sweep(out, '--keep', '0.3', '--order', 'asc,desc', '--repeats', '1', ...own)).code).toBe(0)
+    const [easy, hard] = await Promise.all(['asc', 'desc'].map((order) => readSubset(join(out, `subsets/${order}-0.3.json`))))
+    expect(easy.indices).not.toEqual(hard.indices)
+    expect(easy.score).toMatchObject({ name: 'loss', runs: 1 })
+    expect(existsSync(join(out, 'scores', 'loss.safetensors'))).toBe(true)
   })
 
   it('refuses a record that was changed', async () => {

@@ -5,10 +5,18 @@ import { type Command, Option } from 'commander'
 import { AludelError, expected } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings, DynamicPruning } from '../../experiment/types.js'
-import type { PruneChoice } from '../../prune/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
-import { dynamicPruning, given, nonEmptyPath, type OptionText, positiveNumber, pruneChoice, wholeNumber } from '../options.js'
+import {
+  dynamicPruning,
+  given,
+  nonEmptyPath,
+  type OptionText,
+  type PruneText,
+  positiveNumber,
+  pruneChoice,
+  wholeNumber,
+} from '../options.js'
 import { preparePruning } from '../pruning.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
@@ -30,7 +38,7 @@ interface Options extends Omit<DistillSettings, 'dynamic'>, DeviceOptions, DataO
   readonly resume?: string
   readonly checkpointEvery?: number
   readonly set?: Readonly<Record<string, OptionText>>
-  readonly prune?: PruneChoice
+  readonly prune?: PruneText
   readonly scores?: string
 }
 
@@ -50,7 +58,11 @@ export function addDistill(program: Command, context: CliContext): void {
       'choose the training images first: a score or random, such as loss, loss:keep=0.6 or el2n:keepPercent=20,order=desc',
       pruneChoice,
     )
-    .option('--scores <path>', 'scores that --prune chooses by: a file or directory of them', nonEmptyPath)
+    .option(
+      '--scores <path>',
+      'scores that --prune chooses by: a file or directory of them (default: networks are trained to score)',
+      nonEmptyPath,
+    )
     .option('--dynamic <rule>', 'leave out real samples step by step by their effect: bilp, or bilp:betaLow=0.05,every=10', dynamicPruning)
     .addOption(seedOption())
     .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)', nonEmptyPath)
@@ -90,7 +102,8 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   try {
     const zca = zcaOf(options)
     if (scores !== undefined && prune === undefined) throw expected('invalid_option', '--scores', '--prune beside it', undefined)
-    const pruning = prune && (await preparePruning(train, { choice: prune, dir, settings, zca, ...given({ scores }) }, { library, output }))
+    const pruning =
+      prune && (await preparePruning(train, { ...prune, dir, settings, zca, ...given({ scores }) }, { library, output, device }))
     // what stays is whitened, once it is known
     const dataset = pruning ? train : await whitenTraining(train, zca, { library, output, device, ...openOptions(options) })
     const job = {

@@ -32,6 +32,9 @@ interface Options extends Omit<DistillSettings, 'dynamic' | 'network'>, DeviceOp
   readonly order: SweepOrder[]
   readonly kind: string
   readonly scores?: string
+  readonly scoreNetwork?: string
+  readonly scoreRuns?: number
+  readonly scoreEpochs?: number
   readonly repeats: number
   readonly networks: string[]
   readonly trained: number
@@ -61,7 +64,10 @@ export function addSweep(program: Command, context: CliContext): void {
     )
     .option('--order <orders>', 'what stays: asc, desc, random', orderList, ['asc', 'desc', 'random'])
     .option('--kind <score>', 'score of asc and desc', 'loss')
-    .option('--scores <path>', 'directory or file of the scores', nonEmptyPath)
+    .option('--scores <path>', 'directory or file of the scores (default: networks are trained to score, once)', nonEmptyPath)
+    .option('--score-network <name>', 'network that scores (default: convnet)')
+    .option('--score-runs <n>', 'networks that scores are means over (default: 5)', wholeNumber(1))
+    .option('--score-epochs <n>', 'epochs that each of them trains (default: 5)', wholeNumber(1))
     .option('--repeats <n>', 'runs for each share and order, with seeds that count on', wholeNumber(1), 3)
     .option('--networks <names>', 'networks that each distilled set is measured with, separated by commas', nameList, ['convnet'])
     .option('--trained <n>', 'networks trained from scratch per name, on each distilled set', wholeNumber(1), 5)
@@ -106,8 +112,10 @@ async function sweep(options: Options, command: Command, context: CliContext): P
     throw new AludelError('invalid_option', `${out}: holds a sweep already; continue it with --resume, or give another --out`)
   checkNameable(out)
   const byScore = order.some((one) => one !== 'random') && keep.some((share) => share < 1)
-  if (byScore && scores === undefined)
-    throw expected('invalid_option', `--order ${order}`, '--scores with the directory or file of them', undefined)
+  const scoring = given({ network: options.scoreNetwork, runs: options.scoreRuns, epochs: options.scoreEpochs })
+  const scoresItself = byScore && scores === undefined
+  if (!scoresItself && Object.keys(scoring).length > 0)
+    throw expected('invalid_option', '--score-network, --score-runs, --score-epochs', 'none where nothing is scored', Object.keys(scoring))
   const { method, ipc, iterations, realBatch, imageLr, init, augment, network, preset, set, dynamic } = options
   const general = { iterations, realBatch, imageLr, init, augment, network, preset, methodOptions: set }
   const { networks, trained, epochs, evaluationAugment, inference } = options
@@ -117,6 +125,7 @@ async function sweep(options: Options, command: Command, context: CliContext): P
     distill: { method, ipc, ...given({ ...general, dynamic: dynamic === 'off' ? undefined : dynamic }) } as SweepSettings['distill'],
     evaluate: { networks, repeats: trained, inference, ...given({ epochs, augment: evaluationAugment }) },
     scores: byScore && scores !== undefined ? resolve(scores) : null,
+    scoring: scoresItself ? scoring : null,
     zca: zcaOf(options) ?? null,
     checkpointEvery: checkpointEvery ?? null,
     isa: null,

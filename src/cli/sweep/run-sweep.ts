@@ -1,4 +1,6 @@
 /** @file Runs the cells of a sweep that are not there yet; sweep.json is written after each. */
+import { join } from 'node:path'
+import type { Dataset } from '../../data/dataset.js'
 
 import { onFile } from '../../errors.js'
 import { lockRun } from '../../experiment/run-lock.js'
@@ -7,8 +9,9 @@ import { makeDirectory } from '../../files/make-directory.js'
 import type { CliContext } from '../context.js'
 import { given } from '../options.js'
 import type { Output } from '../output.js'
+import { checkOwnScoring, scoreInto } from '../own-scores.js'
 import { type NamedScores, scoresAt } from '../score-source.js'
-import { type PlannedCell, planCells } from './cells.js'
+import { planCells } from './cells.js'
 import { planOf, runCell } from './run-cell.js'
 import type { SweepSettings } from './settings.js'
 
@@ -35,10 +38,13 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
   const test = await library.openDataset(data, 'test', open)
   await checkMeasuring(job.settings, train)
   for (const cell of cells) await planOf(cell, { library, settings: job.settings, train })
-  const scores = await scoresOf(job, cells, train)
+  // scores that were given are looked at now, before the directory is made
+  const scoresGiven = job.settings.scores === null ? undefined : await scoresAt(job.settings.scores, job.settings.kind, train)
   const device = await library.openDevice(given({ threads, device: job.device, isa: isa ?? undefined }))
   const settings = { ...job.settings, isa: isa ?? device.isa ?? null }
   try {
+    const { kind, scoring, seed } = settings
+    if (scoring) await checkOwnScoring(train, { kind, scoring, seed, device })
     await onFile(dir, () => makeDirectory(dir))
     const lock = await lockRun(dir)
     try {
@@ -50,6 +56,7 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
         cells: [],
       }
       if (!job.record) await writeSweep(dir, record)
+      const scores = scoring ? await ownScores() : scoresGiven
       const tools = { library, output, device, args, dir, settings, train, test, scores, ...given({ cache, threads }) }
       for (const [i, cell] of cells.entries()) {
         if (record.cells.some(({ run }) => run === cell.run)) continue
@@ -67,19 +74,19 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
   } finally {
     await device.close()
   }
-}
 
-async function scoresOf(
-  { settings }: SweepJob,
-  cells: readonly PlannedCell[],
-  train: Parameters<typeof scoresAt>[2],
-): Promise<NamedScores | undefined> {
-  const needed = cells.some(({ order }) => order === 'asc' || order === 'desc')
-  return needed && settings.scores !== null ? scoresAt(settings.scores, settings.kind, train) : undefined
+  /** Once for all runs, in the sweep's directory. */
+  async function ownScores(): Promise<NamedScores> {
+    const { kind, scoring, seed, data: specification } = settings
+    const path = join(dir, 'scores')
+    const work = { dir: path, kind, scoring: scoring ?? {}, seed, specification, goOn: `aludel sweep --resume ${dir}` }
+    await scoreInto(train, { ...work, library, output, device })
+    return scoresAt(path, kind, train)
+  }
 }
 
 /** Networks and augmentation of the evaluation: better refused now than after the first run. */
-async function checkMeasuring({ evaluate }: SweepSettings, train: Parameters<typeof scoresAt>[2]): Promise<void> {
+async function checkMeasuring({ evaluate }: SweepSettings, train: Dataset): Promise<void> {
   const [{ resolveNetwork }, { parseAugment }] = await Promise.all([
     import('../../nn/networks/registry.js'),
     import('../../augment/dsa.js'),

@@ -1,5 +1,6 @@
 /** @file What a sweep was asked for, as sweep.json keeps it: enough to go on with. */
 import type { DistillSettings } from '../../experiment/types.js'
+import type { OwnScoring } from '../own-scores.js'
 import type { ZcaChoice } from '../whitening.js'
 import type { SweepGrid } from './cells.js'
 
@@ -20,6 +21,8 @@ export interface SweepSettings extends SweepGrid {
   readonly evaluate: SweepMeasuring
   /** Directory or file of scores that were given; null where none were. */
   readonly scores: string | null
+  /** Networks that score, where the sweep scores itself; null where it does not. */
+  readonly scoring: OwnScoring | null
   readonly zca: ZcaChoice | null
   readonly checkpointEvery: number | null
   /** Instruction set that the sweep was begun with. */
