@@ -19,6 +19,11 @@ const names = [
   'per-sample-loss',
   'attention-match',
   'dynamic',
+  'k-center',
+  'picks',
+  'herding',
+  'grand',
+  'grand-rivals',
 ]
 const usage = `npm run -s bench -- ${names.join('|')} [--iters N] [--warmup N] [--threads T] [--json]`
 

@@ -5,11 +5,14 @@ import {
   conv2d,
   conv2dInputGrad,
   conv2dWeightGrad,
+  conv2dWeightGradSquaredNorm,
   exp,
   gather,
   gelu,
   grad,
+  herdStep,
   imageGather,
+  kCenterStep,
   logSoftmax,
   matmul,
   maxPool2d,
@@ -22,6 +25,7 @@ import {
   relu,
   scatterAdd,
   softmaxCe,
+  softmaxCeOfFeatures,
   square,
   sub,
   sum,
@@ -52,6 +56,16 @@ const convCases = blocks.flatMap(([c, k, size]) => {
   ]
 })
 
+/** Norms of the gradients of single samples, by both ways: one image a group. */
+const squaredNormCases = blocks.flatMap(([c, k, size]) =>
+  ['direct', 'gram'].map((norm) => ({
+    op: 'conv2d_weight_grad_squared_norm',
+    name: `${c}->${k}, ${size}x${size}, 3x3, ${norm}`,
+    inputs: [{ shape: [rows, 1, size, size, c] }, { shape: [rows, 1, size, size, k] }],
+    build: (x, dy) => Object.values(conv2dWeightGradSquaredNorm(x, dy, 3, 3, { pad: 1, norm })),
+  })),
+)
+
 const normCases = ['instance', 'batch'].flatMap((kind) => {
   const inputs = [{ shape: [1, rows, 32, 32, 128] }, { shape: [1, 128] }, { shape: [1, 128] }]
   const options = { kind, eps: 1e-5, relu: true, pool: 2 }
@@ -80,6 +94,7 @@ const key = [
 
 export const opCases = [
   ...convCases,
+  ...squaredNormCases,
   ...normCases,
   { op: 'avg_pool2d', name: '2x2', inputs: [map], build: (x) => [avgPool2d(x, pool)] },
   { op: 'max_pool2d', name: '2x2', inputs: [map], build: (x) => [maxPool2d(x, pool)] },
@@ -97,6 +112,24 @@ export const opCases = [
     name: '256x1000, soft targets',
     inputs: [{ shape: [256, 1000] }, { shape: [256, 1000] }],
     build: (z, target) => [softmaxCe(z, target).loss],
+  },
+  {
+    op: 'softmax_ce',
+    name: '4096x10 with 2048 features',
+    inputs: [{ shape: [4096, 10] }, { shape: [4096], dtype: 'i32' }, { shape: [4096, 2048] }],
+    build: (z, target, features) => Object.values(softmaxCeOfFeatures(z, target, features)),
+  },
+  {
+    op: 'k_center_step',
+    name: '5000x2048',
+    inputs: [{ shape: [157, 2048, 32] }, { shape: [5000], dtype: 'f64' }, { shape: [], dtype: 'i32' }, { shape: [], dtype: 'i32' }],
+    build: (...v) => Object.values(kCenterStep(...v)),
+  },
+  {
+    op: 'herd_step',
+    name: '5000x2048',
+    inputs: [{ shape: [157, 2048, 32] }, { shape: [2048], dtype: 'f64' }, { shape: [2048], dtype: 'f64' }, { shape: [5000], dtype: 'i32' }],
+    build: (...v) => Object.values(herdStep(...v, 'residual')),
   },
   {
     op: 'gather',

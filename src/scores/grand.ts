@@ -21,10 +21,27 @@ export interface GradientNorms {
 
 /**
  * Norms of the gradients of each sample's cross-entropy (Paul et al., 2107.07075) inside a trace. `parameters` and `state` carry the group
- * axis G = 1, images [n, H, W, C], labels i32 [n]. Gradients live for the n samples of one step only and are reduced at once. Networks with
- * running statistics are scored by them: a sample alone has none. Throws `invalid_option` when they are missing.
+ * axis G = 1, images [n, H, W, C], labels i32 [n]. Gradients of convolutions and linear layers are reduced where they are made; none of n times
+ * parameters is stored. Networks with running statistics are scored by them: a sample alone has none. Throws `invalid_option` when they are
+ * missing.
  */
 export function gradientNorms(network: Network, parameters: Parameters, images: Value, labels: Value, state?: Parameters): GradientNorms {
+  const { names, gradients } = gradientsOfSamples(network, parameters, images, labels, state)
+  const squares = gradients.map((gradient) => sum(square(gradient), { axes: gradient.shape.map((_, axis) => axis).slice(1) }))
+  return {
+    norm: sqrt(squares.reduce((total, one) => add(total, one))),
+    squares: Object.fromEntries(names.map((name, i) => [name, squares[i]])),
+  }
+}
+
+/** Gradients of each sample's cross-entropy by parameter, [n, …] each; the rest as `gradientNorms`. */
+export function gradientsOfSamples(
+  network: Network,
+  parameters: Parameters,
+  images: Value,
+  labels: Value,
+  state?: Parameters,
+): { readonly names: readonly string[]; readonly gradients: readonly Value[] } {
   if (network.state.length > 0 && !state)
     throw new AludelError('invalid_option', `gradientNorms: network '${network.name}' has running statistics; give them as state`)
   const n = images.shape[0]
@@ -37,10 +54,5 @@ export function gradientNorms(network: Network, parameters: Parameters, images: 
   const { logits } = network.apply(named, reshape(images, [n, 1, ...network.input]), frozen)
   const { loss } = softmaxCe(logits, reshape(labels, [n, 1]))
   // samples share no copy of a parameter: the gradient of the sum is every sample's own
-  const gradients = grad(sum(loss), repeated)
-  const squares = gradients.map((gradient) => sum(square(gradient), { axes: gradient.shape.map((_, axis) => axis).slice(1) }))
-  return {
-    norm: sqrt(squares.reduce((total, one) => add(total, one))),
-    squares: Object.fromEntries(names.map((name, i) => [name, squares[i]])),
-  }
+  return { names, gradients: grad(sum(loss), repeated) }
 }

@@ -6,7 +6,7 @@ import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
 import { fitsDevice, uploadRows } from './device-rows.js'
 import { herdOnDevice } from './herding-device.js'
-import { checkFiniteMatrix, inner, type Matrix, meanRow, rowsPerTurn, squaredDistance } from './matrix.js'
+import { finiteMeanRow, inner, type Matrix, rowsPerTurn, squaredDistance } from './matrix.js'
 import { checkCount } from './pick.js'
 
 export interface HerdOptions {
@@ -33,10 +33,9 @@ export async function herd(features: Matrix, count: number, options: HerdOptions
   if (rule !== 'residual' && rule !== 'welling') throw expected('invalid_option', 'herd: rule', "'residual' or 'welling'", rule)
   if (typeof repeats !== 'boolean' || (repeats && rule === 'residual'))
     throw expected('invalid_option', 'herd: repeats', "true or false, and false without rule 'welling'", repeats)
-  await checkFiniteMatrix('herd: features', features)
+  const mean = await finiteMeanRow('herd: features', features)
   checkCount('herd', count, repeats ? Number.POSITIVE_INFINITY : features.shape[0])
   if (count === 0) return new Int32Array()
-  const mean = await meanRow(features, new Turn())
   if (!device || !fitsDevice(features)) return pick(features, mean, count, rule, repeats)
   const rows = await uploadRows(device, features)
   try {

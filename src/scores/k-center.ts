@@ -6,7 +6,7 @@ import { Turn } from '../event-loop.js'
 import { fitsDevice, uploadRows } from './device-rows.js'
 import { herdOnDevice } from './herding-device.js'
 import { kCenterOnDevice } from './k-center-device.js'
-import { checkFiniteMatrix, type Matrix, meanRow, rowsPerTurn, squaredDistance } from './matrix.js'
+import { checkFiniteMatrix, finiteMeanRow, type Matrix, rowsPerTurn, squaredDistance } from './matrix.js'
 import { checkCount } from './pick.js'
 
 export interface KCenterOptions {
@@ -32,25 +32,23 @@ export async function kCenterGreedy(features: Matrix, count: number, options: KC
   const what = 'kCenterGreedy'
   checkOptions<KCenterOptions>(what, options, { start: true, device: true })
   if (options.device !== undefined) checkDevice(what, options.device)
-  await checkFiniteMatrix(`${what}: features`, features)
+  const given = options.start === undefined || [options.start].flat().length === 0 ? undefined : options.start
+  // the mean says as well whether all numbers are finite
+  const mean = given === undefined ? await finiteMeanRow(`${what}: features`, features) : undefined
+  if (!mean) await checkFiniteMatrix(`${what}: features`, features)
   const [rows] = features.shape
   checkCount(what, count, rows)
-  const start = options.start === undefined ? [] : checkStart(what, options.start, rows)
+  const start = given === undefined ? [] : checkStart(what, given, rows)
   if (start.length > count) throw expected('invalid_option', `${what}: count`, `at least ${start.length}, the rows of start`, count)
   if (count === 0) return { indices: new Int32Array(), radii: new Float64Array() }
   const { device } = options
-  return device && fitsDevice(features) ? pickOnDevice(features, count, start, device) : pick(features, count, start)
-}
-
-async function pickOnDevice(features: Matrix, count: number, start: readonly number[], device: Device): Promise<KCenter> {
-  const rows = await uploadRows(device, features)
+  if (!device || !fitsDevice(features)) return pick(features, count, mean ? [await nearestRow(features, mean)] : start)
+  const uploaded = await uploadRows(device, features)
   try {
-    if (start.length > 0) return await kCenterOnDevice(rows, count, start)
     // the row nearest to the mean is the first that herding takes
-    const mean = await meanRow(features, new Turn())
-    return await kCenterOnDevice(rows, count, [...(await herdOnDevice(rows, mean, 1, 'residual', false))])
+    return await kCenterOnDevice(uploaded, count, mean ? [...(await herdOnDevice(uploaded, mean, 1, 'residual', false))] : start)
   } finally {
-    rows.dispose()
+    uploaded.dispose()
   }
 }
 
@@ -65,7 +63,7 @@ async function pick(features: Matrix, count: number, start: readonly number[]): 
   const indices = new Int32Array(count)
   const radii = new Float64Array(count)
   const step = rowsPerTurn(width)
-  let next = start[0] ?? (await nearestToMean(features, turn))
+  let next = start[0]
   for (let t = 0; t < count; t++) {
     next = start[t] ?? next
     indices[t] = next
@@ -97,17 +95,14 @@ function checkStart(what: string, start: number | readonly number[], rows: numbe
   return list
 }
 
-async function nearestToMean(features: Matrix, turn: Turn): Promise<number> {
-  const {
-    data,
-    shape: [rows, width],
-  } = features
-  const mean = await meanRow(features, turn)
+/** The row nearest to a point, the first of equals. */
+async function nearestRow({ data, shape: [rows, width] }: Matrix, point: Float64Array): Promise<number> {
+  const turn = new Turn()
   const step = rowsPerTurn(width)
   let [best, least] = [0, Number.POSITIVE_INFINITY]
   for (let row = 0; row < rows; row++) {
     if (row % step === 0) await turn.breathe()
-    const distance = squaredDistance(mean, data, row * width)
+    const distance = squaredDistance(point, data, row * width)
     if (distance < least) {
       least = distance
       best = row

@@ -73,6 +73,17 @@ export async function meanRow({ data, shape: [rows, width] }: Matrix, turn: Turn
   return mean
 }
 
+/**
+ * `meanRow` of a matrix found to be in order: as `checkFiniteMatrix`, but rows are looked at one by one only where the mean is not finite, as it is
+ * wherever a number is not.
+ */
+export async function finiteMeanRow(what: string, matrix: Matrix): Promise<Float64Array> {
+  checkMatrix(what, matrix)
+  const mean = await meanRow(matrix, new Turn())
+  if (!mean.every(Number.isFinite)) await checkFiniteMatrix(what, matrix)
+  return mean
+}
+
 /** Squared Euclidean distance of `a` and the row of `data` that begins at `from`. */
 export function squaredDistance(a: ArrayLike<number>, data: ArrayLike<number>, from: number): number {
   let sum = 0

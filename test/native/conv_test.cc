@@ -4,7 +4,8 @@
 #include "test/native/conv_harness.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
-extern const Kernel kernel_conv2d, kernel_conv2d_input_grad, kernel_conv2d_weight_grad, kernel_conv2d_prepare;
+extern const Kernel kernel_conv2d, kernel_conv2d_input_grad, kernel_conv2d_weight_grad, kernel_conv2d_weight_grad_squared_norm,
+    kernel_conv2d_prepare;
 }
 
 namespace aludel::testing {
@@ -92,6 +93,48 @@ void check_weight_grad(const ConvCase& c, int algorithm, Tensor& x, Tensor& dy, 
   }
 }
 
+// Sums of squares of each group; `term` of an element is bounded by the square of its sum's magnitude.
+Expected squares(const ConvCase& c, const Expected& gradient) {
+  Expected sums({c.groups});
+  const size_t size = gradient.value.size() / size_t(c.groups);
+  for (size_t i = 0; i < gradient.value.size(); ++i) {
+    sums.value[i / size] += gradient.value[i] * gradient.value[i];
+    sums.magnitude[i / size] += 2 * gradient.magnitude[i] * gradient.magnitude[i];
+  }
+  return sums;
+}
+
+std::vector<double> norm_attrs(const ConvCase& c, int way) {
+  std::vector<double> attrs = c.attrs(way);
+  attrs.insert(attrs.end(), {double(c.kernel_height), double(c.kernel_width)});
+  return attrs;
+}
+
+// By the gradient of a group at a time (0), and by inner products (1) where a group has one image.
+void check_squared_norms(const ConvCase& c, Tensor& x, Tensor& dy, const ConvReference& expected) {
+  const Kernel& kernel = kernel_conv2d_weight_grad_squared_norm;
+  const bool products = c.images == 1 && c.kernel_height * c.kernel_width <= 64;
+  for (int way = 0; way <= (products ? 1 : 0); ++way) {
+    Tensor dw = unwritten({c.groups}), db = unwritten({c.groups});
+    run(c, kernel, {&x, &dy}, {&dw, &db}, norm_attrs(c, way), 1);
+    compare(c, way == 0 ? "squared norm dw, direct" : "squared norm dw, gram", dw, squares(c, expected.dw), 0);
+    compare(c, way == 0 ? "squared norm db, direct" : "squared norm db, gram", db, squares(c, expected.db), 0);
+    for (int threads = 2; threads <= 3; ++threads) {
+      Tensor dw2 = unwritten({c.groups}), db2 = unwritten({c.groups});
+      run(c, kernel, {&x, &dy}, {&dw2, &db2}, norm_attrs(c, way), threads);
+      report(same_bits(dw, dw2) && same_bits(db, db2), c, "squared norm", "threads");
+    }
+  }
+}
+
+// The same shapes as samples: one image a group, more groups than a task takes.
+void check_samples(ConvCase c) {
+  c.groups = 6;
+  c.images = 1;
+  Tensor x = random_tensor(c.x(), 5), w = random_tensor(c.w(), 2), bias = random_tensor(c.bias(), 3), dy = random_tensor(c.y(), 6);
+  check_squared_norms(c, x, dy, reference(c, x, w, bias, dy));
+}
+
 void check_case(const ConvCase& c) {
   Tensor x = random_tensor(c.x(), 1), w = random_tensor(c.w(), 2), bias = random_tensor(c.bias(), 3), dy = random_tensor(c.y(), 4);
   const ConvReference expected = reference(c, x, w, bias, dy);
@@ -100,12 +143,15 @@ void check_case(const ConvCase& c) {
     check_products(c, 1, algorithm, dy, w, bias, expected.dx);
     check_weight_grad(c, algorithm, x, dy, expected);
   }
+  check_squared_norms(c, x, dy, expected);
+  check_samples(c);
 }
 
 // Every operand and attribute in turn made wrong; each must be refused, none may crash.
 void check_refusals() {
   const ConvCase c{2, 3, 8, 8, 5, 7, 3, 3, 1, 1, 1, 1};
-  Tensor x(c.x()), w(c.w()), bias(c.bias()), y(c.y()), prepared(Dims{2, 9, 5, 32}), points(Dims{2, 36, 5, 32}), wrong(Dims{2, 3, 9, 8, 5});
+  Tensor x(c.x()), w(c.w()), bias(c.bias()), y(c.y()), prepared(Dims{2, 9, 5, 32}), points(Dims{2, 36, 5, 32}), wrong(Dims{2, 3, 9, 8, 5}),
+      squared(Dims{2});
   auto refused = [&](const char* what, const Kernel& kernel, const std::vector<Tensor*>& in, const std::vector<Tensor*>& out,
                      const std::vector<double>& attrs) {
     report(check_instruction(kernel, in, out, attrs).code == Code::invalid_program, c, "accepted", what);
@@ -126,6 +172,8 @@ void check_refusals() {
       refused("attribute", kernel_conv2d, {&x, &w}, {&y}, attrs);
       refused("attribute", kernel_conv2d_input_grad, {&y, &w}, {&x}, attrs);
       refused("attribute", kernel_conv2d_weight_grad, {&x, &y}, {&w, &bias}, attrs);
+      attrs.insert(attrs.end(), {3, 3});
+      refused("attribute", kernel_conv2d_weight_grad_squared_norm, {&x, &y}, {&squared, &squared}, attrs);
     }
     refused("role", kernel_conv2d_prepare, {&w}, {&prepared}, {bad, 0});
     refused("algorithm", kernel_conv2d_prepare, {&w}, {&prepared}, {0, bad});
@@ -134,6 +182,14 @@ void check_refusals() {
   refused("swapped prepared", kernel_conv2d, {&x, &prepared}, {&y}, {1, 1, 1, 1, 17});
   refused("raw as prepared", kernel_conv2d, {&x, &w}, {&y}, {1, 1, 1, 1, 16});
   refused("weight grad prepared", kernel_conv2d_weight_grad, {&x, &y}, {&w, &bias}, {1, 1, 1, 1, 16});
+  const Kernel& norm = kernel_conv2d_weight_grad_squared_norm;
+  accepted("norms", norm, {&x, &y}, {&squared, &squared}, {1, 1, 1, 1, 0, 3, 3});
+  refused("inner products of several images", norm, {&x, &y}, {&squared, &squared}, {1, 1, 1, 1, 1, 3, 3});
+  refused("a kernel of another size", norm, {&x, &y}, {&squared, &squared}, {1, 1, 1, 1, 0, 3, 5});
+  refused("norms of filters", norm, {&x, &y}, {&squared, &bias}, {1, 1, 1, 1, 0, 3, 3});
+  refused("norms without a kernel size", norm, {&x, &y}, {&squared, &squared}, {1, 1, 1, 1, 0});
+  Tensor map(Dims{1, 1, 4096, 4096, 1}), one(Dims{1});
+  refused("inner products of too many pixels", norm, {&map, &map}, {&one, &one}, {1, 1, 0, 0, 1, 1, 1});
   refused("few attributes", kernel_conv2d, {&x, &w}, {&y}, {1, 1, 1, 1});
   refused("one input", kernel_conv2d, {&x}, {&y}, {1, 1, 1, 1, 0});
   refused("two outputs", kernel_conv2d, {&x, &w}, {&y, &y}, {1, 1, 1, 1, 0});

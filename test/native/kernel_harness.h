@@ -139,7 +139,14 @@ struct Call {
     return with(true, [&](const KernelArgs& args) {
       FakeExec exec(threads, kernel->scratch_bytes ? kernel->scratch_bytes(args) : 0);
       exec.first_slice = first_slice;
-      return kernel->run(args, exec);
+      const int64_t bytes = kernel->shared_bytes ? kernel->shared_bytes(args) : 0;
+      if (bytes > 0) {
+        exec.shared = std::aligned_alloc(64, size_t((bytes + 63) / 64 * 64));
+        std::memset(exec.shared, 0xff, size_t(bytes));
+      }
+      const Status status = kernel->run(args, exec);
+      std::free(exec.shared);
+      return status;
     });
   }
 

@@ -2,7 +2,7 @@
 // Build with the flags of one kernel unit, together with the units under test:
 //   cd native/cpu/kernels && g++ -std=c++20 -O2 -I../../.. -mavx2 -mfma -DALUDEL_ISA=avx2 -DALUDEL_VW=8 -Wno-psabi -pthread
 //     ../../../test/native/kernels_simple_test.cc elementwise.cc cast.cc reduce.cc movement.cc matmul.cc gather.cc softmax.cc
-//     softmax_ce.cc softmax_ce_grad.cc random.cc image.cc augment.cc accumulate.cc
+//     softmax_ce.cc softmax_ce_grad.cc random.cc image.cc augment.cc accumulate.cc k_center_step.cc herd_step.cc
 #include <algorithm>
 
 #include "native/core/philox.h"
@@ -13,7 +13,7 @@ extern const Kernel kernel_sum, kernel_max, kernel_argmax, kernel_reshape, kerne
     kernel_reverse, kernel_pad, kernel_concat, kernel_iota, kernel_matmul, kernel_log_softmax, kernel_softmax_ce, kernel_softmax_ce_grad,
     kernel_softmax_ce_grad_grad, kernel_one_hot, kernel_gather, kernel_scatter_add, kernel_image_gather, kernel_augment,
     kernel_augment_linear, kernel_augment_transpose, kernel_random_uniform, kernel_random_normal, kernel_random_permutation,
-    kernel_accumulate, kernel_lane_sum;
+    kernel_accumulate, kernel_lane_sum, kernel_k_center_step, kernel_herd_step;
 }
 
 namespace aludel::testing {
@@ -375,6 +375,103 @@ void test_lanes() {
   for (int64_t i = 0; i < 1000; ++i) expect(acc.get(i) == 2 * x.get(i), "accumulate");
 }
 
+// Rows in panels of 32, whole numbers so that rows tie; anything behind the last row.
+Tensor panels_of(const Tensor& x) {
+  const int64_t rows = x.dims[0], width = x.dims[1];
+  Tensor panels = random_tensor(f32, {(rows + 31) / 32, width, 32}, 1e6, 2e6);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t d = 0; d < width; ++d) panels.set((r / 32 * width + d) * 32 + r % 32, x.get(r * width + d));
+  return panels;
+}
+
+// Sums as a plain loop makes them: products and sums round apart.
+double term_sum(const Tensor& x, int64_t row, const std::vector<double>& point, bool distance) {
+  const int64_t width = x.dims[1];
+  volatile double sum = 0;
+  for (int64_t d = 0; d < width; ++d) {
+    const double a = point[size_t(d)], b = x.get(row * width + d);
+    volatile double term = distance ? (a - b) * (a - b) : a * b;
+    sum = sum + term;
+  }
+  return sum;
+}
+
+void test_k_center(int64_t rows, int64_t width, bool whole) {
+  Tensor x = random_tensor(f32, {rows, width}, -3, 3), panels, nearest(f64, {rows}), next(i32, {}), given(i32, {}), after(f64, {rows}),
+         following(i32, {}), chosen(i32, {}), radius(f64, {});
+  for (int64_t i = 0; whole && i < x.count(); ++i) x.set(i, std::floor(x.get(i)));
+  panels = panels_of(x);
+  for (int64_t r = 0; r < rows; ++r) nearest.set(r, kInf);
+  given.set(0, double(rows - 1));
+  for (int64_t t = 0; t < std::min<int64_t>(rows, 5); ++t) {
+    run_all({&kernel_k_center_step, {&panels, &nearest, &next, &given}, {&after, &following, &chosen, &radius}}, "k_center_step");
+    const int64_t centre = t == 0 ? rows - 1 : int64_t(next.get(0));
+    std::vector<double> point;
+    for (int64_t d = 0; d < width; ++d) point.push_back(x.get(centre * width + d));
+    double largest = -1, farthest = -1;
+    for (int64_t r = 0; r < rows; ++r) {
+      const double want = r == centre || nearest.get(r) < 0 ? -1 : std::fmin(nearest.get(r), term_sum(x, r, point, true));
+      expect(after.get(r) == want, "k_center_step nearest");
+      if (want > largest) largest = want, farthest = double(r);
+    }
+    expect(chosen.get(0) == double(centre) && following.get(0) == farthest, "k_center_step rows");
+    expect(radius.get(0) == (largest < 0 ? 0 : std::sqrt(largest)), "k_center_step radius");
+    std::swap(nearest, after), std::swap(next, following);
+    given.set(0, -1);
+  }
+}
+
+void test_herding(int64_t rows, int64_t width, bool residual, bool repeats) {
+  Tensor x = random_tensor(f32, {rows, width}, -3, 3), panels = panels_of(x), mean = random_tensor(f64, {width}),
+         target = random_tensor(f64, {width}), taken(i32, {rows}), after(f64, {width}), counted(i32, {rows}), chosen(i32, {});
+  for (int64_t t = 0; t < std::min<int64_t>(rows, 5); ++t) {
+    run_all({&kernel_herd_step, {&panels, &mean, &target, &taken}, {&after, &counted, &chosen}, {residual ? 0.0 : 1.0, double(repeats)}},
+            "herd_step");
+    std::vector<double> point;
+    for (int64_t d = 0; d < width; ++d) point.push_back(residual ? target.get(d) + mean.get(d) : target.get(d));
+    int64_t best = -1;
+    double least = 0;
+    for (int64_t r = 0; r < rows; ++r) {
+      if (!repeats && taken.get(r) > 0) continue;
+      const double value = term_sum(x, r, point, residual) * (residual ? 1 : -1);
+      if (best < 0 || value < least) best = r, least = value;
+    }
+    expect(chosen.get(0) == double(best), "herd_step row");
+    for (int64_t r = 0; r < rows; ++r) expect(counted.get(r) == taken.get(r) + double(r == best), "herd_step taken");
+    for (int64_t d = 0; d < width; ++d) {
+      const double left = point[size_t(d)] - x.get(best * width + d);
+      expect(after.get(d) == (residual ? left : left + mean.get(d)), "herd_step target");
+    }
+    std::swap(target, after), std::swap(taken, counted);
+  }
+}
+
+void test_picks() {
+  for (int64_t rows : {1, 32, 33, 1000})
+    for (int64_t width : {1, 7, 300}) {
+      test_k_center(rows, width, true);
+      test_k_center(rows, width, false);
+      for (bool residual : {true, false}) test_herding(rows, width, residual, !residual && rows == 33);
+    }
+  Tensor panels(f32, {1, 2, 32}), nearest(f64, {5}), next(i32, {}), given(i32, {}), after(f64, {5}), following(i32, {}), chosen(i32, {}),
+      radius(f64, {}), mean(f64, {2}), target(f64, {2}), taken(i32, {5}), moved(f64, {2}), counted(i32, {5}), more(f64, {33}),
+      most(f64, {33});
+  next.set(0, -1), given.set(0, -1);
+  for (double row : {-1.0, 5.0, 2147483647.0}) {
+    next.set(0, row);
+    Status status = Call{&kernel_k_center_step, {&panels, &nearest, &next, &given}, {&after, &following, &chosen, &radius}}.run(2);
+    expect(status.code == Code::invalid_index, "a row out of range");
+  }
+  for (int64_t r = 0; r < 5; ++r) taken.set(r, 1);
+  Status status = Call{&kernel_herd_step, {&panels, &mean, &target, &taken}, {&moved, &counted, &chosen}, {0, 0}}.run(2);
+  expect(status.code == Code::invalid_index, "no row is left");
+  refuses({&kernel_k_center_step, {&panels, &more, &next, &given}, {&most, &following, &chosen, &radius}}, "k_center_step of more rows");
+  refuses({&kernel_k_center_step, {&panels, &nearest, &next, &given}, {&most, &following, &chosen, &radius}},
+          "k_center_step of other rows");
+  refuses({&kernel_herd_step, {&panels, &mean, &after, &taken}, {&moved, &counted, &chosen}, {0, 0}}, "herd_step with a wide target");
+  refuses({&kernel_herd_step, {&panels, &mean, &target, &taken}, {&moved, &counted, &chosen}, {2, 0}}, "herd_step by a third rule");
+}
+
 }  // namespace
 }  // namespace aludel::testing
 
@@ -392,6 +489,7 @@ int main() {
   test_augment();
   test_random();
   test_lanes();
+  test_picks();
   std::printf(failures ? "%d failures\n" : "kernels_simple_test: ok\n", failures);
   return failures ? 1 : 0;
 }

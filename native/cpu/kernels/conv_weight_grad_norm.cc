@@ -22,6 +22,11 @@ static_assert(kBlock % kTileRows == 0, "a tile's rows lie in one panel");
 
 // ---- sums in float64 --------------------------------------------------------------------------------------------------------------------
 
+ALUDEL_INLINE vd as_doubles(const float* x) {
+  typedef float vh __attribute__((vector_size(VD * 4), aligned(4), may_alias));
+  return __builtin_convertvector(*reinterpret_cast<const vh*>(x), vd);
+}
+
 struct DoubleSum {
   vd low{}, high{};
 
@@ -99,10 +104,9 @@ Grid grid_of(const ConvGeometry& g) {
 ALUDEL_INLINE bool one_position(const ConvGeometry& g) { return g.height * g.width * g.taps() == 1; }
 
 struct GramScratch {
-  float* panels;       // [block of pixels][channel][kBlock]
-  float* x_products;   // [pixel of the grid][line]: only from the diagonal on
-  float* dy_products;  // [position][line of positions]: the same
-  double* bias_grad;
+  float* panels;        // [block of pixels][channel][kBlock]
+  float* x_products;    // [pixel of the grid][line]: only from the diagonal on
+  float* dy_products;   // [position][line of positions]: the same
   int64_t* grid_index;  // of a pixel that is read
 };
 
@@ -115,7 +119,6 @@ GramScratch carve_gram(const ConvGeometry& g, ScratchCursor& cursor) {
   s.panels = cursor.take<float>(larger(round_up(read, kBlock) * g.channels, round_up(positions, kBlock) * g.filters));
   s.x_products = cursor.take<float>(grid.pixels() * grid.line());
   s.dy_products = cursor.take<float>(round_up(positions, kTileRows) * round_up(positions, kBlock));
-  s.bias_grad = cursor.take<double>(g.filters);
   s.grid_index = cursor.take<int64_t>(read);
   return s;
 }
@@ -170,9 +173,14 @@ void multiply_inputs(const ConvGeometry& g, const Grid& grid, const GramScratch&
   pack_panels(
       read, g.channels, [&](int64_t i) { return x + (i / grid.read_columns * g.width + i % grid.read_columns) * g.channels; }, s.panels);
   multiply_pixels(s.panels, read, g.channels, [&](int64_t row, int64_t column, const float* tile) {
-    for (int64_t i = 0; i < smaller(kTileRows, read - row); ++i) {
+    const int64_t columns = smaller(kBlock, read - column);
+    for (int64_t i = 0; i < smaller(kTileRows, read - row); ++i, tile += kBlock) {
       float* to = s.x_products + s.grid_index[row + i] * grid.line();
-      for (int64_t j = 0; j < smaller(kBlock, read - column); ++j) to[s.grid_index[column + j]] = tile[i * kBlock + j];
+      for (int64_t j = 0; j < columns;) {  // a stretch of one row of the map at a time
+        const int64_t end = smaller(columns, j + grid.read_columns - (column + j) % grid.read_columns);
+        copy_floats(tile + j, to + s.grid_index[column + j], end - j);
+        j = end;
+      }
     }
   });
 }
@@ -189,16 +197,16 @@ void multiply_output_grads(const ConvGeometry& g, const GramScratch& s, const fl
   });
 }
 
-// For a position s: the sum over positions t of one row of the output, from `column` on, of <x_s, x_t> <d_s, d_t>. `under`: for each tap
-// the products of the pixel of x under it with the pixels under the same tap of the row's first position.
-ALUDEL_INLINE void add_row(const ConvGeometry& g, const float* const* under, const float* dy_products, int64_t column, DoubleSum& sum,
-                           double& rest) {
+// For a position s: the sum over positions t of one row of the output, from `column` on, of <x_s, x_t> <d_s, d_t>. `own`: for each tap the
+// products of the pixel of x under it with all pixels under the same tap; `first`: which of those belongs to the row's first position.
+ALUDEL_INLINE void add_row(const ConvGeometry& g, const float* const* own, int64_t first, const float* dy_products, int64_t column,
+                           DoubleSum& sum, double& rest) {
   const int64_t taps = g.taps();
   int64_t j = column;
   if (g.stride_width == 1) {
     for (; j < g.out_width; j += VW) {
-      vf product = load(under[0] + j);
-      for (int64_t tap = 1; tap < taps; ++tap) product += load(under[tap] + j);
+      vf product = load(own[0] + first + j);
+      for (int64_t tap = 1; tap < taps; ++tap) product += load(own[tap] + first + j);
       const int64_t left = g.out_width - j;
       sum.add_product(product, left >= VW ? load(dy_products + j) : load(dy_products + j, first_lanes(int(left))));
     }
@@ -206,7 +214,7 @@ ALUDEL_INLINE void add_row(const ConvGeometry& g, const float* const* under, con
   }
   for (; j < g.out_width; ++j) {
     double product = 0;
-    for (int64_t tap = 0; tap < taps; ++tap) product += double(under[tap][j * g.stride_width]);
+    for (int64_t tap = 0; tap < taps; ++tap) product += double(own[tap][first + j * g.stride_width]);
     rest += product * double(dy_products[j]);
   }
 }
@@ -215,7 +223,7 @@ double gram_sum(const ConvGeometry& g, const Grid& grid, const GramScratch& s) {
   const int64_t line = round_up(positions_of(g), kBlock);
   DoubleSum sum;
   double rest = 0, diagonal = 0;
-  const float *own[kMostGramTaps], *under[kMostGramTaps];
+  const float* own[kMostGramTaps];
   for (int64_t i = 0; i < g.out_height; ++i) {
     for (int64_t j = 0; j < g.out_width; ++j) {
       const int64_t position = i * g.out_width + j;
@@ -228,22 +236,27 @@ double gram_sum(const ConvGeometry& g, const Grid& grid, const GramScratch& s) {
       }
       const float* dy_products = s.dy_products + position * line;
       diagonal += square * double(dy_products[position]);
-      for (int64_t row = i; row < g.out_height; ++row) {
-        for (int64_t tap = 0; tap < g.taps(); ++tap) under[tap] = own[tap] + row * g.stride_height * grid.columns;
-        add_row(g, under, dy_products + row * g.out_width, row == i ? j : 0, sum, rest);
-      }
+      for (int64_t row = i; row < g.out_height; ++row)
+        add_row(g, own, row * g.stride_height * grid.columns, dy_products + row * g.out_width, row == i ? j : 0, sum, rest);
     }
   }
   // Every pair once from the diagonal on: twice the sum, less the diagonal.
   return 2 * (sum.total() + rest) - diagonal;
 }
 
-double bias_square(const ConvGeometry& g, const float* dy, double* bias_grad) {
-  for (int64_t k = 0; k < g.filters; ++k) bias_grad[k] = 0;
-  for (int64_t s = 0; s < positions_of(g); ++s)
-    for (int64_t k = 0; k < g.filters; ++k) bias_grad[k] += double(dy[s * g.filters + k]);
+double bias_square(const ConvGeometry& g, const float* dy) {
   double square = 0;
-  for (int64_t k = 0; k < g.filters; ++k) square += bias_grad[k] * bias_grad[k];
+  int64_t k = 0;
+  for (; k + VD <= g.filters; k += VD) {
+    vd sum{};
+    for (int64_t s = 0; s < positions_of(g); ++s) sum += as_doubles(dy + s * g.filters + k);
+    for (int lane = 0; lane < VD; ++lane) square += sum[lane] * sum[lane];
+  }
+  for (; k < g.filters; ++k) {
+    double sum = 0;
+    for (int64_t s = 0; s < positions_of(g); ++s) sum += double(dy[s * g.filters + k]);
+    square += sum * sum;
+  }
   return square;
 }
 
@@ -266,7 +279,7 @@ void gram_squares(const ConvGeometry& g, const Grid& grid, const GramScratch& s,
   multiply_output_grads(g, s, dy);
   const double square = gram_sum(g, grid, s);
   *dw = float(square < 0 ? 0 : square);  // rounding of a norm that is almost 0; NaN stays
-  *db = float(bias_square(g, dy, s.bias_grad));
+  *db = float(bias_square(g, dy));
 }
 
 // ---- entry points -----------------------------------------------------------------------------------------------------------------------
