@@ -1,11 +1,13 @@
-/** @file Reports of runs and of scores. */
+/** @file Reports of runs, of scores and of sweeps. */
 import { join } from 'node:path'
 import { writeAtomic } from '../files/atomic-file.js'
 import { collectReport } from './collect.js'
 import { collectScores, type ScoreReportOptions } from './collect-scores.js'
+import { collectSweep } from './collect-sweep.js'
 import { comparisonPage } from './comparison.js'
 import { reportPage } from './page.js'
 import { scorePage } from './score-page.js'
+import { sweepPage } from './sweep-page.js'
 
 export const reportFile = 'report.html'
 
@@ -35,6 +37,14 @@ export async function writeScoreReport(
   { to, ...options }: ScoreReportOptions & { readonly to?: string } = {},
 ): Promise<string> {
   const page = scorePage(await collectScores(dir, options))
+  const path = to ?? join(dir, reportFile)
+  await writeAtomic(path, page)
+  return path
+}
+
+/** Writes the page of the sweep in `dir` to `to` (default: report.html in it) and returns the path. Throws `not_found`, `invalid_data`, `io`. */
+export async function writeSweepReport(dir: string, to?: string): Promise<string> {
+  const page = sweepPage(await collectSweep(dir))
   const path = to ?? join(dir, reportFile)
   await writeAtomic(path, page)
   return path

@@ -42,6 +42,16 @@ function logTicks(low: number, high: number): number[] {
 /** A loss that falls over orders of magnitude shows nothing on a linear scale. */
 export const isLogarithmic = (low: number, high: number): boolean => low > 0 && high / low > 30
 
+export interface Curve {
+  readonly name: string
+  readonly values: readonly (number | null)[]
+  /** Ends of a band around it. */
+  readonly low?: readonly (number | null)[]
+  readonly high?: readonly (number | null)[]
+  /** A level to compare with. */
+  readonly dashed?: boolean
+}
+
 /** A curve, or some of the same steps. */
 export interface Chart {
   /** Unique in the page. */
@@ -52,18 +62,22 @@ export interface Chart {
   /** Ascending; at least two. */
   readonly steps: readonly number[]
   /** Null where a curve has no point. */
-  readonly series: readonly { readonly name: string; readonly values: readonly (number | null)[] }[]
+  readonly series: readonly Curve[]
   readonly logarithmic: boolean
   /** Mark every point: there are few. */
   readonly marked: boolean
+  /** What the steps are; default 'step'. */
+  readonly axis?: string
 }
 
 /** What the page's script draws. */
-export const chartData = ({ steps, series, logarithmic, marked }: Chart) => ({ steps, series, logarithmic, marked })
+export const chartData = ({ steps, series, logarithmic, marked, axis = 'step' }: Chart) => ({ steps, series, logarithmic, marked, axis })
+
+const colours = 6
 
 /** As inline SVG: what is seen without scripts. */
-export function lineChart({ id, title, text, steps, series, logarithmic, marked }: Chart): string {
-  const all = series.flatMap(({ values }) => values.filter((value) => value !== null))
+export function lineChart({ id, title, text, steps, series, logarithmic, marked, axis = 'step' }: Chart): string {
+  const all = series.flatMap(({ values, low = [], high = [] }) => [...values, ...low, ...high].filter((value) => value !== null))
   const [low, high] = [Math.min(...all), Math.max(...all)]
   const scale = logarithmic ? Math.log10 : (value: number) => value
   const [firstStep, lastStep] = [steps[0], steps[steps.length - 1]]
@@ -76,19 +90,30 @@ export function lineChart({ id, title, text, steps, series, logarithmic, marked 
   const vertical = ticks(firstStep, lastStep, 6)
     .filter(Number.isInteger)
     .map((value) => xTick(value, x(value)))
-  const curves = series.map(({ values }, i) => {
+  const place = (k: number, value: number) => `${x(steps[k]).toFixed(1)} ${y(value).toFixed(1)}`
+  const bands = series.map(({ low = [], high = [] }, i) => {
+    const ends = low.flatMap((from, k) => (from === null || high[k] === null ? [] : [{ k, from, to: high[k] }]))
+    if (ends.length < 2) return ''
+    const around = [...ends.map(({ k, to }) => place(k, to)), ...ends.map(({ k, from }) => place(k, from)).reverse()]
+    return `<path class="band curve-${i % colours}" d="M${around.join('L')}Z"/>`
+  })
+  const curves = series.map(({ values, dashed }, i) => {
     const points = values.flatMap((value, k) => (value === null ? [] : [[x(steps[k]).toFixed(1), y(value).toFixed(1)]]))
-    const marks = marked ? points.map(([cx, cy]) => `<circle class="mark" cx="${cx}" cy="${cy}" r="3"/>`).join('') : ''
-    return `<g class="curve-${i % 4}"><path class="line" d="${points.map(([px, py], k) => `${k === 0 ? 'M' : 'L'}${px} ${py}`).join('')}"/>${marks}</g>`
+    const marks = marked && !dashed ? points.map(([cx, cy]) => `<circle class="mark" cx="${cx}" cy="${cy}" r="3"/>`).join('') : ''
+    return `<g class="${dashed ? 'dashed' : `curve-${i % colours}`}"><path class="line" d="${points.map(([px, py], k) => `${k === 0 ? 'M' : 'L'}${px} ${py}`).join('')}"/>${marks}</g>`
   })
   return `<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}-title ${id}-text">
 <title id="${id}-title">${escapeHtml(title)}</title>
 <desc id="${id}-text">${escapeHtml(text)}</desc>
 ${horizontal.join('')}${vertical.join('')}
-${curves.join('')}
-<text x="${width - margin.right}" y="${height - 4}" text-anchor="end">step${logarithmic ? ', on a logarithmic scale' : ''}</text>
-</svg>`
+${bands.join('')}${curves.join('')}
+<text x="${width - margin.right}" y="${height - 4}" text-anchor="end">${escapeHtml(axis)}${logarithmic ? ', on a logarithmic scale' : ''}</text>
+</svg>${series.length > 1 ? legend(series) : ''}`
 }
+
+/** Which colour is which curve. */
+const legend = (series: readonly Curve[]): string =>
+  `<ul class="legend">${series.map(({ name, dashed }, i) => `<li class="${dashed ? 'dashed' : `curve-${i % colours}`}">${escapeHtml(name)}</li>`).join('')}</ul>`
 
 const yTick = (value: number, y: number): string =>
   `<line class="grid" x1="${margin.left}" x2="${width - margin.right}" y1="${y.toFixed(1)}" y2="${y.toFixed(1)}"/>` +

@@ -20,21 +20,44 @@ const behaviour = `
 (() => {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
   for (const holder of document.querySelectorAll('.live')) {
-    const { steps, series, logarithmic, marked } = JSON.parse(document.getElementById(holder.id + '-data').textContent)
+    const { steps, series, logarithmic, marked, axis: across } = JSON.parse(document.getElementById(holder.id + '-data').textContent)
     let chart
     const draw = () => {
       chart?.destroy()
       holder.replaceChildren()
       const axis = { stroke: colour('--soft'), grid: { stroke: colour('--rule'), width: 1 }, ticks: { stroke: colour('--rule') } }
-      const curve = ({ name }, i) => ({
-        label: name, stroke: colour('--curve-' + i % 4), width: 1.75, spanGaps: true, points: marked ? { show: true } : {},
+      const curve = ({ name, dashed }, i) => ({
+        label: name, stroke: colour(dashed ? '--soft' : '--curve-' + i % 6), width: dashed ? 1.25 : 1.75, spanGaps: true,
+        ...(dashed && { dash: [5, 4] }), points: dashed ? { show: false } : marked ? { show: true } : {},
         value: (_, v) => v == null ? '' : v.toPrecision(4),
       })
+      const ends = series.flatMap(({ low = [], high = [] }) => [...low, ...high]).filter((v) => v != null)
+      const bands = (u) => {
+        for (const [i, { low, high }] of series.entries()) {
+          const shown = (low ?? []).flatMap((v, k) => v == null || high[k] == null ? [] : [k])
+          if (shown.length < 2 || !u.series[i + 1].show) continue
+          const at = (k, v) => [u.valToPos(steps[k], 'x', true), u.valToPos(v, 'y', true)]
+          u.ctx.save()
+          u.ctx.globalAlpha = 0.14
+          u.ctx.fillStyle = colour('--curve-' + i % 6)
+          u.ctx.beginPath()
+          for (const k of shown) u.ctx.lineTo(...at(k, high[k]))
+          for (const k of shown.reverse()) u.ctx.lineTo(...at(k, low[k]))
+          u.ctx.fill()
+          u.ctx.restore()
+        }
+      }
+      const range = (_, min, max) => {
+        const [from, to] = [Math.min(min, ...ends), Math.max(max, ...ends)]
+        const space = 0.03 * (to - from)
+        return [from - space, to + space]
+      }
       chart = new uPlot({
         width: holder.clientWidth, height: 260,
-        scales: { x: { time: false }, y: logarithmic ? { distr: 3 } : {} },
+        scales: { x: { time: false }, y: logarithmic ? { distr: 3 } : ends.length > 0 ? { range } : {} },
         axes: [{ ...axis }, { ...axis, size: 64 }],
-        series: [{ label: 'step' }, ...series.map(curve)],
+        series: [{ label: across }, ...series.map(curve)],
+        hooks: { drawAxes: [bands] },
       }, [steps, ...series.map(({ values }) => values)], holder)
     }
     draw()

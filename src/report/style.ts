@@ -23,12 +23,12 @@ th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px s
 .settings th, .settings td { overflow-wrap: anywhere }
 th[scope=row] { font-weight: 500 }
 .settings th { width: min(14rem, 35%); color: var(--soft) }
-:is(.settings, details) + .settings { margin-top: 1.25rem }
+:is(.settings, details, .classes) + .settings { margin-top: 1.25rem }
 .number { font-variant-numeric: tabular-nums; white-space: nowrap }
 .classes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1rem }
 .classes.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 27.5rem), 1fr)) }
 .class { background: var(--panel); border-radius: .5rem; padding: .75rem 1rem; min-width: 0 }
-.class h3 { margin: 0 0 .5rem; font-size: 1rem; overflow-wrap: anywhere }
+.classes .class h3 { margin: 0 0 .5rem; font-size: 1rem; overflow-wrap: anywhere }
 figure { margin: 0 0 .5rem; overflow-x: auto }
 figcaption { color: var(--soft); font-size: .8rem; position: sticky; left: 0; width: fit-content }
 .zoom { border: 0; padding: 0; background: none; cursor: zoom-in; display: block }
@@ -38,6 +38,9 @@ dialog::backdrop { background: rgb(0 0 0 / .6) }
 details { margin-top: 1rem }
 summary { cursor: pointer }
 h3, summary { font-weight: 600 }
+h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem }
+.u-legend :is(th, td) { border: 0; padding: .1rem .2rem; font-weight: 500 }
+.u-legend { margin-top: .25rem }
 .scroll { overflow-x: auto; position: relative }
 .bar { display: block; width: 10rem; height: .6rem; border-radius: .3rem; background: var(--panel); overflow: hidden }
 .bar span { display: block; height: 100%; background: var(--accent) }
@@ -63,7 +66,11 @@ figure.plain figcaption { position: static }
 .matrix :is(td.number, thead th) { text-align: right; padding: .35rem .75rem }
 .bar.before span { background: var(--left-out) }
 .bar + .bar { margin-top: .2rem }
-${[0, 1, 2, 3, 4, 5].map((i) => `.curve-${i} .line { stroke: var(--curve-${i}) } .curve-${i} .mark { fill: var(--curve-${i}) }`).join('\n')}
+${[0, 1, 2, 3, 4, 5].map((i) => `.curve-${i} .line { stroke: var(--curve-${i}) } .curve-${i} .mark, .band.curve-${i} { fill: var(--curve-${i}) } .legend .curve-${i}::before { background: var(--curve-${i}) }`).join('\n')}
+.chart .band { fill-opacity: .14; stroke: none }
+.chart .dashed .line { stroke: var(--soft); stroke-dasharray: 5 4 }
+.legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; margin: .25rem 0 0; padding: 0; font-size: .85rem; color: var(--soft) }
+.legend li::before { content: ''; display: inline-block; width: 1.1rem; height: .2rem; margin-right: .4rem; vertical-align: middle; background: var(--soft) }
 pre { background: var(--panel); padding: .75rem 1rem; border-radius: .5rem; overflow-x: auto }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 footer { margin-top: 3rem; font-size: .85rem }

@@ -1,9 +1,11 @@
-/** @file `aludel report DIR…`: the page of a run or of scores, or several runs beside each other. */
+/** @file `aludel report DIR…`: the page of a run, of scores or of a sweep, or several runs beside each other. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { exists } from '../../data/file-bytes.js'
 import { readRunRecord, runSpecification } from '../../experiment/run-dir.js'
+import { sweepFile } from '../../experiment/sweep-record.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
-import { writeComparison, writeReport, writeScoreReport } from '../../report/index.js'
+import { writeComparison, writeReport, writeScoreReport, writeSweepReport } from '../../report/index.js'
 import { isScoreDirectory, readRecord } from '../../scoring/score-directory.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
@@ -20,8 +22,8 @@ interface Options extends DeviceOptions, DataOptions {
 export function addReport(program: Command, context: CliContext): void {
   const command = program
     .command('report')
-    .description('write report.html of a run or of scores, or one page that compares several runs')
-    .argument('<dir...>', 'run directories, or one directory of scores')
+    .description('write report.html of a run, of scores or of a sweep, or one page that compares several runs')
+    .argument('<dir...>', 'run directories, or one directory of scores or of a sweep')
     .option('--no-real', 'do not look at the training data: show real images only where the run has them')
     .option('--out <file>', 'page to write (default: report.html in the directory; comparison.html for several)', nonEmptyPath)
   addDataOptions(command, 'training data to show beside the images of one run (default: that of the run)')
@@ -39,13 +41,14 @@ async function writePage(dirs: string[], options: Options, context: CliContext, 
   if (dirs.length > 1) return writeComparison(dirs, options.out ?? join(process.cwd(), 'comparison.html'))
   const [dir] = dirs
   if (await isScoreDirectory(dir)) return scoreReport(dir, options, context, output)
+  if (await exists(join(dir, sweepFile))) return writeSweepReport(dir, options.out)
   if (options.real) await showReal(dir, options, context)
   return writeReport(dir, options.out)
 }
 
 /** The page of scores; `--subset` is what the histograms show, not what the data is cut to. */
 async function scoreReport(dir: string, { subset, ...options }: Options, { library }: CliContext, output: Output): Promise<string> {
-  const { specification } = (await readRecord(dir)) as { readonly specification?: string | null }
+  const { specification } = await readRecord(dir)
   const data = options.data ?? specification ?? undefined
   if (options.real && data === undefined) output.notice('nothing by class and no images: give --data, the training data that was scored')
   const train =

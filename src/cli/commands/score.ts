@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
 import { AludelError, expected } from '../../errors.js'
 import { exportBilpScores } from '../../prune/index.js'
+import { writeScoreReport } from '../../report/index.js'
 import type { EpochWindow } from '../../scores/epoch-window.js'
 import { type ScoreName, scoreNames } from '../../scores/registry.js'
 import { readKind, readRecord, type ScoresRecord } from '../../scoring/score-directory.js'
@@ -121,7 +122,7 @@ async function score(options: Options, command: Command, context: CliContext): P
     const written = await withScoring(output, train, out, (hooks) =>
       library.scoreToDirectory(out, train, { ...settings, ...hooks, device, ...(weights && { weights, files: checkpoint }) }),
     )
-    await conclude(out, written.record, options, output)
+    await conclude(out, written.record, options, output, train)
   } finally {
     await device.close()
   }
@@ -146,7 +147,7 @@ async function resume(dir: string, options: Options, command: Command, context: 
     const written = await withScoring(output, train, dir, (hooks) =>
       library.resumeScoring(dir, train, { ...hooks, device, ...given({ allowChance }), ...(weights && { weights }) }),
     )
-    await conclude(dir, written?.record ?? (await readRecord(dir)), options, output)
+    await conclude(dir, written?.record ?? (await readRecord(dir)), options, output, train)
   } finally {
     await device.close()
   }
@@ -174,7 +175,8 @@ function checkExport({ exportBilp }: Options, kinds: readonly string[]): void {
   if (exportBilp && !kinds.includes('loss')) throw expected('invalid_option', '--export-bilp', 'loss among the kinds', kinds.join(', '))
 }
 
-async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Options, output: Output): Promise<void> {
+/** Tells what was scored and writes the report of it; without `train`, of scores that were there already, the report is left as it is. */
+async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Options, output: Output, train?: Dataset): Promise<void> {
   const { kinds, accuracies, seconds, features } = record
   const exported =
     exportBilp && record.shard === null && (await exportBilpScores(dir, { ...exportBilp, values: (await readKind(dir, 'loss')).values }))
@@ -186,6 +188,8 @@ async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Optio
       `${dir}: ${kinds.join(', ')}${features ? ' and features' : ''} of ${record.data.samples} images in ${seconds.toFixed(1)} s${networks}`,
     )
   if (exported) output.line(`${exported}: loss, as BiLP reads it`)
+  const report = train && (await writeScoreReport(dir, { data: train }))
+  if (report) output.line(`report in ${report}`)
   output.value({
     out: dir,
     status: record.status,
@@ -198,5 +202,6 @@ async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Optio
     unreadable: record.unreadable.length,
     ...(record.shard && { shard: record.shard }),
     ...(exported && { exported }),
+    ...given({ report }),
   })
 }

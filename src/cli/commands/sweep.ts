@@ -6,6 +6,7 @@ import { AludelError, expected } from '../../errors.js'
 import { checkNameable } from '../../experiment/run-data.js'
 import { readSweep, type SweepRecord, sweepFile } from '../../experiment/sweep-record.js'
 import type { DistillSettings, DynamicPruning } from '../../experiment/types.js'
+import { writeSweepReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
 import { dynamicPruning, given, nameList, nonEmptyPath, type OptionText, positiveNumber, wholeNumber } from '../options.js'
@@ -130,7 +131,7 @@ async function sweep(options: Options, command: Command, context: CliContext): P
     checkpointEvery: checkpointEvery ?? null,
     isa: null,
   }
-  conclude(
+  await conclude(
     out,
     await runSweep({ dir: resolve(out), settings, context, output, ...given({ threads, device }), ...openOptions(options) }),
     output,
@@ -148,11 +149,13 @@ async function resume(dir: string, options: Options, command: Command, context: 
   const settings = record.settings as unknown as SweepSettings
   const { threads, device } = options
   const job = { dir: resolve(dir), settings, record, context, output, ...given({ threads, device }), ...openOptions(options) }
-  conclude(dir, record.status === 'done' ? record : await runSweep(job), output)
+  await conclude(dir, record.status === 'done' ? record : await runSweep(job), output)
 }
 
-function conclude(dir: string, record: SweepRecord, output: Output): void {
+async function conclude(dir: string, record: SweepRecord, output: Output): Promise<void> {
   const table = summarise(record)
+  const report = await writeSweepReport(dir)
   for (const line of tableLines(table)) output.line(line)
-  output.value({ sweep: dir, status: record.status, cells: record.cells.length, table })
+  output.line(`report in ${report}`)
+  output.value({ sweep: dir, status: record.status, cells: record.cells.length, table, report })
 }

@@ -76,7 +76,7 @@ describe('writeReport', () => {
     const labels = (table: string) => [...table.split('</table>')[0].matchAll(/<th scope="row">([^<]*)</g)].map(([, label]) => label)
     expect(labels(tables[0])).toEqual(['distilled', 'random real images', 'herded &amp; real'])
     expect(labels(tables[1])).toEqual(['distilled'])
-    expect(tables[1]).toContain('from scratch, 20 epochs')
+    expect(tables[1]).toContain('from scratch, protocol dc, 20 epochs')
   })
 
   it('escapes everything that comes from files', async () => {
