@@ -83,7 +83,7 @@ type Picked = Pick<WeightedPick, 'indices'> | WeightedPick
 const pickers: Readonly<Record<FeatureOrder, (input: RankInput, rows: Int32Array, count: number) => Promise<Picked>>> = {
   herding: async (input, rows, count) => ({ indices: await herd(featuresOf(input, rows), count, placeOf(input)) }),
   kCenter: (input, rows, count) => kCenterGreedy(featuresOf(input, rows), count, placeOf(input)),
-  craig: (input, rows, count) => craig(gradientsOf(input, rows), count),
+  craig: (input, rows, count) => craig(gradientsOf(input, rows), count, placeOf(input)),
   gradMatch: (input, rows, count) => gradMatch(gradientsOf(input, rows), count),
 }
 

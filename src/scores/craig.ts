@@ -1,6 +1,9 @@
 /** @file CRAIG (Mirzasoleiman et al., 1906.01827): facility location on gradients of the last layer, maximised by lazy greedy steps. */
+import { checkDevice, checkOptions } from '../arguments.js'
+import type { Device } from '../engine/runtime/device.js'
 import { Turn } from '../event-loop.js'
-import { type GradientFactors, type GradientRows, gradientRows } from './gradient-factors.js'
+import { factorDistances } from './factor-distances.js'
+import { type GradientFactors, type GradientRows, gradientRows, isFactors } from './gradient-factors.js'
 import type { Matrix } from './matrix.js'
 import { checkCount, type WeightedPick } from './pick.js'
 
@@ -12,6 +15,11 @@ export interface Craig extends WeightedPick {
   readonly values: Float64Array
 }
 
+export interface CraigOptions {
+  /** Where products of factors are computed, many rows at a time; sums are rounded otherwise there, so rows may change places whose gains agree to that. */
+  readonly device?: Device
+}
+
 /** Distances of every pair are kept up to so many bytes; beyond, they are computed again when they are needed. */
 const keptBytes = 2 ** 29
 
@@ -19,12 +27,27 @@ const keptBytes = 2 ** 29
  * `count` rows of `gradients` [samples, width], whole or in factors, in the order chosen: each step takes the row that adds most to
  * sum_i max_j s_ij with s_ij = d_max - ||g_i - g_j|| + 0.001; the first row wins ties. The weight of a row is the number of rows that are
  * most similar to it (those most similar to several count for the one chosen first). Time N^2; up to 8,000 rows their distances are kept,
- * 8 N^2 bytes. Throws `invalid_option`, `invalid_shape`, `detached`, `not_finite`.
+ * 8 N^2 bytes. Throws `invalid_option`, `invalid_shape`, `detached`, `not_finite`; with a device also `out_of_memory`, `disposed`.
  */
-export async function craig(gradients: Matrix | GradientFactors, count: number): Promise<Craig> {
+export async function craig(gradients: Matrix | GradientFactors, count: number, options: CraigOptions = {}): Promise<Craig> {
+  checkOptions<CraigOptions>('craig', options, { device: true })
+  const { device } = options
+  if (device !== undefined) checkDevice('craig', device)
   const source = await gradientRows('craig: gradients', gradients)
+  checkCount('craig', count, source.rows)
+  if (!device || !isFactors(gradients) || count === 0) return choose(source, count)
+  const computed = await factorDistances(device, gradients)
+  try {
+    return await choose({ rows: source.rows, distances: computed.distances }, count)
+  } finally {
+    computed.dispose()
+  }
+}
+
+type Distances = Pick<GradientRows, 'rows' | 'distances'>
+
+async function choose(source: Distances, count: number): Promise<Craig> {
   const { rows } = source
-  checkCount('craig', count, rows)
   const turn = new Turn()
   const { distancesOf, largest } = await pairs(source, turn)
   const covered = new Float64Array(rows)
@@ -67,7 +90,7 @@ export async function craig(gradients: Matrix | GradientFactors, count: number):
 
 /** The distances of a row to all, and the largest of any pair. */
 async function pairs(
-  source: GradientRows,
+  source: Distances,
   turn: Turn,
 ): Promise<{ readonly distancesOf: (j: number) => Promise<Float64Array>; readonly largest: number }> {
   const { rows } = source

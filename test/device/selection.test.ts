@@ -4,10 +4,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { binding } from '../../src/engine/runtime/binding.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { selectSamples } from '../../src/prune/select.js'
+import { craig } from '../../src/scores/craig.js'
 import { herd } from '../../src/scores/herding.js'
 import { kCenterGreedy } from '../../src/scores/k-center.js'
 import type { Matrix } from '../../src/scores/matrix.js'
-import { randomMatrix } from '../unit/scores/matrices.js'
+import { gridMatrix, randomMatrix } from '../unit/scores/matrices.js'
 
 const devices: Device[] = []
 beforeAll(async () => {
@@ -77,6 +78,24 @@ describe('herding', () => {
     for (const rule of ['residual', 'welling'] as const) {
       const wanted = await herd(features, 70, { rule })
       for (const device of devices) expect(await herd(features, 70, { rule, device })).toEqual(wanted)
+    }
+  })
+})
+
+describe('craig', () => {
+  it('takes the same rows of gradients in factors: whole numbers with ties and equal rows, and others', async () => {
+    for (const [errors, features] of [
+      [gridMatrix(60, 2, 1), gridMatrix(60, 3, 2)],
+      [randomMatrix(300, 4, 3), randomMatrix(300, 33, 4)],
+      [randomMatrix(130, 10, 5), float32(randomMatrix(130, 70, 6))],
+    ]) {
+      const wanted = await craig({ errors, features }, 25)
+      for (const device of devices) {
+        const { indices, weights, values } = await craig({ errors, features }, 25, { device })
+        expect(indices).toEqual(wanted.indices)
+        expect(weights).toEqual(wanted.weights)
+        for (const [t, value] of values.entries()) expect(value / wanted.values[t]).toBeCloseTo(1, 9)
+      }
     }
   })
 })

@@ -86,7 +86,9 @@ export function addPrune(program: Command, context: CliContext): void {
 
 const byFeatures: readonly Order[] = ['herding', 'kCenter', 'craig', 'gradMatch']
 /** Orders that a device computes. */
-const onDevice: readonly Order[] = ['herding', 'kCenter']
+const onDevice: readonly Order[] = ['herding', 'kCenter', 'craig']
+/** Orders by gradients of the last layer. */
+const byGradients: readonly Order[] = ['craig', 'gradMatch']
 
 async function prune(options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
@@ -130,10 +132,13 @@ async function basisOf({ scores: path, kind, order }: Options, train: Dataset): 
     return { what: { scores: values }, score }
   }
   const file = await featuresAt(path, train)
-  return { what: onDevice.includes(order) ? { features: file.features } : { gradients: await factorsOf(file, train) }, score: file.score }
+  return {
+    what: byGradients.includes(order) ? { gradients: await factorsOf(file, train) } : { features: file.features },
+    score: file.score,
+  }
 }
 
-/** Distances of features are the device's; other orders need none, and no addon. */
+/** Distances are the device's; other orders need none, and no addon. */
 async function select(train: Dataset, rule: SelectOptions, options: Options, { library }: CliContext): Promise<Selection> {
   if (!onDevice.includes(rule.order)) return selectSamples(train, rule)
   const device = await library.openDevice(given({ threads: options.threads, device: options.device }))
