@@ -5,6 +5,7 @@ import { mergeScores } from '../../scoring/model/index.js'
 import { isScoreDirectory } from '../../scoring/score-directory.js'
 import { type CliContext, outputOf } from '../context.js'
 import { given, nonEmptyPath } from '../options.js'
+import { reportScores } from '../score-report.js'
 import { concludeModel } from './score-model.js'
 
 interface Options {
@@ -27,6 +28,8 @@ async function merge(dirs: readonly string[], { out, allowChance }: Options, com
     throw expected('invalid_option', dirs[0], 'a directory with a shard of aludel score --shard', 'something else')
   const record = await mergeScores(dirs, out, given({ allowChance }))
   concludeModel(out, record, output)
+  const report = await reportScores(out, { library: context.library, output, record, options: {} })
+  output.line(`report in ${report}`)
   output.value({
     out,
     shards: dirs.length,
@@ -34,5 +37,6 @@ async function merge(dirs: readonly string[], { out, allowChance }: Options, com
     images: record.data.samples,
     accuracies: record.accuracies,
     perClass: record.perClass,
+    report,
   })
 }

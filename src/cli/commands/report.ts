@@ -5,13 +5,14 @@ import { exists } from '../../data/file-bytes.js'
 import { readRunRecord, runSpecification } from '../../experiment/run-dir.js'
 import { sweepFile } from '../../experiment/sweep-record.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
-import { writeComparison, writeReport, writeScoreReport, writeSweepReport } from '../../report/index.js'
+import { writeComparison, writeReport, writeSweepReport } from '../../report/index.js'
 import { isScoreDirectory, readRecord } from '../../scoring/score-directory.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { given, nonEmptyPath } from '../options.js'
 import type { Output } from '../output.js'
 import { addRealImages } from '../real-images.js'
+import { reportScores } from '../score-report.js'
 import { addDeviceOptions, type DeviceOptions } from './shared-options.js'
 
 interface Options extends DeviceOptions, DataOptions {
@@ -40,22 +41,11 @@ async function reportCommand(dirs: string[], options: Options, command: Command,
 async function writePage(dirs: string[], options: Options, context: CliContext, output: Output): Promise<string> {
   if (dirs.length > 1) return writeComparison(dirs, options.out ?? join(process.cwd(), 'comparison.html'))
   const [dir] = dirs
-  if (await isScoreDirectory(dir)) return scoreReport(dir, options, context, output)
+  if (await isScoreDirectory(dir))
+    return reportScores(dir, { library: context.library, output, record: await readRecord(dir), options, real: options.real })
   if (await exists(join(dir, sweepFile))) return writeSweepReport(dir, options.out)
   if (options.real) await showReal(dir, options, context)
   return writeReport(dir, options.out)
-}
-
-/** The page of scores; `--subset` is what the histograms show, not what the data is cut to. */
-async function scoreReport(dir: string, { subset, ...options }: Options, { library }: CliContext, output: Output): Promise<string> {
-  const { specification } = await readRecord(dir)
-  const data = options.data ?? specification ?? undefined
-  if (options.real && data === undefined) output.notice('nothing by class and no images: give --data, the training data that was scored')
-  const train =
-    options.real && data !== undefined
-      ? await library.openDataset(specificationOf(data, options), 'train', openOptions(options))
-      : undefined
-  return writeScoreReport(dir, given({ to: options.out, data: train, subset }))
 }
 
 async function showReal(run: string, options: Options, { library }: CliContext): Promise<void> {

@@ -1,6 +1,7 @@
 /** @file `aludel score`: scores of the training images by networks trained on the spot, or by a user's checkpoint or ONNX model, into a directory. */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
+import { datasetStream } from '../../data/image-stream.js'
 import { AludelError, expected } from '../../errors.js'
 import { exportBilpScores } from '../../prune/index.js'
 import { writeScoreReport } from '../../report/index.js'
@@ -12,6 +13,7 @@ import { addDataOptions, completedBy, inPlace, openOptions, specificationOf } fr
 import { given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { withScoring } from '../run-scoring.js'
+import { reportScores } from '../score-report.js'
 import {
   addModelOptions,
   checkWithoutModel,
@@ -94,7 +96,9 @@ export function addScore(program: Command, context: CliContext): void {
     if (options.resume !== undefined) return resume(options.resume, options, command, context)
     if (options.model === undefined) return score(options, command, context)
     checkExport(options, options.kind ?? ['loss'])
-    await conclude(options.out as string, await scoreModelCommand(options, command, context), options, outputOf(context, command))
+    const [out, output] = [options.out as string, outputOf(context, command)]
+    const record = await scoreModelCommand(options, command, context)
+    await conclude(out, record, options, output, await modelReport(out, record, context, output))
   })
 }
 
@@ -122,7 +126,7 @@ async function score(options: Options, command: Command, context: CliContext): P
     const written = await withScoring(output, train, out, (hooks) =>
       library.scoreToDirectory(out, train, { ...settings, ...hooks, device, ...(weights && { weights, files: checkpoint }) }),
     )
-    await conclude(out, written.record, options, output, train)
+    await conclude(out, written.record, options, output, await writeScoreReport(out, { data: datasetStream(train) }))
   } finally {
     await device.close()
   }
@@ -137,7 +141,10 @@ async function resume(dir: string, options: Options, command: Command, context: 
   const record = await readRecord(dir)
   checkExport(options, record.kinds)
   if (record.status === 'done') return conclude(dir, record, options, output)
-  if (record.source.kind === 'model') return conclude(dir, await resumeModelCommand(dir, options, command, context), options, output)
+  if (record.source.kind === 'model') {
+    const done = await resumeModelCommand(dir, options, command, context)
+    return conclude(dir, done, options, output, await modelReport(dir, done, context, output))
+  }
   const { threads, device: kind, allowChance } = options
   const device = await openSameDevice(context, record, given({ threads, device: kind }))
   try {
@@ -147,7 +154,8 @@ async function resume(dir: string, options: Options, command: Command, context: 
     const written = await withScoring(output, train, dir, (hooks) =>
       library.resumeScoring(dir, train, { ...hooks, device, ...given({ allowChance }), ...(weights && { weights }) }),
     )
-    await conclude(dir, written?.record ?? (await readRecord(dir)), options, output, train)
+    const reached = written?.record ?? (await readRecord(dir))
+    await conclude(dir, reached, options, output, await writeScoreReport(dir, { data: datasetStream(train) }))
   } finally {
     await device.close()
   }
@@ -175,8 +183,12 @@ function checkExport({ exportBilp }: Options, kinds: readonly string[]): void {
   if (exportBilp && !kinds.includes('loss')) throw expected('invalid_option', '--export-bilp', 'loss among the kinds', kinds.join(', '))
 }
 
-/** Tells what was scored and writes the report of it; without `train`, of scores that were there already, the report is left as it is. */
-async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Options, output: Output, train?: Dataset): Promise<void> {
+/** The report of what a model has scored; of a shard there is none. */
+const modelReport = async (dir: string, record: ScoresRecord, { library }: CliContext, output: Output): Promise<string | undefined> =>
+  record.shard === null ? reportScores(dir, { library, output, record, options: {} }) : undefined
+
+/** Tells what was scored; of scores that were there already no report is written. */
+async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Options, output: Output, report?: string): Promise<void> {
   const { kinds, accuracies, seconds, features } = record
   const exported =
     exportBilp && record.shard === null && (await exportBilpScores(dir, { ...exportBilp, values: (await readKind(dir, 'loss')).values }))
@@ -188,7 +200,6 @@ async function conclude(dir: string, record: ScoresRecord, { exportBilp }: Optio
       `${dir}: ${kinds.join(', ')}${features ? ' and features' : ''} of ${record.data.samples} images in ${seconds.toFixed(1)} s${networks}`,
     )
   if (exported) output.line(`${exported}: loss, as BiLP reads it`)
-  const report = train && (await writeScoreReport(dir, { data: train }))
   if (report) output.line(`report in ${report}`)
   output.value({
     out: dir,

@@ -1,14 +1,18 @@
 /** @file The report in a real browser: no errors, nothing loaded, readable on a phone and in the dark, chart and enlarged images alive. */
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { datasetStream } from '../../../src/data/image-stream.js'
 import { writeRealImages } from '../../../src/experiment/real-images.js'
 import { createRunDir } from '../../../src/experiment/run-dir.js'
 import { writeReport, writeScoreReport } from '../../../src/report/index.js'
+import { sweepPage } from '../../../src/report/sweep-page.js'
 import { freshDir } from '../data/fixtures.js'
 import { tinyRecord, tinySet } from '../experiment/sets.js'
 import { scoredDataset, writeScoresDir, writeSubsetOf } from './scores-dir.js'
+import { sweepRecord } from './sweeps.js'
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
 if (!executablePath) console.log('the report was not opened in a browser: no chromium here (Debian: apt-get install chromium)')
@@ -34,7 +38,14 @@ async function writeRun(): Promise<string> {
 
 async function writeScoresPage(): Promise<string> {
   const data = scoredDataset()
-  return pathToFileURL(await writeScoreReport(await writeScoresDir(data), { data, subset: await writeSubsetOf(data) })).href
+  return pathToFileURL(await writeScoreReport(await writeScoresDir(data), { data: datasetStream(data), subset: await writeSubsetOf(data) }))
+    .href
+}
+
+function writeSweepPage(): string {
+  const path = join(freshDir(), 'report.html')
+  writeFileSync(path, sweepPage({ record: sweepRecord(), classes: [], reports: new Set() }))
+  return pathToFileURL(path).href
 }
 
 const desk: BrowserContextOptions = { viewport: { width: 1280, height: 900 } }
@@ -142,5 +153,25 @@ describe.skipIf(!executablePath)('the report in a browser', () => {
       expect(await page.locator('#enlarged p').textContent()).toBe('image 0: loss 0.001, kept')
     }
     await open({}, check, scores)
+  })
+
+  it.each([
+    ['a desk', desk],
+    ['a phone', phone],
+  ])('draws the curves of a sweep with their bands on %s', async (_, options) => {
+    const address = writeSweepPage()
+    const check = async (page: Page) => {
+      expect(await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth')).toBe(true)
+      expect(await page.locator('.live canvas').count()).toBe(5)
+      // bands are areas: far more is painted than curves alone would
+      const share = (id: string) =>
+        page.evaluate<number>(`(() => {
+        const canvas = document.querySelector('#${id} canvas')
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+        return data.filter((value, i) => i % 4 === 3 && value > 0).length / (data.length / 4)
+      })()`)
+      expect(await share('sweep-0')).toBeGreaterThan(2 * (await share('sweep-time')))
+    }
+    await open(options, check, address)
   })
 })

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { datasetStream, type ImageStream } from '../../../src/data/image-stream.js'
 import { binsOf, binTicks, countIn, placeOf } from '../../../src/report/bins.js'
 import { classShares } from '../../../src/report/class-shares.js'
 import { collectScores } from '../../../src/report/collect-scores.js'
@@ -14,9 +15,10 @@ import { expectError } from '../data/fixtures.js'
 import { elementsLeftOpen } from './elements.js'
 import { losses, scoredDataset, writeScoresDir, writeSubsetOf } from './scores-dir.js'
 
-const data = scoredDataset()
+const dataset = scoredDataset()
+const data = datasetStream(dataset)
 const page = async (options: Parameters<typeof writeScoreReport>[1] = {}, dir?: string): Promise<string> =>
-  readFileSync(await writeScoreReport(dir ?? (await writeScoresDir(data)), options), 'utf8')
+  readFileSync(await writeScoreReport(dir ?? (await writeScoresDir(dataset)), options), 'utf8')
 
 /** Without what is no text of the page. */
 const shownText = (html: string): string => html.replace(/<script[\s\S]*?<\/script>|base64,[^"]*/g, '')
@@ -42,19 +44,19 @@ describe('the report of scores', () => {
   })
 
   it('escapes what comes from files and closes every element', async () => {
-    const html = await page({ data, subset: await writeSubsetOf(data) })
+    const html = await page({ data, subset: await writeSubsetOf(dataset) })
     expect(html).not.toMatch(/<ship>|<lines>|<few>|<runs>/)
     expect(elementsLeftOpen(html)).toEqual([])
   })
 
   it('shows the easiest and hardest images of each class with their scores', async () => {
-    const dir = await writeScoresDir(data)
+    const dir = await writeScoresDir(dataset)
     const { extremes, pictures } = await collectScores(dir, { data })
     const [{ kind, classes }] = extremes
     expect(kind).toBe('loss')
     expect(classes[1]).toEqual({ easiest: [1, 4, 7, 10, 13, 16], hardest: [58, 55, 52, 49, 46, 43] })
     const place = pictures?.place.get(58) ?? -1
-    expect(pictures?.images.subarray(place * 72, (place + 1) * 72)).toEqual(data.images.subarray(58 * 72, 59 * 72))
+    expect(pictures?.images.subarray(place * 72, (place + 1) * 72)).toEqual(dataset.images.subarray(58 * 72, 59 * 72))
     const html = await page({ data }, dir)
     expect(html).toContain(`image 58: loss ${shortNumber(losses[58])}`)
     expect(html).toContain('6 hardest images of class &lt;ship&gt; by loss, 4 by 6 pixels each')
@@ -74,18 +76,48 @@ describe('the report of scores', () => {
   })
 
   it('lists images that could not be read', async () => {
-    const html = await page({ data }, await writeScoresDir(data, { unreadable: [{ row: 4, path: 'a<b.jpg', reason: 'cut short' }] }))
+    const html = await page({ data }, await writeScoresDir(dataset, { unreadable: [{ row: 4, path: 'a<b.jpg', reason: 'cut short' }] }))
     expect(html).toContain('1 image that could not be read')
     expect(html).toContain('a&lt;b.jpg')
   })
 
+  it('reads only the files that are shown, past those that could not be read', async () => {
+    const { sha256: _, ...memory } = data
+    // three files more than rows, the first of each class
+    const labels = Int32Array.from([0, 1, 2, ...dataset.labels])
+    const asked: number[] = []
+    const files: ImageStream = {
+      ...memory,
+      labels,
+      names: Array.from(labels, (_label, i) => `${i}.jpg`),
+      async *read({ blocks }) {
+        for (const block of blocks) {
+          asked.push(block.first)
+          yield* data.read({ blocks: [{ ...block, first: block.first - 3 }] })
+        }
+      },
+    }
+    const unreadable = [0, 1, 2].map((row) => ({ row, path: `${row}.jpg`, reason: 'cut short' }))
+    const dir = await writeScoresDir(dataset, { unreadable })
+    const { pictures } = await collectScores(dir, { data: files })
+    const place = pictures?.place.get(58) ?? -1
+    expect(pictures?.images.subarray(place * 72, (place + 1) * 72)).toEqual(dataset.images.subarray(58 * 72, 59 * 72))
+    expect(asked).toContain(61)
+    expect(asked.length).toBeLessThan(60)
+    await expectError(
+      () => collectScores(dir, { data: { ...files, labels: labels.subarray(1) } }),
+      'incompatible',
+      /59 images in 3 classes/,
+    )
+  })
+
   it('shows what a subset keeps, and whether a class is harmed', async () => {
-    const fair = await page({ data, subset: await writeSubsetOf(data) })
+    const fair = await page({ data, subset: await writeSubsetOf(dataset) })
     expect(fair).toContain('Every class keeps the same share of its images, 20.0\u00a0%')
     expect(fair.match(/class="bars left-out"/g)).toHaveLength(10)
     expect(fair.match(/class="reach"/g)).toHaveLength(5)
     expect(fair).toContain(', not kept')
-    const unfair = await page({ data, subset: await writeSubsetOf(data, { scope: 'global' }) })
+    const unfair = await page({ data, subset: await writeSubsetOf(dataset, { scope: 'global' }) })
     expect(unfair).toContain(
       'Classes do not keep alike: &lt;ship&gt; keeps 5.0\u00a0% of its images, cat &amp; &quot;dog&quot; 60.0\u00a0%',
     )
@@ -94,15 +126,15 @@ describe('the report of scores', () => {
   })
 
   it('marks no range for a subset that another score or chance has chosen', async () => {
-    const html = await page({ data, subset: await writeSubsetOf(data, { order: 'random', scores: undefined } as object) })
+    const html = await page({ data, subset: await writeSubsetOf(dataset, { order: 'random', scores: undefined } as object) })
     expect(html).toContain('drawn at random')
     expect(html).not.toContain('class="reach"')
   })
 
   it('refuses other data, a subset of other data, and damaged scores', async () => {
     const other = scoredDataset({ flip: false, images: new Uint8Array(60 * 72) })
-    const dir = await writeScoresDir(data)
-    await expectError(() => writeScoreReport(dir, { data: other }), 'incompatible', /report/)
+    const dir = await writeScoresDir(dataset)
+    await expectError(() => writeScoreReport(dir, { data: datasetStream(other) }), 'incompatible', /report/)
     const subset = await writeSubsetOf(other)
     await expectError(() => writeScoreReport(dir, { data, subset }), 'incompatible', /subset of the data that was scored/)
     await expectError(() => writeScoreReport(`${dir}/nowhere`), 'not_found', /scores\.json/)
@@ -111,7 +143,7 @@ describe('the report of scores', () => {
   it('says what is missing while scores are not all there', async () => {
     const html = await page(
       { data },
-      await writeScoresDir(data, { status: 'running', accuracies: [], perClass: null, kinds: ['loss', 'el2n'] }),
+      await writeScoresDir(dataset, { status: 'running', accuracies: [], perClass: null, kinds: ['loss', 'el2n'] }),
     )
     expect(html).toContain('not all scores are there yet')
     expect(html).not.toContain('Accuracy of what scored')
