@@ -21,6 +21,7 @@ const names = [
   'dynamic',
   'k-center',
   'picks',
+  'craig',
   'herding',
   'grand',
   'grand-rivals',
