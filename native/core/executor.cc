@@ -2,6 +2,7 @@
 #include "native/core/executor.h"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 namespace aludel {
@@ -241,6 +242,10 @@ void Executor::run_lane(LoopState& state, int64_t lane, Worker& worker) {
   for (int64_t slice = first; slice < end && status.ok(); ++slice) {
     if (state.cancellable && cancelled()) status = fail(Code::cancelled, "the run was cancelled");
     const Place place{slice, lane, slice == first};
+    if (slice < loop.first_run || slice >= loop.end_run) {
+      clear_slice(loop, worker, place);
+      continue;
+    }
     for (uint32_t i = loop.instruction + 1; i < loop.end && status.ok(); ++i) status = run_instruction(i, worker, place);
   }
   worker.in_loop = false;
@@ -249,6 +254,19 @@ void Executor::run_lane(LoopState& state, int64_t lane, Worker& worker) {
   if (lane < state.failed_lane) {
     state.failed_lane = lane;
     state.status = status;
+  }
+}
+
+// A sum of the lane is cleared once; later slices that are left out add nothing to it.
+void Executor::clear_slice(const Loop& loop, const Worker& worker, const Place& place) const {
+  for (uint32_t i = loop.instruction + 1; i < loop.end; ++i) {
+    const Instruction& instruction = program_.instructions[i];
+    for (int k = 0; k < instruction.nout; ++k) {
+      const Value& value = program_.values[program_.outputs(instruction)[k]];
+      const bool sum = instruction.opcode == Opcode::accumulate;
+      if (value.storage == Storage::local || (sum && !place.first_slice)) continue;
+      memset(address(value, worker, place), 0, static_cast<size_t>(value.bytes));
+    }
   }
 }
 

@@ -41,12 +41,15 @@ struct Instruction {
   uint32_t attrs;     // first attribute in Program::attrs
 };
 
-// A loop region: instructions [begin, end) run for every slice. Outside regions there is no entry.
+// A loop region: instructions [begin, end) run for every slice in [first_run, end_run); what the others would write is zeros. Outside
+// regions there is no entry.
 struct Loop {
   uint32_t instruction;  // the loop instruction itself; begin = instruction + 1
   uint32_t end;
   int64_t slices;
   int64_t lanes;
+  int64_t first_run;
+  int64_t end_run;
 
   // Lane l runs slices [first_slice(l), first_slice(l + 1)).
   int64_t first_slice(int64_t lane) const { return lane * slices / lanes; }

@@ -22,13 +22,21 @@ Status find_loops(Program* program) {
     if (instruction.opcode != Opcode::loop) continue;
     const double* attrs = program->attrs.data() + instruction.attrs;
     if (i < free_from) return fail(Code::invalid_program, "instruction %u: a loop inside a loop", i);
-    if (instruction.nin != 0 || instruction.nout != 0 || instruction.nattrs != 3 ||
+    if (instruction.nin != 0 || instruction.nout != 0 || (instruction.nattrs != 3 && instruction.nattrs != 5) ||
         !whole_between(attrs[0], 1, static_cast<double>(count - i - 1)) || !whole_between(attrs[1], 1, kMaxSlices) ||
         !whole_between(attrs[2], 1, attrs[1])) {
       return fail(Code::invalid_program,
                   "instruction %u: a loop is [bodyInstructions >= 1, slices >= 1, 1 <= lanes <= slices] without operands", i);
     }
-    Loop loop{i, i + 1 + static_cast<uint32_t>(attrs[0]), static_cast<int64_t>(attrs[1]), static_cast<int64_t>(attrs[2])};
+    const bool part = instruction.nattrs == 5;
+    if (part && (!whole_between(attrs[4], 0, attrs[1]) || !whole_between(attrs[3], 0, attrs[4])))
+      return fail(Code::invalid_program, "instruction %u: a loop runs slices [first, end) with 0 <= first <= end <= slices", i);
+    Loop loop{i,
+              i + 1 + static_cast<uint32_t>(attrs[0]),
+              static_cast<int64_t>(attrs[1]),
+              static_cast<int64_t>(attrs[2]),
+              part ? static_cast<int64_t>(attrs[3]) : 0,
+              static_cast<int64_t>(part ? attrs[4] : attrs[1])};
     program->loops.push_back(loop);
     free_from = loop.end;
   }

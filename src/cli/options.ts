@@ -1,6 +1,6 @@
 /** @file Option values: text to numbers and lists, refused with the reason. */
 import { InvalidArgumentError } from 'commander'
-import type { DynamicPruning } from '../experiment/types.js'
+import type { DynamicPruning, Shard } from '../experiment/types.js'
 import type { PruneChoice } from '../prune/plan.js'
 
 /** A parser of whole numbers >= `minimum`. */
@@ -77,6 +77,15 @@ export function dynamicPruning(text: string): DynamicPruning | 'off' {
   if (name !== 'bilp')
     throw new InvalidArgumentError("expected off, bilp, or bilp:key=value,… with the settings that are not to be the defaults'.")
   return (settings?.split(',') ?? []).reduce<Record<string, OptionText>>((before, part) => assignment(part, before), {})
+}
+
+/** 'i/N': part i of N, counted from 1. */
+export function shardOption(text: string): Shard {
+  const [, part, of] = /^(\d+)\/(\d+)$/.exec(text) ?? []
+  const shard = { index: Number(part), of: Number(of) }
+  if (part === undefined || shard.index < 1 || shard.index > shard.of)
+    throw new InvalidArgumentError('expected i/N with 1 <= i <= N, such as 2/7.')
+  return shard
 }
 
 export type OptionText = number | string | readonly (number | string)[]

@@ -17,7 +17,7 @@ export async function addRealImages(
   { set, train, device, library }: { set: SyntheticSet; train: Dataset; device: DeviceHandle; library: Library },
 ): Promise<void> {
   const nearest = await library.nearestReal(await displayPixels(set), train, device)
-  await writeRealImages(dir, collectRealImages(train, nearest, perClass, await keptEnds(dir, train)))
+  await writeRealImages(dir, await collectRealImages(train, nearest, perClass, await keptEnds(dir, train)))
 }
 
 /** The easiest and hardest of the images that a subset keeps, where a score has chosen them. */

@@ -273,10 +273,11 @@ const dataRecord = ({ name, sha256, shape, classes, mean, std, flip, whitened }:
 const zcaRecord = ({ order, eps, sha256 }: Whitening) => ({ order, eps, sha256 })
 
 function initialRecord({ dataset, specification, settings, recipe, checkpointEvery, device, args, pruning }: DistillationJob): RunRecord {
-  const { methodOptions = {}, network, dynamic, ...general } = settings
+  const { methodOptions = {}, network, dynamic, shard, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
-  const config: RunConfig = { ...general, ...named, ...methodOptions }
-  const settingsGiven: GivenSettings = { ...general, ...named, ...given({ methodOptions: settings.methodOptions, dynamic }) }
+  const part = shard && { shard: `${shard.index}/${shard.of}` }
+  const config: RunConfig = { ...general, ...named, ...methodOptions, ...part }
+  const settingsGiven: GivenSettings = { ...general, ...named, ...given({ methodOptions: settings.methodOptions, dynamic, shard }) }
   return {
     format: runFormat,
     version: runVersion,

@@ -3,8 +3,9 @@ import { createHash, type Hash } from 'node:crypto'
 import { checkOptions } from '../arguments.js'
 import { isDetached } from '../engine/tensor/dtype.js'
 import { AludelError, expected } from '../errors.js'
+import { Turn } from '../event-loop.js'
 import { FieldCheck, type Unchecked } from './image-fields.js'
-import type { PixelRows } from './pixel-rows.js'
+import { chosenRows, type PixelRows } from './pixel-rows.js'
 import type { Whitening } from './whitening.js'
 
 export type Split = 'train' | 'test'
@@ -177,6 +178,35 @@ export function datasetPart(dataset: Dataset, rows: ArrayLike<number>, subset: s
   const part = { of, rows: Int32Array.from(rows, (row) => own?.[row] ?? row), subset }
   return makeDataset(fieldsOf(taken), { part }, taken.whitened)
 }
+
+/** As `datasetPart`, for `pixels` of `dataset` that are not in memory: one pass over the rows, for their identity. */
+export async function streamedPart(dataset: Dataset, pixels: PixelRows, rows: Int32Array, subset: string): Promise<Dataset> {
+  const { name, split, classes, mean, std, flip } = dataset
+  const [, h, w, c] = dataset.shape
+  const { of, rows: own } = dataset.part ?? { of: dataset.sha256 }
+  const about = {
+    name,
+    split,
+    classes,
+    shape: [rows.length, h, w, c] as const,
+    labels: rows.map((row) => dataset.labels[row]),
+    mean,
+    std,
+    flip,
+  }
+  const hash = beginContentHash(about)
+  const turn = new Turn()
+  const step = Math.max(1, Math.floor(passBytes / (h * w * c)))
+  for (let from = 0; from < rows.length; from += step) {
+    hash.update(await pixels.read(rows.subarray(from, from + step)))
+    await turn.breathe()
+  }
+  const part = { of, rows: own ? rows.map((row) => own[row]) : rows, subset }
+  return streamedDataset(about, { pixels: chosenRows(pixels, h * w * c, rows), sha256: hash.digest('hex'), part })
+}
+
+/** Bytes of one read of a pass over rows. */
+const passBytes = 1 << 20
 
 /** Rows of the data set that `dataset` is a part of, or of itself; numbers below 0 mean no row and stay. */
 export const rowsOfWhole = ({ part }: Pick<Dataset, 'part'>, rows: Int32Array): Int32Array =>

@@ -23,6 +23,8 @@ export interface Sampler {
    * order; places beyond its count repeat its first row and have weight 0.
    */
   draw(step: number): Int32Array
+  /** Of `draw(step)` the places of classes [first, end). */
+  drawClasses(step: number, first: number, end: number): Int32Array
 }
 
 /** Throws `invalid_option` for a bad count or seed, `invalid_data` when a class is empty. */
@@ -37,22 +39,24 @@ export function createSampler({ dataset, perClass, seed, purpose }: SamplerOptio
   const counts = Int32Array.from(pools, (pool) => Math.min(perClass, pool.length))
   const weights = Float32Array.from({ length: classes * perClass }, (_, i) => (i % perClass < counts[Math.floor(i / perClass)] ? 1 : 0))
   const words = new Uint32Array(Math.ceil(perClass / 4) * 4)
+  function drawClasses(step: number, first: number, end: number): Int32Array {
+    if (!Number.isInteger(step) || step < 0 || step >= 2 ** 32)
+      throw expected('invalid_option', 'step', 'a whole number in [0, 2^32)', step)
+    const rows = new Int32Array((end - first) * perClass)
+    for (let c = first; c < end; c++) {
+      // counter word 3 is never 0 here: the engine's own draws, which leave it 0, share no block with these
+      for (let i = 0; i < counts[c]; i += 4) philoxBlock(key, i / 4, step, purpose, c + 1, words, i)
+      const places = rows.subarray((c - first) * perClass, (c - first + 1) * perClass)
+      drawWithoutReplacement(pools[c], counts[c], words, places)
+      places.fill(places[0], counts[c])
+    }
+    return rows
+  }
   return {
     counts,
     weights,
-    draw(step) {
-      if (!Number.isInteger(step) || step < 0 || step >= 2 ** 32)
-        throw expected('invalid_option', 'step', 'a whole number in [0, 2^32)', step)
-      const rows = new Int32Array(classes * perClass)
-      for (let c = 0; c < classes; c++) {
-        // counter word 3 is never 0 here: the engine's own draws, which leave it 0, share no block with these
-        for (let i = 0; i < counts[c]; i += 4) philoxBlock(key, i / 4, step, purpose, c + 1, words, i)
-        const places = rows.subarray(c * perClass, (c + 1) * perClass)
-        drawWithoutReplacement(pools[c], counts[c], words, places)
-        places.fill(places[0], counts[c])
-      }
-      return rows
-    },
+    draw: (step) => drawClasses(step, 0, classes),
+    drawClasses,
   }
 }
 

@@ -3,7 +3,7 @@ import type { Dataset } from '../data/dataset.js'
 import { createSampler } from '../data/sampler.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
 import { normal } from '../engine/tensor/philox.js'
-import { networkPixels } from '../preprocess/row-source.js'
+import { networkRows } from '../preprocess/row-source.js'
 
 export interface InitialImages {
   /** As networks see them (normalised, and whitened where the data is), NHWC, class-major: rows c*ipc .. (c+1)*ipc-1 belong to class c. */
@@ -12,7 +12,10 @@ export interface InitialImages {
   readonly sourceIds: Int32Array
 }
 
-export function initialImages(dataset: Dataset, { ipc, init, seed }: { ipc: number; init: 'real' | 'noise'; seed: number }): InitialImages {
+export async function initialImages(
+  dataset: Dataset,
+  { ipc, init, seed }: { ipc: number; init: 'real' | 'noise'; seed: number },
+): Promise<InitialImages> {
   const count = dataset.classes.length * ipc
   const [, height, width, channels] = dataset.shape
   if (init === 'noise') {
@@ -20,5 +23,5 @@ export function initialImages(dataset: Dataset, { ipc, init, seed }: { ipc: numb
     return { images: new Float32Array(pixels), sourceIds: new Int32Array(count).fill(-1) }
   }
   const sourceIds = createSampler({ dataset, perClass: ipc, seed, purpose: purpose.syntheticInit }).draw(0)
-  return { images: networkPixels(dataset.subset(sourceIds)), sourceIds }
+  return { images: await networkRows(dataset, sourceIds), sourceIds }
 }

@@ -3,6 +3,7 @@ import type { Plan } from '../engine/compile/program.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Shape } from '../engine/tensor/shape.js'
 import type { PruningEvent } from '../experiment/types.js'
+import type { ClassRange } from './shard.js'
 import type { StateDeclaration } from './state.js'
 
 /** All that one iteration hands to the next: the loop's own pixels, class-major and NHWC, and their momentum; beside them the extra state. */
@@ -31,6 +32,8 @@ export interface Iterations {
   readonly most: number
   /** Shape of both tensors of the state, however the class-major pixels are grouped in it. */
   readonly stateShape: Shape
+  /** Classes that are distilled; the images of others mean nothing afterwards. Default all. */
+  readonly ownClasses?: ClassRange
   /** What the run keeps beside the pixels and their momentum, by name; `load` reads it. */
   readonly extraState?: StateDeclaration['tensors']
   /** Takes over the extra state as it is on the device: at the start, and after the run went back. */

@@ -14,7 +14,7 @@ import { EventStream } from './events.js'
 import { GradientIterations } from './gradient-matching-loop.js'
 import { type InitialImages, initialImages } from './initial-images.js'
 import type { IterationState, Iterations } from './iterations.js'
-import { matchingIterations } from './matching-loop.js'
+import { lossIterations } from './loss-iterations.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
 import { RunState, type StateDeclaration } from './state.js'
@@ -64,9 +64,10 @@ async function runLoop(
   const { dataset, settings } = await task // options errors throw from distill itself; everything below rejects
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
+  const start = await initialImages(dataset, settings)
   const run = prepareWithin(freeMemory(), options.device, () =>
     prepareRun(dataset, settings, options.device, {
-      start: initialImages(dataset, settings),
+      start,
       rollbacks: loaded?.checkpoint.counters.rollbacks ?? 0,
     }),
   )
@@ -266,14 +267,17 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
   stream.push({ type: 'rollback', to: step, rollbacks, imageLr: imageLrAfter(settings, rollbacks), reason: cause.message })
 }
 
-async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state, sourceIds }: PreparedRun): Promise<SyntheticSet> {
-  const count = dataset.classes.length * settings.ipc
+async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state, sourceIds, work }: PreparedRun): Promise<SyntheticSet> {
+  const { ipc } = settings
+  const [first, end] = work.ownClasses ?? [0, dataset.classes.length]
+  const count = (end - first) * ipc
   const [, height, width, channels] = dataset.shape
+  const pixels = ipc * height * width * channels
   const { step, rollbacks } = state.counters
   return createSyntheticSet({
-    images: (await state.arrays.images.read()) as Float32Array,
+    images: ((await state.arrays.images.read()) as Float32Array).subarray(first * pixels, end * pixels),
     shape: [count, height, width, channels],
-    labels: Int32Array.from({ length: count }, (_, i) => Math.floor(i / settings.ipc)),
+    labels: Int32Array.from({ length: count }, (_, i) => first + Math.floor(i / ipc)),
     classes: dataset.classes,
     mean: dataset.mean,
     std: dataset.std,
@@ -281,7 +285,7 @@ async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state,
     // rows are numbered in the data set that the subset was taken of
     source: { name: dataset.name, split: dataset.split, sha256: dataset.part?.of ?? dataset.sha256 },
     config: { ...settings.config, steps: step, ...(rollbacks > 0 && { rollbacks }) },
-    sourceIds: rowsOfWhole(dataset, sourceIds),
+    sourceIds: rowsOfWhole(dataset, sourceIds.subarray(first * ipc, end * ipc)),
     ...(dataset.whitened && { whitening: dataset.whitened.whitening }),
   })
 }
@@ -293,7 +297,7 @@ function openIterations(device: Device, dataset: Dataset, settings: ResolvedSett
   const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method, realBatch })
   if (dynamic) return new DynamicIterations(device, dataset, { ...settings, method, dynamic, realBatch })
-  return matchingIterations(device, dataset, { ...settings, method, realBatch })
+  return lossIterations(device, dataset, { ...settings, method, realBatch })
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -12,11 +12,12 @@ import type { IterationRange, IterationState, Iterations } from './iterations.js
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
 import type { LossMethod } from './method.js'
 import type { ResolvedSettings } from './settings.js'
+import type { ClassRange } from './shard.js'
 
 export type LossSettings = ResolvedSettings & { readonly method: LossMethod }
 
-/** No class may be empty, and some must have `realBatch` images. */
-export function matchingIterations(device: Device, dataset: Dataset, settings: LossSettings): Iterations {
+/** No class may be empty, and some must have `realBatch` images. Of the classes only `own` are distilled. */
+export function matchingIterations(device: Device, dataset: Dataset, settings: LossSettings, own: ClassRange): Iterations {
   const { realBatch, ipc } = settings
   const classes = dataset.classes.length
   const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
@@ -26,6 +27,7 @@ export function matchingIterations(device: Device, dataset: Dataset, settings: L
     classes,
     realRows: classes * realBatch,
     padded: sampler.counts.some((count) => count < realBatch),
+    ...(own[1] - own[0] < classes && { window: own }),
   }
   const { step, arrays } = allOrNothing((own) => {
     const make: Device['array'] = (...array) => own(device.array(...array))
@@ -42,10 +44,11 @@ export function matchingIterations(device: Device, dataset: Dataset, settings: L
   })
   return {
     plans: { step: step.plan },
-    imagesPerIteration: shape.realRows + classes * ipc,
+    imagesPerIteration: (own[1] - own[0]) * (realBatch + ipc),
     flopsPerIteration: step.plan.flops,
     most: chunkSlots,
     stateShape: [classes * ipc, ...shape.image],
+    ownClasses: own,
     run: (state, range) => replay(step, { ...arrays, ...state }, sampler, settings, range),
     dispose() {
       for (const array of Object.values(arrays)) array.dispose()
@@ -79,23 +82,32 @@ async function replay(
 /** Starts the upload of the augmentation of steps [first, first + n) into their slots; none without augmentation. */
 export async function uploadTheta(
   { theta, images }: Readonly<Record<string, DeviceArray>>,
-  { augment, seed }: Pick<ResolvedSettings, 'augment' | 'seed'>,
+  settings: Pick<ResolvedSettings, 'augment' | 'seed'>,
   classes: number,
   { first, n }: Pick<IterationRange, 'first' | 'n'>,
 ): Promise<Promise<void>[]> {
   if (!theta) return []
   const rows = new Float32Array(chunkSlots * classes * thetaSize)
-  const key = fold(keyOf(seed), 'augment')
   const [, height, width] = images.shape
   const turn = new Turn()
   for (let step = first; step < first + n; step++) {
     await turn.breathe()
-    for (let c = 0; c < classes; c++) {
-      const row = drawRow(augment, { key, purpose: purpose.augment, step }, c, height, width)
-      rows.set(row, ((step % chunkSlots) * classes + c) * thetaSize)
-    }
+    const slot = (step % chunkSlots) * classes * thetaSize
+    rows.set(drawTheta(settings, step, { classes, height, width }), slot)
   }
   return [theta.write(rows)]
+}
+
+/** The augmentation of a step, a row a class. */
+export function drawTheta(
+  { augment, seed }: Pick<ResolvedSettings, 'augment' | 'seed'>,
+  step: number,
+  { classes, height, width }: { readonly classes: number; readonly height: number; readonly width: number },
+): Float32Array {
+  const rows = new Float32Array(classes * thetaSize)
+  const address = { key: fold(keyOf(seed), 'augment'), purpose: purpose.augment, step }
+  for (let c = 0; c < classes; c++) rows.set(drawRow(augment, address, c, height, width), c * thetaSize)
+  return rows
 }
 
 export async function readLosses(loss: DeviceArray, { first, n }: Pick<IterationRange, 'first' | 'n'>): Promise<readonly number[]> {
@@ -108,13 +120,14 @@ export function sharedArrays(
   make: Device['array'],
   { ipc, augment, seed }: Pick<ResolvedSettings, 'ipc' | 'augment' | 'seed'>,
   classes: number,
+  slots = chunkSlots,
 ): Record<string, DeviceArray> {
   return {
     key: make('u32', [2], Uint32Array.from(fold(keyOf(seed), 'network'))),
     syntheticClass: make('i32', [classes * ipc], classOfRows(classes, ipc)),
     syntheticCounts: make('f32', [classes, 1], new Float32Array(classes).fill(ipc)),
-    ...(augment.operations.length > 0 ? { theta: make('f32', [chunkSlots, classes, thetaSize]) } : {}),
-    loss: make('f32', [chunkSlots]),
+    ...(augment.operations.length > 0 ? { theta: make('f32', [slots, classes, thetaSize]) } : {}),
+    loss: make('f32', [slots]),
   }
 }
 

@@ -22,6 +22,10 @@ export interface StepShape {
   readonly realRows: number
   /** Whether rows of the real batch may count nothing: some class has fewer images than realBatch, or a step leaves some out. */
   readonly padded: boolean
+  /** Given when a step runs as so many replays over groups of classes, replay by replay a group of the same `classes`. */
+  readonly groups?: number
+  /** Classes [first, end) that are wanted; what only the others need is not computed. Default all. */
+  readonly window?: readonly [first: number, end: number]
   /** Whether counts and weights of the real rows differ from step to step. */
   readonly selected?: boolean
   /** Widths of the real rows' features [realRows, width] when those are given in place of the images. */
@@ -40,12 +44,14 @@ export const featuresKey = (i: number): string => `features${i}`
 
 /** Inputs of a step that its batches are made of. */
 export function batchInputs(settings: Pick<ResolvedSettings, 'ipc' | 'augment'>, shape: StepShape): Record<string, NamedInput> {
-  const { rows, image, classes, realRows, padded, selected, features } = shape
+  const { rows, image, classes, realRows, padded, selected, features, groups } = shape
   const syntheticRows = classes * settings.ipc
-  const slots = { count: chunkSlots }
-  const ofStep = selected ? { slots } : {}
+  const slots = { count: groups ?? chunkSlots }
+  const ofGroup = groups === undefined ? {} : { slots }
+  const ofStep = selected ? { slots } : ofGroup
   return {
-    images: { shape: [syntheticRows, ...image] },
+    images: { shape: [syntheticRows, ...image], ...ofGroup },
+    ...(groups === undefined ? {} : { iteration: { shape: [1], dtype: 'u32' } }),
     key: { shape: [2], dtype: 'u32' },
     realClass: { shape: [realRows], dtype: 'i32' },
     syntheticClass: { shape: [syntheticRows], dtype: 'i32' },
@@ -55,7 +61,7 @@ export function batchInputs(settings: Pick<ResolvedSettings, 'ipc' | 'augment'>,
     ...(settings.augment.operations.length > 0 ? { theta: { shape: [classes, thetaSize], slots } } : {}),
     ...(features
       ? Object.fromEntries(features.map((width, i) => [featuresKey(i), { shape: [realRows, width] }]))
-      : { ...rows.inputs, realIndex: { shape: [realRows], dtype: 'i32', slots } }),
+      : { ...rows.inputs, realIndex: { shape: [realRows], dtype: 'i32', ...(rows.gathered ? {} : { slots }) } }),
   }
 }
 
@@ -96,13 +102,15 @@ export function buildMatchingStep(
 ): BoundProgram {
   const { method, methodOptions, network, imageLr, imageMomentum } = settings
   const inputs = batchInputs(settings, shape)
-  const slots = { count: chunkSlots }
+  const slots = { count: shape.groups ?? chunkSlots }
+  const ofGroup = shape.groups === undefined ? {} : { slots }
   return bindProgram<string, string, string>(device, {
     inputs: { ...inputs, velocity: inputs.images },
-    outputs: { images: { donate: 'images' }, velocity: { donate: 'velocity' }, loss: { slots } },
+    outputs: { images: { donate: 'images', ...ofGroup }, velocity: { donate: 'velocity', ...ofGroup }, loss: { slots } },
     step: 'step',
+    ...(shape.window && { options: { windows: rowsOfClasses(shape.window, settings.ipc, shape) } }),
     build(v) {
-      const context = { network, key: v.key, step: v.step, classes: shape.classes, ...batchesOf(v, shape) }
+      const context = { network, key: v.key, step: v.iteration ?? v.step, classes: shape.classes, ...batchesOf(v, shape) }
       const loss = method.loss(context, methodOptions)
       const [gradient] = grad(loss, [v.images])
       const next = sgdUpdate(v.images, v.velocity, gradient, { lr: imageLr, momentum: imageMomentum })
@@ -111,6 +119,12 @@ export function buildMatchingStep(
       return { images: select(finite, next.parameter, v.images), velocity: select(finite, next.velocity, v.velocity), loss }
     },
   })
+}
+
+/** The rows of both batches that belong to classes [first, end), by the batch's size. */
+const rowsOfClasses = ([first, end]: readonly [number, number], ipc: number, { classes, realRows }: StepShape) => {
+  const perClass = realRows / classes
+  return { [realRows]: [first * perClass, end * perClass], [classes * ipc]: [first * ipc, end * ipc] } as const
 }
 
 /** [N, H, W, C] -> [1, N, H, W, C]: one network. */

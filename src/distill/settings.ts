@@ -4,14 +4,16 @@ import { checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumbe
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Whitening } from '../data/whitening.js'
-import { expected } from '../errors.js'
+import { AludelError, expected } from '../errors.js'
 import type { DistillOptions, DistillSettings, OnDivergence, RunConfig } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
+import { checkClassGroup, checkSeparable } from './class-groups.js'
 import { type DynamicSettings, dynamicConfig, resolveDynamic } from './dynamic/settings.js'
 import { type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
 import { methodByName } from './registry.js'
+import { checkShard, type Shard, shardText } from './shard.js'
 
 export interface ResolvedSettings {
   readonly method: Method
@@ -28,6 +30,10 @@ export interface ResolvedSettings {
   readonly methodOptions: MethodOptions
   /** Absent without dynamic pruning. */
   readonly dynamic?: DynamicSettings
+  /** Classes of one replay; absent where their number follows from shapes. */
+  readonly classGroup?: number
+  /** The part of the classes that this run distils; absent for all. */
+  readonly shard?: Shard
   /** The same as JSON values, for run.json and the manifest. */
   readonly config: RunConfig
 }
@@ -36,6 +42,7 @@ const optionNames: Readonly<Record<keyof DistillOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, device: true, signal: true },
   ...{ checkpoints: true, checkpointEvery: true, onDivergence: true, dynamic: true },
+  ...{ classGroup: true, shard: true },
 }
 
 /** Throws `invalid_option` for options that are no object, a name that is not known, and what is no device or signal. */
@@ -69,6 +76,7 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     throw expected('invalid_option', 'onDivergence', "'stop' or 'rollback'", onDivergence)
   }
   const dynamic = settings.dynamic === undefined ? undefined : resolveDynamic(settings.dynamic, network)
+  const parts = resolveParts(dataset, settings, { method, network, onDivergence, dynamic: dynamic !== undefined })
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)
   const { imageMomentum } = defaults
@@ -91,9 +99,43 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     ...methodOptions,
     ...(dynamic && dynamicConfig(dynamic)),
     ...(dataset.whitened && zcaConfig(dataset.whitened.whitening)),
+    ...(parts.classGroup !== undefined && { classGroup: parts.classGroup }),
+    ...(parts.shard && { shard: shardText(parts.shard) }),
   }
   const general = { ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, onDivergence }
-  return { method, network, ...general, methodOptions, ...(dynamic && { dynamic }), config }
+  return { method, network, ...general, methodOptions, ...(dynamic && { dynamic }), ...parts, config }
+}
+
+/** What the classes are cut into, where they can be, and whether their rows can be read from the disk. */
+function resolveParts(
+  dataset: Dataset,
+  { classGroup, shard }: DistillSettings,
+  run: { method: Method; network: Network; onDivergence: OnDivergence; dynamic: boolean },
+): Pick<ResolvedSettings, 'classGroup' | 'shard'> {
+  const classes = dataset.classes.length
+  if (dataset.pixels && ('distance' in run.method || run.dynamic)) {
+    const what = run.dynamic
+      ? 'dynamic pruning compacts its batches from rows'
+      : `${run.method.name} draws its batches class by class from rows`
+    const todo = `open it with resident=yes, which takes ${dataset.pixels.bytes} bytes`
+    throw new AludelError(
+      'invalid_option',
+      `data set '${dataset.name}': ${what} that are on the device, and these are on the disk; ${todo}`,
+    )
+  }
+  if (classGroup !== undefined) {
+    checkSeparable('classGroup', run)
+    checkClassGroup(classGroup, classes)
+  }
+  if (shard !== undefined) {
+    checkSeparable('shard', run)
+    checkShard(shard, classes)
+    if (run.onDivergence === 'rollback') {
+      const why = 'a part does not know when another one goes back'
+      throw new AludelError('invalid_option', `shard: ${why}; leave onDivergence 'rollback' out`)
+    }
+  }
+  return { ...(classGroup !== undefined && { classGroup }), ...(shard && { shard }) }
 }
 
 /** The whitening is part of what a run is: it continues under the same one. */

@@ -32,7 +32,7 @@ export interface BoundProgramSpec<I extends string = string, O extends string = 
   /** Name under which `build` receives the replay index, u32 [1]. */
   readonly step?: S
   readonly build: (inputs: Readonly<Record<I | S, Value>>) => Readonly<Record<O, Value>>
-  readonly options?: Pick<CompileOptions, 'winograd' | 'slicing' | 'memoryBudget'>
+  readonly options?: Pick<CompileOptions, 'winograd' | 'slicing' | 'memoryBudget' | 'windows'>
 }
 
 export interface BoundProgram {

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { type Dataset, rowsOfWhole } from '../data/dataset.js'
 import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
+import { readPixels } from '../data/pixel-rows.js'
 import { expected } from '../errors.js'
 import { writeAtomic } from '../files/atomic-file.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
@@ -33,24 +34,24 @@ export interface RealImages {
 export type ClassEnds = readonly { readonly easiest: readonly number[]; readonly hardest: readonly number[] }[]
 
 /** Cuts the images out of `real`; `ends` are rows of it. */
-export function collectRealImages(
+export async function collectRealImages(
   real: Dataset,
   { rows, distances }: Pick<RealImages, 'rows' | 'distances'>,
   perClass: number,
   ends: ClassEnds = [],
-): RealImages {
-  const chosen = real.classes.flatMap((_, c) => [...real.classIndices(c).subarray(0, perClass)])
-  const [nearest, samples] = [real.subset(rows), real.subset(chosen)]
-  const images = { nearest: nearest.images, samples: samples.images, sampleLabels: samples.labels }
-  return { rows: rowsOfWhole(real, rows), distances, ...images, ...keptOf(real, ends) }
+): Promise<RealImages> {
+  const chosen = Int32Array.from(real.classes.flatMap((_, c) => [...real.classIndices(c).subarray(0, perClass)]))
+  const [nearest, samples] = [await readPixels(real, rows), await readPixels(real, chosen)]
+  const images = { nearest, samples, sampleLabels: chosen.map((row) => real.labels[row]) }
+  return { rows: rowsOfWhole(real, rows), distances, ...images, ...(await keptOf(real, ends)) }
 }
 
-function keptOf(real: Dataset, ends: ClassEnds): Pick<RealImages, 'kept'> {
-  const shown = ends.flatMap(({ easiest, hardest }) => [...easiest, ...hardest])
+async function keptOf(real: Dataset, ends: ClassEnds): Promise<Pick<RealImages, 'kept'>> {
+  const shown = Int32Array.from(ends.flatMap(({ easiest, hardest }) => [...easiest, ...hardest]))
   if (shown.length === 0) return {}
-  const { images, labels } = real.subset(shown)
   const marks = ends.flatMap(({ easiest, hardest }) => [...easiest.map(() => 0), ...hardest.map(() => 1)])
-  return { kept: { rows: rowsOfWhole(real, Int32Array.from(shown)), labels, ends: Int32Array.from(marks), images } }
+  const about = { rows: rowsOfWhole(real, shown), labels: shown.map((row) => real.labels[row]) }
+  return { kept: { ...about, ends: Int32Array.from(marks), images: await readPixels(real, shown) } }
 }
 
 const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)

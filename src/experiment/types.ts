@@ -16,6 +16,12 @@ export interface DeviceHandle {
 }
 
 /** Settings of a distillation run. Everything but method and ipc has a default: that of the preset. */
+/** Part `index` of `of`, counted from 1. */
+export interface Shard {
+  readonly index: number
+  readonly of: number
+}
+
 export interface DistillSettings {
   /** Registry name of the method, for example 'dm'. */
   readonly method: string
@@ -45,6 +51,16 @@ export interface DistillSettings {
    * 2305.18381). For methods that match class means or gradients, under a network without batch statistics.
    */
   readonly dynamic?: DynamicPruning
+  /**
+   * Classes that a step computes at once, a divisor of their number: fewer take less memory, and other bits. Default: all where they fit 4 GiB,
+   * else so many that they fit 512 MiB. For 'dm', 'datadam' and 'atom' without batch norm.
+   */
+  readonly classGroup?: number
+  /**
+   * Distils this part of the classes only; `mergeRuns` puts the parts together to the bits of the whole run. For 'dm', 'datadam' and 'atom'
+   * without batch norm, and without dynamic pruning or going back.
+   */
+  readonly shard?: Shard
   /** Published settings that everything not given is taken from, such as 'paper' or 'code'; default: the method's first. */
   readonly preset?: string
   /** The method's own options by name, such as `{ lambda: 0.02 }`. An unknown name is an error that lists the known ones. */

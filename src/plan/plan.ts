@@ -61,6 +61,7 @@ export interface RunPlan {
 const optionNames: Readonly<Record<keyof PlanOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, onDivergence: true, dynamic: true },
+  ...{ classGroup: true, shard: true },
   ...{ device: true, memory: true, test: true, zca: true, networks: true, repeats: true, protocol: true, epochs: true },
 }
 
@@ -93,7 +94,7 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   const choice = settings.network ?? String(config.network)
   const flopsPerSecond = await measureRate(device, resolveNetwork(choice, image, train.classes.length))
   const pixelBytes = zca === undefined ? 1 : 1 + Float32Array.BYTES_PER_ELEMENT
-  const dataBytes = sets.reduce((sum, { images }) => sum + images.byteLength * pixelBytes, 0)
+  const dataBytes = sets.reduce((sum, set) => sum + (set.pixels ? 0 : set.images.byteLength * pixelBytes), 0)
   const freeBytes = memory ?? freeMemory()
   const room = freeBytes - dataBytes
   const fits = (change: Partial<DistillSettings>) => fitsInto(room, train, { ...settings, ...change }, device)

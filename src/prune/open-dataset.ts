@@ -2,7 +2,7 @@
 import type { Dataset, Split } from '../data/dataset.js'
 import { type OpenOptions, openDataset as openWhole } from '../data/open.js'
 import { formatSpecification, parseSpecification } from '../data/specification.js'
-import { applySubset, readSubset } from './subset.js'
+import { openSubset, readSubset } from './subset.js'
 
 /**
  * Opens 'cifar10:DIR', 'folder:DIR,size=64', 'fashion-mnist' (bundled) and so on; `datasetNames` lists the names. With `,subset=FILE` the
@@ -13,5 +13,5 @@ export async function openDataset(specification: string, split: Split = 'train',
   const { options: given, ...rest } = parseSpecification(specification)
   const { subset, ...others } = given
   const whole = await openWhole(formatSpecification({ ...rest, options: others }), split, options)
-  return subset === undefined || split !== 'train' ? whole : applySubset(whole, await readSubset(subset))
+  return subset === undefined || split !== 'train' ? whole : openSubset(whole, await readSubset(subset))
 }

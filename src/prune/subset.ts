@@ -1,6 +1,6 @@
 /** @file A subset: the sealed record of which rows of which data set stay, by which rule. Every later stage takes its images from it. */
 import { isRecord } from '../arguments.js'
-import { datasetPart } from '../data/dataset.js'
+import { datasetPart, streamedPart } from '../data/dataset.js'
 import { maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
 import { AludelError, expected } from '../errors.js'
@@ -153,13 +153,24 @@ function decodeText(path: string, bytes: Uint8Array): string {
 }
 
 /**
- * The data set of the rows that stay, in their original order; its `part` says which rows they were. Throws `incompatible` for data of another content hash: row numbers of one
- * data set mean nothing in another.
+ * The data set of the rows that stay, in their original order; its `part` says which rows they were. Throws `incompatible` for data of another
+ * content hash: row numbers of one data set mean nothing in another.
  */
 export function applySubset(data: Dataset | DatasetInput, subset: Subset): Dataset {
+  return datasetPart(checkFits(data, subset), subset.indices, subsetHash(subset))
+}
+
+/** As `applySubset`, wherever the pixels are: those of a pack that stays on the disk are read once, for the identity of the part. */
+export async function openSubset(data: Dataset, subset: Subset): Promise<Dataset> {
+  const { pixels } = data
+  if (!pixels) return applySubset(data, subset)
+  return streamedPart(checkFits(data, subset), pixels, Int32Array.from(subset.indices), subsetHash(subset))
+}
+
+function checkFits(data: Dataset | DatasetInput, subset: Subset): Dataset {
   const dataset = asDataset(data)
   checkSameData('applySubset', subset.data, dataset)
   if (subset.classes.join('\n') !== dataset.classes.join('\n') || !fits(subset, dataset))
     throw new AludelError('incompatible', `applySubset: expected the classes that the subset was made for; make it again for this data set`)
-  return datasetPart(dataset, subset.indices, subsetHash(subset))
+  return dataset
 }

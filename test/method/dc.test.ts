@@ -40,7 +40,7 @@ describe('dc: the algorithm box', () => {
     const reference = await referenceRun(data, { ...general, ...options })
     const { set, events } = await runOn(data, { ...general, method: 'dc', methodOptions: options }, 2)
     for (const [i, loss] of losses(events).entries()) expect(Math.abs(loss / reference.losses[i] - 1)).toBeLessThan(1e-5)
-    const start = initialImages(data, { ipc: 2, init: 'noise', seed: 6 }).images
+    const start = (await initialImages(data, { ipc: 2, init: 'noise', seed: 6 })).images
     const moved = Math.max(...reference.images.map((v, i) => Math.abs(v - start[i])))
     const error = Math.max(...reference.images.map((v, i) => Math.abs(v - set.images[i])))
     expect(moved).toBeGreaterThan(0.01)
@@ -127,7 +127,7 @@ describe('dc: within a run', () => {
       images: device.array('f32', stateShape, images),
       velocity: device.array('f32', stateShape, velocity),
     })
-    const { images } = initialImages(dataset, resolved)
+    const { images } = await initialImages(dataset, resolved)
     const whole = stateOf(images, new Float32Array(images.length))
     const all = await open().run(whole, { first: 0, n: 4 })
     const first = stateOf(images, new Float32Array(images.length))

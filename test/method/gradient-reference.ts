@@ -42,7 +42,7 @@ export async function referenceRun(dataset: Dataset, settings: ReferenceSettings
   const statistics = createSampler({ dataset, perClass: statisticsBatch, seed: ofStatistics, purpose: purpose.realBatch })
   const pixels = (rows: Int32Array) => tensor([rows.length, ...network.input], normalizeImages(dataset.subset(rows).images, dataset))
   const size = ipc * network.input.reduce((a, b) => a * b, 1)
-  const start = initialImages(dataset, { ipc, init, seed }).images
+  const start = (await initialImages(dataset, { ipc, init, seed })).images
   const sides = Array.from({ length: classes }, (_, c) => ({
     images: tensor([ipc, ...network.input], start.slice(c * size, (c + 1) * size)),
     velocity: tensor([ipc, ...network.input], new Float64Array(size)),

@@ -220,6 +220,27 @@ void every_allocation_may_fail() {
   CHECK(allocate_block(int64_t{1} << 60, "test", &block).code == Code::out_of_memory);
 }
 
+// Slices 2 to 4 of the seven: the lanes are 0-1, 2-3 and 4-6, so that one has none of them and one a part.
+void a_part_of_the_slices(int threads) {
+  cpu::ThreadPool pool(threads);
+  Workspace workspace;
+  std::vector<float> x(14, 1e9f);
+  for (int i = 4; i < 10; ++i) x[static_cast<size_t>(i)] = static_cast<float>(i);
+  for (const bool none : {false, true}) {
+    ProgramSpec spec = lane_program();
+    spec.instructions[0].attrs = none ? std::vector<double>{2, 7, 3, 7, 7} : std::vector<double>{2, 7, 3, 2, 5};
+    std::shared_ptr<LoadedProgram> program;
+    CHECK_OK(load(spec, pool, workspace, &program));
+    const auto sums = floats({-1, -1}), steps = floats({0, 0, 0, 0});
+    RunRequest request;
+    request.arguments = {floats(x), sums, steps};
+    request.steps = 2;
+    int64_t completed = 0;
+    CHECK_OK(program->run(request, &completed));
+    CHECK(sums->values[0] == (none ? 0 : 4 + 6 + 8 + 3) && sums->values[1] == (none ? 0 : 5 + 7 + 9 + 3));
+  }
+}
+
 void workspace_is_the_largest_need() {
   Workspace workspace;
   CHECK_OK(workspace.reserve(100));
@@ -237,7 +258,7 @@ void workspace_is_the_largest_need() {
 
 int main() {
   using namespace aludel::test;
-  for (const int threads : {1, 2, 3, 5}) loops_lanes_slots(threads), shared_memory(threads);
+  for (const int threads : {1, 2, 3, 5}) loops_lanes_slots(threads), shared_memory(threads), a_part_of_the_slices(threads);
   negative_slots_and_wrapping_steps();
   bindings_are_checked();
   cancel_changes_nothing_or_everything();

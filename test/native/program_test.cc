@@ -65,6 +65,12 @@ void accepts() {
 }
 
 void refuses() {
+  const std::vector<std::vector<double>> loops = {{2, 4, 2, 0}, {2, 4, 2, 3, 2}, {2, 4, 2, 0, 5}, {2, 4, 2, -1, 2}, {2, 4, 2, 0.5, 2}};
+  for (const std::vector<double>& attrs : loops)
+    expect_refused([&](ProgramSpec& p) {
+      for (auto& instruction : p.instructions)
+        if (instruction.opcode == Opcode::loop) instruction.attrs = attrs;
+    });
   expect_refused([](ProgramSpec& p) { p.values[2].offset = 512; });              // arena end
   expect_refused([](ProgramSpec& p) { p.values[2].offset = UINT64_MAX - 63; });  // wraps
   expect_refused([](ProgramSpec& p) { p.values[2].offset = 4; });                // alignment

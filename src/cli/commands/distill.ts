@@ -92,11 +92,13 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const { out, threads, device: kind, method, ipc, seed, checkpointEvery, set } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = inPlace(specificationOf(options.data, options))
+  const { classGroup, shard } = options
   const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence, prune, scores } = options
   const dynamic = options.dynamic === 'off' ? undefined : options.dynamic
   const train = await library.openDataset(data, 'train', openOptions(options))
-  const dir = out ?? join('runs', `${method}-${train.name}-ipc${ipc}-seed${seed}`)
-  const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence, dynamic }
+  const part = shard ? `-part${shard.index}of${shard.of}` : ''
+  const dir = out ?? join('runs', `${method}-${train.name}-ipc${ipc}-seed${seed}${part}`)
+  const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence, dynamic, classGroup, shard }
   const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
   const device = await library.openDevice(given({ threads, device: kind }))
   try {

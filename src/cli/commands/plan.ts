@@ -51,7 +51,7 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
   const { threads, device: kind, set, method, ipc, networks, repeats, protocol, ...rest } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = specificationOf(options.data, options)
-  const { iterations, realBatch, init, augment, network, preset, epochs, memory } = rest
+  const { iterations, realBatch, init, augment, network, preset, epochs, memory, classGroup, shard } = rest
   const train = await library.openDataset(data, 'train', openOptions(options))
   const test = await library.openDataset(data, 'test', openOptions(options))
   const device = await library.openDevice(given({ threads, device: kind }))
@@ -59,7 +59,7 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
     const settings = {
       method,
       ipc,
-      ...given({ iterations, realBatch, init, augment, network, preset, methodOptions: set }),
+      ...given({ iterations, realBatch, init, augment, network, preset, classGroup, shard, methodOptions: set }),
     } as DistillSettings
     const plan = await library.planRun(train, {
       ...{ ...settings, networks, repeats, protocol, test, device },

@@ -1,5 +1,5 @@
 /** @file `aludel score --model FILE`: scores of images by any ONNX classifier, streamed, resumable, in shards. */
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { isRecord } from '../../arguments.js'
 import { readText } from '../../data/file-bytes.js'
 import { AbortError, AludelError, expected } from '../../errors.js'
@@ -9,7 +9,7 @@ import { type CliContext, outputOf } from '../context.js'
 import { type DataOptions, inPlace, specificationOf } from '../data-options.js'
 import { asUsageError } from '../exit-codes.js'
 import { listenForInterrupt } from '../interrupt.js'
-import { factor, given, nonEmptyPath, numberList } from '../options.js'
+import { factor, given, nonEmptyPath, numberList, shardOption } from '../options.js'
 import type { Output } from '../output.js'
 import { Progress } from '../progress.js'
 import type { DeviceOptions } from './shared-options.js'
@@ -48,14 +48,6 @@ const applying = [
   'device',
 ]
 
-/** 'i/N', with i from 1 to N. */
-function shardText(text: string): Shard {
-  const [, index, of] = /^(\d+)\/(\d+)$/.exec(text) ?? []
-  const shard = { index: Number(index), of: Number(of) }
-  if (!(shard.index >= 1 && shard.index <= shard.of)) throw new InvalidArgumentError('expected i/N with 1 <= i <= N, such as 2/7.')
-  return shard
-}
-
 export function addModelOptions(command: Command): Command {
   return command
     .option('--model <file>', 'score with this ONNX image classifier, in ONNX Runtime, in place of training', nonEmptyPath)
@@ -66,7 +58,7 @@ export function addModelOptions(command: Command): Command {
     .option('--features-output <name>', 'with --model: output that its last layer takes, for features and the scores that need them')
     .option('--class-map <file>', 'with --model: JSON with the output of each class of the data, {"NAME": INDEX, …}', nonEmptyPath)
     .addOption(new Option('--provider <name>', 'with --model: where ONNX Runtime computes (default: auto)').choices(['auto', 'cpu']))
-    .option('--shard <i/N>', 'with --model: score this part only; aludel merge joins all N', shardText)
+    .option('--shard <i/N>', 'with --model: score this part only; aludel merge joins all N', shardOption)
 }
 
 const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`

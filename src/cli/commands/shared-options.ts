@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { ZcaOrder } from '../../data/whitening.js'
 import { AludelError } from '../../errors.js'
-import { assignment, given, positiveNumber, wholeNumber } from '../options.js'
+import { assignment, given, positiveNumber, shardOption, wholeNumber } from '../options.js'
 import type { ZcaChoice } from '../whitening.js'
 
 export interface DeviceOptions {
@@ -27,6 +27,8 @@ export function addMethodOptions(command: Command): Command {
     .option('--augment <policy>', "none, dsa, or operations joined by _ such as color_crop_flip (default: the preset's)")
     .option('--network <name>', "network that the images are matched under (default: the preset's)")
     .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
+    .option('--class-group <n>', 'classes that a step computes at once (default: all where they fit 4 GiB)', wholeNumber(1))
+    .option('--shard <i/n>', 'distil part i of n of the classes only; aludel merge puts the parts together', shardOption)
     .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
 }
 

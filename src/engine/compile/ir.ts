@@ -49,6 +49,8 @@ export interface LoopPart {
   readonly rows: number
   readonly slices: number
   readonly lanes: number
+  /** Slices [first, end) that run; absent when all do. */
+  readonly run?: readonly [first: number, end: number]
   /** Body outputs stand in the order of `results`. */
   readonly body: IrGraph
   readonly results: readonly LoopResult[]

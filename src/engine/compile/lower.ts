@@ -64,13 +64,14 @@ class Lowering {
       op: 'loop',
       inputs: [],
       outputs: [],
-      numbers: [body.length, part.slices, part.lanes],
+      numbers: [body.length, part.slices, part.lanes, ...(part.run ?? [])],
       node,
       repeats: 1,
       rows: part.rows,
     })
     const known = new Map<IrValue, number>()
-    for (const inner of body) this.emit(inner, places, known, part.slices)
+    const [first, end] = part.run ?? [0, part.slices]
+    for (const inner of body) this.emit(inner, places, known, end - first)
   }
 }
 

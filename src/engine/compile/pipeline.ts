@@ -71,7 +71,12 @@ function planOf(lowered: Lowered, args: readonly ProgramArgument[], { isa = 'avx
     flops += repeats * (op === 'loop' ? 0 : flopsOf(node))
     bytesMoved += repeats * (op === 'loop' ? 0 : bytesMovedBy(node))
     if (op === 'loop') {
-      slices.push({ name: `loop${loops++}`, count: numbers[1], size: rows, lanes: numbers[2] })
+      slices.push({
+        name: `loop${loops++}`,
+        count: numbers.length > 3 ? numbers[4] - numbers[3] : numbers[1],
+        size: rows,
+        lanes: numbers[2],
+      })
     }
     if (isConv(node) && op !== 'loop') {
       const algorithm = (numbers[algorithmIndex] & ~preparedFlag) === winograd ? 'winograd' : 'direct'

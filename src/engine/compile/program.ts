@@ -18,7 +18,7 @@ export interface ProgramArgument {
 /** One loop region as it was cut. */
 export interface SlicePlan {
   readonly name: string
-  /** Slices of the loop. */
+  /** Slices of the loop that run. */
   readonly count: number
   /** Rows of the batch in one slice. */
   readonly size: number
@@ -71,6 +71,11 @@ export interface CompileOptions {
   readonly slicing?: 'auto' | 'off' | { readonly rows: number }
   /** Most bytes that activations kept between two loop regions may take; above it they are computed again. */
   readonly memoryBudget?: number
+  /**
+   * Of a batch of so many rows only the rows [first, end) are wanted, and what else shares a slice with them: the loops over that batch run
+   * these slices, at the places they have in the whole, and what the others would give is zeros.
+   */
+  readonly windows?: Readonly<Record<number, readonly [first: number, end: number]>>
   /** Output index -> index of the input whose buffer it overwrites. */
   readonly donate?: Readonly<Record<number, number>>
   readonly slots?: { readonly inputs?: Readonly<Record<number, Slots>>; readonly outputs?: Readonly<Record<number, Slots>> }

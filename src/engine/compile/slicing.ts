@@ -41,9 +41,11 @@ class Slicer {
   private readonly interfaces = new Map<Region, Interface>()
   private readonly ringInputs: ReadonlySet<IrValue>
   private readonly graph: IrGraph
+  private readonly windows: NonNullable<CompileOptions['windows']>
 
   constructor(graph: IrGraph, regions: readonly Region[], stored: ReadonlySet<IrValue>, options: CompileOptions) {
     this.graph = graph
+    this.windows = options.windows ?? {}
     this.ringInputs = new Set(graph.inputs.filter((_, i) => options.slots?.inputs?.[i] !== undefined))
     for (const region of regions) for (const node of region.own) this.regionOf.set(node, region)
     const summed = this.usedSums()
@@ -118,7 +120,8 @@ class Slicer {
         ...stores.map((_, i) => ({ output: i, kind: 'slice' as const })),
         ...sums.map((_, i) => ({ output: firstSum + i, kind: 'lane' as const })),
       ]
-      return { ...cut, body: buildBody(region, cut.rows, inputs, stores, sums), results }
+      const run = runOf(cut, this.windows[region.extent])
+      return { ...cut, ...(run && { run }), body: buildBody(region, cut.rows, inputs, stores, sums), results }
     })
     const loop = { extent: region.extent, parts, sliced: inputs.map((input) => input.sliced) }
     const outputs = this.builder.add(
@@ -143,6 +146,16 @@ class Slicer {
     const [main, tail] = partials.map((partial) => this.builder.add('lane_sum', [partial], [], [v])[0])
     return tail ? this.builder.add('add', [main, tail], [], [v])[0] : main
   }
+}
+
+type Cut = Pick<LoopPart, 'start' | 'rows' | 'slices'>
+
+/** The slices of a part that hold rows of the window. */
+function runOf({ start, rows, slices }: Cut, window: readonly [number, number] | undefined): readonly [number, number] | undefined {
+  if (!window) return undefined
+  const within = (slice: number) => Math.min(slices, Math.max(0, slice))
+  const end = within(Math.ceil((window[1] - start) / rows))
+  return [Math.min(end, within(Math.floor((window[0] - start) / rows))), end]
 }
 
 function laneCount(slices: number, sums: readonly IrValue[]): number {

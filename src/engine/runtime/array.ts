@@ -51,6 +51,24 @@ export class DeviceArray {
     }
   }
 
+  /**
+   * Overwrites elements from `first` on with those of `data`, which is copied before the call returns. Throws as `write` does, and
+   * `invalid_shape` when they do not fit.
+   */
+  async writeAt(first: number, data: TypedArray): Promise<void> {
+    const native = this.native
+    const what = `${this}.writeAt`
+    if (!Number.isInteger(first) || first < 0 || first + data.length > sizeOf(this.shape))
+      throw expected('invalid_shape', what, `elements within ${sizeOf(this.shape)}`, `${data.length} from ${first} on`)
+    const steady = checkedData(what, this.dtype, [data.length], data)
+    const site = new Error()
+    try {
+      await native.write(first * bytesPerElement(this.dtype), steady)
+    } catch (failure) {
+      throw fromNative(failure, what, { site })
+    }
+  }
+
   /** The elements in row-major order, as a typed array of the array's dtype. */
   async read(): Promise<TypedArray> {
     const native = this.native

@@ -82,6 +82,13 @@ class Machine {
     for (const [k, v] of outputs.entries()) this.write(v, c, Float64Array.from(made[k].data))
   }
 
+  /** What a slice that is left out gives: zeros, and nothing to a sum that others have begun. */
+  clear({ op, outputs }: DecodedInstruction, c: Cursor): void {
+    for (const v of outputs.map((i) => this.program.values[i])) {
+      if (v.storage !== 3 && (op !== 'accumulate' || c.firstSlice)) this.write(v, c, new Float64Array(sizeOf(v.shape)))
+    }
+  }
+
   step(step: number): void {
     const { instructions } = this.program
     this.memories[0].fill(Number.NaN)
@@ -90,13 +97,14 @@ class Machine {
         this.execute(instructions[i], { step, slice: 0, lane: 0, firstSlice: true })
         continue
       }
-      const [body, slices, lanes] = instructions[i].numbers
+      const [body, slices, lanes, firstRun = 0, endRun = slices] = instructions[i].numbers
       for (let lane = 0; lane < lanes; lane++) {
         const first = Math.floor((lane * slices) / lanes)
         for (let slice = first; slice < Math.floor(((lane + 1) * slices) / lanes); slice++) {
           this.memories[3].fill(Number.NaN)
-          for (const inner of instructions.slice(i + 1, i + 1 + body))
-            this.execute(inner, { step, slice, lane, firstSlice: slice === first })
+          const context = { step, slice, lane, firstSlice: slice === first }
+          const runs = slice >= firstRun && slice < endRun
+          for (const inner of instructions.slice(i + 1, i + 1 + body)) runs ? this.execute(inner, context) : this.clear(inner, context)
         }
       }
       i += body

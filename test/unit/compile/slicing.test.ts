@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { grad } from '../../../src/engine/autodiff/grad.js'
 import { compile } from '../../../src/engine/compile/pipeline.js'
-import type { Program } from '../../../src/engine/compile/program.js'
+import type { CompileOptions, Program } from '../../../src/engine/compile/program.js'
 import * as ops from '../../../src/engine/ops/index.js'
 import { spec, type Traced, trace } from '../../../src/engine/trace/trace.js'
 import { checkAgainstInterpreter, expectClose, randomInputs } from './compare.js'
@@ -26,6 +26,24 @@ describe('slicing', () => {
     expect([kept.plan.slices.length, again.plan.slices.length]).toEqual([3, 3])
     expect([count(kept, 'conv2d'), count(again, 'conv2d')]).toEqual([4, 6])
     expect(again.plan.arenaBytes).toBeLessThan(kept.plan.arenaBytes)
+  })
+
+  it('leaves out the slices beside a window, and gives the rows in it the values of the whole', () => {
+    const traced = dmStep(16, 8)
+    const inputs = randomInputs(traced)
+    const images = (options: CompileOptions) => {
+      const program = compile(traced, { slicing: { rows: 4 }, ...options })
+      const args: (ArrayLike<number> | undefined)[] = program.arguments.map(() => undefined)
+      for (const [i, argument] of program.inputArguments.entries()) args[argument] = inputs[i].data
+      return { plan: program.plan, images: simulate(program, args)[program.outputArguments[0]] }
+    }
+    const [whole, part] = [images({}), images({ windows: { 16: [8, 16], 8: [4, 8] } })]
+    expect(part.plan.slices.map(({ count }) => count)).toEqual(whole.plan.slices.map(({ count }) => count / 2))
+    expect(part.plan.flops).toBeLessThan(whole.plan.flops * 0.6)
+    expect(part.plan.arenaBytes).toBe(whole.plan.arenaBytes)
+    const half = whole.images.length / 2
+    expect(part.images.slice(half)).toEqual(whole.images.slice(half))
+    expect(part.images.slice(0, half).every(Number.isFinite)).toBe(true)
   })
 
   it('keeps a feature map rather than a mask made of it', () => {

@@ -83,7 +83,7 @@ describe('a run on a subset', () => {
     ).classes
     const nearest = { rows: Int32Array.of(0), distances: Float64Array.of(0.5) }
     const dir = freshDir()
-    await writeRealImages(dir, collectRealImages(part, nearest, 1, ends))
+    await writeRealImages(dir, await collectRealImages(part, nearest, 1, ends))
     const { kept } = (await readRealImages(dir, { images: 1, pixels: 72, classes: 3 })) as RealImages
     expect([...(kept?.rows ?? [])]).toEqual([0, 3, 9, 6, 1, 4, 10, 7, 2, 5, 11, 8])
     expect(kept?.images.subarray(72, 144)).toEqual(data.images.subarray(3 * 72, 4 * 72))
