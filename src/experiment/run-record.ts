@@ -105,6 +105,8 @@ export interface RunRecord {
   readonly resumes?: readonly Readonly<Record<string, unknown>>[]
   /** What the run has saved; absent while it is on. */
   readonly artifact?: { readonly manifestSha256: string } | null
+  /** Of a run that was put together: the parts of the classes that it came from. */
+  readonly parts?: readonly Readonly<Record<string, unknown>>[]
   readonly evaluations: readonly EvaluationRecord[]
   /** Of images that the run has since gone on from: the curve of accuracies over steps. */
   readonly earlier?: readonly EvaluationRecord[]
@@ -191,6 +193,7 @@ const rules: FieldRules<RunRecord> = [
   ['recipe', 'a name, and how it measures', optional(isRecipe)],
   ['checkpointEvery', 'a number of steps or null', optional(isCount)],
   ['plans', 'plans by name', optional(isRecord)],
+  ['parts', 'a list of parts', optional((value) => Array.isArray(value) && value.every(isRecord))],
   ['resumes', 'a list of continuations', optional((value) => Array.isArray(value) && value.every(isRecord))],
   ['artifact', 'manifestSha256 as text, or null', optional(isArtifact)],
   ['versions', 'versions by name', isScalars],
