@@ -67,12 +67,22 @@ export {
   evaluateModel,
   type HerdingOptions,
   herdingSet,
+  kCenterSet,
   type ModelAccuracy,
+  modelTeacher,
+  type NetworkTeacherOptions,
+  networkTeacher,
   randomRealSet,
+  type ScoredSetOptions,
+  scoredSet,
+  subsetSet,
+  type Teacher,
   type TrainedModel,
+  type TrainingImages,
   type TrainingOptions,
   type TrainingSource,
   trainModels,
+  withSoftLabels,
 } from './evaluate/index.js'
 export * from './experiment/index.js'
 export { type ExportedSet, type ExportSetOptions, exportSet, type SetFormat } from './export/export-set.js'

@@ -6,10 +6,15 @@ import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
 import type {
   EvaluateModelOptions,
+  FeatureSelection,
   HerdingOptions,
   ModelAccuracy,
+  modelTeacher,
   NearestReal,
+  NetworkTeacherOptions,
+  Teacher,
   TrainedModel,
+  TrainingImages,
   TrainingOptions,
   TrainingSource,
 } from '../evaluate/index.js'
@@ -21,6 +26,7 @@ import type {
   EvaluateOptions,
   EvaluationResult,
   SyntheticSet,
+  SyntheticSetFields,
 } from '../experiment/types.js'
 import type { ExportedSet, ExportSetOptions } from '../export/export-set.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
@@ -60,11 +66,23 @@ export interface Library {
   ): Promise<void>
   /** Random real images, redrawn for every network. */
   randomBaseline(train: Dataset, ipc: number, seed: number): Promise<(network: number) => SyntheticSet>
-  herdingBaseline(
+  /** Real images chosen by their features under one network trained on all of them. */
+  featureBaselines(
     train: Dataset,
     ipc: number,
+    names: readonly FeatureSelection[],
     options: Omit<HerdingOptions, 'device'> & { readonly device: DeviceHandle },
-  ): Promise<SyntheticSet>
+  ): Promise<Partial<Record<FeatureSelection, SyntheticSet>>>
+  /** The real images of each class with the smallest scores. */
+  scoredBaseline(train: Dataset, ipc: number, scores: Float64Array, score: string): Promise<SyntheticSet>
+  /** All images of a data set as a set. */
+  subsetSet(train: Dataset): Promise<SyntheticSet>
+  modelTeacher(
+    model: string,
+    options: Omit<Parameters<typeof modelTeacher>[1], 'device'> & { readonly device: DeviceHandle },
+  ): Promise<Teacher>
+  networkTeacher(train: Dataset, options: Omit<NetworkTeacherOptions, 'device'> & { readonly device: DeviceHandle }): Promise<Teacher>
+  withSoftLabels(set: SyntheticSetFields, teacher: Teacher): Promise<TrainingImages>
   nearestReal(images: Uint8Array, real: Dataset, device: DeviceHandle): Promise<NearestReal>
   scoreToDirectory(
     dir: string,
@@ -132,9 +150,29 @@ export const library: Library = {
     const { randomRealSet } = await import('../evaluate/index.js')
     return (network) => randomRealSet(train, ipc, seed, network)
   },
-  async herdingBaseline(train, ipc, options) {
-    const { herdingSet } = await import('../evaluate/index.js')
-    return herdingSet(train, ipc, options as HerdingOptions)
+  async featureBaselines(train, ipc, names, options) {
+    const { featureCoresets } = await import('../evaluate/index.js')
+    return featureCoresets('baselines', train, ipc, names, options as HerdingOptions)
+  },
+  async scoredBaseline(train, ipc, scores, score) {
+    const { scoredSet } = await import('../evaluate/index.js')
+    return scoredSet(train, ipc, scores, { score })
+  },
+  async subsetSet(train) {
+    const { subsetSet } = await import('../evaluate/index.js')
+    return subsetSet(train)
+  },
+  async modelTeacher(model, options) {
+    const { modelTeacher } = await import('../evaluate/index.js')
+    return modelTeacher(model, options as Parameters<typeof modelTeacher>[1])
+  },
+  async networkTeacher(train, options) {
+    const { networkTeacher } = await import('../evaluate/index.js')
+    return networkTeacher(train, options as NetworkTeacherOptions)
+  },
+  async withSoftLabels(set, teacher) {
+    const { withSoftLabels } = await import('../evaluate/index.js')
+    return withSoftLabels(set, teacher)
   },
   async nearestReal(images, real, device) {
     const { nearestReal } = await import('../evaluate/index.js')

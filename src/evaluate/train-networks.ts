@@ -1,5 +1,5 @@
 /** @file Networks trained on a set by the protocol, some at a time: what an evaluation measures and an export writes. */
-import { checkCallback, checkDevice, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
+import { checkCallback, checkDevice, checkSeed, checkSignal, isRecord, wholeNumber } from '../arguments.js'
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { Device } from '../engine/runtime/device.js'
@@ -13,11 +13,17 @@ import type { MapShape, Network } from '../nn/module.js'
 import { resolveNetwork, withPools } from '../nn/networks/registry.js'
 import { type Protocol, protocolOf } from './protocol.js'
 import { networksTogether } from './schedule.js'
+import { checkSoftLabels } from './soft-labels.js'
 import { trainAll } from './train-all.js'
 import { type NetworkArrays, Trainer } from './trainer.js'
 
 /** The same images for every network, or images of its own for network i (0, 1, …), such as a random baseline redrawn for each. */
-export type TrainingSource = SyntheticSetFields | ((network: number) => SyntheticSetFields)
+export type TrainingSource = TrainingImages | ((network: number) => TrainingImages)
+
+/** Images of a set, with probabilities [M, classes] in place of the labels where networks are to be trained towards a teacher's answers. */
+export interface TrainingImages extends SyntheticSetFields {
+  readonly softLabels?: Float32Array
+}
 
 export interface TrainingOptions extends Omit<EvaluationSettings, 'inference'> {
   readonly device: Device
@@ -34,7 +40,7 @@ export interface NamedNetwork {
 export interface TrainingPlan {
   readonly source: TrainingSource
   /** The set, or that of network 0. */
-  readonly set: SyntheticSetFields
+  readonly set: TrainingImages
   readonly networks: readonly NamedNetwork[]
   readonly repeats: number
   readonly protocol: Protocol
@@ -55,13 +61,20 @@ export function planTraining(what: string, source: TrainingSource, options: Trai
   checkSeed('seed', seed)
   if (!Array.isArray(networks) || networks.length === 0) throw expected('invalid_option', 'networks', 'at least one network', networks)
   const set = typeof source === 'function' ? source(0) : source
-  checkSyntheticSet(set)
+  checkTrainingImages(set)
   const image = set.shape.slice(1) as unknown as MapShape
   const chosen = withPools(networks).map((choice) => {
     const network = resolveNetwork(choice, image, set.classes.length)
     return { name: typeof choice === 'string' ? choice : choice.name, network }
   })
   return { source, set, networks: chosen, repeats, protocol, epochs, policy: parseAugment(augment, set.flip), seed, options }
+}
+
+/** The checks of a set, and of soft labels: rows of probabilities. */
+function checkTrainingImages(images: TrainingImages): void {
+  const { softLabels, ...set } = isRecord(images) ? images : { softLabels: undefined, ...(images as object) }
+  checkSyntheticSet(set as SyntheticSetFields)
+  if (softLabels !== undefined) checkSoftLabels(softLabels as Float32Array, set as SyntheticSetFields)
 }
 
 /** What is done with networks that have been trained together. */
@@ -88,7 +101,7 @@ export async function trainNetworks(
     const groups = Math.min(together, repeats - firstNetwork)
     const sets = typeof source === 'function' ? Array.from({ length: groups }, (_, g) => source(firstNetwork + g)) : [source]
     for (const own of sets) {
-      checkSyntheticSet(own)
+      checkTrainingImages(own)
       checkAlike(own, set)
     }
     const { trainer, prepared } = allOrNothing((own) => ({
@@ -109,9 +122,9 @@ export async function trainNetworks(
 }
 
 /** Networks trained together share one program, and one accuracy speaks of one task. */
-function checkAlike(own: SyntheticSetFields, first: SyntheticSetFields): void {
-  const task = ({ shape, mean, std, classes, whitening }: SyntheticSetFields) =>
-    JSON.stringify({ shape, mean, std, classes, ...(whitening && { zca: whitening.sha256 }) })
+function checkAlike(own: TrainingImages, first: TrainingImages): void {
+  const task = ({ shape, mean, std, classes, whitening, softLabels }: TrainingImages) =>
+    JSON.stringify({ shape, mean, std, classes, ...(whitening && { zca: whitening.sha256 }), ...(softLabels && { labels: 'soft' }) })
   if (task(own) !== task(first)) throw expected('invalid_data', 'the images of each network', task(first), task(own))
 }
 

@@ -25,6 +25,8 @@ export interface TrainingSet {
   readonly labels: Int32Array
   readonly mean: readonly number[]
   readonly std: readonly number[]
+  /** Probabilities [rows, classes] that the networks are trained towards in place of the labels; all sets have them, or none. */
+  readonly softLabels?: Float32Array
 }
 
 export interface TrainerOptions {
@@ -66,7 +68,8 @@ const withKeys = <T>(tensors: Readonly<Record<string, T>>, key: (name: string) =
 /** Draws of one upload, by the names of the step's inputs. */
 interface Chunk {
   readonly index: Int32Array
-  readonly labels: Int32Array
+  /** Absent where the rows have soft labels. */
+  readonly labels?: Int32Array
   readonly weights: Float32Array
   readonly theta?: Float32Array
   /** Learning rate of each step, where the protocol has a factor for every epoch. */
@@ -81,6 +84,7 @@ export class Trainer {
   /** What is tested: the networks, or the moving average of their weights where the protocol asks for it. */
   readonly measured: NetworkArrays
   readonly protocol: Protocol
+  readonly network: Network
   readonly #options: TrainerOptions
   readonly #batch: number
   readonly #arrays: Record<string, DeviceArray>
@@ -93,6 +97,7 @@ export class Trainer {
     this.#options = options
     const protocol = options.schedule?.protocol ?? protocolOf('dc')
     this.protocol = protocol
+    this.network = network
     this.#batch = Math.min(protocol.batch, set.shape[0])
     const rows = groups * this.#batch
     const places = [chunkSlots, groups, this.#batch]
@@ -113,7 +118,9 @@ export class Trainer {
             : own(device.array('f32', [], Float32Array.of(protocol.lr(network.name)))),
           ...(protocol.decay ? { decay: own(device.array('f32', [chunkSlots])) } : {}),
           index: own(device.array('i32', [chunkSlots, rows])),
-          labels: own(device.array('i32', places)),
+          ...(set.softLabels
+            ? { targets: own(device.array('f32', [sets.length * set.shape[0], network.classes], stackedTargets(sets))) }
+            : { labels: own(device.array('i32', places)) }),
           weights: own(device.array('f32', places)),
           ...(options.augment.operations.length > 0 ? { theta: own(device.array('f32', [chunkSlots, rows, thetaSize])) } : {}),
           ...Object.fromEntries(
@@ -220,7 +227,7 @@ export class Trainer {
     const rows = chunkSlots * this.#options.groups * this.#batch
     return {
       index: new Int32Array(rows),
-      labels: new Int32Array(rows),
+      ...(this.#arrays.labels ? { labels: new Int32Array(rows) } : {}),
       weights: new Float32Array(rows),
       ...(this.#arrays.theta ? { theta: new Float32Array(rows * thetaSize) } : {}),
       ...(this.protocol.factor ? { lr: new Float32Array(chunkSlots) } : {}),
@@ -242,7 +249,7 @@ export class Trainer {
     const own = group % sets.length
     for (const [i, row] of batch.entries()) {
       chunk.index[at + i] = own * sets[own].shape[0] + row
-      chunk.labels[at + i] = sets[own].labels[row]
+      if (chunk.labels) chunk.labels[at + i] = sets[own].labels[row]
     }
     chunk.weights.fill(1 / batch.length, at, at + batch.length)
     if (theta) chunk.theta?.set(theta, at * thetaSize)
@@ -270,6 +277,13 @@ function stacked(sets: readonly TrainingSet[]): TrainingSet['images'] {
   if (sets.length === 1) return first
   const all = first instanceof Uint8Array ? new Uint8Array(sets.length * first.length) : new Float32Array(sets.length * first.length)
   for (const [i, { images }] of sets.entries()) all.set(images, i * first.length)
+  return all
+}
+
+function stackedTargets(sets: readonly TrainingSet[]): Float32Array {
+  const [{ softLabels: first = new Float32Array() }] = sets
+  const all = new Float32Array(sets.length * first.length)
+  for (const [i, { softLabels }] of sets.entries()) if (softLabels) all.set(softLabels, i * first.length)
   return all
 }
 
@@ -304,7 +318,9 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       lr: protocol.factor ? { shape: [], slots } : { shape: [] },
       ...(protocol.decay ? { decay: { shape: [], slots } } : {}),
       index: { shape: [groups * batch], dtype: 'i32', slots },
-      labels: { shape: [groups, batch], dtype: 'i32', slots },
+      ...(set.softLabels
+        ? { targets: { shape: [sets.length * set.shape[0], network.classes] } }
+        : { labels: { shape: [groups, batch], dtype: 'i32' as const, slots } }),
       weights: { shape: [groups, batch], slots },
       ...(augmented ? { theta: { shape: [groups * batch, thetaSize], slots } } : {}),
       ...Object.fromEntries(drawing.map((name): [string, NamedInput] => [name, { shape: [2], dtype: 'u32' }])),
@@ -319,7 +335,8 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       const padding = set.shape[0] % batch === 0 ? {} : { rowWeights: greater(v.weights, 0) }
       const draws = drawing.length > 0 ? { draws: { keys: drawing.map((name) => v[name]), counter: v.step } } : {}
       const applied = network.apply(parameters, x, { mode: 'train', state, ...padding, ...draws })
-      const loss = sum(mul(softmaxCe(applied.logits, v.labels).loss, v.weights), { axes: [1] })
+      const targets = set.softLabels ? reshape(gather(v.targets, v.index), [groups, batch, network.classes]) : v.labels
+      const loss = sum(mul(softmaxCe(applied.logits, targets).loss, v.weights), { axes: [1] })
       const gradients = grad(
         sum(loss),
         names.map((name) => parameters[name]),

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
 import { exists } from '../../data/file-bytes.js'
+import { formatSpecification, parseSpecification } from '../../data/specification.js'
 import { AludelError, expected } from '../../errors.js'
-import type { TrainingSource } from '../../evaluate/index.js'
+import type { Teacher, TrainingSource } from '../../evaluate/index.js'
 import {
   checkUnlocked,
   type EvaluationRecord,
@@ -20,11 +21,13 @@ import {
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
 import type { EvaluationResult, ProtocolName, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
+import { baselineLabels, baselineNames, baselineOf, checkScoresGiven, prepareBaselines } from '../baselines.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { factor, given, nameList, nonEmptyPath, numberList, wholeNumber } from '../options.js'
 import { commandLine, startPhase } from '../phase.js'
-import { formatAccuracy, runEvaluation, withProgress } from '../run-evaluation.js'
+import { formatAccuracy, runEvaluation } from '../run-evaluation.js'
+import { isModelFile, openTeacher, softened, softLabel } from '../teacher.js'
 import { evaluateModelCommand, type ModelOptions } from './evaluate-model.js'
 import { addDeviceOptions, type DeviceOptions, protocolOption, seedOption } from './shared-options.js'
 
@@ -36,6 +39,9 @@ interface Options extends DeviceOptions, DataOptions, Partial<Omit<ModelOptions,
   readonly augment?: string
   readonly seed: number
   readonly baseline: string[] | false
+  readonly scores?: string
+  readonly teacher?: string
+  readonly teacherEpochs?: number
   readonly herdingEpochs: number
   readonly inference: 'auto' | 'onnx' | 'engine'
 }
@@ -44,113 +50,173 @@ export function addEvaluate(program: Command, context: CliContext): void {
   const command = program
     .command('evaluate')
     .description('train networks on a distilled set, or take an ONNX model, and report their test accuracy')
-    .argument('[run]', 'run directory, or the directory of a saved set', nonEmptyPath)
+    .argument(
+      '[run]',
+      'run directory, or the directory of a saved set; none with --model, or to train on the images of --subset',
+      nonEmptyPath,
+    )
     .option('--networks <names>', 'networks to train, or pools such as unseen, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)
     .addOption(protocolOption())
     .option('--epochs <n>', "training epochs (default: the protocol's 1000)", wholeNumber(1))
     .option('--augment <policy>', 'augmentation while training (default: dsa)')
-    .option('--baseline <names>', 'real images trained on beside it: random, herding', nameList, [...baselineNames])
+    .option('--baseline <names>', `real images trained on beside it: ${baselineNames.join(', ')}`, nameList, ['random', 'herding'])
     .option('--no-baseline', 'train on the distilled images only')
-    .option('--herding-epochs <n>', 'epochs that the network behind herding is trained for', wholeNumber(1), 2)
+    .option('--herding-epochs <n>', 'epochs that the network behind herding and k-center is trained for', wholeNumber(1), 2)
+    .option('--scores <dir>', 'scores of `aludel score` for the baselines loss and el2n', nonEmptyPath)
+    .option(
+      '--teacher <who>',
+      'train towards the answers of a teacher: an ONNX file, or a network that is trained on all real images',
+      nonEmptyPath,
+    )
+    .option('--teacher-epochs <n>', 'epochs that a network as teacher is trained for (default: 20)', wholeNumber(1))
     .addOption(
       new Option('--inference <who>', 'who computes the test accuracies: ONNX Runtime or the engine')
         .choices(['auto', 'onnx', 'engine'])
         .default('auto'),
     )
     .option('--model <file>', 'measure this ONNX image classifier instead, in ONNX Runtime', nonEmptyPath)
-    .option('--mean <numbers>', "with --model: mean per channel of its input's normalisation (default: that of its metadata)", numberList)
-    .option('--std <numbers>', 'with --model: standard deviation per channel', numberList)
-    .option('--scale <factor>', 'with --model: what bytes are multiplied by before that, a number or 1/255 (default: 1/255)', factor)
+    .option(
+      '--mean <numbers>',
+      "with --model or --teacher: mean per channel of its input's normalisation (default: that of its metadata)",
+      numberList,
+    )
+    .option('--std <numbers>', 'with --model or --teacher: standard deviation per channel', numberList)
+    .option(
+      '--scale <factor>',
+      'with --model or --teacher: what bytes are multiplied by before that, a number or 1/255 (default: 1/255)',
+      factor,
+    )
     .addOption(seedOption())
   addDataOptions(command, 'data set whose test images are used (default: that of the run)')
   addDeviceOptions(command).action((run: string | undefined, options: Options) => {
-    const { model } = options
-    if ((run === undefined) === (model === undefined))
-      throw expected('invalid_option', 'evaluate', 'either a run directory or --model', run === undefined ? 'neither' : 'both')
-    if (run === undefined) return evaluateModelCommand({ ...options, model: model as string }, command, context)
+    const { model, teacher } = options
+    if (run !== undefined && model !== undefined) throw expected('invalid_option', 'evaluate', 'either a run directory or --model', 'both')
+    if (model !== undefined) return evaluateModelCommand({ ...options, model }, command, context)
+    const source = run ?? subsetOf(options)
+    if (source === undefined)
+      throw expected('invalid_option', 'evaluate', 'a run directory, --model, or --subset with --data', 'none of them')
     for (const name of ['mean', 'std', 'scale'] as const) {
-      if (options[name] !== undefined) throw expected('invalid_option', `--${name}`, '--model beside it', run)
+      if (options[name] === undefined || (teacher !== undefined && isModelFile(teacher))) continue
+      throw expected('invalid_option', `--${name}`, '--model or --teacher with an ONNX file beside it', source)
     }
+    if (options.teacherEpochs !== undefined && (teacher === undefined || isModelFile(teacher)))
+      throw expected('invalid_option', '--teacher-epochs', '--teacher with the name of a network beside it', teacher)
     return evaluateCommand(run, options, command, context)
   })
 }
 
-async function evaluateCommand(run: string, options: Options, command: Command, context: CliContext): Promise<void> {
-  const { library } = context
-  const output = outputOf(context, command)
-  const { seed, threads, device: kind, herdingEpochs, inference } = options
-  const baselines = (options.baseline || []).map(baselineOf)
+/** The file of the subset that is to be trained on itself. */
+const subsetOf = (options: Options): string | undefined =>
+  options.data === undefined ? undefined : parseSpecification(specificationOf(options.data, options)).options.subset
+
+/** What networks are trained on first, and where it stands: a run, a saved set, or a subset of real images. */
+interface Measured {
+  readonly set: SyntheticSet
+  readonly label: string
+  /** Directory of the run that accuracies are written to. */
+  readonly run: string | undefined
+  readonly of: RunRecord | undefined
+  /** Steps after which the images of the run were saved. */
+  readonly steps: number | undefined
+  readonly data: string
+}
+
+async function openRun(run: string, options: Options): Promise<Measured> {
   const isRun = await exists(join(run, runFile))
   // the accuracies are written down at the end: better to hear now that another process works there
   if (isRun) await checkUnlocked(run)
   const of = isRun ? await readRunRecord(run) : undefined
-  const { networks, repeats, protocol, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
   const set = of ? await loadRunSet(run, of) : await loadSyntheticSet(run)
   const steps = of && (await readEvents(run)).findLast((event) => event.type === 'done')?.step
   const ofRun = of && runSpecification(run, of)
   const named = options.data ?? ofRun
   if (named === undefined) throw new AludelError('invalid_option', `${run}: holds no ${runFile} that names its data; give --data`)
   const data = completedBy(specificationOf(named, options), ofRun)
+  return { set, label: 'distilled', run: isRun ? run : undefined, of, steps, data }
+}
+
+/** The images that a subset keeps; baselines and a teacher are of the whole data. */
+async function openSubset(options: Options & { readonly data: string }, { library }: CliContext): Promise<Measured> {
+  const chosen = specificationOf(options.data, options)
+  const set = await library.subsetSet(await library.openDataset(chosen, 'train', openOptions(options)))
+  const { name, path, options: reading } = parseSpecification(chosen)
+  const { subset: _, ...whole } = reading
+  const data = formatSpecification({ name, path, options: whole })
+  return { set, label: 'the subset', run: undefined, of: undefined, steps: undefined, data }
+}
+
+async function evaluateCommand(source: string | undefined, options: Options, command: Command, context: CliContext): Promise<void> {
+  const { library } = context
+  const output = outputOf(context, command)
+  const { seed, threads, device: kind, herdingEpochs, inference, scores, teacher: teacherName } = options
+  // A subset is a baseline itself: others stand beside it when they are asked for.
+  const none = source === undefined && command.getOptionValueSource('baseline') !== 'cli'
+  const baselines = none ? [] : (options.baseline || []).map(baselineOf)
+  checkScoresGiven(baselines, scores)
+  const measured = source === undefined ? await openSubset(options as Options & { data: string }, context) : await openRun(source, options)
+  const { set, run, of, steps, data } = measured
+  const { networks, repeats, protocol, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
   const read = await library.openDataset(data, 'test', openOptions(options))
   if (read.classes.join('\n') !== set.classes.join('\n')) {
     throw expected('invalid_option', `--data ${data}: classes`, `those of the set (${set.classes.join(', ')})`, read.classes.join(', '))
   }
   const device = await library.openDevice(given({ threads, device: kind }))
+  let teacher: Teacher | undefined
   try {
     const asSet = async (dataset: Dataset) => (set.whitening ? library.whiten(dataset, set.whitening, device) : dataset)
     const test = await asSet(read)
     const settings = { networks, repeats, protocol, seed, inference, ...given({ epochs, augment }) } as const
-    const measure = async (source: TrainingSource, label: string) => {
+    const measure = async (images: TrainingSource, named: string) => {
+      const label = `${named}${teacherName === undefined ? '' : softLabel(teacherName)}`
       let endPhase = startPhase('')
       // Told and kept network by network: what an interrupt ends later is not lost.
       const onResult = async (result: EvaluationResult) => {
         output.line(`${result.network} on ${label}: ${formatAccuracy(result)} (n=${result.n} networks)`)
-        if (isRun)
+        if (run !== undefined)
           await recordEvaluation(
             run,
             {
               ...{ label, protocol, epochs: epochs ?? null, data, seed, augment: augment ?? null, results: [result] },
-              ...(source === set && given({ steps })),
+              ...(images === set && given({ steps })),
             },
             { ...endPhase(), name: `evaluate ${result.network} on ${label}` },
           )
         endPhase = startPhase('')
       }
+      const source = teacher ? await softened(images, teacher, repeats, library) : images
       const results = await runEvaluation({ library, output, device, source, test, settings, label, onResult })
       return Object.fromEntries(results.map(({ network, ...accuracy }) => [network, accuracy]))
     }
-    if (isRun) await recordCommand(run, commandLine(context.args))
-    // What the baselines need is looked at before anything trains: hours must not end in a missing file.
-    const train = baselines.length > 0 ? await asSet(await library.openDataset(data, 'train', openOptions(options))) : undefined
+    if (run !== undefined) await recordCommand(run, commandLine(context.args))
+    const needsTrain = baselines.length > 0 || (teacherName !== undefined && !isModelFile(teacherName))
+    const train = needsTrain ? await asSet(await library.openDataset(data, 'train', openOptions(options))) : undefined
     const ipc = largestClass(set)
-    if (train) checkClassSizes(train, ipc)
-    const distilled = await measure(set, 'distilled')
+    // What the baselines need is looked at before anything trains: hours must not end in a missing file.
+    const sourceOf =
+      train && baselines.length > 0
+        ? await prepareBaselines({ library, output, device, names: baselines, train, ipc, scores, herdingEpochs, seed })
+        : undefined
+    if (teacherName !== undefined)
+      teacher = await openTeacher({ ...options, teacher: teacherName }, { library, output, device, set, train, seed })
+    const first = await measure(set, measured.label)
     const others: [string, Awaited<ReturnType<typeof measure>>][] = []
-    if (train) {
-      for (const name of baselines) {
-        if (name === 'herding')
-          output.notice(`herding: a network is trained on all ${train.shape[0]} real images first (--baseline random leaves it out)`)
-        const source =
-          name === 'random'
-            ? await library.randomBaseline(train, ipc, seed)
-            : await withProgress(output, `all ${train.shape[0]} real images`, ({ signal, onProgress }) =>
-                library.herdingBaseline(train, ipc, { device, epochs: herdingEpochs, seed, signal, onProgress }),
-              )
-        others.push([name, await measure(source, baselineLabels[name])])
-      }
+    for (const name of sourceOf ? baselines : []) {
+      others.push([name, await measure(await (sourceOf as NonNullable<typeof sourceOf>)(name), baselineLabels[name])])
     }
     output.value({
-      accuracy: distilled[networks[0]],
-      networks: distilled,
+      accuracy: first[networks[0]],
+      networks: first,
       baselines: Object.fromEntries(others),
-      run,
+      run: source ?? null,
       data,
       protocol,
+      labels: teacherName ?? 'hard',
       epochs: epochs ?? null,
       seed,
     })
   } finally {
+    teacher?.dispose()
     await device.close()
   }
 }
@@ -161,28 +227,6 @@ type Measuring = Pick<Options, 'networks' | 'repeats' | 'protocol' | 'epochs' | 
 function measuring(options: Options, command: Command, recipe: NonNullable<RunRecord['recipe']>['evaluate'] = {}): Measuring {
   const own = Object.entries(recipe).filter(([name]) => command.getOptionValueSource(name) !== 'cli')
   return { ...options, ...Object.fromEntries(own) }
-}
-
-type Baseline = keyof typeof baselineLabels
-
-const baselineLabels = { random: 'random real images', herding: 'herded real images' } as const
-const baselineNames = Object.keys(baselineLabels) as Baseline[]
-
-function baselineOf(name: string): Baseline {
-  const known = baselineNames.find((baseline) => baseline === name)
-  if (known === undefined) throw expected('invalid_option', '--baseline', `some of ${baselineNames.join(', ')}`, name)
-  return known
-}
-
-/** Real images to compare with need as many in every class. */
-function checkClassSizes(train: Dataset, ipc: number): void {
-  for (const [c, name] of train.classes.entries()) {
-    const available = train.classIndices(c).length
-    if (available < ipc) {
-      const todo = 'leave the baselines out with --no-baseline'
-      throw expected('invalid_option', `class '${name}'`, `at least ${ipc} real images for the baselines`, available, todo)
-    }
-  }
 }
 
 /** Images per class of a set: the most of any class where they differ. */

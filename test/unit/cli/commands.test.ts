@@ -243,6 +243,50 @@ describe('evaluate', () => {
     expect((await run(library, 'evaluate', out, '--no-baseline')).stdout).toBe('convnet on distilled: 72.3 ± 0.9 % (n=5 networks)\n')
   })
 
+  it('measures k-centers beside herding from one network, and refuses baselines by scores without them', async () => {
+    const { library, calls, out } = await distilled()
+    const { code, stdout } = await run(library, 'evaluate', out, '--baseline', 'k-center,herding')
+    expect([code, stdout]).toEqual([0, expect.stringContaining('convnet on k-center real images: 72.3 ± 0.9 %')])
+    expect(calls.herding).toHaveLength(1)
+    const measured = calls.evaluate.length
+    for (const [args, said] of [
+      [['--baseline', 'loss'], '--baseline loss: expected --scores DIR'],
+      [['--scores', 'scores'], '--scores: expected --baseline with loss or el2n'],
+      [['--baseline', 'grand'], '--baseline: expected some of random, herding, k-center, loss, el2n'],
+      [['--teacher-epochs', '3'], '--teacher-epochs: expected --teacher with the name of a network'],
+      [['--mean', '0.5'], '--mean: expected --model or --teacher with an ONNX file'],
+    ] as const) {
+      const { code, stderr } = await run(library, 'evaluate', out, ...args)
+      expect([code, stderr]).toEqual([2, expect.stringContaining(said)])
+    }
+    expect(calls.evaluate).toHaveLength(measured)
+  })
+
+  it("trains towards a teacher's answers, and says so wherever accuracies stand", async () => {
+    const { library, calls, out } = await distilled()
+    const { stdout } = await run(library, 'evaluate', out, '--teacher', 'lenet', '--teacher-epochs', '3', '--baseline', 'random')
+    expect(stdout).toBe(
+      'convnet on distilled, soft labels of lenet: 72.3 ± 0.9 % (n=5 networks)\n' +
+        'convnet on random real images, soft labels of lenet: 41.3 ± 0.9 % (n=5 networks)\n',
+    )
+    expect(calls.herding).toEqual([{ network: 'lenet', epochs: 3 }])
+    const labels = (await readRunRecord(out)).evaluations.map(({ label }) => label)
+    expect(labels).toEqual(['distilled, soft labels of lenet', 'random real images, soft labels of lenet'])
+    const { stdout: told } = await run(library, 'evaluate', out, '--teacher', 'some/resnet.onnx', '--no-baseline', '--json')
+    expect(JSON.parse(told)).toMatchObject({ labels: 'some/resnet.onnx', networks: { convnet: { mean: 72.34 } } })
+  })
+
+  it('trains on a subset of the real images alone', async () => {
+    const { library, calls } = fakeLibrary()
+    const { code, stdout } = await run(library, 'evaluate', '--data', 'tiny', '--subset', 'kept.json')
+    expect([code, stdout]).toEqual([0, 'convnet on the subset: 72.3 ± 0.9 % (n=5 networks)\n'])
+    expect(calls.opened).toEqual(['tiny,subset=kept.json train', 'tiny test'])
+    const beside = await run(library, 'evaluate', '--data', 'tiny,subset=kept.json', '--baseline', 'random', '--json')
+    expect(JSON.parse(beside.stdout)).toMatchObject({ run: null, data: 'tiny', baselines: { random: { convnet: { mean: 41.25 } } } })
+    const { code: refused, stderr } = await run(library, 'evaluate', '--data', 'tiny')
+    expect([refused, stderr]).toEqual([2, expect.stringContaining('a run directory, --model, or --subset with --data')])
+  })
+
   it('needs --data for a set outside a run', async () => {
     const { library, out } = await distilled()
     const dir = freshDir()

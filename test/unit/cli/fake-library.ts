@@ -102,11 +102,20 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       }
     },
     randomBaseline: async (_, ipc, seed) => () => setOf(ipc, seed, 'random-real'),
-    async herdingBaseline(_, ipc, { seed = 0, epochs, onProgress }) {
+    async featureBaselines(_, ipc, names, { seed = 0, epochs, onProgress }) {
       calls.herding.push({ ipc, seed, epochs })
       onProgress?.({ network: 'convnet', epoch: 1, epochs: 2, loss: 1 })
-      return setOf(ipc, seed, 'herding')
+      return Object.fromEntries(names.map((name) => [name, setOf(ipc, seed, name)]))
     },
+    scoredBaseline: async (_, ipc) => setOf(ipc, 0, 'scored'),
+    subsetSet: async () => setOf(2, 0, 'subset'),
+    modelTeacher: async () => ({ logits: async ({ labels }) => new Float32Array(3 * labels.length), dispose: () => undefined }),
+    async networkTeacher(_, { network, epochs, onProgress }) {
+      calls.herding.push({ network, epochs })
+      onProgress?.({ network: 'convnet', epoch: 1, epochs: 2, loss: 1 })
+      return { logits: async ({ labels }) => new Float32Array(3 * labels.length), dispose: () => undefined }
+    },
+    withSoftLabels: async (set, teacher) => ({ ...set, softLabels: await teacher.logits(set) }),
     planRun: async (_dataset, options) => {
       calls.plan.push(options)
       const phase = { steps: 100, flops: 1e12, seconds: 100 }

@@ -1,4 +1,4 @@
-/** @file The stronger baseline: real images chosen by herding on the features of a network trained on all of them. */
+/** @file Stronger baselines: real images chosen by their features under a network trained on all of them, by herding or as k-centers. */
 import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
@@ -9,16 +9,26 @@ import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf } from '../engine/tensor/key.js'
 import type { EvaluationProgress, SyntheticSet } from '../experiment/types.js'
 import type { Network } from '../nn/module.js'
-import { resolveNetwork } from '../nn/networks/registry.js'
 import { rowSource } from '../preprocess/row-source.js'
 import { herd } from '../scores/herding.js'
+import { kCenterGreedy } from '../scores/k-center.js'
+import type { Matrix } from '../scores/matrix.js'
+import { trainOnReal } from './real-network.js'
 import { checkClassSizes, realSet } from './real-set.js'
-import { trainAll } from './train-all.js'
-import { networkInputs, networkValues, programArrays, Trainer } from './trainer.js'
+import { networkInputs, networkValues, programArrays, type Trainer } from './trainer.js'
+
+/** How rows of one class are chosen from their features. */
+const selections = {
+  herding: (features: Matrix, ipc: number, device: Device): Promise<Int32Array> => herd(features, ipc, { device }),
+  kCenter: async (features: Matrix, ipc: number, device: Device): Promise<Int32Array> =>
+    (await kCenterGreedy(features, ipc, { device })).indices,
+} as const
+
+export type FeatureSelection = keyof typeof selections
 
 export interface HerdingOptions {
   readonly device: Device
-  /** Passes over the real images that the feature network is trained for, one more as in the protocol (default 2). */
+  /** Passes over the real images that the feature network is trained for, one more as in the protocol 'dc' (default 2). */
   readonly epochs?: number
   readonly seed?: number
   readonly signal?: AbortSignal
@@ -31,31 +41,50 @@ export interface HerdingOptions {
  * Throws `invalid_option` when a class has fewer images.
  */
 export async function herdingSet(data: Dataset | DatasetInput, ipc: number, options: HerdingOptions): Promise<SyntheticSet> {
-  checkOptions('herdingSet', options, { device: true, epochs: true, seed: true, signal: true, onProgress: true })
+  return (await featureCoresets('herdingSet', data, ipc, ['herding'], options)).herding as SyntheticSet
+}
+
+/**
+ * `ipc` real images of each class that cover it: each is the farthest from those before (greedy k-center), the first the nearest to the class
+ * mean. Features and errors as in `herdingSet`.
+ */
+export async function kCenterSet(data: Dataset | DatasetInput, ipc: number, options: HerdingOptions): Promise<SyntheticSet> {
+  return (await featureCoresets('kCenterSet', data, ipc, ['kCenter'], options)).kCenter as SyntheticSet
+}
+
+/** Several of these baselines from one network. */
+export async function featureCoresets(
+  what: string,
+  data: Dataset | DatasetInput,
+  ipc: number,
+  names: readonly FeatureSelection[],
+  options: HerdingOptions,
+): Promise<Partial<Record<FeatureSelection, SyntheticSet>>> {
+  checkOptions(what, options, { device: true, epochs: true, seed: true, signal: true, onProgress: true })
   const { device, epochs = 2, seed = 0, signal, onProgress } = options
-  checkDevice('herdingSet', device)
-  checkSignal('herdingSet', signal)
-  checkCallback('herdingSet: onProgress', onProgress)
+  checkDevice(what, device)
+  checkSignal(what, signal)
+  checkCallback(`${what}: onProgress`, onProgress)
   wholeNumber('epochs', epochs)
   checkSeed('seed', seed)
   const train = asDataset(data)
   checkClassSizes(train, ipc)
-  const name = 'convnet'
-  const network = resolveNetwork(name, train.shape.slice(1) as [number, number, number], train.classes.length)
   const key = fold(keyOf(seed), 'herding')
-  const trainer = new Trainer(device, { network, sets: [trainingSet(train)], groups: 1, augment: { operations: [] }, key, firstNetwork: 0 })
+  const trainer = await trainOnReal(train, {
+    network: 'convnet',
+    device,
+    epochs,
+    key,
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
+  })
   try {
-    await trainer.initialize(device)
-    await trainAll(trainer, epochs, signal, (epoch, loss) => onProgress?.({ network: name, epoch, epochs: epochs + 1, loss }))
-    const rows = await chooseRows(device, network, trainer, train, ipc, signal)
-    return realSet(train, rows, { method: 'herding', ipc, seed, epochs })
+    const rows = await chooseRows(device, trainer, train, ipc, names, signal)
+    return Object.fromEntries(names.map((name) => [name, realSet(train, rows[name], { method: name, ipc, seed, epochs })]))
   } finally {
     trainer.dispose()
   }
 }
-
-/** What networks train on: whitened pixels where there are some, else bytes. */
-const trainingSet = (train: Dataset) => (train.whitened ? { ...train, images: train.whitened.pixels } : train)
 
 /** Rows of one replay, and replays of one crossing. */
 const batch = 64
@@ -63,12 +92,13 @@ const replays = 8
 
 async function chooseRows(
   device: Device,
-  network: Network,
   trainer: Trainer,
   train: Dataset,
   ipc: number,
+  names: readonly FeatureSelection[],
   signal: AbortSignal | undefined,
-): Promise<Int32Array> {
+): Promise<Record<FeatureSelection, Int32Array>> {
+  const { network } = trainer
   const program = embeddingProgram(device, network, train)
   let owned: DeviceArray[] = []
   try {
@@ -79,7 +109,7 @@ async function chooseRows(
     }))
     owned = [...Object.values(data), index, embedding]
     const arrays = { ...programArrays(trainer.networks), ...data, index, embedding }
-    const chosen: number[] = []
+    const chosen: Record<FeatureSelection, number[]> = { herding: [], kCenter: [] }
     for (const c of train.classes.keys()) {
       const members = train.classIndices(c)
       const features = new Float32Array(members.length * program.width)
@@ -93,9 +123,9 @@ async function chooseRows(
         features.set(read.subarray(0, part.length * program.width), from * program.width)
       }
       const table = { data: features, shape: [members.length, program.width] as const }
-      for (const i of await herd(table, ipc, { device })) chosen.push(members[i])
+      for (const name of names) for (const i of await selections[name](table, ipc, device)) chosen[name].push(members[i])
     }
-    return Int32Array.from(chosen)
+    return { herding: Int32Array.from(chosen.herding), kCenter: Int32Array.from(chosen.kCenter) }
   } finally {
     for (const array of owned) array.dispose()
     program.bound.dispose()
