@@ -3,6 +3,17 @@
 /** A turn of the event loop should stay well below the 10 ms that this package promises. */
 const pieceMs = 4
 
+/** Entries of simple loops between two looks at the clock: a tenth of a millisecond or so. */
+const pieceLength = 1 << 14
+
+/** Works through `length` entries, some at a time: `work` gets [from, to) again and again, the event loop its turns between. */
+export async function inPieces(length: number, turn: Turn, work: (from: number, to: number) => void): Promise<void> {
+  for (let from = 0; from < length; from += pieceLength) {
+    work(from, Math.min(length, from + pieceLength))
+    await turn.breathe()
+  }
+}
+
 /** Made at the start of a stretch of work; `breathe` gives the event loop a turn when this one has lasted long enough. */
 export class Turn {
   #start = performance.now()

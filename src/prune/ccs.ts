@@ -1,6 +1,6 @@
 /** @file Coverage-centric selection (Zheng et al., 2210.15809): the hardest share goes, the rest of the range is filled evenly. */
 import { AludelError } from '../errors.js'
-import { Turn } from '../event-loop.js'
+import { inPieces, Turn } from '../event-loop.js'
 import { drawUniform } from '../scores/uniform.js'
 import type { CcsOptions } from './options.js'
 import type { Ranked } from './ranked.js'
@@ -31,10 +31,10 @@ export async function rankByCoverage(
     const say = `cutoff ${cutoff} leaves ${left.length} of ${rows.length} samples but ${count} are to stay`
     throw new AludelError('invalid_option', `ccs: ${part}: ${say}; lower the cutoff or keep fewer`)
   }
-  const strata = stratify(left, hardness, bins)
+  const turn = new Turn()
+  const strata = await stratify(left, hardness, bins, turn)
   const list = new Int32Array(rows.length)
   const drawn = new Uint8Array(left.length)
-  const turn = new Turn()
   let filled = 0
   for (const [i, { bin, from, size }] of strata.entries()) {
     await turn.breathe()
@@ -44,7 +44,9 @@ export async function rankByCoverage(
       drawn[from + place] = 1
     }
   }
-  for (let i = 0; i < order.length; i++) if (drawn[i] !== 1) list[filled++] = order[i]
+  await inPieces(order.length, turn, (from, to) => {
+    for (let i = from; i < to; i++) if (drawn[i] !== 1) list[filled++] = order[i]
+  })
   return { list, begin: 0, end: count, next: 'right' }
 }
 
@@ -56,15 +58,17 @@ interface Stratum {
 }
 
 /** Strata that are not empty, the smallest first, of equal ones the easier. `order` is ascending by hardness, so they are stretches of it. */
-function stratify(order: Int32Array, hardness: Float64Array, bins: number): Stratum[] {
+async function stratify(order: Int32Array, hardness: Float64Array, bins: number, turn: Turn): Promise<Stratum[]> {
   // halves: the range of finite scores may overflow
   const lowest = hardness[order[0]] / 2
   const range = hardness[order[order.length - 1]] / 2 - lowest
   const sizes = new Int32Array(bins)
-  for (let i = 0; i < order.length; i++) {
-    const share = range > 0 ? (hardness[order[i]] / 2 - lowest) / range : 0
-    sizes[Math.min(bins - 1, Math.floor(share * bins))]++
-  }
+  await inPieces(order.length, turn, (first, last) => {
+    for (let i = first; i < last; i++) {
+      const share = range > 0 ? (hardness[order[i]] / 2 - lowest) / range : 0
+      sizes[Math.min(bins - 1, Math.floor(share * bins))]++
+    }
+  })
   const strata: Stratum[] = []
   let from = 0
   for (let bin = 0; bin < bins; bin++) {

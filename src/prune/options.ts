@@ -4,7 +4,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { expected } from '../errors.js'
 import { type GradientFactors, gradientRows, rowCount } from '../scores/gradient-factors.js'
 import { checkFiniteMatrix, type Matrix } from '../scores/matrix.js'
-import { checkFiniteScores } from '../scores/score.js'
+import { checkFiniteInTurns } from '../scores/score.js'
 import { type Amount, type AmountRule, amountRule } from './amount.js'
 
 /** 'asc' keeps the smallest scores, 'desc' the largest, 'moderate' those nearest to the median of their class. */
@@ -94,7 +94,7 @@ export async function checkSelectOptions(what: string, options: SelectOptions, s
     throw expected('invalid_option', `${what}: gradients`, "nothing but with order 'craig' or 'gradMatch' and without features", gradients)
   if ((features !== undefined || gradients !== undefined) !== byFeatures)
     throw expected('invalid_option', what, `${byFeatures ? '' : 'no '}features with order '${order}'`, features)
-  if (scores) checkScores(what, scores, samples)
+  if (scores) await checkScores(what, scores, samples)
   if (features) {
     await checkFiniteMatrix(`${what}: features`, features)
     if (features.shape[0] !== samples) throw expected('invalid_data', `${what}: features`, `${samples} rows`, features.shape[0])
@@ -112,14 +112,14 @@ export async function checkSelectOptions(what: string, options: SelectOptions, s
   return { order, scope, amount, minimumPerClass, seed: drawn ? seed : null, ccs: ccs === undefined ? null : checkCcs(what, ccs) }
 }
 
-function checkScores(what: string, scores: ArrayLike<number>, samples: number): void {
+async function checkScores(what: string, scores: ArrayLike<number>, samples: number): Promise<void> {
   if (!Array.isArray(scores) && !ArrayBuffer.isView(scores))
     throw expected('invalid_option', `${what}: scores`, 'a list of numbers', scores)
   if (scores.length !== samples) {
     const todo = 'they belong to another data set, or to a part of this one'
     throw expected('invalid_data', `${what}: scores`, `${samples}, one for each sample`, scores.length, todo)
   }
-  checkFiniteScores(`${what}: scores`, scores)
+  await checkFiniteInTurns(`${what}: scores`, scores)
 }
 
 function checkCcs(what: string, ccs: CcsOptions): Required<CcsOptions> {

@@ -1,5 +1,6 @@
 /** @file The orders in which a rule puts the samples of a group, by name. */
 import type { Device } from '../engine/runtime/device.js'
+import { inPieces, Turn } from '../event-loop.js'
 import { craig } from '../scores/craig.js'
 import { gradMatch } from '../scores/grad-match.js'
 import { type GradientFactors, takeGradients } from '../scores/gradient-factors.js'
@@ -48,9 +49,21 @@ export async function sortKeys(
   classes: number,
 ): Promise<Float64Array> {
   const { order, amount, ccs } = rule
-  const keys = order === 'moderate' ? await medianDistance(scores, labels, { classes }) : new Float64Array(scores)
+  const turn = new Turn()
+  const keys = order === 'moderate' ? await medianDistance(scores, labels, { classes }) : await copied(scores, turn)
   const negate = order === 'ccs' ? ccs?.hardest === 'smallest' : order !== 'desc' && amount.kind !== 'percent'
-  if (negate) for (let row = 0; row < keys.length; row++) keys[row] = -keys[row]
+  if (!negate) return keys
+  await inPieces(keys.length, turn, (from, to) => {
+    for (let row = from; row < to; row++) keys[row] = -keys[row]
+  })
+  return keys
+}
+
+async function copied(scores: ArrayLike<number>, turn: Turn): Promise<Float64Array> {
+  const keys = new Float64Array(scores.length)
+  await inPieces(keys.length, turn, (from, to) => {
+    for (let row = from; row < to; row++) keys[row] = scores[row]
+  })
   return keys
 }
 
@@ -70,7 +83,9 @@ function stretch(rule: SelectRule, list: Int32Array): Ranked {
 
 const random: Rank = async ({ rows, part }, { rule }) => {
   const list = await drawUniform(rows.length, rows.length, rule.seed ?? 0, part)
-  for (let i = 0; i < list.length; i++) list[i] = rows[list[i]]
+  await inPieces(list.length, new Turn(), (from, to) => {
+    for (let i = from; i < to; i++) list[i] = rows[list[i]]
+  })
   return stretch(rule, list)
 }
 

@@ -4,9 +4,10 @@ import { isRecord } from '../arguments.js'
 import { maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
 import { AludelError, expected } from '../errors.js'
+import { Turn } from '../event-loop.js'
 import { writeAtomic } from '../files/atomic-file.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
-import { checkFiniteScores } from '../scores/score.js'
+import { checkFiniteInTurns, checkFiniteScores } from '../scores/score.js'
 import {
   checkDescription,
   checkSameData,
@@ -39,17 +40,28 @@ export function describeScores(data: Dataset | DatasetInput, values: ArrayLike<n
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float64Array): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength)
 
-const hashOf = (about: string, data: Uint8Array): string => createHash('sha256').update(about).update(data).digest('hex')
+/** Hashing one piece takes about a millisecond. */
+const pieceBytes = 1 << 20
+
+async function hashOf(about: string, data: Uint8Array): Promise<string> {
+  const hash = createHash('sha256').update(about)
+  const turn = new Turn()
+  for (let at = 0; at < data.length; at += pieceBytes) {
+    hash.update(data.subarray(at, at + pieceBytes))
+    await turn.breathe()
+  }
+  return hash.digest('hex')
+}
 
 /** The file's bytes. Equal scores, equal bytes. */
-export function encodeScores({ data, score, values }: ScoreFile): Uint8Array {
+export async function encodeScores({ data, score, values }: ScoreFile): Promise<Uint8Array> {
   const about = JSON.stringify({ data, score })
   const tensor: SafeTensor = { dtype: 'F64', shape: [values.length], data: bytesOf(values) }
-  return encodeSafetensors(new Map([['scores', tensor]]), { format, version, about, sha256: hashOf(about, tensor.data) })
+  return encodeSafetensors(new Map([['scores', tensor]]), { format, version, about, sha256: await hashOf(about, tensor.data) })
 }
 
 /** Parses and checks what `encodeScores` wrote. Throws `invalid_data` naming `path` for anything else and for any damage, `not_finite`. */
-export function decodeScores(path: string, bytes: Uint8Array): ScoreFile {
+export async function decodeScores(path: string, bytes: Uint8Array): Promise<ScoreFile> {
   const { tensors, metadata } = decodeSafetensors(path, bytes)
   if (metadata.format !== format || metadata.version !== version)
     throw expected('invalid_data', path, `scores (format '${format}', version ${version})`, metadata.format)
@@ -57,10 +69,11 @@ export function decodeScores(path: string, bytes: Uint8Array): ScoreFile {
   const tensor = tensors.get('scores')
   if (tensors.size !== 1 || tensor?.dtype !== 'F64' || tensor.shape.join() !== `${data.samples}`)
     throw expected('invalid_data', `${path}: tensor 'scores'`, `F64 [${data.samples}]`, `${tensor?.dtype} [${tensor?.shape}]`)
-  if (hashOf(metadata.about, tensor.data) !== metadata.sha256)
+  if ((await hashOf(metadata.about, tensor.data)) !== metadata.sha256)
     throw new AludelError('invalid_data', `${path}: expected sha256 ${metadata.sha256} of its content; it was changed or damaged`)
-  const values = new Float64Array(tensor.data.slice().buffer)
-  checkFiniteScores(path, values)
+  const { buffer, byteOffset } = tensor.data
+  const values = byteOffset % 8 === 0 ? new Float64Array(buffer, byteOffset, data.samples) : new Float64Array(tensor.data.slice().buffer)
+  await checkFiniteInTurns(path, values)
   return { data, score, values }
 }
 
@@ -79,8 +92,8 @@ function parseAbout(path: string, text: string): Pick<ScoreFile, 'data' | 'score
 
 /** Writes scores as one file; old or new, never half. Throws `not_finite`, `io`. */
 export async function writeScores(path: string, scores: ScoreFile): Promise<void> {
-  checkFiniteScores('writeScores', scores.values)
-  await writeAtomic(path, encodeScores(scores))
+  await checkFiniteInTurns('writeScores', scores.values)
+  await writeAtomic(path, await encodeScores(scores))
 }
 
 /** Reads what `writeScores` wrote. Throws `not_found`, `invalid_data`, `io`. */

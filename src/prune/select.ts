@@ -1,9 +1,9 @@
 /** @file Selection: which samples of a data set stay, by scores, by features or at random. Kept rows are ascending, in the original order. */
 import { isRecord } from '../arguments.js'
-import { type Dataset, groupByClass } from '../data/dataset.js'
+import type { Dataset } from '../data/dataset.js'
 import { AludelError, expected } from '../errors.js'
-import { Turn } from '../event-loop.js'
-import { checkLabels } from '../scores/labels.js'
+import { inPieces, Turn } from '../event-loop.js'
+import { checkLabels, rowsByClass } from '../scores/labels.js'
 import { checkSelectOptions, type SelectOptions, type SelectRule } from './options.js'
 import { type Group, type RankInput, ranks, sortKeys } from './rank.js'
 import { runnersUp } from './ranked.js'
@@ -53,10 +53,9 @@ export async function selectSamples(data: Pick<Dataset, 'labels' | 'classes'>, o
     throw expected('invalid_option', `${what}: data`, 'a data set with classes and labels', data)
   const samples = labels.length
   const turn = new Turn()
-  checkLabels(what, labels, samples, classes.length)
-  await turn.breathe()
+  await checkLabels(what, labels, samples, classes.length)
   const rule = await checkSelectOptions(what, options, samples)
-  const byClass = groupByClass(labels, classes.length)
+  const byClass = await rowsByClass(labels, classes.length, turn)
   checkClasses(what, classes, byClass, rule)
   await turn.breathe()
   const { scores } = options
@@ -72,7 +71,9 @@ export async function selectSamples(data: Pick<Dataset, 'labels' | 'classes'>, o
   await turn.breathe()
   const { indices, raised } = await chooseRows(input, labels, byClass)
   const counts = new Int32Array(classes.length)
-  for (const row of indices) counts[labels[row]]++
+  await inPieces(indices.length, turn, (from, to) => {
+    for (let i = from; i < to; i++) counts[labels[indices[i]]]++
+  })
   const emptied = counts.indexOf(0)
   if (emptied >= 0) {
     const say = `class '${classes[emptied]}' would keep none of its ${byClass[emptied].length} samples`
@@ -83,8 +84,8 @@ export async function selectSamples(data: Pick<Dataset, 'labels' | 'classes'>, o
     counts,
     raised,
     thinned: [...counts.keys()].filter((c) => counts[c] < thinnedBelow * byClass[c].length),
-    weights: input.weights.size > 0 ? Float64Array.from(indices, (row) => input.weights.get(row) ?? 0) : null,
-    values: scores ? Float64Array.from(indices, (row) => scores[row]) : null,
+    weights: input.weights.size > 0 ? await valuesOf(indices, (row) => input.weights.get(row) ?? 0, turn) : null,
+    values: scores ? await valuesOf(indices, (row) => scores[row], turn) : null,
     rule,
   }
 }
@@ -98,17 +99,27 @@ export async function chooseRows(
   const kept = new Uint8Array(labels.length)
   const raised: RaisedCount[] = []
   const turn = new Turn()
-  for (const group of groupsOf(input.rule, byClass, labels.length)) {
+  for (const group of await groupsOf(input.rule, byClass, labels.length, turn)) {
     raised.push(...(await keepOf(group, input, labels, kept)))
     await turn.breathe()
   }
-  return { indices: markedRows(kept), raised }
+  return { indices: await markedRows(kept, turn), raised }
 }
 
-function markedRows(marks: Uint8Array): Int32Array {
+async function valuesOf(rows: Int32Array, value: (row: number) => number, turn: Turn): Promise<Float64Array> {
+  const values = new Float64Array(rows.length)
+  await inPieces(rows.length, turn, (from, to) => {
+    for (let i = from; i < to; i++) values[i] = value(rows[i])
+  })
+  return values
+}
+
+async function markedRows(marks: Uint8Array, turn: Turn): Promise<Int32Array> {
   const rows = new Int32Array(marks.length)
   let count = 0
-  for (let row = 0; row < marks.length; row++) if (marks[row] === 1) rows[count++] = row
+  await inPieces(marks.length, turn, (from, to) => {
+    for (let row = from; row < to; row++) if (marks[row] === 1) rows[count++] = row
+  })
   return rows.slice(0, count)
 }
 
@@ -116,10 +127,12 @@ interface ClassGroup extends Group {
   readonly classes: readonly number[]
 }
 
-function groupsOf({ scope }: SelectRule, byClass: readonly Int32Array[], samples: number): ClassGroup[] {
+async function groupsOf({ scope }: SelectRule, byClass: readonly Int32Array[], samples: number, turn: Turn): Promise<ClassGroup[]> {
   if (scope === 'class') return byClass.map((rows, c) => ({ part: `class ${c}`, rows, classes: [c] }))
   const rows = new Int32Array(samples)
-  for (let row = 0; row < samples; row++) rows[row] = row
+  await inPieces(samples, turn, (from, to) => {
+    for (let row = from; row < to; row++) rows[row] = row
+  })
   return [{ part: 'all', rows, classes: [...byClass.keys()] }]
 }
 
@@ -142,10 +155,15 @@ async function keepOf(group: ClassGroup, input: RankInput, labels: ArrayLike<num
     kept[row] = 1
     counts[labels[row]]++
   }
-  for (let i = ranked.begin; i < ranked.end; i++) keep(ranked.list[i])
+  const turn = new Turn()
+  await inPieces(ranked.end - ranked.begin, turn, (from, to) => {
+    for (let i = ranked.begin + from; i < ranked.begin + to; i++) keep(ranked.list[i])
+  })
   const raised = group.classes.filter((c) => counts[c] < minimumPerClass).map((c) => ({ class: c, from: counts[c], to: minimumPerClass }))
   let missing = raised.reduce((sum, { from, to }) => sum + to - from, 0)
+  let looked = 0
   for (const row of missing > 0 ? runnersUp(ranked) : []) {
+    if (++looked % 4096 === 0) await turn.breathe()
     if (counts[labels[row]] >= minimumPerClass) continue
     keep(row)
     if (--missing === 0) break

@@ -42,7 +42,9 @@ export class ScoreMean {
   /** Throws `invalid_option` before anything was added. */
   mean(): Float64Array {
     if (this.#count === 0) throw expected('invalid_option', 'ScoreMean', 'scores to be added first', 'none')
-    return this.#sum.map((sum) => sum / this.#count)
+    const mean = this.#sum.slice()
+    for (let i = 0; i < mean.length; i++) mean[i] /= this.#count
+    return mean
   }
 }
 

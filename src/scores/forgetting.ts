@@ -112,17 +112,21 @@ export class ForgettingRun {
 
   /** Presentations until each sample was right for good: 1 + the last wrong one, 0 for a sample that never was wrong. */
   get presentationsNeeded(): Int32Array {
-    return this.#lastWrong.map((time) => time + 1)
+    const needed = this.#lastWrong.slice()
+    for (let row = 0; row < needed.length; row++) needed[row]++
+    return needed
   }
 
   /** Events of each sample, float64, with the rule for those never learned. */
   counts(neverLearned: NeverLearned = 'presentations'): Float64Array {
     if (!neverLearnedRules.includes(neverLearned))
       throw expected('invalid_option', 'forgetting: neverLearned', neverLearnedRules.join(', '), neverLearned)
-    return Float64Array.from(this.#events, (events, row) => {
-      if (this.#firstRight[row] >= 0 || neverLearned === 'events') return events
-      return neverLearned === 'infinity' ? Number.POSITIVE_INFINITY : this.#presentations[row]
-    })
+    const counts = new Float64Array(this.#events)
+    if (neverLearned === 'events') return counts
+    for (let row = 0; row < counts.length; row++) {
+      if (this.#firstRight[row] < 0) counts[row] = neverLearned === 'infinity' ? Number.POSITIVE_INFINITY : this.#presentations[row]
+    }
+    return counts
   }
 }
 

@@ -11,7 +11,7 @@ import { loss } from './loss.js'
 import { margin } from './margin.js'
 import { marginTrue } from './margin-true.js'
 import { checkMatrix, type Matrix, rowsPerTurn } from './matrix.js'
-import { checkFiniteScores, type LogitScore, type SampleOutputs } from './score.js'
+import { checkFiniteInTurns, type LogitScore, type SampleOutputs } from './score.js'
 
 export const logitScores = { loss, el2n, grandLastLayer, margin, marginTrue, aum, entropy, leastConfidence } as const
 
@@ -65,7 +65,7 @@ export async function scoreLogits<const N extends LogitScoreName>(
     row += n
   }
   if (row !== samples) throw expected('invalid_data', what, `${samples} samples in all`, row)
-  for (const [s, { name }] of chosen.entries()) checkFiniteScores(`${what}: ${name}`, results[s])
+  for (const [s, { name }] of chosen.entries()) await checkFiniteInTurns(`${what}: ${name}`, results[s])
   return Object.fromEntries(chosen.map(({ name }, s) => [name, results[s]])) as Record<N, Float64Array>
 }
 

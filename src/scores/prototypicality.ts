@@ -1,10 +1,9 @@
 /** @file Prototypicality (Sorscher et al., 2206.14486): distance to the mean of the own class, or to centroids found without labels. */
 import { checkOptions } from '../arguments.js'
-import { groupByClass } from '../data/dataset.js'
 import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
 import { type KMeansOptions, kMeans } from './k-means.js'
-import { checkLabels } from './labels.js'
+import { checkLabels, rowsByClass } from './labels.js'
 import { checkFiniteMatrix, inner, type Matrix, meanRow, rowsPerTurn, squaredDistance, takeRows } from './matrix.js'
 import type { Score } from './score.js'
 
@@ -52,13 +51,14 @@ export async function classPrototypicality(
     data,
     shape: [rows, width],
   } = features
-  checkLabels(what, labels, rows, classes)
+  await checkLabels(what, labels, rows, classes)
   const scores = new Float64Array(rows)
   const turn = new Turn()
-  for (const members of groupByClass(labels, classes)) {
+  for (const members of await rowsByClass(labels, classes, turn)) {
     if (members.length === 0) continue
     const mean = await meanRow(takeRows(features, members), turn)
-    for (const [i, row] of members.entries()) {
+    for (let i = 0; i < members.length; i++) {
+      const row = members[i]
       if (i % rowsPerTurn(width) === 0) await turn.breathe()
       scores[row] = distanceTo(mean, data, row * width, distance)
     }

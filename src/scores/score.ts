@@ -1,5 +1,6 @@
 /** @file What a score is: one float64 number per sample in the data set's order, which end of it is easy, and where it comes from. */
 import { AludelError } from '../errors.js'
+import { inPieces, Turn } from '../event-loop.js'
 
 /** What a score is computed from. */
 export type ScoreInput = 'logits' | 'gradients' | 'correctness' | 'features' | 'nothing'
@@ -35,17 +36,37 @@ export interface LogitScore extends Score {
 
 const namedRows = 8
 
+/** What of `values` is no finite number, looked for in pieces. */
+class FiniteCheck {
+  readonly rows: number[] = []
+  count = 0
+
+  look(values: ArrayLike<number>, from: number, to: number): void {
+    for (let i = from; i < to; i++) {
+      if (Number.isFinite(values[i])) continue
+      if (this.rows.length < namedRows) this.rows.push(i)
+      this.count++
+    }
+  }
+}
+
 /** Throws `not_finite` naming the first rows and their number unless every value is a finite number. */
 export function checkFiniteScores(what: string, values: ArrayLike<number>): void {
-  const rows: number[] = []
-  let count = 0
-  for (let i = 0; i < values.length; i++) {
-    if (Number.isFinite(values[i])) continue
-    if (rows.length < namedRows) rows.push(i)
-    count++
-  }
+  const check = new FiniteCheck()
+  check.look(values, 0, values.length)
+  refuse(what, check, values.length)
+}
+
+/** The same, with turns for the event loop. */
+export async function checkFiniteInTurns(what: string, values: ArrayLike<number>): Promise<void> {
+  const check = new FiniteCheck()
+  await inPieces(values.length, new Turn(), (from, to) => check.look(values, from, to))
+  refuse(what, check, values.length)
+}
+
+function refuse(what: string, { rows, count }: FiniteCheck, length: number): void {
   if (count === 0) return
   const shown = `${rows.join(', ')}${count > rows.length ? ', …' : ''}`
   const todo = 'look at these samples and at what scored them'
-  throw new AludelError('not_finite', `${what}: expected finite numbers but ${count} of ${values.length} are not, at ${shown}; ${todo}`)
+  throw new AludelError('not_finite', `${what}: expected finite numbers but ${count} of ${length} are not, at ${shown}; ${todo}`)
 }

@@ -2,7 +2,7 @@
 import { checkSeed, wholeNumber } from '../arguments.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
 import { philoxBlock } from '../engine/tensor/philox.js'
-import { Turn } from '../event-loop.js'
+import { inPieces, Turn } from '../event-loop.js'
 import { checkCount } from './pick.js'
 import type { Score } from './score.js'
 
@@ -17,7 +17,9 @@ export const uniform: Score = {
 export async function uniformScore(samples: number, seed: number): Promise<Float64Array> {
   const order = await drawUniform(samples, samples, seed, 'score')
   const places = new Float64Array(samples)
-  for (let place = 0; place < samples; place++) places[order[place]] = place
+  await inPieces(samples, new Turn(), (from, to) => {
+    for (let place = from; place < to; place++) places[order[place]] = place
+  })
   return places
 }
 
@@ -33,9 +35,11 @@ export async function drawUniform(rows: number, count: number, seed: number, par
   checkCount('drawUniform', count, Math.min(rows, 2 ** 31))
   const key = fold(keyOf(checkSeed('drawUniform: seed', seed)), 'uniform', part)
   const pool = new Int32Array(rows)
-  for (let i = 0; i < rows; i++) pool[i] = i
-  const words = new Uint32Array(4)
   const turn = new Turn()
+  await inPieces(rows, turn, (from, to) => {
+    for (let i = from; i < to; i++) pool[i] = i
+  })
+  const words = new Uint32Array(4)
   for (let i = 0; i < count; i++) {
     if (i % drawsPerTurn === 0) await turn.breathe()
     if (i % 4 === 0) philoxBlock(key, i / 4, 0, purpose.score, 0, words)

@@ -1,13 +1,13 @@
 /** @file The running sums of a scoring: float64, one number per image and score, in the order in which networks and epochs come. */
 import type { Dataset } from '../data/dataset.js'
-import { Turn } from '../event-loop.js'
+import { inPieces, Turn } from '../event-loop.js'
 import type { StateTensor } from '../experiment/types.js'
 import { ForgettingRun, type ForgettingState } from '../scores/forgetting.js'
 import { type LogitScoreName, logitScores, readerOf } from '../scores/logits.js'
 import { rowsPerTurn } from '../scores/matrix.js'
 import { medianDistance } from '../scores/moderate.js'
 import type { ScoreName } from '../scores/registry.js'
-import { checkFiniteScores, type LogitScore } from '../scores/score.js'
+import { checkFiniteInTurns, type LogitScore } from '../scores/score.js'
 import { featureKinds, type ScoringPlan, snapshotKinds } from './options.js'
 import type { OutputChunk } from './output-pass.js'
 
@@ -79,7 +79,7 @@ export class ScoreSums {
         for (let s = 0; s < scores.length; s++) sums[s][row + i] += scores[s].of(sample)
       }
     }
-    checkFiniteScores(`logits of network ${run} after epoch ${epoch + 1}`, seen)
+    await checkFiniteInTurns(`logits of network ${run} after epoch ${epoch + 1}`, seen)
   }
 
   /** Adds one score of images [row, row + values.length) by one network. */
@@ -108,19 +108,18 @@ export class ScoreSums {
   async results(): Promise<Map<ScoreName, Float64Array>> {
     const { kinds, runs, epochs, window } = this.#plan
     const results = new Map<ScoreName, Float64Array>()
+    const turn = new Turn()
     for (const kind of kinds.filter((one) => one !== 'uniform')) {
       const sum = this.#sums.get(summedAs(kind)) as Float64Array
-      const mean = (count: number) => sum.map((value) => value / count)
-      if (kind === 'forgetting')
-        results.set(
-          kind,
-          sum.map((count) => Math.min(count, runs * epochs + 1)),
-        )
-      else if (kind === 'loss') results.set(kind, mean(runs * (window.to - window.from)))
-      else if (kind === 'aum') results.set(kind, mean(runs * epochs))
-      else if (kind === 'moderate')
-        results.set(kind, await medianDistance(mean(runs), this.#data.labels, { classes: this.#data.classes.length }))
-      else results.set(kind, mean(runs))
+      const count = kind === 'forgetting' ? 1 : kind === 'loss' ? runs * (window.to - window.from) : kind === 'aum' ? runs * epochs : runs
+      // infinity, for images that were never right, becomes a number above all counts
+      const most = kind === 'forgetting' ? runs * epochs + 1 : Number.POSITIVE_INFINITY
+      const mean = new Float64Array(sum.length)
+      await inPieces(sum.length, turn, (from, to) => {
+        for (let i = from; i < to; i++) mean[i] = Math.min(sum[i] / count, most)
+      })
+      const { labels, classes } = this.#data
+      results.set(kind, kind === 'moderate' ? await medianDistance(mean, labels, { classes: classes.length }) : mean)
     }
     return results
   }
