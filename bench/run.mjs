@@ -19,6 +19,7 @@ const names = [
   'per-sample-loss',
   'attention-match',
   'dynamic',
+  'dynamic-dc',
   'k-center',
   'picks',
   'craig',

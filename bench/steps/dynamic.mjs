@@ -55,7 +55,10 @@ export function prepare(device) {
       for (const run of runs) {
         await run.ready
         const start = performance.now()
-        const losses = await run.work.run(run.state, { first: run.first, n: iterations })
+        const onPruning = ({ drawn, used }) => {
+          run.used = used / drawn
+        }
+        const losses = await run.work.run(run.state, { first: run.first, n: iterations, onPruning })
         run.ms.push((performance.now() - start) / iterations)
         run.first += iterations
         value ??= losses.at(-1)
@@ -65,7 +68,9 @@ export function prepare(device) {
     report() {
       const of = ({ ms }) => median(ms.slice(1))
       const plain = of(runs[0])
-      return Object.fromEntries(runs.map((run) => [run.name, { ms: round(of(run)), of_plain: round(of(run) / plain) }]))
+      return Object.fromEntries(
+        runs.map((run) => [run.name, { ms: round(of(run)), of_plain: round(of(run) / plain), ...(run.used && { used: round(run.used) }) }]),
+      )
     },
   }
 }

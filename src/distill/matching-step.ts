@@ -26,7 +26,7 @@ export interface StepShape {
   readonly groups?: number
   /** Classes [first, end) that are wanted; what only the others need is not computed. Default all. */
   readonly window?: readonly [first: number, end: number]
-  /** Whether counts and weights of the real rows differ from step to step. */
+  /** Whether classes, counts and weights of the real rows differ from step to step. */
   readonly selected?: boolean
   /** Widths of the real rows' features [realRows, width] when those are given in place of the images. */
   readonly features?: readonly number[]
@@ -53,7 +53,7 @@ export function batchInputs(settings: Pick<ResolvedSettings, 'ipc' | 'augment'>,
     images: { shape: [syntheticRows, ...image], ...ofGroup },
     ...(groups === undefined ? {} : { iteration: { shape: [1], dtype: 'u32' } }),
     key: { shape: [2], dtype: 'u32' },
-    realClass: { shape: [realRows], dtype: 'i32' },
+    realClass: { shape: [realRows], dtype: 'i32', ...(selected ? { slots } : {}) },
     syntheticClass: { shape: [syntheticRows], dtype: 'i32' },
     realCounts: { shape: [classes, 1], ...ofStep },
     syntheticCounts: { shape: [classes, 1] },

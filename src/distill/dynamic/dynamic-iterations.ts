@@ -23,19 +23,18 @@ type Settings = LossSettings & { readonly dynamic: DynamicSettings }
 type Arrays = Readonly<Record<string, DeviceArray>>
 
 /** Batch sizes that steps run at, in parts of the whole: a step's own size depends on its counts alone, never on time. */
-const rungs = 8
+const rungs = 16
 
-/** A step at one batch size. */
+/** A step at one batch size, over all classes together. */
 interface Rung {
-  readonly perClass: number
   readonly step: BoundProgram
   readonly arrays: Arrays
 }
 
-/** A step between two looks: its rows, at the places of its batch size. */
+/** A step between two looks: its rows side by side, class after class, and places beyond them up to its batch size. */
 interface Compacted {
-  readonly perClass: number
   readonly rows: Int32Array
+  readonly classIndex: Int32Array
   readonly weights: Float32Array
   readonly counts: Float32Array
 }
@@ -105,7 +104,7 @@ export class DynamicIterations implements Iterations {
     this.#lookArrays = made.lookArrays
     this.#use = made.use
     this.#useArrays = made.useArrays
-    const full = this.#fullRung(realBatch)
+    const full = this.#fullRung(realRows)
     this.stateShape = [classes * ipc, ...image]
     this.extraState = {
       masked: { dtype: 'u8', shape: [this.#rule.masked.length] },
@@ -136,7 +135,7 @@ export class DynamicIterations implements Iterations {
       for (let s = step; s < first + n && !this.#rule.looks(s); s++) {
         await turn.breathe()
         const compacted = this.#compact(this.#drawAt(s))
-        if (group.length > 0 && group[0].perClass !== compacted.perClass) break
+        if (group.length > 0 && group[0].rows.length !== compacted.rows.length) break
         group.push(compacted)
       }
       losses.push(...(await this.#stepTogether(state, step, group, range)))
@@ -203,18 +202,18 @@ export class DynamicIterations implements Iterations {
   /** The samples that are left of a batch, side by side, at the smallest batch size that holds them. */
   #compact(draw: BatchDraw): Compacted {
     const { used } = this.#rule.select(draw)
-    const most = Math.max(...used.map((places) => places.length))
-    const { realBatch } = this.#settings
-    const perClass = Math.ceil((Math.ceil((most * rungs) / realBatch) * realBatch) / rungs)
-    const rows = new Int32Array(used.length * perClass)
-    const weights = new Float32Array(rows.length)
+    const counts = Float32Array.from(used, (places) => places.length)
+    const total = counts.reduce((a, b) => a + b, 0)
+    const { realRows } = this.#shape
+    const size = Math.ceil((Math.ceil((total * rungs) / realRows) * realRows) / rungs)
+    const rows = new Int32Array(size).fill(draw.rows[0])
+    const classIndex = new Int32Array(size)
+    let at = 0
     for (const [c, places] of used.entries()) {
-      const own = rows.subarray(c * perClass, (c + 1) * perClass)
-      own.fill(draw.rows[places[0]])
-      for (const [i, place] of places.entries()) own[i] = draw.rows[place]
-      weights.fill(1, c * perClass, c * perClass + places.length)
+      classIndex.fill(c, at, at + places.length)
+      for (const place of places) rows[at++] = draw.rows[place]
     }
-    return { perClass, rows, weights, counts: Float32Array.from(used, (places) => places.length) }
+    return { rows, classIndex, weights: new Float32Array(size).fill(1, 0, total), counts }
   }
 
   async #stepTogether(
@@ -223,12 +222,13 @@ export class DynamicIterations implements Iterations {
     group: readonly Compacted[],
     { signal }: IterationRange,
   ): Promise<readonly number[]> {
-    const { step, arrays } = this.#rungOf(group[0].perClass)
+    const { step, arrays } = this.#rungOf(group[0].rows.length)
     const { classes } = this.#shape
     const bound = { ...this.#arrays, ...arrays, ...state }
-    const { realIndex, realWeights, realCounts } = arrays
+    const { realIndex, realClass, realWeights, realCounts } = arrays
     const rows = realIndex.shape[1]
-    const [index, weights, counts] = [
+    const [index, classIndex, weights, counts] = [
+      new Int32Array(chunkSlots * rows),
       new Int32Array(chunkSlots * rows),
       new Float32Array(chunkSlots * rows),
       new Float32Array(chunkSlots * classes),
@@ -236,46 +236,46 @@ export class DynamicIterations implements Iterations {
     for (const [i, compacted] of group.entries()) {
       const slot = (first + i) % chunkSlots
       index.set(compacted.rows, slot * rows)
+      classIndex.set(compacted.classIndex, slot * rows)
       weights.set(compacted.weights, slot * rows)
       counts.set(compacted.counts, slot * classes)
     }
     const n = group.length
     const theta = await uploadTheta(bound, this.#settings, classes, { first, n })
-    const uploads = [realIndex.write(index), realWeights.write(weights), realCounts.write(counts), ...theta]
+    const uploads = [realIndex.write(index), realClass.write(classIndex), realWeights.write(weights), realCounts.write(counts), ...theta]
     await Promise.all([...uploads, step.run(bound, { n, startStep: first, ...(signal && { signal }) })])
     return readLosses(bound.loss, { first, n })
   }
 
   /** The constructor's last resource: without it those before are freed. */
-  #fullRung(realBatch: number): Rung {
+  #fullRung(realRows: number): Rung {
     try {
-      return this.#rungOf(realBatch)
+      return this.#rungOf(realRows)
     } catch (error) {
       this.dispose()
       throw error
     }
   }
 
-  #rungOf(perClass: number): Rung {
-    const known = this.#rungs.get(perClass)
+  #rungOf(realRows: number): Rung {
+    const known = this.#rungs.get(realRows)
     if (known) return known
     const { classes } = this.#shape
-    const realRows = classes * perClass
     const shape = { ...this.#shape, realRows, padded: true, selected: true }
     const made = allOrNothing((own) => {
       const make: Device['array'] = (...array) => own(this.#device.array(...array))
       return {
         step: own(buildMatchingStep(this.#device, this.#settings, shape)),
         arrays: {
-          ...realArrays(make, shape, chunkSlots),
+          realIndex: make('i32', [chunkSlots, realRows]),
+          realClass: make('i32', [chunkSlots, realRows]),
           realWeights: make('f32', [chunkSlots, realRows, 1]),
           realCounts: make('f32', [chunkSlots, classes, 1]),
         },
       }
     })
-    const rung = { perClass, ...made }
-    this.#rungs.set(perClass, rung)
-    return rung
+    this.#rungs.set(realRows, made)
+    return made
   }
 
   dispose(): void {
