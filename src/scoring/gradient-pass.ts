@@ -10,9 +10,13 @@ import { type Network, parameterCount } from '../nn/module.js'
 import { rowSource } from '../preprocess/row-source.js'
 import { gradientNorms } from '../scores/grand.js'
 
-/** Gradients of so many numbers are there at once; more do not make it faster. */
-const numbersAtOnce = 2 ** 22
-const mostSamples = 32
+/**
+ * Samples of one replay: norms are made where gradients are, so that no gradients stand beside each other, but activations of networks that are not cut
+ * into slices do. More samples do not make it faster.
+ */
+const numbersAtOnce = 2 ** 25
+const leastSamples = 16
+const mostSamples = 64
 const replays = 16
 
 /** `rows` are the arrays of the data set's `rowSource`, which stay the caller's. */
@@ -29,7 +33,7 @@ export class GradientPass {
     this.#data = data
     this.#rows = rows
     // a function of the network alone: bits must not depend on the machine
-    this.#batch = Math.max(1, Math.min(mostSamples, Math.floor(numbersAtOnce / parameterCount(network))))
+    this.#batch = Math.max(leastSamples, Math.min(mostSamples, Math.floor(numbersAtOnce / parameterCount(network))))
     this.rowsPerChunk = this.#batch * replays
     const places = [replays, this.#batch]
     const made = allOrNothing((own) => ({
