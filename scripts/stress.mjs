@@ -1,12 +1,12 @@
 /**
- * @file `npm run stress [-- --kills N] [--seed N] [--method NAME]`: kills small runs of every method N times (default 50) at random
- * moments, resumes them, and compares every byte with runs that nobody touched. Needs a build (`npm run build`).
+ * @file `npm run stress [-- --kills N] [--seed N] [--method NAME]`: kills small runs of every method, and scorings (`--method score`), N
+ * times (default 50) at random moments, resumes them, and compares every byte with runs that nobody touched. Needs a build (`npm run build`).
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { killAndResume, randomFrom, writeStripes } from './lib/stress.mjs'
+import { killAndResume, killAndResumeScoring, randomFrom, writeStripes } from './lib/stress.mjs'
 
 const { values } = parseArgs({
   options: { kills: { type: 'string', default: '50' }, seed: { type: 'string', default: '1' }, method: { type: 'string' } },
@@ -34,6 +34,12 @@ try {
     })
     process.stderr.write('\r')
     console.log(`${label}: ${kills} kills in ${runs} runs, the same bytes as an uninterrupted run`)
+  }
+  if (values.method === undefined || values.method === 'score') {
+    const onKill = ({ kill, after }) => process.stderr.write(`\rscore: kill ${kill} of ${kills}, after ${Math.round(after)} ms   `)
+    const runs = await killAndResumeScoring({ data, dir: mkdtempSync(join(dir, 'scores-')), kills, random, onKill })
+    process.stderr.write('\r')
+    console.log(`score: ${kills} kills in ${runs} scorings, the same bytes as an uninterrupted one`)
   }
   rmSync(dir, { recursive: true })
 } catch (error) {

@@ -38,10 +38,10 @@ export function writeStripes(dir) {
   return `mnist:${dir}`
 }
 
-/** Runs `aludel distill args…`; kills it when the time is up. Resolves to its exit code, null when it was killed. */
-export function distill(args, killAfterMs) {
+/** Runs `aludel args…`; kills it when the time is up. Resolves to its exit code, null when it was killed. */
+export function aludel(args, killAfterMs) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'distill', ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
     let said = ''
     child.stderr.on('data', (text) => {
       said += text
@@ -54,6 +54,9 @@ export function distill(args, killAfterMs) {
     })
   })
 }
+
+/** Runs `aludel distill args…` in the same way. */
+export const distill = (args, killAfterMs) => aludel(['distill', ...args], killAfterMs)
 
 /** Steps in the log, in order; throws when one is missing or comes twice. */
 export function checkSteps(dir, iterations) {
@@ -119,6 +122,50 @@ export async function killAndResume({ method, data, dir, kills, iterations, rand
     checkSteps(run, iterations)
     const left = readdirSync(run).filter((name) => name.startsWith('.') || name.startsWith('run.lock'))
     if (left.length > 0) throw new Error(`${run}: left behind: ${left.join(', ')}`)
+  }
+  return runs
+}
+
+/** Files that a scoring ends with, by name; scores.json without the seconds that it took. */
+function scoreFiles(dir) {
+  const { seconds: _, sha256: __, ...record } = JSON.parse(readFileSync(join(dir, 'scores.json'), 'utf8'))
+  const names = [...readdirSync(dir), ...readdirSync(join(dir, 'networks')).map((name) => join('networks', name))]
+  const files = names.filter((name) => name.endsWith('.safetensors')).sort()
+  const left = names.filter((name) => !files.includes(name) && !['scores.json', 'networks', 'report.html'].includes(name))
+  if (left.length > 0) throw new Error(`${dir}: left behind: ${left.join(', ')}`)
+  return { record: JSON.stringify(record), files: Object.fromEntries(files.map((name) => [name, readFileSync(join(dir, name))])) }
+}
+
+/**
+ * Kills scorings by networks trained on the spot `kills` times in all, at random moments, and resumes each until it is done. Returns how
+ * many that took. Throws when one fails, or ends with other bytes than one that nobody touched.
+ */
+export async function killAndResumeScoring({ data, dir, kills, random, onKill = () => {} }) {
+  const kinds = 'loss,el2n,grand,grandLastLayer,forgetting,aum,prototypicality,selfPrototypicality,moderate,uniform'
+  const more = ['--features', '--save-networks', '--allow-chance', '--threads', '1']
+  const settings = ['score', '--data', data, '--kind', kinds, '--network', 'mlp', '--runs', '3', '--epochs', '12', ...more]
+  const whole = join(dir, 'whole')
+  const started = performance.now()
+  await expectDone(aludel([...settings, '--out', whole]))
+  const life = performance.now() - started
+  const wanted = scoreFiles(whole)
+  let done = 0
+  let runs = 0
+  while (done < kills) {
+    const run = join(dir, `scores-${runs++}`)
+    for (;;) {
+      const begun = readdirSync(dir).includes(`scores-${runs - 1}`) && readdirSync(run).includes('scores.json')
+      const after = done < kills ? random() * life : undefined
+      const { code, said } = await aludel(begun ? ['score', '--resume', run] : [...settings, '--out', run], after)
+      if (code === 0) break
+      if (code !== null) throw new Error(`score: ended with exit code ${code}: ${said}`)
+      onKill({ kill: ++done, after })
+    }
+    const { record, files } = scoreFiles(run)
+    if (record !== wanted.record) throw new Error(`scores.json of ${whole} and ${run} differ`)
+    if (Object.keys(files).join() !== Object.keys(wanted.files).join()) throw new Error(`${run}: other files than ${whole}`)
+    for (const [name, bytes] of Object.entries(files))
+      if (!bytes.equals(wanted.files[name])) throw new Error(`${name} of ${whole} and ${run} differ`)
   }
   return runs
 }

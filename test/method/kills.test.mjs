@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { runStatus } from '../../dist/experiment/index.js'
 import { methodNames } from '../../dist/index.js'
-import { artifact, distill, killAndResume, randomFrom, writeStripes } from '../../scripts/lib/stress.mjs'
+import { artifact, distill, killAndResume, killAndResumeScoring, randomFrom, writeStripes } from '../../scripts/lib/stress.mjs'
 
 const freshDir = () => mkdtempSync(join(tmpdir(), 'aludel-test-'))
 const main = new URL('../../dist/cli/main.js', import.meta.url).pathname
@@ -55,6 +55,10 @@ it.each([
 ])('a run that chooses its images first, %s, ends with the same bytes however often it is killed', async (_, rule) => {
   const options = ['--real-batch', '2', '--network', 'mlp', '--prune', rule, '--zca']
   await killAndResume({ method: 'dm', data, dir: freshDir(), kills: 5, iterations: 20, random: randomFrom(11), options })
+})
+
+it('a scoring ends with the same bytes however often it is killed', async () => {
+  await killAndResumeScoring({ data, dir: freshDir(), kills: 5, random: randomFrom(23) })
 })
 
 it('a sweep ends with the same images and accuracies however often it is killed', async () => {
