@@ -56,13 +56,14 @@ h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem }
 .histogram .reach { stroke: var(--accent); stroke-width: 3 }
 .multiples { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1rem; margin-top: 1rem }
 .multiples h4 { margin: 0; font-size: .9rem; font-weight: 600; overflow-wrap: anywhere }
-.multiples p { margin: 0; color: var(--soft); font-size: .8rem }
+.multiples p { margin: 0; color: var(--soft); font-size: .75rem }
 .multiples .chart { font-size: 11px }
 figure.plain { overflow: visible }
 figure.plain figcaption { position: static }
 .histogram.medium { display: none }
 @media (max-width: 40rem) { .histogram.large { display: none } .histogram.medium { display: block } }
 .matrix { width: auto }
+.matrix caption { white-space: nowrap }
 .matrix :is(td.number, thead th) { text-align: right; padding: .35rem .75rem }
 .bar.before span { background: var(--left-out) }
 .bar + .bar { margin-top: .2rem }
