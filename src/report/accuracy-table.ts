@@ -32,7 +32,9 @@ const protocolText = ({ protocol, epochs, augment, data }: EvaluationRecord): st
 /** By network, so that what was trained alike stands together: the distilled images first, then the baselines in the order in which they were measured. */
 function protocolTable(evaluations: readonly EvaluationRecord[], protocol: string): string {
   const networks = [...new Set(evaluations.flatMap(({ results }) => results.map(({ network }) => network)))]
-  const inOrder = [...evaluations].sort((a, b) => Number(b.label === 'distilled') - Number(a.label === 'distilled'))
+  // rows of soft labels say so behind the name
+  const isOwn = ({ label }: EvaluationRecord) => Number(label.startsWith('distilled'))
+  const inOrder = [...evaluations].sort((a, b) => isOwn(b) - isOwn(a))
   const rows = networks.flatMap((network) =>
     inOrder.flatMap((entry) => entry.results.filter((result) => result.network === network).map((result) => rowOf(entry, result))),
   )
