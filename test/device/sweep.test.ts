@@ -130,7 +130,8 @@ describe('aludel sweep', () => {
   it('scores once for all runs where no scores are given', async () => {
     const out = join(freshDir(), 'sweep')
     const own = ['--score-network', 'mlp', '--score-runs', '1', '--score-epochs', '40']
-    expect((await sweep(out, '--keep', '0.3', '--order', 'asc,desc', '--repeats', '1', ...own)).code).toBe(0)
+    expect((await sweep(out, '--keep', '0.3', '--order', 'asc,desc', '--repeats', '1', '--protocol', 'glad', ...own)).code).toBe(0)
+    expect((await readRunRecord(join(out, 'runs/asc-0.3-seed0'))).evaluations).toMatchObject([{ protocol: 'glad' }])
     const [easy, hard] = await Promise.all(['asc', 'desc'].map((order) => readSubset(join(out, `subsets/${order}-0.3.json`))))
     expect(easy.indices).not.toEqual(hard.indices)
     expect(easy.score).toMatchObject({ name: 'loss', runs: 1 })

@@ -5,7 +5,7 @@ import { exists } from '../../data/file-bytes.js'
 import { AludelError, expected } from '../../errors.js'
 import { checkNameable } from '../../experiment/run-data.js'
 import { readSweep, type SweepRecord, sweepFile } from '../../experiment/sweep-record.js'
-import type { DistillSettings, DynamicPruning } from '../../experiment/types.js'
+import type { DistillSettings, DynamicPruning, ProtocolName } from '../../experiment/types.js'
 import { writeSweepReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
@@ -20,6 +20,7 @@ import {
   addMethodOptions,
   addWhiteningOptions,
   type DeviceOptions,
+  protocolOption,
   seedOption,
   type WhiteningOptions,
   zcaOf,
@@ -39,6 +40,7 @@ interface Options extends Omit<DistillSettings, 'dynamic' | 'network'>, DeviceOp
   readonly repeats: number
   readonly networks: string[]
   readonly trained: number
+  readonly protocol: ProtocolName
   readonly epochs?: number
   readonly evaluationAugment?: string
   readonly inference: 'auto' | 'onnx' | 'engine'
@@ -70,8 +72,14 @@ export function addSweep(program: Command, context: CliContext): void {
     .option('--score-runs <n>', 'networks that scores are means over (default: 5)', wholeNumber(1))
     .option('--score-epochs <n>', 'epochs that each of them trains (default: 5)', wholeNumber(1))
     .option('--repeats <n>', 'runs for each share and order, with seeds that count on', wholeNumber(1), 3)
-    .option('--networks <names>', 'networks that each distilled set is measured with, separated by commas', nameList, ['convnet'])
+    .option(
+      '--networks <names>',
+      'networks that each distilled set is measured with, or pools such as unseen, separated by commas',
+      nameList,
+      ['convnet'],
+    )
     .option('--trained <n>', 'networks trained from scratch per name, on each distilled set', wholeNumber(1), 5)
+    .addOption(protocolOption())
     .option('--epochs <n>', "training epochs of them (default: the protocol's 1000)", wholeNumber(1))
     .option('--evaluation-augment <policy>', 'augmentation while they train (default: dsa)')
     .addOption(
@@ -119,12 +127,12 @@ async function sweep(options: Options, command: Command, context: CliContext): P
     throw expected('invalid_option', '--score-network, --score-runs, --score-epochs', 'none where nothing is scored', Object.keys(scoring))
   const { method, ipc, iterations, realBatch, imageLr, init, augment, network, preset, set, dynamic } = options
   const general = { iterations, realBatch, imageLr, init, augment, network, preset, methodOptions: set }
-  const { networks, trained, epochs, evaluationAugment, inference } = options
+  const { networks, trained, protocol, epochs, evaluationAugment, inference } = options
   const settings: SweepSettings = {
     data: inPlace(specificationOf(data, options)),
     ...{ keep, orders: order, repeats, seed, kind },
     distill: { method, ipc, ...given({ ...general, dynamic: dynamic === 'off' ? undefined : dynamic }) } as SweepSettings['distill'],
-    evaluate: { networks, repeats: trained, inference, ...given({ epochs, augment: evaluationAugment }) },
+    evaluate: { networks, repeats: trained, protocol, inference, ...given({ epochs, augment: evaluationAugment }) },
     scores: byScore && scores !== undefined ? resolve(scores) : null,
     scoring: scoresItself ? scoring : null,
     zca: zcaOf(options) ?? null,

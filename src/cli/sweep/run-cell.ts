@@ -135,11 +135,24 @@ async function isDone(runDir: string): Promise<boolean> {
 /** Accuracies of a cell's set, network by network; those that the run has already are taken from it. */
 async function measureCell(runDir: string, { seed }: PlannedCell, tools: SweepTools): Promise<EvaluationResult[]> {
   const { library, output, device, settings, test: read } = tools
-  const { networks, repeats, epochs, augment, inference } = settings.evaluate
+  const { networks: named, repeats, protocol, epochs, augment, inference } = settings.evaluate
+  const [{ withPools }, { crossAverage, unseenPool, unseen }] = await Promise.all([
+    import('../../nn/networks/registry.js'),
+    import('../../evaluate/unseen.js'),
+  ])
+  const networks = withPools<string>(named)
   const record = await readRunRecord(runDir)
   const set: SyntheticSet = await loadRunSet(runDir, record)
   const steps = typeof set.config.steps === 'number' ? set.config.steps : undefined
-  const about = { label: 'distilled', epochs: epochs ?? null, data: settings.data, seed, augment: augment ?? null, ...given({ steps }) }
+  const about = {
+    label: 'distilled',
+    protocol,
+    epochs: epochs ?? null,
+    data: settings.data,
+    seed,
+    augment: augment ?? null,
+    ...given({ steps }),
+  }
   const results: EvaluationResult[] = []
   let test: Dataset | undefined
   for (const network of networks) {
@@ -150,11 +163,12 @@ async function measureCell(runDir: string, { seed }: PlannedCell, tools: SweepTo
     }
     const endPhase = startPhase(`evaluate ${network} on distilled`)
     test ??= set.whitening ? await library.whiten(read, set.whitening, device) : read
-    const own = { networks: [network], repeats, seed, inference, ...given({ epochs, augment }) }
+    const own = { networks: [network], repeats, protocol, seed, inference, ...given({ epochs, augment }) }
     const [result] = await runEvaluation({ library, output, device, source: set, test, settings: own, label: 'distilled' })
     await recordEvaluation(runDir, { ...about, results: [result] }, endPhase())
     results.push(result)
   }
+  if (named.includes(unseen)) results.push(crossAverage(results.filter(({ network }) => unseenPool.includes(network))))
   return results
 }
 

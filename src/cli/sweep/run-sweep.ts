@@ -87,11 +87,11 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
 
 /** Networks and augmentation of the evaluation: better refused now than after the first run. */
 async function checkMeasuring({ evaluate }: SweepSettings, train: Dataset): Promise<void> {
-  const [{ resolveNetwork }, { parseAugment }] = await Promise.all([
+  const [{ resolveNetwork, withPools }, { parseAugment }] = await Promise.all([
     import('../../nn/networks/registry.js'),
     import('../../augment/dsa.js'),
   ])
   const [, height, width, channels] = train.shape
-  for (const network of evaluate.networks) resolveNetwork(network, [height, width, channels], train.classes.length)
+  for (const network of withPools<string>(evaluate.networks)) resolveNetwork(network, [height, width, channels], train.classes.length)
   if (evaluate.augment !== undefined) parseAugment(evaluate.augment, train.flip)
 }

@@ -1,13 +1,15 @@
 /** @file What a sweep was asked for, as sweep.json keeps it: enough to go on with. */
-import type { DistillSettings } from '../../experiment/types.js'
+import type { DistillSettings, ProtocolName } from '../../experiment/types.js'
 import type { OwnScoring } from '../own-scores.js'
 import type { ZcaChoice } from '../whitening.js'
 import type { SweepGrid } from './cells.js'
 
 export interface SweepMeasuring {
+  /** Names of networks and of pools. */
   readonly networks: readonly string[]
   /** Networks trained per name on each distilled set. */
   readonly repeats: number
+  readonly protocol: ProtocolName
   readonly epochs?: number
   readonly augment?: string
   readonly inference: 'auto' | 'onnx' | 'engine'
