@@ -92,6 +92,12 @@ describe('--subset', () => {
     expect((await call('plan', '--data', 'fashion-mnist', '--subset', subset, ...settings)).code).toBe(0)
   })
 
+  it('is refused where a class has fewer images than start synthetic ones', async () => {
+    const few = ['--subset', join(dir, 'drawn.json'), '--ipc', '16', '--network', 'mlp', '--out', join(dir, 'none')]
+    const { code, stderr } = await call('distill', '--data', 'fashion-mnist', ...few)
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/at least 16 images for ipc 16 but received 15/)])
+  })
+
   it('keeps the test images whole, and refuses a subset of other data or none at all', async () => {
     const test = await openDataset(`fashion-mnist,subset=${join(dir, 'easy.json')}`, 'test')
     expect(test.labels.length).toBe((await openWhole('fashion-mnist', 'test')).labels.length)
