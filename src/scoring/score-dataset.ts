@@ -232,7 +232,7 @@ class Scoring {
     if (this.#plan.allowChance) return
     const todo = this.#plan.weights
       ? 'look at the order of the classes and at the normalisation'
-      : 'train longer (epochs), with another learning rate or network; or allow it (allowChance, --allow-chance)'
+      : 'train longer (epochs), with another learning rate or network; or go on all the same (allowChance, --resume with --allow-chance)'
     checkAboveChance(`network ${run}`, accuracy, this.#counts, todo)
   }
 

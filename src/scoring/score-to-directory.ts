@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
 import { AludelError, expected, onFile } from '../errors.js'
 import { checkpointStore } from '../experiment/checkpoint-store.js'
-import { lockRun } from '../experiment/run-lock.js'
 import { saveNetwork } from '../export/network-file.js'
 import { prepareDirectory } from '../files/atomic-file.js'
 import { makeDirectory } from '../files/make-directory.js'
@@ -25,8 +24,8 @@ import {
   writeKind,
   writeRecord,
 } from './score-directory.js'
+import { locked, progressDir } from './work-directory.js'
 
-const progressDir = 'progress'
 const networksDir = 'networks'
 
 export interface DirectoryOptions extends Omit<ScoreDatasetOptions, 'checkpoints' | 'onNetwork'> {
@@ -89,15 +88,6 @@ export async function resumeScoring(dir: string, data: Dataset | DatasetInput, o
     const settings = settingsOf(dir, record)
     return await work(dir, train, record, { ...settings, ...options })
   })
-}
-
-async function locked<T>(dir: string, action: () => Promise<T>): Promise<T> {
-  const lock = await onFile(dir, () => lockRun(dir))
-  try {
-    return await action()
-  } finally {
-    await lock.release()
-  }
 }
 
 async function work(dir: string, train: Dataset, record: ScoresRecord, scoring: ScoreDatasetOptions): Promise<WrittenScores> {

@@ -1,8 +1,8 @@
 /** @file How far a scoring is: work counted in images through the forward pass of the network, so that the time left can be told. */
 import type { ScoringPlan, ScoringProgress } from './options.js'
 
-/** What an image costs beside one forward pass: forward and two backward passes, and those with gradients of every image alone. */
-const costs = { training: 3, outputs: 1, gradients: 6, features: 1 } as const
+/** What an image costs in forward passes: forward and two backward passes, as do gradients of every image alone. */
+const costs = { training: 3, outputs: 1, gradients: 3, features: 1 } as const
 
 export type Phase = keyof typeof costs
 

@@ -8,6 +8,7 @@ import { writeScoreReport } from '../../report/index.js'
 import type { EpochWindow } from '../../scores/epoch-window.js'
 import { type ScoreName, scoreNames } from '../../scores/registry.js'
 import { readKind, readRecord, type ScoresRecord } from '../../scoring/score-directory.js'
+import { tidyScores } from '../../scoring/work-directory.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, inPlace, openOptions, specificationOf } from '../data-options.js'
 import { given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
@@ -140,7 +141,10 @@ async function resume(dir: string, options: Options, command: Command, context: 
     throw new AludelError('invalid_option', `${flagOf(wrong)}: a scoring continues with its own settings; leave it out beside --resume`)
   const record = await readRecord(dir)
   checkExport(options, record.kinds)
-  if (record.status === 'done') return conclude(dir, record, options, output)
+  if (record.status === 'done') {
+    await tidyScores(dir)
+    return conclude(dir, record, options, output)
+  }
   if (record.source.kind === 'model') {
     const done = await resumeModelCommand(dir, options, command, context)
     return conclude(dir, done, options, output, await modelReport(dir, done, context, output))
