@@ -94,8 +94,9 @@ ${[own, ...together, ...others].join('\n')}`
 /** Over what the interval of the means goes. */
 function bandText(cells: readonly SweepCell[]): string {
   const repeats = new Set(cells.map(({ repeat }) => repeat)).size
+  const few = repeats === 2 ? ' Of two repetitions it is wide and says little.' : ''
   return repeats > 1
-    ? `Means over ${repeats} distillations with seeds of their own; the band is the 95&nbsp;% interval of the mean (Student's t).`
+    ? `Means over ${repeats} distillations with seeds of their own; the band is the 95&nbsp;% interval of the mean (Student's t).${few}`
     : 'One distillation each; the band is the 95&nbsp;% interval over the networks trained on it, and says nothing of other seeds.'
 }
 
