@@ -146,7 +146,10 @@ export async function readRecord(dir: string): Promise<ScoresRecord> {
 /** As `readRecord`, of scores that are all there. Throws `invalid_data` too for a scoring that has not ended. */
 export async function readDoneRecord(dir: string): Promise<ScoresRecord> {
   const record = await readRecord(dir)
-  if (record.status === 'done') return record
+  const { shard, status } = record
+  if (shard !== null)
+    throw new AludelError('invalid_data', `${dir}: holds shard ${shard.index}/${shard.of} of scores; join all of them with: aludel merge`)
+  if (status === 'done') return record
   throw new AludelError('invalid_data', `${dir}: its scores are not all there yet; finish it with: aludel score --resume ${dir}`)
 }
 

@@ -337,6 +337,6 @@ describe('shards', () => {
     await expectError(() => merge(one, two, elsewhere[2]), 'incompatible', /expected .* as in/)
     const { out } = await score(data, model)
     await expectError(() => merge(out), 'invalid_option', /a shard that aludel score .* received 'scores of all images'/)
-    await expectError(() => readKind(one, 'loss'), 'not_found', /kind of score/)
+    await expectError(() => readKind(one, 'loss'), 'invalid_data', /holds shard 1\/3 of scores; join all/)
   })
 })
