@@ -8,7 +8,6 @@ export {
   resumeScoreModel,
   type ScoreModelOptions,
   type ScoringWatch,
-  type Shard,
   scoreModel,
 } from './model/index.js'
 export type { ScoreDatasetOptions, ScoringProgress } from './options.js'

@@ -3,6 +3,7 @@ import { checkPath } from '../../arguments.js'
 import { exists } from '../../data/file-bytes.js'
 import { AludelError, expected, onFile } from '../../errors.js'
 import { lockRun } from '../../experiment/run-lock.js'
+import type { Shard } from '../../experiment/types.js'
 import { makeDirectory } from '../../files/make-directory.js'
 import { readRecord, recordPath, type ScoresRecord } from '../score-directory.js'
 import { assemble } from './assemble.js'
@@ -10,7 +11,7 @@ import { finish } from './finish.js'
 import { settingsHash } from './score-model.js'
 import { readPart, type StoredPart } from './score-part.js'
 import type { ModelSource } from './settings.js'
-import { type Shard, shardBlocks, shardPath } from './shard.js'
+import { shardBlocks, shardPath } from './shard.js'
 
 interface ShardDirectory {
   readonly dir: string

@@ -12,6 +12,7 @@ import type { Block } from '../../data/image-stream.js'
 import type { Device } from '../../engine/runtime/device.js'
 import { AludelError, expected, onFile } from '../../errors.js'
 import { lockRun, type RunLock } from '../../experiment/run-lock.js'
+import type { Shard } from '../../experiment/types.js'
 import { makeDirectory } from '../../files/make-directory.js'
 import type { PixelNormalization } from '../../onnx/index.js'
 import { packageVersion } from '../../package-root.js'
@@ -23,7 +24,7 @@ import { blockSize, probe, type ScorerOptions, scoreBlocks } from './model-score
 import { type OpenedModel, openModel } from './open-model.js'
 import { joinParts, readPart, type ScorePart, writePart } from './score-part.js'
 import { checkKinds, isLogitKind, type ModelKind, type ModelSource, needsFeatures } from './settings.js'
-import { checkShard, type Shard, shardBlocks, shardPath } from './shard.js'
+import { checkShard, shardBlocks, shardPath } from './shard.js'
 
 export interface ScoringWatch {
   readonly signal?: AbortSignal
@@ -68,7 +69,7 @@ const optionNames: Readonly<Record<keyof ScoreModelOptions, true>> = {
 /**
  * Scores every image of a data set by an ONNX classifier and keeps the scores in the directory `out`. The loss is the cross-entropy over all
  * outputs of the model, also where the data has a part of its classes (Moser et al., 2411.12115). Memory does not grow with the
- * images, but for a few hundred bytes that each has in the listing and its scores (and its features where they are kept).
+ * images, but for about 1 kB that each has in the listing and its scores (and its features where they are kept).
  *
  * Throws `invalid_option` and what opening model and data throws before anything is written; `invalid_data` for an accuracy near chance
  * (looked at on a few images first, and on all before scores are written) and for a file that cannot be decoded unless these are skipped;

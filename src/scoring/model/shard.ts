@@ -3,12 +3,7 @@ import { join } from 'node:path'
 import { isRecord } from '../../arguments.js'
 import type { Block } from '../../data/image-stream.js'
 import { expected } from '../../errors.js'
-
-export interface Shard {
-  /** From 1 to `of`. */
-  readonly index: number
-  readonly of: number
-}
+import type { Shard } from '../../experiment/types.js'
 
 /** The file that a finished shard leaves. */
 export const shardPath = (dir: string): string => join(dir, 'shard.safetensors')
