@@ -10,7 +10,7 @@ import { given } from './options.js'
 import type { Output } from './output.js'
 
 /** Side in pixels of images in the page, where the data names none. */
-const side = 96
+const side = 64
 
 export interface ScoreReportJob {
   readonly library: Library

@@ -31,7 +31,7 @@ export function pictureStrip({ name, images, shape, numbers, describe, captions 
 }
 
 /** Largest side of an image that is sent as it is. */
-const largest = 96
+const largest = 64
 
 /** Images at a whole fraction of their size, each pixel the mean of a square, so that a page with many stays small. */
 export function thumbnails(images: Uint8Array, shape: Shape): { readonly images: Uint8Array; readonly shape: Shape } {
