@@ -59,7 +59,9 @@ const sources: Readonly<Record<string, Source>> = {
   },
   npz: { read: (file, part, given) => npz(file, part, only(given, split)), options: split, path: 'file' },
   packed: {
-    read: (dir, part, given) => openPacked(dir, part, only(given, ['resident', 'signal'])),
+    // what is measured is needed whole: `resident=no` is about the images that are trained on
+    read: (dir, part, given) =>
+      openPacked(dir, part, only(given, part === 'train' || given.resident ? ['resident', 'signal'] : ['signal'])),
     options: ['resident'],
     path: directory,
   },

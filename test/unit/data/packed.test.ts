@@ -34,7 +34,8 @@ describe('a pack of image files', () => {
     for (const split of ['train', 'test'] as const) {
       const original = await openDataset(data, split)
       const packed = await openDataset(`packed:${out}`, split)
-      const streamed = await openDataset(`packed:${out},resident=no`, split)
+      const streamed = await openPacked(out, split, { resident: false })
+      expect((await openDataset(`packed:${out},resident=no`, split)).pixels === undefined).toBe(split === 'test')
       expect(packed.images).toEqual(original.images)
       for (const same of [packed, streamed]) {
         expect(same.sha256).toBe(original.sha256)
