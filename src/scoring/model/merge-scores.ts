@@ -118,6 +118,9 @@ function checkComplete(shards: readonly ShardDirectory[]): ShardDirectory[] {
     const name = Object.keys({ ...here, ...there }).find((key) => JSON.stringify(here[key]) !== JSON.stringify(there[key]))
     if (name !== undefined)
       throw expected('incompatible', `${other.dir}: ${name}`, `${JSON.stringify(here[name])} as in ${dir}`, JSON.stringify(there[name]))
+  }
+  // only of shards of one scoring does an index say which part they are
+  for (const other of shards) {
     const twin = shards.find((one) => one !== other && one.shard.index === other.shard.index)
     if (twin) throw new AludelError('invalid_option', `shard ${other.shard.index}/${shard.of} is there twice: ${other.dir} and ${twin.dir}`)
   }
