@@ -49,6 +49,7 @@ export {
   perSampleLoss,
 } from './direct/index.js'
 export { distill, methodNames } from './distill/index.js'
+export type { Parametrisation, ParametrisedStart } from './distill/parametrise.js'
 export {
   type BoundProgram,
   type BoundProgramSpec,

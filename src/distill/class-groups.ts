@@ -65,6 +65,7 @@ export function classesOfGroup(device: Device, dataset: Dataset, settings: LossS
   const classes = dataset.classes.length
   const { classGroup, network, realBatch, ipc } = settings
   if (classGroup !== undefined) return classGroup
+  if (settings.parametrise) return classes
   const [, h, w, c] = dataset.shape
   if (network.state.length > 0 || classes * (realBatch + ipc) * h * w * c <= smallBytes) return classes
   const bytes = (size: number) => stepBytes(device, dataset, settings, size)

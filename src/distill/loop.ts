@@ -15,6 +15,7 @@ import { GradientIterations } from './gradient-matching-loop.js'
 import { type InitialImages, initialImages } from './initial-images.js'
 import type { IterationState, Iterations } from './iterations.js'
 import { lossIterations } from './loss-iterations.js'
+import { imagesOf, initialLatents } from './parametrise.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
 import { RunState, type StateDeclaration } from './state.js'
@@ -64,7 +65,7 @@ async function runLoop(
   const { dataset, settings } = await task // options errors throw from distill itself; everything below rejects
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
-  const start = await initialImages(dataset, settings)
+  const start = await startOf(dataset, settings)
   const run = prepareWithin(freeMemory(), options.device, () =>
     prepareRun(dataset, settings, options.device, {
       start,
@@ -92,7 +93,7 @@ async function runLoop(
     )
     pushStart(stream, dataset, settings, run, loaded)
     await advance(run, settings, { stream, control, checkpointer, seconds, signal: options.signal })
-    const set = await collectSet(dataset, settings, run)
+    const set = await collectSet(dataset, settings, run, options.device)
     const { iterations } = settings
     const { step } = state.counters
     stream.end({ last: { type: 'done', step, iterations, seconds: seconds(), stopped: step < iterations } })
@@ -102,6 +103,16 @@ async function runLoop(
     state.dispose()
     run.work.dispose()
   }
+}
+
+/** The images that the state begins as, or the latents of those. */
+async function startOf(dataset: Dataset, settings: ResolvedSettings): Promise<InitialImages> {
+  const start = await initialImages(dataset, settings)
+  const { parametrise, ipc, seed } = settings
+  if (!parametrise) return start
+  const count = dataset.classes.length * ipc
+  const labels = Int32Array.from({ length: count }, (_, i) => Math.floor(i / ipc))
+  return initialLatents(parametrise, start, { shape: [count, ...dataset.shape.slice(1)], labels, seed })
 }
 
 /** What a run holds on the device. */
@@ -267,15 +278,23 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
   stream.push({ type: 'rollback', to: step, rollbacks, imageLr: imageLrAfter(settings, rollbacks), reason: cause.message })
 }
 
-async function collectSet(dataset: Dataset, settings: ResolvedSettings, { state, sourceIds, work }: PreparedRun): Promise<SyntheticSet> {
+async function collectSet(
+  dataset: Dataset,
+  settings: ResolvedSettings,
+  { state, sourceIds, work }: PreparedRun,
+  device: Device,
+): Promise<SyntheticSet> {
   const { ipc } = settings
   const [first, end] = work.ownClasses ?? [0, dataset.classes.length]
   const count = (end - first) * ipc
   const [, height, width, channels] = dataset.shape
   const pixels = ipc * height * width * channels
   const { step, rollbacks } = state.counters
+  const reached = (await state.arrays.images.read()) as Float32Array
+  const { parametrise } = settings
+  const images = parametrise ? await imagesOf(parametrise, reached, [height, width, channels], device) : reached
   return createSyntheticSet({
-    images: ((await state.arrays.images.read()) as Float32Array).subarray(first * pixels, end * pixels),
+    images: images.subarray(first * pixels, end * pixels),
     shape: [count, height, width, channels],
     labels: Int32Array.from({ length: count }, (_, i) => first + Math.floor(i / ipc)),
     classes: dataset.classes,

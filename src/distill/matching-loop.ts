@@ -47,7 +47,7 @@ export function matchingIterations(device: Device, dataset: Dataset, settings: L
     imagesPerIteration: (own[1] - own[0]) * (realBatch + ipc),
     flopsPerIteration: step.plan.flops,
     most: chunkSlots,
-    stateShape: [classes * ipc, ...shape.image],
+    stateShape: [classes * ipc, ...(settings.parametrise?.shape ?? shape.image)],
     ownClasses: own,
     run: (state, range) => replay(step, { ...arrays, ...state }, sampler, settings, range),
     dispose() {
@@ -81,14 +81,14 @@ async function replay(
 
 /** Starts the upload of the augmentation of steps [first, first + n) into their slots; none without augmentation. */
 export async function uploadTheta(
-  { theta, images }: Readonly<Record<string, DeviceArray>>,
-  settings: Pick<ResolvedSettings, 'augment' | 'seed'>,
+  { theta }: Readonly<Record<string, DeviceArray>>,
+  settings: Pick<ResolvedSettings, 'augment' | 'seed' | 'network'>,
   classes: number,
   { first, n }: Pick<IterationRange, 'first' | 'n'>,
 ): Promise<Promise<void>[]> {
   if (!theta) return []
   const rows = new Float32Array(chunkSlots * classes * thetaSize)
-  const [, height, width] = images.shape
+  const [height, width] = settings.network.input
   const turn = new Turn()
   for (let step = first; step < first + n; step++) {
     await turn.breathe()

@@ -43,14 +43,17 @@ interface StepSides {
 export const featuresKey = (i: number): string => `features${i}`
 
 /** Inputs of a step that its batches are made of. */
-export function batchInputs(settings: Pick<ResolvedSettings, 'ipc' | 'augment'>, shape: StepShape): Record<string, NamedInput> {
+export function batchInputs(
+  settings: Pick<ResolvedSettings, 'ipc' | 'augment' | 'parametrise'>,
+  shape: StepShape,
+): Record<string, NamedInput> {
   const { rows, image, classes, realRows, padded, selected, features, groups } = shape
   const syntheticRows = classes * settings.ipc
   const slots = { count: groups ?? chunkSlots }
   const ofGroup = groups === undefined ? {} : { slots }
   const ofStep = selected ? { slots } : ofGroup
   return {
-    images: { shape: [syntheticRows, ...image], ...ofGroup },
+    images: { shape: [syntheticRows, ...(settings.parametrise?.shape ?? image)], ...ofGroup },
     ...(groups === undefined ? {} : { iteration: { shape: [1], dtype: 'u32' } }),
     key: { shape: [2], dtype: 'u32' },
     realClass: { shape: [realRows], dtype: 'i32', ...(selected ? { slots } : {}) },
@@ -71,11 +74,20 @@ export const viewOf =
   (x: Value, classIndex: Value): Value =>
     grouped(v.theta ? augment(x, gather(v.theta, classIndex)) : x)
 
-export function batchesOf(v: Readonly<Record<string, Value>>, { rows, features }: StepShape): StepSides {
+/** Both sides of a step; `pixels` turns the run's state into images where it is not those. */
+export function batchesOf(
+  v: Readonly<Record<string, Value>>,
+  { rows, features }: Pick<StepShape, 'rows' | 'features'>,
+  pixels: (state: Value) => Value = (state) => state,
+): StepSides {
   const view = viewOf(v)
   const weights = v.realWeights ? { rowWeights: v.realWeights } : {}
   const batch = { classIndex: v.realClass, counts: v.realCounts, ...weights }
-  const synthetic: ClassBatch = { images: view(v.images, v.syntheticClass), classIndex: v.syntheticClass, counts: v.syntheticCounts }
+  const synthetic: ClassBatch = {
+    images: view(pixels(v.images), v.syntheticClass),
+    classIndex: v.syntheticClass,
+    counts: v.syntheticCounts,
+  }
   if (!features) return { real: { images: view(rows.gather(v, v.realIndex), v.realClass), ...batch }, synthetic }
   // No pass of the real side: its features are known. The batch's images are never looked at.
   const real: ClassBatch = { images: synthetic.images, ...batch }
@@ -94,13 +106,14 @@ const givenFeatures =
     ]
   }
 
-/** Inputs by name; state is `images` and `velocity`, both updated in place. `loss` has one row per slot. */
+/** Inputs by name; state is `images` (or the latents that stand for them) and `velocity`, both updated in place. `loss` has one row per slot. */
 export function buildMatchingStep(
   device: Device,
   settings: ResolvedSettings & { readonly method: LossMethod },
   shape: StepShape,
 ): BoundProgram {
-  const { method, methodOptions, network, imageLr, imageMomentum } = settings
+  const { method, methodOptions, network, imageLr, imageMomentum, parametrise } = settings
+  const pixels = parametrise && ((z: Value) => parametrise.apply(z))
   const inputs = batchInputs(settings, shape)
   const slots = { count: shape.groups ?? chunkSlots }
   const ofGroup = shape.groups === undefined ? {} : { slots }
@@ -110,7 +123,13 @@ export function buildMatchingStep(
     step: 'step',
     ...(shape.window && { options: { windows: rowsOfClasses(shape.window, settings.ipc, shape) } }),
     build(v) {
-      const context = { network, key: v.key, step: v.iteration ?? v.step, classes: shape.classes, ...batchesOf(v, shape) }
+      const context = {
+        network,
+        key: v.key,
+        step: v.iteration ?? v.step,
+        classes: shape.classes,
+        ...batchesOf(v, shape, pixels),
+      }
       const loss = method.loss(context, methodOptions)
       const [gradient] = grad(loss, [v.images])
       const next = sgdUpdate(v.images, v.velocity, gradient, { lr: imageLr, momentum: imageMomentum })

@@ -80,7 +80,7 @@ export class ReplayedIterations implements Iterations {
     this.#prefetch = dataset.pixels && new Prefetch(dataset.pixels, this.#rowsByPlace(settings.iterations))
     const replays = this.#end - this.#first
     this.ownClasses = own
-    this.stateShape = [groups, perGroup * ipc, ...image]
+    this.stateShape = [groups, perGroup * ipc, ...(settings.parametrise?.shape ?? image)]
     this.plans = { [groups === 1 ? 'step' : `step of ${perGroup} classes`]: made.step.plan }
     this.imagesPerIteration = (own[1] - own[0]) * (realBatch + ipc)
     this.flopsPerIteration = replays * made.step.plan.flops
@@ -149,9 +149,9 @@ export class ReplayedIterations implements Iterations {
     return this.#sampler.drawClasses(step, group * this.#perGroup + first, group * this.#perGroup + end)
   }
 
-  #uploadTheta({ theta, images }: Arrays, step: number): Promise<void>[] {
+  #uploadTheta({ theta }: Arrays, step: number): Promise<void>[] {
     if (!theta) return []
-    const [, , height, width] = images.shape
+    const [height, width] = this.#settings.network.input
     return [theta.write(drawTheta(this.#settings, step, { classes: this.#groups * this.#perGroup, height, width }))]
   }
 

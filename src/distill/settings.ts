@@ -12,6 +12,7 @@ import { checkClassGroup, checkSeparable } from './class-groups.js'
 import { type DynamicSettings, dynamicConfig, resolveDynamic } from './dynamic/settings.js'
 import { type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
+import { checkLatentRun, checkParametrisation, type Parametrisation } from './parametrise.js'
 import { methodByName } from './registry.js'
 import { checkShard, type Shard, shardText } from './shard.js'
 
@@ -34,6 +35,8 @@ export interface ResolvedSettings {
   readonly classGroup?: number
   /** The part of the classes that this run distils; absent for all. */
   readonly shard?: Shard
+  /** Absent where the pixels themselves are optimised. */
+  readonly parametrise?: Parametrisation
   /** The same as JSON values, for run.json and the manifest. */
   readonly config: RunConfig
 }
@@ -42,7 +45,7 @@ const optionNames: Readonly<Record<keyof DistillOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, device: true, signal: true },
   ...{ checkpoints: true, checkpointEvery: true, onDivergence: true, dynamic: true },
-  ...{ classGroup: true, shard: true },
+  ...{ classGroup: true, shard: true, parametrise: true },
 }
 
 /** Throws `invalid_option` for options that are no object, a name that is not known, and what is no device or signal. */
@@ -52,7 +55,7 @@ export function checkDistillOptions(options: DistillOptions): void {
   checkSignal('distill', options.signal)
 }
 
-export function resolveSettings(dataset: Dataset, settings: DistillSettings): ResolvedSettings {
+export function resolveSettings(dataset: Dataset, settings: DistillSettings & Pick<DistillOptions, 'parametrise'>): ResolvedSettings {
   const method = methodByName(settings.method)
   const ipc = wholeNumber('ipc', settings.ipc)
   const [, height, width, channels] = dataset.shape
@@ -80,6 +83,12 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)
   const { imageMomentum } = defaults
+  const parametrise =
+    settings.parametrise === undefined ? undefined : checkParametrisation(settings.parametrise, dataset.classes.length * ipc, image)
+  if (parametrise) {
+    const inParts = parts.classGroup !== undefined || parts.shard !== undefined
+    checkLatentRun({ isGradient: 'distance' in method, dynamic: dynamic !== undefined, parts: inParts })
+  }
   const config: RunConfig = {
     method: method.name,
     preset: presetName,
@@ -101,9 +110,10 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings): Re
     ...(dataset.whitened && zcaConfig(dataset.whitened.whitening)),
     ...(parts.classGroup !== undefined && { classGroup: parts.classGroup }),
     ...(parts.shard && { shard: shardText(parts.shard) }),
+    ...(parametrise && { parametrise: parametrise.name }),
   }
   const general = { ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, onDivergence }
-  return { method, network, ...general, methodOptions, ...(dynamic && { dynamic }), ...parts, config }
+  return { method, network, ...general, methodOptions, ...(dynamic && { dynamic }), ...parts, ...(parametrise && { parametrise }), config }
 }
 
 /** What the classes are cut into, where they can be, and whether their rows can be read from the disk. */

@@ -2,6 +2,7 @@
 import type { AnyDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'
 import type { Whitening } from '../data/whitening.js'
+import type { Parametrisation } from '../distill/parametrise.js'
 import type { Plan } from '../engine/compile/program.js'
 import type { DType, TypedArray } from '../engine/tensor/dtype.js'
 import type { Shape } from '../engine/tensor/shape.js'
@@ -69,6 +70,11 @@ export interface DistillSettings {
 
 export interface DistillOptions<D extends DeviceHandle = DeviceHandle> extends DistillSettings {
   readonly device: D
+  /**
+   * Optimises latents z in place of pixels: every step sees `parametrise.apply(z)`, and so does the set at the end. Default: the pixels
+   * themselves. The run's record keeps its name only, so repeat such a run from the program that defines it.
+   */
+  readonly parametrise?: Parametrisation
   /** Aborts at the next step boundary: iteration and `result` reject with AbortError. */
   readonly signal?: AbortSignal
   /**
