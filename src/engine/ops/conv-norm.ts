@@ -1,8 +1,8 @@
 /** @file Squared norms of the weight gradients of a convolution, group by group, without the gradients: what single samples are scored by. */
 import type { Attrs, TensorType, Value } from '../graph/node.js'
 import { sizeOf } from '../tensor/shape.js'
-import { emit } from './build.js'
-import { intAttr } from './check.js'
+import { checkValues, emit } from './build.js'
+import { checkRank, intAttr } from './check.js'
 import { type ConvOptions, convOps, geometryAttrs } from './conv.js'
 import { defineOp, type RefTensor } from './define.js'
 import { tableSlice } from './slicing.js'
@@ -23,6 +23,8 @@ export function conv2dWeightGradSquaredNorm(
   kernelW: number,
   options: ConvOptions & { readonly norm?: NormAlgorithm } = {},
 ): { dw: Value; db: Value } {
+  checkValues(op, [x, dy])
+  for (const [name, value] of Object.entries({ x, dy })) checkRank(op, name, value, 5, '[G,N,H,W,C]')
   const { norm, ...geometry } = options
   const attrs = { ...geometryAttrs(geometry), kernelH, kernelW }
   const algorithm = normAlgorithms[norm ?? cheaperNorm(x, dy, attrs)]

@@ -2,6 +2,8 @@
 import { expected } from '../../errors.js'
 import type { TensorType, Value } from '../graph/node.js'
 import { formatShape, type Shape } from '../tensor/shape.js'
+import { checkValues } from './build.js'
+import { checkRank } from './check.js'
 import { pad, reshape, transpose } from './movement.js'
 
 /** Whatever the vector width: a panel's layout is part of the ops that read it. */
@@ -10,8 +12,10 @@ export const panelRows = 32
 /** [B, D, panelRows] of `rows` rows of `width` numbers. */
 export const panelShape = (rows: number, width: number): Shape => [Math.ceil(rows / panelRows), width, panelRows]
 
-/** Rows `[N,D]` as panels `[B,D,32]`, zeros behind the last row. */
+/** Rows `[N,D]` as panels `[B,D,32]`, zeros behind the last row. Throws `invalid_data` for no value of a trace, `invalid_shape`. */
 export function rowPanels(x: Value): Value {
+  checkValues('rowPanels', [x])
+  checkRank('rowPanels', 'x', x, 2, '[N,D]')
   const [rows, width] = x.shape
   const [panels] = panelShape(rows, width)
   const whole = pad(x, { after: [panels * panelRows - rows, 0] })
