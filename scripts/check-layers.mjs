@@ -20,7 +20,7 @@ const layers = {
   'event-loop': { may: [] },
   'free-memory': { may: [] },
   'package-root': { may: [], node: true },
-  files: { may: ['errors', 'arguments'], node: true },
+  files: { may: ['errors', 'arguments', 'event-loop'], node: true },
   index: { may: ['*'], node: false },
   'engine/tensor': { may: ['errors'] },
   'engine/graph': { may: ['errors', 'engine/tensor'], types: ['engine/ops/opcodes'] },

@@ -122,3 +122,6 @@ export function given<T extends object>(values: T): { [K in keyof T]: Exclude<T[
     [K in keyof T]: Exclude<T[K], undefined>
   }
 }
+
+/** The flag of an option by its name in code: 'realBatch' is '--real-batch'. */
+export const flagOf = (option: string): string => `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`

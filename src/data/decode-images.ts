@@ -2,10 +2,10 @@
  * @file Image files to pixels: JPEG, PNG and WebP through libvips (sharp, loaded when it is first needed). Every file counts as hostile:
  * type by content, size and pixels limited, any warning of the decoder refuses the file.
  */
-import { createHash } from 'node:crypto'
 import type { Sharp } from 'sharp'
 import { AbortError, AludelError } from '../errors.js'
 import { Turn } from '../event-loop.js'
+import { hashOfParts } from '../files/pieces.js'
 import type { UnreadableFile } from './dataset.js'
 import { invalidFile, readWhole } from './file-bytes.js'
 
@@ -174,7 +174,7 @@ export interface DecodedFile {
 export async function decodeFile(path: string, { size, fit = 'squash' }: ResizeOptions = {}): Promise<DecodedFile> {
   const sharp = await loadSharp()
   const bytes = await readImageFile(path)
-  const sha256 = await hashOfBytes(bytes)
+  const sha256 = await hashOfParts('', [bytes])
   const input = sharp(bytes, { failOn: 'warning', limitInputPixels: maxImagePixels, ignoreIcc: true })
   const resized = size === undefined ? input : resize(input, size, fit)
   const { data, info } = await resized
@@ -187,19 +187,6 @@ export async function decodeFile(path: string, { size, fit = 'squash' }: ResizeO
     })
   if (info.channels !== 3) throw invalidFile(path, `expected an image of 3 channels after conversion but received ${info.channels}`)
   return { data, width: info.width, height: info.height, sha256 }
-}
-
-const pieceBytes = 1 << 20
-
-/** SHA-256 (hex), a piece at a time. */
-export async function hashOfBytes(bytes: Uint8Array): Promise<string> {
-  const hash = createHash('sha256')
-  const turn = new Turn()
-  for (let at = 0; at < bytes.length; at += pieceBytes) {
-    hash.update(bytes.subarray(at, at + pieceBytes))
-    await turn.breathe()
-  }
-  return hash.digest('hex')
 }
 
 /** Shrinking while loading would pick a coarser filter for some sizes and not for others. */

@@ -5,22 +5,14 @@ import { isRecord } from '../arguments.js'
 import { AludelError, onFile } from '../errors.js'
 import { writeShared } from '../files/atomic-file.js'
 import { makeDirectory } from '../files/make-directory.js'
+import { hashOfParts, piecesOf } from '../files/pieces.js'
 import { decodeSafetensors, encodeHeader, type SafeTensor } from '../files/safetensors.js'
 import type { UnreadableFile } from './dataset.js'
-import {
-  type DecodedImages,
-  type DecodeOptions,
-  decodeImages,
-  decoderVersion,
-  eachInOrder,
-  hashOfBytes,
-  readImageFile,
-} from './decode-images.js'
+import { type DecodedImages, type DecodeOptions, decodeImages, decoderVersion, eachInOrder, readImageFile } from './decode-images.js'
 import { exists, maxFileBytes, readWhole } from './file-bytes.js'
 
 const format = 'aludel-decoded-images'
 const version = '2'
-const pieceBytes = 1 << 20
 
 /**
  * As `decodeImages`, by way of the files in `dir` (created if absent). A cached file that is damaged is made again. The name of an entry
@@ -44,7 +36,7 @@ async function hashesOf(paths: readonly string[], { signal, onUnreadable }: Deco
   await eachInOrder(paths.length, async (i) => {
     signal?.throwIfAborted()
     try {
-      hashes[i] = await hashOfBytes(await readImageFile(paths[i]))
+      hashes[i] = await hashOfParts('', [await readImageFile(paths[i])])
     } catch (error) {
       if (onUnreadable !== 'skip' || !(error instanceof AludelError) || error.code !== 'invalid_data') throw error
     }
@@ -72,7 +64,7 @@ async function load(
     if (unreadable === undefined || (unreadable.length > 0 && onUnreadable !== 'skip')) return undefined
     const count = paths.length - unreadable.length
     if (tensor?.dtype !== 'U8' || tensor.shape.length !== 4 || tensor.shape[0] !== count || tensor.shape[3] !== 3) return undefined
-    if ((await hashOfBytes(tensor.data)) !== metadata.sha256) return undefined
+    if ((await hashOfParts('', [tensor.data])) !== metadata.sha256) return undefined
     const hashes: (string | undefined)[] = [...seen]
     for (const { row } of unreadable) hashes[row] = undefined
     return { images: tensor.data, shape: tensor.shape as unknown as DecodedImages['shape'], hashes, unreadable }
@@ -102,10 +94,6 @@ function unreadableIn(text: string | undefined, paths: readonly string[]): Unrea
 async function save(path: string, { images, shape, unreadable }: DecodedImages): Promise<void> {
   const tensors = new Map<string, SafeTensor>([['images', { dtype: 'U8', shape, data: images }]])
   const left = JSON.stringify(unreadable.map(({ row, reason }) => ({ row, reason })))
-  const header = encodeHeader(tensors, { format, version, sha256: await hashOfBytes(images), unreadable: left })
-  await writeShared(path, inPieces([header, images]), header.length + images.length)
-}
-
-async function* inPieces(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  for (const part of parts) for (let at = 0; at < part.length; at += pieceBytes) yield part.subarray(at, at + pieceBytes)
+  const header = encodeHeader(tensors, { format, version, sha256: await hashOfParts('', [images]), unreadable: left })
+  await writeShared(path, piecesOf([header, images]), header.length + images.length)
 }

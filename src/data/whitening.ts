@@ -1,8 +1,8 @@
 /** @file A ZCA whitening as data: what it is applied to, its matrices and their identity. Fitting and applying are in src/preprocess. */
-import { createHash } from 'node:crypto'
 import { isRecord } from '../arguments.js'
 import { AludelError, expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
+import { bytesOf, hashOfParts } from '../files/pieces.js'
 import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
 
 /** What the whitening sees: pixels in [0, 1] ('raw'), or pixels normalised by channel first ('normalised'). */
@@ -31,20 +31,10 @@ export interface Whitening {
   readonly sha256: string
 }
 
-const hashPieceBytes = 1 << 20
-
 /** The identity of a whitening: a hash of its fields, a piece at a time. */
-export async function whiteningHash(fields: Omit<Whitening, 'sha256'>): Promise<string> {
+export function whiteningHash(fields: Omit<Whitening, 'sha256'>): Promise<string> {
   const { order, eps, image, channels, source, mean, transform, inverse } = fields
-  const hash = createHash('sha256').update(JSON.stringify({ order, eps, image, channels, source }))
-  const turn = new Turn()
-  for (const { buffer, byteOffset, byteLength } of [mean, transform, inverse]) {
-    for (let at = 0; at < byteLength; at += hashPieceBytes) {
-      hash.update(new Uint8Array(buffer, byteOffset + at, Math.min(hashPieceBytes, byteLength - at)))
-      await turn.breathe()
-    }
-  }
-  return hash.digest('hex')
+  return hashOfParts(JSON.stringify({ order, eps, image, channels, source }), [mean, transform, inverse].map(bytesOf))
 }
 
 /** Throws `invalid_data` when `value` is no whitening of images [H, W, C]. */

@@ -72,10 +72,14 @@ export function planTraining(what: string, source: TrainingSource, options: Trai
 
 /** The checks of a set, and of soft labels: rows of probabilities. */
 function checkTrainingImages(images: TrainingImages): void {
-  // What is no object, or a promise, is the set's own check to name: spread, it would look like a set without fields.
-  const { softLabels, ...set } = isRecord(images) && Object.hasOwn(images, 'softLabels') ? images : { softLabels: undefined }
-  checkSyntheticSet(softLabels === undefined ? images : (set as SyntheticSetFields))
-  if (softLabels !== undefined) checkSoftLabels(softLabels as Float32Array, set as SyntheticSetFields)
+  if (isRecord(images) && Object.hasOwn(images, 'softLabels')) {
+    const { softLabels, ...set } = images
+    checkSyntheticSet(set as SyntheticSetFields)
+    if (softLabels !== undefined) checkSoftLabels(softLabels, set as SyntheticSetFields)
+  } else {
+    // as it was given: spread, a promise or undefined would look like a set without fields
+    checkSyntheticSet(images)
+  }
 }
 
 /** What is done with networks that have been trained together. */

@@ -9,6 +9,7 @@ import { fileSize, openForReading } from '../data/file-bytes.js'
 import { allocate, type DType } from '../engine/tensor/dtype.js'
 import { AludelError, expected } from '../errors.js'
 import { writeAtomic } from '../files/atomic-file.js'
+import { bytesOf } from '../files/pieces.js'
 import { decodeHeader, encodeHeader, headerEnd, type SafeTensor, type SafetensorsDType } from '../files/safetensors.js'
 import { parseRecord } from './sealed-json.js'
 import type { Checkpoint, StateTensor } from './types.js'
@@ -22,9 +23,6 @@ const pieceBytes = 1 << 20
 
 const fileTypes: Readonly<Record<DType, SafetensorsDType>> = { f32: 'F32', f64: 'F64', i32: 'I32', u32: 'U32', u8: 'U8' }
 const stateTypes = new Map(Object.entries(fileTypes).map(([dtype, fileType]) => [fileType, dtype as DType]))
-
-const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
-  new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength)
 
 /** Replaces `path` by the checkpoint, durably. Throws `io` when the system refuses. */
 export async function writeCheckpoint(path: string, { tensors, ...rest }: Checkpoint): Promise<void> {

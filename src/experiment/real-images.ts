@@ -5,6 +5,7 @@ import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { readPixels } from '../data/pixel-rows.js'
 import { expected } from '../errors.js'
 import { writeAtomic } from '../files/atomic-file.js'
+import { bytesOf } from '../files/pieces.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
 
 export const realFile = 'real.safetensors'
@@ -53,8 +54,6 @@ async function keptOf(real: Dataset, ends: ClassEnds): Promise<Pick<RealImages, 
   const about = { rows: rowsOfWhole(real, shown), labels: shown.map((row) => real.labels[row]) }
   return { kept: { ...about, ends: Int32Array.from(marks), images: await readPixels(real, shown) } }
 }
-
-const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
 export async function writeRealImages(dir: string, { rows, distances, nearest, samples, sampleLabels, kept }: RealImages): Promise<void> {
   const tensors = new Map<string, SafeTensor>([

@@ -8,6 +8,7 @@ import { encodePng } from '../data/png.js'
 import { checkWhitening, unwhiten, type Whitening } from '../data/whitening.js'
 import { expected } from '../errors.js'
 import { prepareDirectory, writeAtomic } from '../files/atomic-file.js'
+import { bytesOf } from '../files/pieces.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
 import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
 import { decodeWhitening, encodeWhitening, whiteningFile } from '../preprocess/whitening-file.js'
@@ -72,8 +73,6 @@ export function checkFinite(images: Float32Array, imageSize: number): void {
     )
   }
 }
-
-const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
 async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
   checkPath('save: directory', dir)

@@ -3,6 +3,7 @@ import { crc32 } from '../crc32.js'
 import { sizeOf } from '../engine/tensor/shape.js'
 import { AludelError } from '../errors.js'
 import { Turn } from '../event-loop.js'
+import { bytesOf } from '../files/pieces.js'
 
 export interface NpzArray {
   /** NumPy's type string, such as '<f4'; little-endian. */
@@ -10,8 +11,6 @@ export interface NpzArray {
   readonly shape: readonly number[]
   readonly data: Uint8Array
 }
-
-const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
 export const floatArray = (data: Float32Array, shape: readonly number[]): NpzArray => ({ descr: '<f4', shape, data: bytesOf(data) })
 

@@ -7,14 +7,13 @@ import { checkWhitening, type Whitening, whiteningHash } from '../data/whitening
 import { AludelError, expected, onFile } from '../errors.js'
 import { writeShared } from '../files/atomic-file.js'
 import { makeDirectory } from '../files/make-directory.js'
+import { bytesOf } from '../files/pieces.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
 
 export const whiteningFile = 'zca.safetensors'
 
 const format = 'aludel-zca'
 const version = '1'
-
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength)
 
 /** The file's bytes. Equal whitenings, equal bytes. */
 export function encodeWhitening({ mean, transform, inverse, sha256, ...about }: Whitening): Uint8Array {

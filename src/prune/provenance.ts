@@ -68,6 +68,20 @@ export function checkDescription(what: string, value: unknown): ScoreDescription
 /** Whether rows of both mean the same samples: equal pixels, or the same files at whatever size. */
 export const isSameData = (a: ScoredData, b: ScoredData): boolean => a.sha256 === b.sha256 || (a.files !== undefined && a.files === b.files)
 
+/** What the header of a file says of its content: JSON with the data and the score. Throws `invalid_data` naming `path`. */
+export function parseProvenance(path: string, text: string): { readonly data: ScoredData; readonly score: ScoreDescription } {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new AludelError('invalid_data', `${path}: the header says nothing of its content that is JSON`, { cause })
+  }
+  const { data, score } = isRecord(value) ? value : {}
+  if (!isScoredData(data) || !isScoreDescription(score))
+    throw new AludelError('invalid_data', `${path}: expected data and score in the header: what was scored, and by what`)
+  return { data, score }
+}
+
 /** Throws `incompatible` unless `dataset` is the one that rows were numbered in: equal pixels, or the same files at whatever size. */
 export function checkSameData(what: string, { name, sha256, files, samples }: ScoredData, dataset: Dataset): void {
   if (files !== undefined && files === dataset.filesSha256) return

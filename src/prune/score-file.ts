@@ -1,22 +1,12 @@
 /** @file Scores as safetensors: one F64 tensor, what it is in the header, and a hash over both. Doubles keep their bits. */
-import { createHash } from 'node:crypto'
-import { isRecord } from '../arguments.js'
 import { maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
 import { AludelError, expected } from '../errors.js'
-import { Turn } from '../event-loop.js'
 import { writeAtomic } from '../files/atomic-file.js'
+import { bytesOf, hashOfParts } from '../files/pieces.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
 import { checkFiniteInTurns, checkFiniteScores } from '../scores/score.js'
-import {
-  checkDescription,
-  checkSameData,
-  isScoreDescription,
-  isScoredData,
-  type ScoreDescription,
-  type ScoredData,
-  scoredData,
-} from './provenance.js'
+import { checkDescription, checkSameData, parseProvenance, type ScoreDescription, type ScoredData, scoredData } from './provenance.js'
 
 const format = 'aludel-scores'
 const version = '1'
@@ -38,26 +28,11 @@ export function describeScores(data: Dataset | DatasetInput, values: ArrayLike<n
   return { data: scoredData(dataset), score: checkDescription(what, score), values: new Float64Array(values) }
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float64Array): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength)
-
-/** Hashing one piece takes about a millisecond. */
-const pieceBytes = 1 << 20
-
-async function hashOf(about: string, data: Uint8Array): Promise<string> {
-  const hash = createHash('sha256').update(about)
-  const turn = new Turn()
-  for (let at = 0; at < data.length; at += pieceBytes) {
-    hash.update(data.subarray(at, at + pieceBytes))
-    await turn.breathe()
-  }
-  return hash.digest('hex')
-}
-
 /** The file's bytes. Equal scores, equal bytes. */
 export async function encodeScores({ data, score, values }: ScoreFile): Promise<Uint8Array> {
   const about = JSON.stringify({ data, score })
   const tensor: SafeTensor = { dtype: 'F64', shape: [values.length], data: bytesOf(values) }
-  return encodeSafetensors(new Map([['scores', tensor]]), { format, version, about, sha256: await hashOf(about, tensor.data) })
+  return encodeSafetensors(new Map([['scores', tensor]]), { format, version, about, sha256: await hashOfParts(about, [tensor.data]) })
 }
 
 /** Parses and checks what `encodeScores` wrote. Throws `invalid_data` naming `path` for anything else and for any damage, `not_finite`. */
@@ -65,29 +40,16 @@ export async function decodeScores(path: string, bytes: Uint8Array): Promise<Sco
   const { tensors, metadata } = decodeSafetensors(path, bytes)
   if (metadata.format !== format || metadata.version !== version)
     throw expected('invalid_data', path, `scores (format '${format}', version ${version})`, metadata.format)
-  const { data, score } = parseAbout(path, metadata.about ?? '')
+  const { data, score } = parseProvenance(path, metadata.about ?? '')
   const tensor = tensors.get('scores')
   if (tensors.size !== 1 || tensor?.dtype !== 'F64' || tensor.shape.join() !== `${data.samples}`)
     throw expected('invalid_data', `${path}: tensor 'scores'`, `F64 [${data.samples}]`, `${tensor?.dtype} [${tensor?.shape}]`)
-  if ((await hashOf(metadata.about, tensor.data)) !== metadata.sha256)
+  if ((await hashOfParts(metadata.about, [tensor.data])) !== metadata.sha256)
     throw new AludelError('invalid_data', `${path}: expected sha256 ${metadata.sha256} of its content; it was changed or damaged`)
   const { buffer, byteOffset } = tensor.data
   const values = byteOffset % 8 === 0 ? new Float64Array(buffer, byteOffset, data.samples) : new Float64Array(tensor.data.slice().buffer)
   await checkFiniteInTurns(path, values)
   return { data, score, values }
-}
-
-function parseAbout(path: string, text: string): Pick<ScoreFile, 'data' | 'score'> {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw new AludelError('invalid_data', `${path}: the header says nothing of the scores that is JSON`, { cause })
-  }
-  const { data, score } = isRecord(value) ? value : {}
-  if (!isScoredData(data) || !isScoreDescription(score))
-    throw new AludelError('invalid_data', `${path}: expected data and score in the header: what was scored, and by what`)
-  return { data, score }
 }
 
 /** Writes scores as one file; old or new, never half. Throws `not_finite`, `io`. */

@@ -9,6 +9,7 @@ import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
 import {
   dynamicPruning,
+  flagOf,
   given,
   nonEmptyPath,
   type OptionText,
@@ -44,8 +45,6 @@ interface Options extends Omit<DistillSettings, 'dynamic'>, DeviceOptions, DataO
 
 /** Options that a continued run may be given; everything else is its own. */
 const resumable = ['data', 'cache', 'iterations', 'checkpointEvery', 'onDivergence', 'threads', 'device']
-
-const flagOf = (option: string): string => `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 export function addDistill(program: Command, context: CliContext): void {
   const command = program.command('distill').description('distill a data set into a few synthetic images per class')

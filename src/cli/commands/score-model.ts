@@ -9,7 +9,7 @@ import { type CliContext, outputOf } from '../context.js'
 import { type DataOptions, inPlace, specificationOf } from '../data-options.js'
 import { asUsageError } from '../exit-codes.js'
 import { listenForInterrupt } from '../interrupt.js'
-import { factor, given, nonEmptyPath, numberList, shardOption } from '../options.js'
+import { factor, flagOf, given, nonEmptyPath, numberList, shardOption } from '../options.js'
 import type { Output } from '../output.js'
 import { Progress } from '../progress.js'
 import type { DeviceOptions } from './shared-options.js'
@@ -60,8 +60,6 @@ export function addModelOptions(command: Command): Command {
     .addOption(new Option('--provider <name>', 'with --model: where ONNX Runtime computes (default: auto)').choices(['auto', 'cpu']))
     .option('--shard <i/N>', 'with --model: score this part only; aludel merge joins all N', shardOption)
 }
-
-const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 /** Throws `invalid_option` for an option that goes with --model, without it. */
 export function checkWithoutModel(options: ModelScoreOptions): void {

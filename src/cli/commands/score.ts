@@ -11,7 +11,7 @@ import { readKind, readRecord, type ScoresRecord } from '../../scoring/score-dir
 import { tidyScores } from '../../scoring/work-directory.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, inPlace, openOptions, specificationOf } from '../data-options.js'
-import { given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
+import { flagOf, given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { withScoring } from '../run-scoring.js'
 import { reportScores } from '../score-report.js'
@@ -102,8 +102,6 @@ export function addScore(program: Command, context: CliContext): void {
     await conclude(out, record, options, output, await modelReport(out, record, context, output))
   })
 }
-
-const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 async function score(options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context

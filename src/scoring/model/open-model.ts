@@ -1,12 +1,12 @@
 /** @file Everything that a scoring by a model works with, opened and held against each other before anything is computed. */
 import { basename } from 'node:path'
-import { hashOfBytes } from '../../data/decode-images.js'
 import { datasetStream, type ImageStream } from '../../data/image-stream.js'
 import { isOfFiles, type OpenOptions, openImageStream } from '../../data/open.js'
 import { listingHash } from '../../data/packed/pack-files.js'
 import { formatSpecification, parseSpecification } from '../../data/specification.js'
 import type { Device } from '../../engine/runtime/device.js'
 import { AludelError } from '../../errors.js'
+import { hashOfParts } from '../../files/pieces.js'
 import { describeModel, OnnxClassifier, type PixelNormalization, RuntimeProcess, readModelFile } from '../../onnx/index.js'
 import { openDataset } from '../../prune/open-dataset.js'
 import { type ClassMap, type GivenClassMap, mapClasses } from './class-map.js'
@@ -60,7 +60,7 @@ export async function openModel(options: OpenModelOptions): Promise<OpenedModel>
     return {
       ...{ stream, classifier, map, fit },
       modelName: basename(model),
-      modelSha256: await hashOfBytes(bytes),
+      modelSha256: await hashOfParts('', [bytes]),
       runtimeVersion: runtime.version,
       listing: listingOf(stream),
       close: () => runtime.close(),

@@ -1,10 +1,9 @@
 /** @file What is known of some images that follow one another, after a model has seen them: kept as one sealed file each, until all are joined. */
-import { createHash } from 'node:crypto'
 import { maxFileBytes, readWhole } from '../../data/file-bytes.js'
 import type { Block } from '../../data/image-stream.js'
 import { AludelError, expected } from '../../errors.js'
-import { Turn } from '../../event-loop.js'
 import { writeAtomic } from '../../files/atomic-file.js'
+import { bytesOf, hashOfParts, piecesOf } from '../../files/pieces.js'
 import { decodeSafetensors, encodeHeader, type SafeTensor } from '../../files/safetensors.js'
 import type { UnreadableImage } from '../score-directory.js'
 
@@ -37,9 +36,6 @@ export interface PartListing {
   readonly names: readonly string[] | undefined
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float64Array | Float32Array | Int32Array): Uint8Array =>
-  new Uint8Array(buffer, byteOffset, byteLength)
-
 function tensorsOf(part: ScorePart, listing: PartListing | undefined): Map<string, SafeTensor> {
   const { rows, scores, readable, hits, hashes, features, logits } = part
   const all = new Float64Array(scores.length * rows)
@@ -58,21 +54,11 @@ function tensorsOf(part: ScorePart, listing: PartListing | undefined): Map<strin
   ])
 }
 
-async function sealOf(metadata: Readonly<Record<string, string>>, tensors: ReadonlyMap<string, SafeTensor>): Promise<string> {
-  const hash = createHash('sha256').update(JSON.stringify(metadata))
-  const turn = new Turn()
-  for await (const piece of piecesOf([...tensors.values()].map(({ data }) => data))) {
-    hash.update(piece)
-    await turn.breathe()
-  }
-  return hash.digest('hex')
-}
-
-const pieceBytes = 1 << 20
-
-async function* piecesOf(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  for (const part of parts) for (let at = 0; at < part.length; at += pieceBytes) yield part.subarray(at, at + pieceBytes)
-}
+const sealOf = (metadata: Readonly<Record<string, string>>, tensors: ReadonlyMap<string, SafeTensor>): Promise<string> =>
+  hashOfParts(
+    JSON.stringify(metadata),
+    Array.from(tensors.values(), ({ data }) => data),
+  )
 
 /** Writes a part; `settings` is the hash of what it was computed with. Old or new, never half. Throws `io`. */
 export async function writePart(path: string, part: ScorePart, settings: string, listing?: PartListing): Promise<void> {
