@@ -1,19 +1,11 @@
 /**
- * @file Dynamic pruning beside the same iterations without it, in turns: DM at the shapes of `dm` (256 real and 10 synthetic images a
- * class). With tails of 0 nothing is dropped and the difference is what looking costs; with tails of 0.1 the dropped rows save time. One step
- * is ten iterations (two looks) of each; the figures are milliseconds of an iteration and their share of those without.
+ * @file Dynamic pruning beside the same iterations without it: DM at the shapes of `dm` (256 real and 10 synthetic images a class). With
+ * tails of 0 nothing is dropped and the difference is what looking costs; with tails of 0.1 the dropped rows save time. One step is ten
+ * iterations (two looks) of each.
  */
-import { createDataset } from '../../dist/data/index.js'
 import { DynamicIterations } from '../../dist/distill/dynamic/dynamic-iterations.js'
-import { matchingIterations } from '../../dist/distill/matching-loop.js'
-import { resolveSettings } from '../../dist/distill/settings.js'
-import { normal } from '../../dist/engine/tensor/philox.js'
-import { median, round } from '../lib/timer.mjs'
-
-const [classes, perClass, ipc, realBatch] = [10, 512, 10, 256]
-const image = [32, 32, 3]
-const pixels = image.reduce((a, b) => a * b, 1)
-const iterations = 10
+import { lossIterations } from '../../dist/distill/loss-iterations.js'
+import { prunedRuns } from './pruned-runs.mjs'
 
 const kinds = [
   ['without', undefined],
@@ -21,56 +13,11 @@ const kinds = [
   ['8 probes, tails of 0.1', { probes: 8, betaLow: 0.1, betaHigh: 0.1 }],
 ]
 
-export function prepare(device) {
-  const rows = classes * perClass
-  const dataset = createDataset({
-    name: 'noise',
-    split: 'train',
-    classes: Array.from({ length: classes }, (_, c) => `class ${c}`),
-    images: Uint8Array.from(normal([1, 2], 0, 1, rows * pixels), (v) => Math.max(0, Math.min(255, 128 + 40 * v))),
-    shape: [rows, ...image],
-    labels: Int32Array.from({ length: rows }, (_, i) => i % classes),
-    mean: [0.5, 0.5, 0.5],
-    std: [0.25, 0.25, 0.25],
-    flip: true,
+export const prepare = (device) =>
+  prunedRuns(device, {
+    settings: { method: 'dm', ipc: 10, realBatch: 256, augment: 'none' },
+    classes: 10,
+    iterations: 10,
+    kinds,
+    open: (...run) => (run[2].dynamic ? new DynamicIterations(...run) : lossIterations(...run)),
   })
-  const runs = kinds.map(([name, dynamic]) => {
-    const settings = resolveSettings(dataset, { method: 'dm', ipc, realBatch, augment: 'none', ...(dynamic && { dynamic }) })
-    const work = dynamic ? new DynamicIterations(device, dataset, settings) : matchingIterations(device, dataset, settings)
-    const arrays = Object.entries({ images: { shape: work.stateShape }, velocity: { shape: work.stateShape }, ...work.extraState })
-    const state = Object.fromEntries(arrays.map(([key, { dtype = 'f32', shape }]) => [key, device.array(dtype, shape)]))
-    return {
-      name,
-      work,
-      state,
-      first: 0,
-      ready: state.images.write(Float32Array.from(normal([3, 4], 0, 1, classes * ipc * pixels))),
-      ms: [],
-    }
-  })
-  return {
-    plans: runs.flatMap(({ work }) => Object.values(work.plans)),
-    async step() {
-      let value
-      for (const run of runs) {
-        await run.ready
-        const start = performance.now()
-        const onPruning = ({ drawn, used }) => {
-          run.used = used / drawn
-        }
-        const losses = await run.work.run(run.state, { first: run.first, n: iterations, onPruning })
-        run.ms.push((performance.now() - start) / iterations)
-        run.first += iterations
-        value ??= losses.at(-1)
-      }
-      return value
-    },
-    report() {
-      const of = ({ ms }) => median(ms.slice(1))
-      const plain = of(runs[0])
-      return Object.fromEntries(
-        runs.map((run) => [run.name, { ms: round(of(run)), of_plain: round(of(run) / plain), ...(run.used && { used: round(run.used) }) }]),
-      )
-    },
-  }
-}

@@ -1,9 +1,9 @@
 /** @file A labelled image data set in memory: uint8 NHWC pixels, never normalised here (the step does that on the device). */
-import { createHash, type Hash } from 'node:crypto'
 import { checkOptions } from '../arguments.js'
 import { isDetached } from '../engine/tensor/dtype.js'
 import { AludelError, expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
+import { beginContentHash } from './content-hash.js'
 import { FieldCheck, type Unchecked } from './image-fields.js'
 import { chosenRows, type PixelRows } from './pixel-rows.js'
 import type { Whitening } from './whitening.js'
@@ -299,12 +299,6 @@ function checkAttached({ name, images, labels, whitened }: DatasetFields & Pick<
     throw new AludelError('detached', `data set '${name}': the buffer of its images or labels was transferred away; transfer a copy`)
   }
 }
-
-/** A content hash up to the pixels, which are to follow in row order. */
-export const beginContentHash = ({ shape, labels }: Pick<DatasetFields, 'shape' | 'labels'>): Hash =>
-  createHash('sha256')
-    .update(JSON.stringify(shape))
-    .update(new Uint8Array(labels.buffer, labels.byteOffset, labels.byteLength))
 
 const contentHash = (fields: DatasetFields): string => beginContentHash(fields).update(fields.images).digest('hex')
 

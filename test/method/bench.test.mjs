@@ -21,7 +21,7 @@ describe('bench', () => {
   })
 
   it('has a step for each name, and a name for each step', () => {
-    const shared = ['arrays', 'direct', 'gradient', 'matching', 'network']
+    const shared = ['arrays', 'direct', 'gradient', 'matching', 'network', 'pruned-runs']
     const steps = readdirSync(`${bench}steps`).map((file) => file.replace('.mjs', ''))
     expect(names.filter((name) => !steps.includes(name))).toEqual([])
     expect(steps.filter((name) => !names.includes(name) && !shared.includes(name))).toEqual([])

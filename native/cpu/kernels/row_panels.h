@@ -12,11 +12,12 @@ constexpr int64_t kPanelRows = 32;
 constexpr int kPanelVectors = kPanelRows / VD;
 constexpr int64_t kTaskNumbers = 1 << 16;
 
-// x as it stands in a register: keeps the compiler from contracting a product and the sum behind it into one rounding.
+// x as it stands in a register, or in memory where a vector is wider than one: keeps the compiler from contracting a product and the sum
+// behind it into one rounding. Flags of a file would do the same, but gyp has none.
 ALUDEL_INLINE vd rounded(vd x) {
 #if defined(__AVX512F__)
   asm("" : "+v"(x));
-#elif defined(__SSE2__)
+#elif (defined(__AVX__) && ALUDEL_VW <= 8) || (defined(__SSE2__) && ALUDEL_VW <= 4)
   asm("" : "+x"(x));
 #elif defined(__aarch64__)
   asm("" : "+w"(x));

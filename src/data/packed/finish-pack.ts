@@ -1,5 +1,5 @@
 /** @file The last part of packing a split: one pass over its pixels for their hashes, then the sealed record. */
-import { beginContentHash } from '../dataset.js'
+import { beginContentHash } from '../content-hash.js'
 import { hashPieces } from './hash-pieces.js'
 import type { PackProgress } from './pack-files.js'
 import { PackJournal } from './pack-journal.js'

@@ -1,5 +1,5 @@
 /** @file One pass over a pixel file: the hash of each piece, and with it any other hash of the same bytes. */
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { AbortError, onFile } from '../../errors.js'
 import { Turn } from '../../event-loop.js'
 import { invalidFile, openForReading } from '../file-bytes.js'
@@ -7,6 +7,11 @@ import { invalidFile, openForReading } from '../file-bytes.js'
 export interface PassOptions {
   readonly signal?: AbortSignal
   readonly onProgress?: (bytes: number) => void
+}
+
+/** A hash, or what else is fed bytes in order. */
+interface Sink {
+  update(bytes: Uint8Array): unknown
 }
 
 const readBytes = 1 << 20
@@ -17,7 +22,7 @@ const readBytes = 1 << 20
  */
 export function hashPieces(
   path: string,
-  { bytes, pieceBytes, whole }: { readonly bytes: number; readonly pieceBytes: number; readonly whole?: Hash },
+  { bytes, pieceBytes, whole }: { readonly bytes: number; readonly pieceBytes: number; readonly whole?: Sink },
   { signal, onProgress }: PassOptions = {},
 ): Promise<string[]> {
   return onFile(path, async () => {
