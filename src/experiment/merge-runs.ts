@@ -89,16 +89,25 @@ function checkAllThere(parts: readonly Part[]): void {
   }
 }
 
+/** One array of all parts. */
+function joined<A extends Float32Array | Uint8Array>(make: new (length: number) => A, parts: readonly A[]): A {
+  const all = new make(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
+
 function joinSets(sets: readonly SyntheticSet[]): SyntheticSet {
   const [first] = sets
   const { classes, mean, std, flip, source, config, whitening } = first
   const [, h, w, c] = first.shape
-  const images = new Float32Array(sets.reduce((sum, set) => sum + set.images.length, 0))
-  let at = 0
-  for (const set of sets) {
-    images.set(set.images, at)
-    at += set.images.length
-  }
+  const images = joined(
+    Float32Array,
+    sets.map((set) => set.images),
+  )
   const labels = Int32Array.from(sets.flatMap((set) => [...set.labels]))
   const sourceIds = sets.every((set) => set.sourceIds) && Int32Array.from(sets.flatMap((set) => [...(set.sourceIds ?? [])]))
   return createSyntheticSet({
@@ -125,12 +134,10 @@ async function joinReal(parts: readonly Part[], sets: readonly SyntheticSet[]): 
   const found = read.filter((one) => one !== undefined)
   if (found.length < sets.length) return undefined
   const [first] = found
-  const nearest = new Uint8Array(found.reduce((sum, one) => sum + one.nearest.length, 0))
-  let at = 0
-  for (const one of found) {
-    nearest.set(one.nearest, at)
-    at += one.nearest.length
-  }
+  const nearest = joined(
+    Uint8Array,
+    found.map((one) => one.nearest),
+  )
   const rows = Int32Array.from(found.flatMap((one) => [...one.rows]))
   const distances = Float64Array.from(found.flatMap((one) => [...one.distances]))
   return { ...first, rows, distances, nearest }

@@ -29,38 +29,45 @@ export const asPanels = (v: Value): Value => reshape(v, [v.shape[0] * v.shape[1]
 /** Float32 rows are computed on the device, in the same sums as here; rows of double precision are not. */
 export const fitsDevice = ({ data }: Matrix): boolean => data instanceof Float32Array
 
-/** Throws `out_of_memory`, `disposed`. */
-export async function uploadRows(device: Device, { data, shape }: Matrix): Promise<DeviceRows> {
-  const [rows, width] = shape
-  const panels = Math.ceil(rows / panelRows)
-  const copies = Math.ceil(panels / Math.max(1, Math.floor(numbersPerCopy / (width * panelRows))))
-  const perCopy = Math.ceil(panels / copies)
-  const part = [perCopy * panelRows, width]
-  const { array, staged, program } = allOrNothing((own) => ({
-    array: own(device.array('f32', [copies, perCopy, width, panelRows])),
-    staged: own(device.array('f32', part)),
-    program: own(
+export interface CopyRule {
+  /** Rows that are copied to the device between two turns of the event loop. */
+  readonly perCopy: number
+  readonly dtype: 'f32' | 'f64'
+  /** Of what `build` makes of [perCopy, width]. */
+  readonly shape: Shape
+  build(part: Value): Value
+}
+
+/**
+ * The rows of a matrix on the device, [copies, ...shape], copied piece by piece; behind the last row anything finite may stand.
+ * Throws `out_of_memory`, `disposed`.
+ */
+export async function uploadInCopies(device: Device, { data, shape: [rows, width] }: Matrix, rule: CopyRule): Promise<DeviceArray> {
+  const { perCopy, dtype, shape, build } = rule
+  const copies = Math.ceil(rows / perCopy)
+  const own = data instanceof Float32Array ? 'f32' : 'f64'
+  const { array, staged, program } = allOrNothing((keep) => ({
+    array: keep(device.array(dtype, [copies, ...shape])),
+    staged: keep(device.array(own, [perCopy, width])),
+    program: keep(
       bindProgram(device, {
-        inputs: { rows: { shape: part } },
-        outputs: { panels: { slots: { count: copies } } },
-        build: (v) => ({ panels: rowPanels(v.rows) }),
+        inputs: { part: { shape: [perCopy, width], dtype: own } },
+        outputs: { copied: { slots: { count: copies } } },
+        build: (v) => ({ copied: build(v.part) }),
       }),
     ),
   }))
   const turn = new Turn()
-  const copied = new Float32Array(part[0] * width)
+  const numbers = perCopy * width
   try {
     for (let copy = 0; copy < copies; copy++) {
       await turn.breathe()
-      const own = data.subarray(copy * copied.length, (copy + 1) * copied.length)
-      // behind the last row anything may stand
-      if (own.length < copied.length) copied.set(own)
-      await Promise.all([
-        staged.write(own.length < copied.length ? copied : own),
-        program.run({ rows: staged, panels: array }, { n: 1, startStep: copy }),
-      ])
+      const part = data.subarray(copy * numbers, (copy + 1) * numbers)
+      const whole = part.length === numbers ? part : new (data.constructor as Float64ArrayConstructor)(numbers)
+      if (whole !== part) whole.set(part)
+      await Promise.all([staged.write(whole), program.run({ part: staged, copied: array }, { n: 1, startStep: copy })])
     }
-    return { device, shape, array, dispose: () => array.dispose() }
+    return array
   } catch (error) {
     array.dispose()
     throw error
@@ -68,6 +75,22 @@ export async function uploadRows(device: Device, { data, shape }: Matrix): Promi
     staged.dispose()
     program.dispose()
   }
+}
+
+/** Throws `out_of_memory`, `disposed`. */
+export async function uploadRows(device: Device, matrix: Matrix): Promise<DeviceRows> {
+  const { shape } = matrix
+  const [rows, width] = shape
+  const panels = Math.ceil(rows / panelRows)
+  const copies = Math.ceil(panels / Math.max(1, Math.floor(numbersPerCopy / (width * panelRows))))
+  const perCopy = Math.ceil(panels / copies)
+  const array = await uploadInCopies(device, matrix, {
+    perCopy: perCopy * panelRows,
+    dtype: 'f32',
+    shape: [perCopy, width, panelRows],
+    build: rowPanels,
+  })
+  return { device, shape, array, dispose: () => array.dispose() }
 }
 
 /** Runs `picks` replays of `run`, some at a time. */

@@ -7,7 +7,7 @@ import { bindProgram } from '../engine/bound-program.js'
 import { add, cast, gather, matmul, mul, reshape, type Value } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
-import { Turn } from '../event-loop.js'
+import { uploadInCopies } from './device-rows.js'
 import type { GradientFactors } from './gradient-factors.js'
 import type { Matrix } from './matrix.js'
 
@@ -138,36 +138,8 @@ async function squaredNorms(device: Device, factors: Factors): Promise<Float64Ar
 }
 
 /** A matrix as f64 [copies, rows, width], with as many rows or a few more, all finite. */
-async function uploadDoubles(device: Device, { data, shape: [rows, width] }: Matrix): Promise<DeviceArray> {
+function uploadDoubles(device: Device, matrix: Matrix): Promise<DeviceArray> {
+  const [rows, width] = matrix.shape
   const perCopy = Math.min(rowsPerCopy, rows)
-  const copies = Math.ceil(rows / perCopy)
-  const dtype = data instanceof Float32Array ? 'f32' : 'f64'
-  const { array, staged, program } = allOrNothing((own) => ({
-    array: own(device.array('f64', [copies, perCopy, width])),
-    staged: own(device.array(dtype, [perCopy, width])),
-    program: own(
-      bindProgram(device, {
-        inputs: { part: { shape: [perCopy, width], dtype } },
-        outputs: { rows: { slots: { count: copies } } },
-        build: (v) => ({ rows: cast(v.part, 'f64') }),
-      }),
-    ),
-  }))
-  const turn = new Turn()
-  try {
-    for (let copy = 0; copy < copies; copy++) {
-      await turn.breathe()
-      const part = data.subarray(copy * perCopy * width, (copy + 1) * perCopy * width)
-      const whole = part.length === perCopy * width ? part : new (data.constructor as Float64ArrayConstructor)(perCopy * width)
-      if (whole !== part) whole.set(part)
-      await Promise.all([staged.write(whole), program.run({ part: staged, rows: array }, { n: 1, startStep: copy })])
-    }
-    return array
-  } catch (error) {
-    array.dispose()
-    throw error
-  } finally {
-    staged.dispose()
-    program.dispose()
-  }
+  return uploadInCopies(device, matrix, { perCopy, dtype: 'f64', shape: [perCopy, width], build: (part) => cast(part, 'f64') })
 }

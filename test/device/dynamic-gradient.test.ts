@@ -1,10 +1,6 @@
 /** @file Dynamic pruning of gradient methods on a real device: effects against leaving each sample out, runs, continuations, refusals. */
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { writeStripes } from '../../scripts/lib/stress.mjs'
 import { drawRow, thetaSize } from '../../src/augment/dsa.js'
-import { library } from '../../src/cli/library.js'
 import { createDataset, createSampler } from '../../src/data/index.js'
 import { gradientProbes, sampleGradientsAlong } from '../../src/distill/dynamic/gradient-effect.js'
 import { GradientLook, type GradientSettings, samplesPerPiece } from '../../src/distill/dynamic/gradient-look.js'
@@ -17,12 +13,10 @@ import { resolveSettings } from '../../src/distill/settings.js'
 import { augment, broadcast, full, gather, grad, interpret, reshape, spec, sub, sum, trace, type Value } from '../../src/engine/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { fold, keyOf, purpose } from '../../src/engine/tensor/key.js'
-import { readEvents } from '../../src/experiment/run-dir.js'
 import type { DistillSettings, RunEvent } from '../../src/experiment/types.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
 import { networkPixels, rowSource } from '../../src/preprocess/row-source.js'
-import { run } from '../unit/cli/fake-library.js'
-import { freshDir } from '../unit/data/fixtures.js'
+import { expectEqualAfterStop } from './stop-on-way.js'
 
 let device: Device
 beforeAll(async () => {
@@ -244,35 +238,12 @@ describe('a run of a gradient method with dynamic pruning', () => {
 })
 
 describe('aludel distill --dynamic with a gradient method', () => {
-  const artifact = ['data.safetensors', 'manifest.json', 'preview.png']
-  const bytes = (dir: string) => artifact.map((name) => readFileSync(join(dir, name)).toString('hex'))
-  const settings = [
-    ...['--method', 'dsa', '--real-batch', '6', '--network', 'mlp', '--seed', '5', '--set', 'outerLoop=3', '--set', 'innerLoop=2'],
-    ...['--dynamic', 'bilp:every=4,betaHigh=0.3,probes=2'],
-  ]
-
   it('continues after a stop to the bytes of a run that nobody touched, at another number of threads', async () => {
-    const stripes = writeStripes(freshDir())
-    const [stopped, whole] = [join(freshDir(), 'run'), join(freshDir(), 'run')]
-    const start = (out: string, iterations: number, ...more: string[]) =>
-      run(library, 'distill', '--json', '--data', stripes, '--out', out, ...settings, '--iterations', `${iterations}`, ...more)
-    const timer = setInterval(() => {
-      try {
-        if (readdirSync(join(stopped, 'checkpoints')).length > 0) {
-          clearInterval(timer)
-          process.emit('SIGTERM')
-        }
-      } catch {}
-    }, 1)
-    expect((await start(stopped, 1000, '--checkpoint-every', '1')).code).toBe(130)
-    clearInterval(timer)
-    const { step } = (await readEvents(stopped)).findLast((event) => event.type === 'step')!
-    const iterations = step + 5
-    expect((await run(library, 'distill', '--json', '--resume', stopped, '--iterations', `${iterations}`, '--threads', '3')).code).toBe(0)
-    expect((await start(whole, iterations)).code).toBe(0)
-    expect(bytes(stopped)).toEqual(bytes(whole))
-    const pruned = async (dir: string) => (await readEvents(dir)).filter((event) => event.type === 'pruning')
-    expect(await pruned(stopped)).toEqual(await pruned(whole))
-    expect((await pruned(whole)).length).toBe(Math.ceil((iterations * 3) / 4))
+    const settings = [
+      ...['--method', 'dsa', '--real-batch', '6', '--network', 'mlp', '--seed', '5', '--set', 'outerLoop=3', '--set', 'innerLoop=2'],
+      ...['--dynamic', 'bilp:every=4,betaHigh=0.3,probes=2'],
+    ]
+    const { iterations, looks } = await expectEqualAfterStop(settings, 5)
+    expect(looks).toBe(Math.ceil((iterations * 3) / 4))
   })
 })

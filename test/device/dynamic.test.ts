@@ -1,9 +1,5 @@
 /** @file Dynamic pruning on a real device: effects against the exact ones, runs that repeat and continue to the same bytes, refusals. */
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { writeStripes } from '../../scripts/lib/stress.mjs'
-import { library } from '../../src/cli/library.js'
 import { createDataset } from '../../src/data/index.js'
 import { buildLook } from '../../src/distill/dynamic/look-program.js'
 import { treatmentEffects } from '../../src/distill/dynamic/treatment-effect.js'
@@ -16,12 +12,10 @@ import { gather, interpret, reshape, sizeOf, spec, trace, type Value } from '../
 import type { DeviceArray } from '../../src/engine/runtime/array.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import type { DType } from '../../src/engine/tensor/dtype.js'
-import { readEvents } from '../../src/experiment/run-dir.js'
 import type { DistillSettings, RunEvent } from '../../src/experiment/types.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
 import { rowSource } from '../../src/preprocess/row-source.js'
-import { run } from '../unit/cli/fake-library.js'
-import { freshDir } from '../unit/data/fixtures.js'
+import { expectEqualAfterStop } from './stop-on-way.js'
 
 let device: Device
 beforeAll(async () => {
@@ -197,32 +191,9 @@ describe('a run with dynamic pruning', () => {
 })
 
 describe('aludel distill --dynamic', () => {
-  const artifact = ['data.safetensors', 'manifest.json', 'preview.png']
-  const bytes = (dir: string) => artifact.map((name) => readFileSync(join(dir, name)).toString('hex'))
-  const settings = ['--method', 'dm', '--real-batch', '6', '--network', 'mlp', '--seed', '5', '--dynamic', 'bilp:every=3,betaHigh=0.3']
-
   it('continues after a stop to the bytes of a run that nobody touched, at another number of threads', async () => {
-    const stripes = writeStripes(freshDir())
-    const [stopped, whole] = [join(freshDir(), 'run'), join(freshDir(), 'run')]
-    const start = (out: string, iterations: number, ...more: string[]) =>
-      run(library, 'distill', '--json', '--data', stripes, '--out', out, ...settings, '--iterations', `${iterations}`, ...more)
-    const timer = setInterval(() => {
-      try {
-        if (readdirSync(join(stopped, 'checkpoints')).length > 0) {
-          clearInterval(timer)
-          process.emit('SIGTERM')
-        }
-      } catch {}
-    }, 1)
-    expect((await start(stopped, 4000, '--checkpoint-every', '1')).code).toBe(130)
-    clearInterval(timer)
-    const { step } = (await readEvents(stopped)).findLast((event) => event.type === 'step')!
-    const iterations = step + 8
-    expect((await run(library, 'distill', '--json', '--resume', stopped, '--iterations', `${iterations}`, '--threads', '3')).code).toBe(0)
-    expect((await start(whole, iterations)).code).toBe(0)
-    expect(bytes(stopped)).toEqual(bytes(whole))
-    const pruned = async (dir: string) => (await readEvents(dir)).filter((event) => event.type === 'pruning')
-    expect(await pruned(stopped)).toEqual(await pruned(whole))
-    expect((await pruned(whole)).length).toBe(Math.ceil(iterations / 3))
+    const settings = ['--method', 'dm', '--real-batch', '6', '--network', 'mlp', '--seed', '5', '--dynamic', 'bilp:every=3,betaHigh=0.3']
+    const { iterations, looks } = await expectEqualAfterStop(settings, 8)
+    expect(looks).toBe(Math.ceil(iterations / 3))
   })
 })

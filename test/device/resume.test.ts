@@ -8,6 +8,7 @@ import { createRunDir, readEvents, readRunRecord, reopenRunDir } from '../../src
 import { encodeSealed } from '../../src/experiment/sealed-json.js'
 import { run } from '../unit/cli/fake-library.js'
 import { freshDir } from '../unit/data/fixtures.js'
+import { stopAtCheckpoint } from './stop-on-way.js'
 
 const artifact = ['data.safetensors', 'manifest.json', 'preview.png']
 const bytes = (dir: string) => artifact.map((name) => readFileSync(join(dir, name)).toString('hex'))
@@ -31,20 +32,8 @@ function copyOf(dir: string): string {
 const edit = async (dir: string, change: object) =>
   writeFileSync(join(dir, 'run.json'), encodeSealed({ ...(await readRunRecord(dir)), ...change }))
 
-async function stopOnWay(out: string, ...options: string[]): Promise<void> {
-  // the signal comes when the first checkpoint is there
-  const timer = setInterval(() => {
-    try {
-      if (readdirSync(join(out, 'checkpoints')).length > 0) {
-        clearInterval(timer)
-        process.emit('SIGTERM')
-      }
-    } catch {}
-  }, 1)
-  const { code } = await distillTo(out, '--iterations', '4000', '--checkpoint-every', '1', ...options)
-  clearInterval(timer)
-  expect(code).toBe(130)
-}
+const stopOnWay = (out: string, ...options: string[]): Promise<void> =>
+  stopAtCheckpoint(out, () => distillTo(out, '--iterations', '4000', '--checkpoint-every', '1', ...options))
 
 beforeAll(async () => {
   data = writeStripes(freshDir())
