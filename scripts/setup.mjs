@@ -1,6 +1,6 @@
 /** @file From a fresh clone to a usable package: npm packages, native addon (CPU, for this machine's instruction sets), compiled TypeScript, and one load to prove it. */
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { chmodSync, existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
@@ -32,6 +32,8 @@ step('configure the native addon', process.execPath, [cmakeJs, 'configure', '--o
 step('build the native addon', process.execPath, [cmakeJs, 'build', '--out', 'build'], advice)
 const compile = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--incremental', '--tsBuildInfoFile', 'dist/.tsbuildinfo']
 step('compile TypeScript', process.execPath, compile, 'see the errors above')
+// npx makes the command executable once, when it first sees this folder, and not again when dist was made anew.
+chmodSync(`${root}dist/cli/main.js`, 0o755)
 
 const { isa, isas, cores, cuda } = createRequire(import.meta.url)(addon).info()
 console.log(`setup: ready. cpu: ${isa} (of ${isas.join(', ')}), ${cores} cores; cuda: ${cuda.built ? 'built' : cuda.reason}`)
