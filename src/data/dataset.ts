@@ -49,6 +49,8 @@ export interface UnreadableFile {
 export interface DatasetPart {
   /** Content hash of the whole. */
   readonly of: string
+  /** `filesSha256` of the whole, where it has one. */
+  readonly files?: string
   /** Row of the whole behind each row here. */
   readonly rows: Int32Array
   /** Hash of the subset's record. */
@@ -173,17 +175,24 @@ export const whitenedDataset = (dataset: Dataset, whitening: Whitening, pixels: 
 
 /** The given rows of `dataset`, which remember where they come from: `subset` is the hash of the record that chose them. */
 export function datasetPart(dataset: Dataset, rows: ArrayLike<number>, subset: string): Dataset {
-  const { of, rows: own } = dataset.part ?? { of: dataset.sha256 }
   const taken = subsetOf(dataset, dataset.whitened, rows)
-  const part = { of, rows: Int32Array.from(rows, (row) => own?.[row] ?? row), subset }
-  return makeDataset(fieldsOf(taken), { part }, taken.whitened)
+  return makeDataset(fieldsOf(taken), { part: partOf(dataset, rows, subset) }, taken.whitened)
+}
+
+function partOf({ part, sha256, filesSha256 }: Dataset, rows: ArrayLike<number>, subset: string): DatasetPart {
+  const files = part ? part.files : filesSha256
+  return {
+    of: part?.of ?? sha256,
+    ...(files !== undefined && { files }),
+    rows: Int32Array.from(rows, (row) => part?.rows[row] ?? row),
+    subset,
+  }
 }
 
 /** As `datasetPart`, for `pixels` of `dataset` that are not in memory: one pass over the rows, for their identity. */
 export async function streamedPart(dataset: Dataset, pixels: PixelRows, rows: Int32Array, subset: string): Promise<Dataset> {
   const { name, split, classes, mean, std, flip } = dataset
   const [, h, w, c] = dataset.shape
-  const { of, rows: own } = dataset.part ?? { of: dataset.sha256 }
   const about = {
     name,
     split,
@@ -201,7 +210,7 @@ export async function streamedPart(dataset: Dataset, pixels: PixelRows, rows: In
     hash.update(await pixels.read(rows.subarray(from, from + step)))
     await turn.breathe()
   }
-  const part = { of, rows: own ? rows.map((row) => own[row]) : rows, subset }
+  const part = partOf(dataset, rows, subset)
   return streamedDataset(about, { pixels: chosenRows(pixels, h * w * c, rows), sha256: hash.digest('hex'), part })
 }
 

@@ -1,6 +1,6 @@
 /** @file Where scores come from, as score files and subsets record it. */
 import { isRecord } from '../arguments.js'
-import type { Dataset } from '../data/dataset.js'
+import type { Dataset, DatasetPart } from '../data/dataset.js'
 import { AludelError, expected } from '../errors.js'
 import { isCount, isText, isTexts } from '../experiment/json-fields.js'
 
@@ -81,6 +81,10 @@ export function parseProvenance(path: string, text: string): { readonly data: Sc
     throw new AludelError('invalid_data', `${path}: expected data and score in the header: what was scored, and by what`)
   return { data, score }
 }
+
+/** Whether the whole that a part was taken of is the data set that rows were numbered in. */
+export const isPartOf = (part: DatasetPart, { sha256, files }: ScoredData): boolean =>
+  part.of === sha256 || (files !== undefined && part.files === files)
 
 /** Throws `incompatible` unless `dataset` is the one that rows were numbered in: equal pixels, or the same files at whatever size. */
 export function checkSameData(what: string, { name, sha256, files, samples }: ScoredData, dataset: Dataset): void {

@@ -6,7 +6,15 @@ import { writeAtomic } from '../files/atomic-file.js'
 import { bytesOf, hashOfParts } from '../files/pieces.js'
 import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
 import { checkFiniteInTurns, checkFiniteScores } from '../scores/score.js'
-import { checkDescription, checkSameData, parseProvenance, type ScoreDescription, type ScoredData, scoredData } from './provenance.js'
+import {
+  checkDescription,
+  checkSameData,
+  isPartOf,
+  parseProvenance,
+  type ScoreDescription,
+  type ScoredData,
+  scoredData,
+} from './provenance.js'
 
 const format = 'aludel-scores'
 const version = '1'
@@ -62,8 +70,15 @@ export async function writeScores(path: string, scores: ScoreFile): Promise<void
 export const readScores = async (path: string): Promise<ScoreFile> =>
   decodeScores(path, await readWhole(path, maxFileBytes, 'give a file that writeScores wrote'))
 
-/** The values of `scores`, once `data` was found to be what they were computed of. Throws `incompatible` for other content. */
+/**
+ * The values of `scores`, once `data` was found to be what they were computed of; of a part that a subset's file took of that, those of its
+ * rows. Throws `incompatible` for other content.
+ */
 export function scoresOf(data: Dataset | DatasetInput, scores: ScoreFile): Float64Array {
-  checkSameData('scoresOf', scores.data, asDataset(data))
-  return scores.values
+  const dataset = asDataset(data)
+  const { values } = scores
+  const { part } = dataset
+  if (part && isPartOf(part, scores.data)) return Float64Array.from(part.rows, (row) => values[row])
+  checkSameData('scoresOf', scores.data, dataset)
+  return values
 }

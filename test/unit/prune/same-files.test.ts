@@ -24,6 +24,8 @@ it('scores of one size choose from the same files at another', async () => {
   const values = scoresOf(small, scores)
   const subset = createSubset(small, await selectSamples(small, { order: 'asc', scores: values, keep: 0.5 }), scores.score)
   expect([...applySubset(large, subset).images.subarray(0, 1)]).toEqual([3])
+  // and of a part they are those of its rows, at either size
+  for (const whole of [large, small]) expect([...scoresOf(applySubset(whole, subset), scores)]).toEqual([2, 1])
 })
 
 it('scores of other files are refused', async () => {
