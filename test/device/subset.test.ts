@@ -2,10 +2,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { writeStripes } from '../../scripts/lib/stress.mjs'
 import { library } from '../../src/cli/library.js'
 import { openDataset as openWhole } from '../../src/data/index.js'
 import { readRunRecord } from '../../src/experiment/run-dir.js'
-import { describeScores, openDataset, readSubset, writeScores } from '../../src/prune/index.js'
+import { describeScores, openDataset, readScores, readSubset, writeScores } from '../../src/prune/index.js'
 import { run } from '../unit/cli/fake-library.js'
 import { freshDir } from '../unit/data/fixtures.js'
 
@@ -60,11 +61,19 @@ describe('aludel prune', () => {
     const again = await prune('easy.json', '--scores', scores, '--keep', '0.5')
     expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('exists already')])
     expect(readFileSync(join(dir, 'easy.json'), 'utf8')).toBe(before)
-    const other = await call(
-      ...['prune', '--data', `fashion-mnist,subset=${join(dir, 'easy.json')}`, '--scores', scores, '--keep', '0.5'],
-      ...['--out', join(dir, 'twice.json')],
-    )
+    const others = ['prune', '--data', writeStripes(freshDir()), '--scores', scores, '--keep', '0.5', '--out', join(dir, 'other.json')]
+    const other = await call(...others)
     expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/rows of one say nothing about the other/)])
+  })
+
+  it('chooses from a part by the scores of the whole', async () => {
+    const [easy, twice] = [join(dir, 'easy.json'), join(dir, 'twice.json')]
+    const options = ['--scores', scores, '--order', 'asc', '--keep', '0.5', '--out', twice]
+    expect((await call('prune', '--data', `fashion-mnist,subset=${easy}`, ...options)).code).toBe(0)
+    const { values } = await readScores(scores)
+    const [first, second] = [await readSubset(easy), await readSubset(twice)]
+    expect(second.indices).toHaveLength(first.indices.length / 2)
+    expect(second.values).toEqual(second.indices.map((row) => values[first.indices[row]]))
   })
 })
 
