@@ -168,7 +168,10 @@ function checkInput(path: string, input: ModelPort, [height, width, channels]: C
   const fits = (sizes: readonly number[]) =>
     dims.length === 4 && sizes.every((size, i) => dims[i + 1] === size || typeof dims[i + 1] === 'string')
   if (!fits(wanted)) {
-    const todo = fits([height, width, channels]) ? 'the model takes NHWC; export it with channels first' : undefined
+    const [, , side] = dims
+    const square = typeof side === 'number' && fits([channels, side, side])
+    const resize = square ? `the model takes ${side} pixels: read images of folders at that size (--size ${side})` : undefined
+    const todo = fits([height, width, channels]) ? 'the model takes NHWC; export it with channels first' : resize
     throw expected('invalid_data', what, `[N, ${wanted.join(', ')}] as the images are`, shown(input), todo)
   }
   const [batch] = dims

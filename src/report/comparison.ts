@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import type { ReportData } from './collect.js'
 import { framedPage, section } from './frame.js'
-import { formatDuration, formatNumber } from './html.js'
+import { escapeHtml, formatDuration, formatNumber } from './html.js'
 import { imageRows } from './image-rows.js'
 import { trainedOn } from './protocol.js'
 import { textTable } from './table.js'
@@ -17,6 +17,7 @@ export function comparisonPage(runs: readonly ComparedRun[]): string {
     title: `Comparison of ${runs.length} runs`,
     header: '',
     main: [
+      otherData(runs, names),
       section('Accuracy', accuracies(runs, names)),
       section('Runs', outcomes(runs, names)),
       section('Settings that differ', differences(runs, names)),
@@ -25,6 +26,15 @@ export function comparisonPage(runs: readonly ComparedRun[]): string {
       ),
     ].join('\n'),
   })
+}
+
+/** What must be said before accuracies are compared: those of other data are of other test images. */
+function otherData(runs: readonly ComparedRun[], names: readonly string[]): string {
+  const dataOf = ({ record: { data } }: ComparedRun) => JSON.stringify([data.name, data.image, data.classes])
+  const differing = names.filter((_, i) => dataOf(runs[i]) !== dataOf(runs[0]))
+  if (differing.length === 0) return ''
+  const which = `Made of other data than ${names[0]}: ${differing.join(', ')}.`
+  return `<p>${escapeHtml(which)} Their accuracies are those of other test images.</p>`
 }
 
 /** The directories' last parts, or the whole paths where those are not distinct. */

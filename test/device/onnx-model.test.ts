@@ -82,6 +82,7 @@ describe('a model that does not fit', () => {
       'invalid_data',
       /\[N, 1, 2, 2\] as the images are but received '\[n, 1, 3, 2\]'/,
     ],
+    ['another side', () => taking(['n', 1, 8, 8]), centred, 'invalid_data', /the model takes 8 pixels.*--size 8/],
     ['channels last', () => taking(['n', 2, 2, 1]), centred, 'invalid_data', /takes NHWC/],
     ['rows', () => taking(['n', 4]), centred, 'invalid_data', /received '\[n, 4\]'/],
     ['a batch of 0', () => taking([0, 1, 2, 2]), centred, 'invalid_data', /batch of at least 1/],

@@ -6,6 +6,7 @@ import { type DataOptions, openOptions, specificationOf } from '../data-options.
 import { asUsageError } from '../exit-codes.js'
 import { listenForInterrupt } from '../interrupt.js'
 import { given } from '../options.js'
+import { noticeScale } from '../pixel-scale.js'
 import { Progress } from '../progress.js'
 import type { DeviceOptions } from './shared-options.js'
 
@@ -28,6 +29,7 @@ export async function evaluateModelCommand(options: ModelOptions, command: Comma
     throw expected('invalid_option', `evaluate --model`, `options among ${applying.map((o) => `--${o}`).join(', ')}`, `--${name}`)
   }
   if (options.data === undefined) throw expected('invalid_option', 'evaluate --model', '--data with the data set to measure on', undefined)
+  noticeScale(output, options)
   const data = specificationOf(options.data, options)
   const test = await library.openDataset(data, 'test', openOptions(options))
   const device = await library.openDevice(given({ threads, device: kind }))

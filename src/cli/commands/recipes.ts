@@ -19,7 +19,13 @@ async function recipesCommand(
 ): Promise<void> {
   const output = outputOf(context, command)
   const { recipeByName, recipeJsonSchema, recipeNames } = await import('../../recipes/index.js')
-  const value = schema ? recipeJsonSchema() : name === undefined ? recipeNames : await recipeByName(name)
-  output.line(Array.isArray(value) ? value.join('\n') : JSON.stringify(value, null, 2))
+  if (name === undefined && !schema) {
+    // a whitened set trains networks on whitened images only: good to know before one is chosen
+    const whitens = async (recipe: string) => ((await recipeByName(recipe)).data.zca ? `${recipe} (whitens: zca)` : recipe)
+    output.line((await Promise.all(recipeNames.map(whitens))).join('\n'))
+    return output.value(recipeNames)
+  }
+  const value = schema || name === undefined ? recipeJsonSchema() : await recipeByName(name)
+  output.line(JSON.stringify(value, null, 2))
   output.value(value)
 }

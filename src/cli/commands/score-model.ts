@@ -11,6 +11,7 @@ import { asUsageError } from '../exit-codes.js'
 import { listenForInterrupt } from '../interrupt.js'
 import { factor, flagOf, given, nonEmptyPath, numberList, shardOption } from '../options.js'
 import type { Output } from '../output.js'
+import { noticeScale } from '../pixel-scale.js'
 import { Progress } from '../progress.js'
 import type { DeviceOptions } from './shared-options.js'
 
@@ -72,6 +73,7 @@ export async function scoreModelCommand(options: ModelScoreOptions, command: Com
   const { library } = context
   const output = outputOf(context, command)
   const { model, out, data: named, split, features, allowChance, mean, std, scale, featuresOutput, classMap, provider, shard } = options
+  noticeScale(output, options)
   for (const name of Object.keys(command.opts())) {
     if (command.getOptionValueSource(name) !== 'cli' || applying.includes(name) || (own as readonly string[]).includes(name)) continue
     throw expected('invalid_option', 'score --model', `options among ${[...applying, ...own].map(flagOf).join(', ')}`, flagOf(name))

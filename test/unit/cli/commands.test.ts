@@ -170,6 +170,12 @@ describe('evaluate --model', () => {
     expect(calls.closed).toBe(1)
   })
 
+  it('says so when the mean is that of bytes and nothing scales the pixels to them', async () => {
+    const line = ['evaluate', '--model', 'm.onnx', '--data', 'tiny', '--mean', '123.7']
+    expect((await run(fakeLibrary().library, ...line)).stderr).toContain('give --scale 1')
+    expect((await run(fakeLibrary().library, ...line, '--scale', '1')).stderr).not.toContain('--scale')
+  })
+
   it('prints one JSON value', async () => {
     const { stdout } = await run(fakeLibrary().library, 'evaluate', '--model', 'm.onnx', '--data', 'tiny', '--json')
     expect(JSON.parse(stdout)).toEqual({
@@ -479,7 +485,7 @@ describe('a recipe', () => {
 
   it('is listed by name and printed as JSON', async () => {
     const { library } = fakeLibrary()
-    expect((await run(library, 'recipes')).stdout).toMatch(/^cifar10\/dm-ipc1\n/)
+    expect((await run(library, 'recipes')).stdout).toMatch(/^cifar10\/dm-ipc1\n(.*\n)*cifar10\/atom-ipc1 \(whitens: zca\)\n/)
     expect(JSON.parse((await run(library, 'recipes', 'cifar10/dm-ipc1')).stdout)).toMatchObject({ distill: { method: 'dm', ipc: 1 } })
     expect(JSON.parse((await run(library, 'recipes', '--schema')).stdout)).toMatchObject({ type: 'object' })
   })

@@ -1,5 +1,6 @@
 /** @file The report: complete, self-contained, escaped, and readable for runs in every state. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type RealImages, writeRealImages } from '../../../src/experiment/real-images.js'
 import { createRunDir, type EvaluationRecord, type LoggedEvent, type RunRecord } from '../../../src/experiment/run-dir.js'
@@ -187,7 +188,22 @@ describe('writeReport', () => {
     )
     expect(html).toContain('<th scope="row">ipc</th><td class="number">1</td><td class="number">2</td>')
     expect(html).not.toContain('<th scope="row">seed</th>')
+    expect(html).not.toContain('other test images')
     await expectError(() => writeComparison([...dirs, freshDir()], path), 'not_found', /run\.json/)
+  })
+
+  it('says which of the compared runs are of other data', async () => {
+    const dirs = await Promise.all(
+      ['tiny', 'small <set>'].map(async (name, i) => {
+        const dir = join(freshDir(), `run-${i}`)
+        const record = tinyRecord()
+        await (await createRunDir(dir, { ...record, data: { ...record.data, name } })).close()
+        await tinySet().save(dir)
+        return dir
+      }),
+    )
+    const path = await writeComparison(dirs, `${freshDir()}/comparison.html`)
+    expect(readFileSync(path, 'utf8')).toContain('Made of other data than run-0: run-1. Their accuracies are those of other test images.')
   })
 
   it('refuses a directory that holds no run', async () => {
