@@ -7,6 +7,11 @@ const rules = [
   { where: /package-lock\.json$/, pattern: /"resolved":\s*"https?:/, say: 'a download address (npm ci must work with any registry)' },
   { where: /^(src|native|test|bench|scripts)\//, pattern: /\b(?:TO)(?:DO)\b|\bFIX(?:ME)\b|\bXXX\b/, say: 'an unfinished-work mark' },
   { where: /^test\//, pattern: /\b(?:it|test|describe)\.(?:only|todo)\(/, say: 'a test that is held back or that holds others back' },
+  {
+    where: /^native\/cuda\/(?!(?:launch|ptx)\.cuh$)/,
+    pattern: /<<<|\bextern\s+__shared__|\basm\b\s*(?:volatile\s*)?\(|\b__noinline__\b/,
+    say: 'CUDA that g++ cannot compile for the tests: launch.cuh and ptx.cuh have launches, dynamic shared memory and assembly',
+  },
 ]
 const binary = /\.(?:png|gz|npz|bin|node|safetensors)$/
 
