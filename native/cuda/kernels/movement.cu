@@ -1,0 +1,157 @@
+// Ops that only move elements: all are one strided copy, except for pad (one pass with zeros) and iota.
+#include "native/cuda/kernels/pad.cuh"
+#include "native/cuda/kernels/strided_copy.cuh"
+
+namespace aludel::cuda {
+namespace {
+
+// A copy that walks `dims` of the given tensors; strides are filled in by each op.
+StridedCopy copy_over(const TensorRef& shape, const TensorRef& x, const TensorRef& y) {
+  StridedCopy copy = {};
+  copy.src = x.as<const char>();
+  copy.dst = y.as<char>();
+  copy.element_bytes = size_of(y.dtype);
+  copy.rank = shape.rank;
+  for (int d = 0; d < shape.rank; ++d) copy.dims[d] = shape.dims[d];
+  return copy;
+}
+
+// ---- reshape, copy --------------------------------------------------------------------------------------------------------------
+
+Status launch_copy(const KernelArgs& args, const Context& context) {
+  const TensorRef &x = args.in[0], &y = args.out[0];
+  if (x.data == y.data) return {};
+  StridedCopy copy = copy_over(y, x, y);
+  copy.rank = 1;
+  copy.dims[0] = y.numel();
+  copy.src_strides[0] = copy.dst_strides[0] = 1;
+  return launch_strided_copy(copy, context);
+}
+
+// ---- transpose, broadcast, slice, reverse: strides on the source ------------------------------------------------------------------
+
+Status launch_transpose(const KernelArgs& args, const Context& context) {
+  const TensorRef &x = args.in[0], &y = args.out[0];
+  StridedCopy copy = copy_over(y, x, y);
+  int64_t strides[kMaxRank];
+  dense_strides(x, strides);
+  dense_strides(y, copy.dst_strides);
+  for (int d = 0; d < y.rank; ++d) copy.src_strides[d] = strides[static_cast<int>(args.attrs[d])];
+  return launch_strided_copy(copy, context);
+}
+
+Status launch_broadcast(const KernelArgs& args, const Context& context) {
+  const TensorRef &x = args.in[0], &y = args.out[0];
+  StridedCopy copy = copy_over(y, x, y);
+  int64_t strides[kMaxRank];
+  dense_strides(x, strides);
+  dense_strides(y, copy.dst_strides);
+  const int lead = y.rank - x.rank;
+  for (int d = 0; d < y.rank; ++d) copy.src_strides[d] = d < lead || x.dims[d - lead] == 1 ? 0 : strides[d - lead];
+  return launch_strided_copy(copy, context);
+}
+
+Status launch_slice(const KernelArgs& args, const Context& context) {
+  const TensorRef &x = args.in[0], &y = args.out[0];
+  if (y.numel() == 0) return {};
+  StridedCopy copy = copy_over(y, x, y);
+  int64_t strides[kMaxRank], offset = 0;
+  dense_strides(x, strides);
+  dense_strides(y, copy.dst_strides);
+  for (int d = 0; d < y.rank; ++d) {
+    offset += static_cast<int64_t>(args.attrs[d]) * strides[d];
+    copy.src_strides[d] = static_cast<int64_t>(args.attrs[y.rank + d]) * strides[d];
+  }
+  copy.src += offset * copy.element_bytes;
+  return launch_strided_copy(copy, context);
+}
+
+Status launch_reverse(const KernelArgs& args, const Context& context) {
+  const TensorRef &x = args.in[0], &y = args.out[0];
+  if (y.numel() == 0) return {};
+  StridedCopy copy = copy_over(y, x, y);
+  int64_t offset = 0;
+  dense_strides(x, copy.src_strides);
+  dense_strides(y, copy.dst_strides);
+  for (int i = 0; i < args.nattrs; ++i) {
+    const int axis = static_cast<int>(args.attrs[i]);
+    offset += (x.dims[axis] - 1) * copy.src_strides[axis];
+    copy.src_strides[axis] = -copy.src_strides[axis];
+  }
+  copy.src += offset * copy.element_bytes;
+  return launch_strided_copy(copy, context);
+}
+
+// ---- pad, concat ----------------------------------------------------------------------------------------------------------------
+
+Status launch_pad(const KernelArgs& args, const Context& context) {
+  const TensorRef &x = args.in[0], &y = args.out[0];
+  if (y.numel() == 0) return {};
+  const PadPlan plan = pad_plan(x, y, args.attrs);
+  const int64_t n = y.bytes() / plan.element_bytes;
+  return n < kNarrowElements ? launch_pad_by<uint32_t>(plan, n, context) : launch_pad_by<uint64_t>(plan, n, context);
+}
+
+Status launch_concat(const KernelArgs& args, const Context& context) {
+  const TensorRef& y = args.out[0];
+  const int axis = static_cast<int>(args.attrs[0]);
+  int64_t strides[kMaxRank], offset = 0;
+  dense_strides(y, strides);
+  for (int i = 0; i < args.nin; ++i) {
+    const TensorRef& x = args.in[i];
+    StridedCopy copy = copy_over(x, x, y);
+    dense_strides(x, copy.src_strides);
+    for (int d = 0; d < y.rank; ++d) copy.dst_strides[d] = strides[d];
+    copy.dst += offset * copy.element_bytes;
+    offset += x.dims[axis] * strides[axis];
+    ALUDEL_RETURN_IF_ERROR(launch_strided_copy(copy, context));
+  }
+  return {};
+}
+
+// ---- iota -----------------------------------------------------------------------------------------------------------------------
+
+template <typename I>
+__global__ void __launch_bounds__(kCopyThreads) count_axis(Guard guard, int32_t* y, I n, Division<I> inner, Division<I> size) {
+  if (guard.stopped()) return;
+  const I stride = static_cast<I>(gridDim.x) * kCopyThreads;
+  for (I i = static_cast<I>(blockIdx.x) * kCopyThreads + threadIdx.x; i < n; i += stride) {
+    const I at = inner.quotient(i);
+    y[i] = static_cast<int32_t>(at - size.quotient(at) * size.divisor());
+  }
+}
+
+template <typename I>
+Status launch_iota_by(const TensorRef& y, int64_t n, int64_t inner, int64_t size, const Context& context) {
+  return launched(context, count_axis<I>, grid_for(n, kCopyThreads, *context.device), kCopyThreads, 0, y.as<int32_t>(), static_cast<I>(n),
+                  Division<I>(static_cast<I>(inner)), Division<I>(static_cast<I>(size)));
+}
+
+Status launch_iota(const KernelArgs& args, const Context& context) {
+  const TensorRef& y = args.out[0];
+  const int64_t n = y.numel();
+  if (n == 0) return {};
+  const int axis = static_cast<int>(args.attrs[0]);
+  int64_t inner = 1;
+  for (int d = axis + 1; d < y.rank; ++d) inner *= y.dims[d];
+  return n < kNarrowElements ? launch_iota_by<uint32_t>(y, n, inner, y.dims[axis], context)
+                             : launch_iota_by<uint64_t>(y, n, inner, y.dims[axis], context);
+}
+
+}  // namespace
+
+#define ALUDEL_MOVEMENT_KERNEL(op, launch) \
+  extern const Kernel kernel_##op;         \
+  const Kernel kernel_##op = {nullptr, launch};
+
+ALUDEL_MOVEMENT_KERNEL(reshape, launch_copy)
+ALUDEL_MOVEMENT_KERNEL(copy, launch_copy)
+ALUDEL_MOVEMENT_KERNEL(transpose, launch_transpose)
+ALUDEL_MOVEMENT_KERNEL(broadcast, launch_broadcast)
+ALUDEL_MOVEMENT_KERNEL(slice, launch_slice)
+ALUDEL_MOVEMENT_KERNEL(reverse, launch_reverse)
+ALUDEL_MOVEMENT_KERNEL(pad, launch_pad)
+ALUDEL_MOVEMENT_KERNEL(concat, launch_concat)
+ALUDEL_MOVEMENT_KERNEL(iota, launch_iota)
+
+}  // namespace aludel::cuda
