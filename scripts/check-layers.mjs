@@ -173,6 +173,7 @@ const nativeLayers = [
     why: 'kernel units are compiled once per instruction set and may not emit weak symbols',
   },
   { folder: 'native/cpu', never: /napi|cuda|native\/(cuda|no_cuda|addon)\//, why: 'a backend imports core only' },
+  { folder: 'native/cuda', never: /napi|native\/(cpu|no_cuda|addon)\//, why: 'a backend imports core only' },
   { folder: 'native/no_cuda', never: /napi|native\/(cpu|addon)\//, why: 'a backend imports core only' },
   { folder: 'native/addon', never: /native\/(cpu|cuda)\/kernels\//, why: 'the addon reaches kernels through the backends' },
 ]

@@ -35,5 +35,7 @@ step('compile TypeScript', process.execPath, compile, 'see the errors above')
 // npx makes the command executable once, when it first sees this folder, and not again when dist was made anew.
 chmodSync(`${root}dist/cli/main.js`, 0o755)
 
-const { isa, isas, cores, cuda } = createRequire(import.meta.url)(addon).info()
+const native = createRequire(import.meta.url)(addon)
+const { isa, isas, cores } = native.info()
+const cuda = native.surveyCuda()
 console.log(`setup: ready. cpu: ${isa} (of ${isas.join(', ')}), ${cores} cores; cuda: ${cuda.built ? 'built' : cuda.reason}`)

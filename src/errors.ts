@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'invalid_index' // an index or label out of range inside device data
   | 'invalid_program' // bytes that the native decoder refuses
   | 'unavailable' // a backend that is not built, or no addon
+  | 'device_lost' // a GPU that answers no more; what it held is gone, a new device may be opened
   | 'io' // the system refused to read or write: no space, no permission, not a directory
   | 'locked' // a run directory that another process works in
   | 'incompatible' // a run or checkpoint that does not fit what it is to be continued with: other data, settings, instruction set, version

@@ -1,4 +1,4 @@
-// Exports of the addon: info(), createDevice(), CancelToken, readRows(). Everything else hangs on a device.
+// Exports of the addon: info(), surveyCuda(), createDevice(), CancelToken, readRows(). Everything else hangs on a device.
 #include "native/addon/buffer_wrap.h"
 #include "native/addon/cancel_token.h"
 #include "native/addon/device_wrap.h"
@@ -8,7 +8,7 @@
 #include "native/core/opcodes.h"
 #include "native/cpu/cpu_backend.h"
 #include "native/cpu/isa.h"
-#include "native/no_cuda/no_cuda_backend.h"
+#include "native/cuda/cuda_backend.h"
 
 namespace aludel::addon {
 namespace {
@@ -27,10 +27,27 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   result.Set("isa", best->name);
   result.Set("cores", cpu::available_cores());
   result.Set("opcodeHash", kOpcodeHash);
-  Napi::Object cuda = Napi::Object::New(env);
-  cuda.Set("built", cuda::kBuilt);
-  cuda.Set("reason", cuda::unavailable_reason());
-  result.Set("cuda", cuda);
+  return result;
+}
+
+// Apart from info(): asking the driver takes a tenth of a second where there is one.
+Napi::Value survey_cuda(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  const cuda::Survey found = cuda::survey();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("built", found.built);
+  result.Set("reason", found.reason);
+  result.Set("driver", found.driver);
+  result.Set("toolkit", found.toolkit);
+  Napi::Array devices = Napi::Array::New(env);
+  for (uint32_t i = 0; i < found.devices.size(); ++i) {
+    Napi::Object device = Napi::Object::New(env);
+    device.Set("name", found.devices[i].name);
+    device.Set("architecture", found.devices[i].architecture);
+    device.Set("bytes", static_cast<double>(found.devices[i].total_bytes));
+    devices.Set(i, device);
+  }
+  result.Set("devices", devices);
   return result;
 }
 
@@ -41,6 +58,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   environment->buffer = Napi::Persistent(BufferWrap::define(env));
   environment->program = Napi::Persistent(ProgramWrap::define(env));
   exports.Set("info", Napi::Function::New<info>(env, "info"));
+  exports.Set("surveyCuda", Napi::Function::New<survey_cuda>(env, "surveyCuda"));
   exports.Set("createDevice", Napi::Function::New<DeviceWrap::create>(env, "createDevice"));
   exports.Set("CancelToken", CancelToken::define(env));
   exports.Set("readRows", Napi::Function::New<read_rows>(env, "readRows"));

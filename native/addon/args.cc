@@ -32,6 +32,8 @@ const char* code_name(Code code) {
       return "cancelled";
     case Code::unavailable:
       return "unavailable";
+    case Code::device_lost:
+      return "device_lost";
     case Code::internal:
       return "internal";
   }

@@ -11,6 +11,8 @@
 #include "native/addon/environment.h"
 #include "native/addon/program_wrap.h"
 #include "native/cpu/cpu_backend.h"
+#include "native/cpu/isa.h"
+#include "native/cuda/cuda_backend.h"
 
 namespace aludel::addon {
 namespace {
@@ -64,6 +66,25 @@ class EigenTask final : public Task {
   EigenRequest request;
 };
 
+bool is_true(Napi::Value value) { return value.IsBoolean() && value.As<Napi::Boolean>().Value(); }
+
+// The CPU's kernels say what operands must look like, for this backend too; those of any instruction set say the same.
+Status create_cuda(Napi::Object options, int threads, std::unique_ptr<Backend>* backend) {
+  cuda::Options chosen;
+  chosen.ordinal = static_cast<int>(whole_property(options, "index", 0, 1023, 0));
+  chosen.precision = static_cast<cuda::Precision>(whole_property(options, "precision", 0, 2, 1));
+  chosen.memory_limit = whole_property(options, "memory", 1, int64_t{1} << 46, 0);
+  const cpu::Isa* isa = nullptr;
+  ALUDEL_RETURN_IF_ERROR(cpu::choose_isa("portable", &isa));
+  const Napi::Value wanted = options.Get("isa");
+  const auto open_host = [threads](std::unique_ptr<Backend>* host) { return cpu::create_backend(threads, "", host); };
+  ALUDEL_RETURN_IF_ERROR(cuda::create_backend(chosen, isa->table(), threads, open_host, backend));
+  const std::string found = (*backend)->isa();
+  if (!wanted.IsString() || wanted.As<Napi::String>().Utf8Value() == found) return {};
+  return fail(Code::unavailable, "isa: expected a GPU of architecture %s but device %d is %s",
+              wanted.As<Napi::String>().Utf8Value().substr(0, 40).c_str(), chosen.ordinal, found.c_str());
+}
+
 }  // namespace
 
 DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : TaggedWrap(info), core_(constructor_state<std::shared_ptr<DeviceCore>>(info)) {}
@@ -82,8 +103,10 @@ Napi::Value DeviceWrap::create(const Napi::CallbackInfo& info) {
   const auto threads = static_cast<int>(whole_property(options, "threads", 1, cpu::kMaxThreads, cpu::available_cores()));
   const Napi::Value isa = options.Get("isa");
   if (!isa.IsUndefined() && !isa.IsString()) throw_status(env, fail(Code::invalid_argument, "isa: expected a string"));
+  const bool is_cuda = is_true(options.Get("cuda"));
   std::unique_ptr<Backend> backend;
-  throw_if_error(env, cpu::create_backend(threads, isa.IsString() ? isa.As<Napi::String>().Utf8Value() : "", &backend));
+  throw_if_error(env, is_cuda ? create_cuda(options, threads, &backend)
+                              : cpu::create_backend(threads, isa.IsString() ? isa.As<Napi::String>().Utf8Value() : "", &backend));
   std::shared_ptr<DeviceCore> core = DeviceCore::open(env, std::move(backend));
   return Environment::of(env).device.New({Napi::External<std::shared_ptr<DeviceCore>>::New(env, &core)});
 }

@@ -10,45 +10,6 @@ namespace {
 
 constexpr int64_t round_up(int64_t bytes) { return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment; }
 
-Status at_instruction(Status status, uint32_t index, Opcode opcode) {
-  Status named = fail(status.code, "instruction %u (%s): %s", index, opcode_name(static_cast<uint32_t>(opcode)), status.message);
-  named.instruction = static_cast<int32_t>(index);
-  return named;
-}
-
-// Ops whose kernels read element i of an input before they write element i of an output.
-bool allows_in_place(Opcode opcode) {
-  switch (opcode) {
-#define ALUDEL_CASE(name, number) case Opcode::name:
-    ALUDEL_ELEMENTWISE_OPCODES(ALUDEL_CASE)
-#undef ALUDEL_CASE
-    case Opcode::map:
-    case Opcode::accumulate:
-    case Opcode::copy:
-    case Opcode::reshape:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// Kernels rely on outputs not overlapping anything: an index checked and then overwritten would leave the buffer. Two arguments bound
-// to one array make this possible for any program, so it is looked at when the addresses are known.
-bool overlaps_forbidden(Opcode opcode, const TensorRef* operands, int nin, int nout) {
-  for (int o = nin; o < nin + nout; ++o) {
-    const char* begin = operands[o].as<char>();
-    const char* end = begin + operands[o].bytes();
-    for (int i = 0; i < o; ++i) {
-      const char* other = operands[i].as<char>();
-      const char* other_end = other + operands[i].bytes();
-      if (begin >= other_end || other >= end) continue;
-      if (i < nin && other == begin && other_end == end && allows_in_place(opcode)) continue;
-      return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 struct Executor::Worker final : Exec {
@@ -159,28 +120,11 @@ Status Executor::reserve() {
 
 MemoryNeed Executor::memory() const { return need_; }
 
-bool Executor::cancelled() const {
-  const bool cancel = request_->cancel != nullptr && request_->cancel->load(std::memory_order_relaxed);
-  return cancel || (request_->stop != nullptr && request_->stop->load(std::memory_order_relaxed));
-}
-
-Status Executor::check_arguments(const RunRequest& request) const {
-  if (request.arguments.size() != program_.argument_bytes.size()) {
-    return fail(Code::invalid_argument, "run: expected %zu arguments but received %zu", program_.argument_bytes.size(),
-                request.arguments.size());
-  }
-  for (size_t a = 0; a < request.arguments.size(); ++a) {
-    if (request.arguments[a]->bytes < program_.argument_bytes[a]) {
-      return fail(Code::invalid_argument, "run: argument %zu needs %lld bytes but the array has %lld", a,
-                  static_cast<long long>(program_.argument_bytes[a]), static_cast<long long>(request.arguments[a]->bytes));
-    }
-  }
-  return {};
-}
+bool Executor::cancelled() const { return is_cancelled(*request_); }
 
 Status Executor::run(const RunRequest& request, int64_t* completed) {
   *completed = 0;
-  ALUDEL_RETURN_IF_ERROR(check_arguments(request));
+  ALUDEL_RETURN_IF_ERROR(check_arguments(program_, request));
   request_ = &request;
   block_ = workspace_.block();
   const int64_t workers = workers_.count();
@@ -287,15 +231,7 @@ void* Executor::address(const Value& value, const Worker& worker, const Place& p
       base = static_cast<char*>(request_->arguments[value.argument]->data());
       break;
   }
-  uint64_t offset =
-      value.offset + static_cast<uint64_t>(place.slice) * value.slice_stride + static_cast<uint64_t>(place.lane) * value.lane_stride;
-  if (value.slots > 0) {
-    // |step * mul + add| < 2^32 * 2^31 + 2^31 fits in 64 bits; the remainder is made non-negative.
-    const int64_t slots = value.slots;
-    const int64_t slot = ((static_cast<int64_t>(step_) * value.slot_mul + value.slot_add) % slots + slots) % slots;
-    offset += static_cast<uint64_t>(slot * value.bytes);
-  }
-  return base + offset;
+  return base + offset_of(value, place, step_);
 }
 
 Status Executor::run_instruction(uint32_t index, Worker& worker, const Place& place) {
@@ -308,8 +244,7 @@ Status Executor::run_instruction(uint32_t index, Worker& worker, const Place& pl
   }
   TensorRef* refs = worker.operands.data();
   if (overlaps_forbidden(instruction.opcode, refs, instruction.nin, instruction.nout)) {
-    const char* message = "an output overlaps another operand; bind different arrays to different arguments";
-    return at_instruction(fail(Code::invalid_argument, "%s", message), index, instruction.opcode);
+    return at_instruction(fail(Code::invalid_argument, "%s", overlap_message()), index, instruction.opcode);
   }
   worker.first_slice = place.first_slice;
   const KernelArgs args{static_cast<int>(instruction.opcode),

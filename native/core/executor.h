@@ -7,6 +7,7 @@
 
 #include "native/core/backend.h"
 #include "native/core/kernel.h"
+#include "native/core/replay.h"
 #include "native/core/workers.h"
 #include "native/core/workspace.h"
 
@@ -28,16 +29,10 @@ class Executor final : public LoadedProgram {
  private:
   struct Worker;     // one per worker: scratch, locals, operand buffer
   struct LoopState;  // shared by the lanes of one loop while it runs
-  struct Place {     // where an instruction runs
-    int64_t slice = 0;
-    int64_t lane = 0;
-    bool first_slice = true;
-  };
 
   Executor(Program program, KernelTable table, Workers& workers, Workspace& workspace);
   Status check_kernels();
   Status reserve();
-  Status check_arguments(const RunRequest& request) const;
   Status run_step(uint32_t step);
   Status run_instruction(uint32_t index, Worker& worker, const Place& place);
   Status run_loop(const Loop& loop, bool cancellable);

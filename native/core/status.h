@@ -14,6 +14,7 @@ enum class Code : int32_t {
   out_of_memory,
   cancelled,
   unavailable,  // backend or feature absent in this build
+  device_lost,  // the device answers no more; what it held is gone
   internal,
 };
 

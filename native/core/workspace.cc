@@ -3,12 +3,20 @@
 
 namespace aludel {
 
+Workspace::Workspace()
+    : allocate_([](int64_t bytes, std::shared_ptr<void>* block) -> Status {
+        Block made;
+        ALUDEL_RETURN_IF_ERROR(allocate_block(bytes, "the program's working memory", &made));
+        *block = std::shared_ptr<void>(std::move(made));
+        return {};
+      }) {}
+
 Status Workspace::reserve(int64_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (bytes > bytes_) {
-    Block block;
-    ALUDEL_RETURN_IF_ERROR(allocate_block(bytes, "the program's working memory", &block));
-    block_ = std::shared_ptr<void>(std::move(block));
+    std::shared_ptr<void> block;
+    ALUDEL_RETURN_IF_ERROR(allocate_(bytes, &block));
+    block_ = std::move(block);
     bytes_ = bytes;
   }
   needs_.insert(bytes);
@@ -21,9 +29,9 @@ void Workspace::release(int64_t bytes) {
   const int64_t largest = needs_.empty() ? 0 : *needs_.rbegin();
   // Shrink only by half or more: a smaller block costs page faults, and a failed allocation here keeps the larger one.
   if (largest > bytes_ / 2) return;
-  Block block;
-  if (largest > 0 && !allocate_block(largest, "the program's working memory", &block).ok()) return;
-  block_ = largest > 0 ? std::shared_ptr<void>(std::move(block)) : nullptr;
+  std::shared_ptr<void> block;
+  if (largest > 0 && !allocate_(largest, &block).ok()) return;
+  block_ = std::move(block);
   bytes_ = largest;
 }
 

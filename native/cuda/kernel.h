@@ -5,11 +5,10 @@
 #include <cuda_runtime.h>
 
 #include "native/core/kernel.h"
+#include "native/cuda/cuda_options.h"
 #include "native/cuda/run_state.h"
 
 namespace aludel::cuda {
-
-enum class Precision : uint8_t { f32 = 0, tf32 = 1, bf16 = 2 };  // of the inputs of products in matmul and conv2d; sums are f32
 
 // What launches may depend on: a pure function of the device model and the options, never of its load.
 struct DeviceInfo {
@@ -46,5 +45,11 @@ const Kernel* const* kernel_table();
 
 // One Status for what the runtime answers: out_of_memory, device_lost for errors that end the context, internal for the rest.
 Status to_status(cudaError_t error, const char* what);
+
+#define ALUDEL_RETURN_IF_CUDA_ERROR(call, what)                                              \
+  do {                                                                                       \
+    const cudaError_t aludel_error_ = (call);                                                \
+    if (aludel_error_ != cudaSuccess) return ::aludel::cuda::to_status(aludel_error_, what); \
+  } while (0)
 
 }  // namespace aludel::cuda

@@ -1,10 +1,17 @@
 // The absent backend says what is missing and how to get it.
-#include "native/no_cuda/no_cuda_backend.h"
+#include "native/cuda/cuda_backend.h"
 
 namespace aludel::cuda {
 
-const char* unavailable_reason() { return "this build has no CUDA backend: this version computes on the CPU only"; }
+Survey survey() {
+  Survey found;
+  found.built = false;
+  found.reason = "this build computes on the CPU only; build with CUDA where nvcc is installed (`npm run build -- --cuda`)";
+  return found;
+}
 
-Status create_backend(int, std::unique_ptr<Backend>*) { return fail(Code::unavailable, "%s", unavailable_reason()); }
+Status create_backend(const Options&, KernelTable, int, std::function<Status(std::unique_ptr<Backend>*)>, std::unique_ptr<Backend>*) {
+  return fail(Code::unavailable, "%s", survey().reason.c_str());
+}
 
 }  // namespace aludel::cuda

@@ -3,6 +3,7 @@ import type { Dataset, Split } from '../data/dataset.js'
 import type { OpenOptions } from '../data/open.js'
 import type { Whitening } from '../data/whitening.js'
 import type { Device } from '../engine/runtime/device.js'
+import type { CudaSurvey } from '../engine/runtime/native-types.js'
 import { AludelError } from '../errors.js'
 import type {
   EvaluateModelOptions,
@@ -41,6 +42,17 @@ import { given } from './options.js'
 export type BackendState =
   | { readonly available: true; readonly isa: string; readonly isas: readonly string[] }
   | { readonly available: false; readonly reason: string }
+
+/** GPUs of this machine; `driver` and `toolkit` are CUDA versions such as 13.0, null for none. */
+export type CudaState =
+  | { readonly available: true; readonly driver: string; readonly toolkit: string; readonly devices: CudaSurvey['devices'] }
+  | {
+      readonly available: false
+      readonly built: boolean
+      readonly reason: string
+      readonly driver: string | null
+      readonly toolkit: string | null
+    }
 
 export interface Library {
   openDataset(specification: string, split: Split, options?: OpenOptions): Promise<Dataset>
@@ -99,7 +111,7 @@ export interface Library {
   /** Weights of one network of the registry each, for images of `train`. */
   loadNetworks(paths: readonly string[], network: string, train: Dataset): Promise<NetworkTensors[]>
   planRun(dataset: Dataset, options: Omit<PlanOptions, 'device'> & { readonly device: DeviceHandle }): Promise<RunPlan>
-  backends(): Promise<{ readonly cpu: BackendState; readonly cuda: BackendState }>
+  backends(): Promise<{ readonly cpu: BackendState; readonly cuda: CudaState }>
   /** The version of ONNX Runtime, or why it is not there. */
   onnxRuntime(): Promise<{ readonly available: true; readonly version: string } | { readonly available: false; readonly reason: string }>
 }
@@ -222,18 +234,24 @@ export const library: Library = {
   },
   async backends() {
     const [{ binding }, { Device }] = await Promise.all([import('../engine/runtime/binding.js'), import('../engine/runtime/device.js')])
-    let info: ReturnType<ReturnType<typeof binding>['info']> | undefined
+    let cuda: CudaState | undefined
     try {
-      info = binding().info()
-      const { isas, cuda } = info
+      cuda = cudaState(binding().surveyCuda())
       // a device, not info(), says which instruction set is in use: it honours what the environment forces
-      const device = await Device.open({ threads: 1 })
+      const device = await Device.open({ device: 'cpu', threads: 1 })
       await device.close()
-      return { cpu: { available: true, isa: device.isa, isas }, cuda: { available: false, reason: cuda.reason } }
+      return { cpu: { available: true, isa: device.isa, isas: binding().info().isas }, cuda }
     } catch (error) {
       if (!(error instanceof AludelError)) throw error
       const reason = error.message
-      return { cpu: { available: false, reason }, cuda: { available: false, reason: info?.cuda.reason ?? reason } }
+      return { cpu: { available: false, reason }, cuda: cuda ?? { available: false, built: false, reason, driver: null, toolkit: null } }
     }
   },
+}
+
+function cudaState({ built, reason, driver, toolkit, devices }: CudaSurvey): CudaState {
+  const version = (number: number) => `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}`
+  const versions = { driver: driver > 0 ? version(driver) : null, toolkit: toolkit > 0 ? version(toolkit) : null }
+  if (reason !== '') return { available: false, built, reason, ...versions }
+  return { available: true, driver: version(driver), toolkit: version(toolkit), devices }
 }

@@ -13,6 +13,7 @@ export interface DeviceHandle {
   /** Instruction set or architecture in use. */
   readonly isa?: string
   readonly threads?: number
+  readonly precision?: string
   close(): void | Promise<void>
 }
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { type CliContext, outputOf } from '../context.js'
 import { exitCode } from '../exit-codes.js'
 import { coreCount, cpuModel, memoryGiB, versions } from '../host.js'
+import type { CudaState } from '../library.js'
 
 export function addDoctor(program: Command, context: CliContext): void {
   const command = program.command('doctor').description('show processor, instruction set, memory and backends of this installation')
@@ -23,9 +24,18 @@ async function doctorCommand(command: Command, context: CliContext): Promise<voi
   output.line(
     `cpu        ${backends.cpu.available ? `ready, ${backends.cpu.isa} in use (usable here: ${backends.cpu.isas.join(', ')})` : backends.cpu.reason}`,
   )
-  output.line(`cuda       ${backends.cuda.available ? 'ready' : backends.cuda.reason}`)
+  for (const line of cudaLines(backends.cuda)) output.line(`cuda       ${line}`)
   const onnx = await context.library.onnxRuntime()
   output.line(`onnx       ${onnx.available ? `ONNX Runtime ${onnx.version}, for test-time inference` : onnx.reason}`)
   output.value({ versions: versions(), processor: cpuModel(), threads: coreCount(), memoryGiB: memory, backends, onnxRuntime: onnx })
   if (!backends.cpu.available) context.setExitCode(exitCode.failure)
+}
+
+function cudaLines(cuda: CudaState): string[] {
+  if (!cuda.available) return [cuda.reason]
+  const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1)
+  return [
+    `ready, driver for CUDA ${cuda.driver}, built with CUDA ${cuda.toolkit}`,
+    ...cuda.devices.map(({ name, architecture, bytes }, i) => `GPU ${i}: ${name}, ${architecture}, ${gib(bytes)} GiB`),
+  ]
 }

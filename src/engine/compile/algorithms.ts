@@ -1,7 +1,7 @@
 /** @file Winograd or direct, per convolution: a pure function of shapes, instruction set and options. */
 import type { TensorType } from '../graph/node.js'
 import { type IrGraph, type IrNode, mapBodies, rewrite } from './ir.js'
-import type { CompileOptions } from './program.js'
+import { type CompileOptions, isGpu } from './program.js'
 
 export const direct = 0
 export const winograd = 1
@@ -33,7 +33,8 @@ function chooseAlgorithm(node: IrNode, options: CompileOptions): number {
   const weights: TensorType = node.op === 'conv2d_weight_grad' ? node.outputs[0] : node.inputs[1]
   const [, kernelH, kernelW, c, k] = weights.shape
   const fits = kernelH === 3 && kernelW === 3 && strideH === 1 && strideW === 1 && padH === 1 && padW === 1
-  if (options.winograd === 'off' || !fits) return direct
+  // Tensor cores do more multiplications than Winograd saves.
+  if (options.winograd === 'off' || !fits || isGpu(options.isa)) return direct
   if (k < (node.op === 'conv2d_weight_grad' ? leastChannelsWeightGrad : leastChannels)) return direct
   return enoughChannels(node.op, c) && tilesOf(node.inputs[0].shape) >= leastTiles ? winograd : direct
 }

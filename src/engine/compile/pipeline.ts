@@ -13,7 +13,16 @@ import { importGraph, type Traceable } from './import-graph.js'
 import type { IrGraph } from './ir.js'
 import { type Lowered, lower } from './lower.js'
 import { prepareWeights } from './prepare.js'
-import type { AlgorithmPlan, CompileOptions, Plan, Program, ProgramArgument, SlicePlan } from './program.js'
+import {
+  type AlgorithmPlan,
+  type CompileOptions,
+  cpuIsas,
+  isGpu,
+  type Plan,
+  type Program,
+  type ProgramArgument,
+  type SlicePlan,
+} from './program.js'
 import { shareWeights } from './share-weights.js'
 import { simplify } from './simplify.js'
 import { sliceBatches } from './slicing.js'
@@ -57,8 +66,7 @@ function checkOptions({ slicing, memoryBudget, isa = 'avx2' }: CompileOptions): 
     throw expected('invalid_option', 'slicing.rows', 'a whole number >= 1', slicing.rows)
   }
   if (memoryBudget !== undefined && !(memoryBudget >= 0)) throw expected('invalid_option', 'memoryBudget', 'bytes >= 0', memoryBudget)
-  if (!['avx512', 'avx2', 'portable', 'wide16'].includes(isa))
-    throw expected('invalid_option', 'isa', 'avx512, avx2, portable or wide16', isa)
+  if (!cpuIsas.includes(isa) && !isGpu(isa)) throw expected('invalid_option', 'isa', `${cpuIsas.join(', ')} or sm_N`, isa)
 }
 
 function planOf(lowered: Lowered, args: readonly ProgramArgument[], { isa = 'avx2' }: CompileOptions): Plan {

@@ -2,6 +2,7 @@
 import type { TensorType } from '../graph/node.js'
 import { algorithmIndex, preparedFlag, winograd } from './algorithms.js'
 import { IrBuilder, type IrGraph, type IrNode, type IrValue, type LoopPart, liveNodes, rewrite } from './ir.js'
+import { type CompileOptions, isGpu } from './program.js'
 
 const vectorChannels = 32
 const winogradPoints = 36
@@ -28,7 +29,12 @@ function withPrepared(node: IrNode): IrNode {
   return { ...node, numbers, attrs: { ...node.attrs, algorithm, kernelH, kernelW, channels, filters } }
 }
 
-export function prepareWeights(graph: IrGraph): IrGraph {
+/** A GPU reads weights as they are: its kernels bring them into shared memory anyway. */
+export function prepareWeights(graph: IrGraph, { isa }: CompileOptions): IrGraph {
+  return isGpu(isa) ? graph : packWeights(graph)
+}
+
+function packWeights(graph: IrGraph): IrGraph {
   return rewrite(graph, (node, inputs, builder) => {
     if (node.loop) return prepareLoop(node, inputs, builder)
     const wanted = preparation(node)

@@ -2,10 +2,12 @@
 import { algorithmIndex } from './algorithms.js'
 import type { BatchedNode } from './batch-axes.js'
 import { bytesOf } from './ir.js'
-import type { CompileOptions, Isa } from './program.js'
+import { type CompileOptions, type CpuIsa, isGpu } from './program.js'
 
 /** The largest step of a slice should stay in a core's second-level cache and its share of the third. */
-const workingSetBytes: Readonly<Record<Isa, number>> = { avx512: 2 << 20, wide16: 2 << 20, avx2: 3 << 19, portable: 1 << 20 }
+const workingSetBytes: Readonly<Record<CpuIsa, number>> = { avx512: 2 << 20, wide16: 2 << 20, avx2: 3 << 19, portable: 1 << 20 }
+/** A GPU has no such cache and wants as many rows at once as fill it; more would take memory alone. */
+const gpuStepBytes = 512 * 2 ** 20
 const leastTiles = 16
 const mostTileRows = 16
 const mostRows = 256
@@ -45,8 +47,12 @@ export function cutBatch(nodes: readonly BatchedNode[], extent: number, options:
   const { slicing = 'auto', isa = 'avx2' } = options
   if (slicing === 'off') return undefined
   if (typeof slicing === 'object') return split(extent, slicing.rows)
-  const least = rowsForTiles(nodes)
   const largest = Math.max(1, ...nodes.map(rowBytesOf))
+  if (isGpu(isa)) {
+    const rows = Math.max(1, Math.floor(gpuStepBytes / largest))
+    return rows >= extent ? undefined : split(extent, nearestDivisor(extent, rows) ?? 2 ** Math.floor(Math.log2(rows)))
+  }
+  const least = rowsForTiles(nodes)
   const fitting = Math.max(least, Math.floor(workingSetBytes[isa] / largest))
   const rows = Math.min(fitting, mostRows, Math.max(least, Math.ceil(extent / leastSlices)))
   return split(extent, nearestDivisor(extent, rows) ?? 2 ** Math.floor(Math.log2(rows)))

@@ -5,7 +5,7 @@ import type { DType } from '../tensor/dtype.js'
 import { type BatchedNode, findBatchAxes, leadingAxis } from './batch-axes.js'
 import { bytesOf, IrBuilder, type IrGraph, type IrNode, type IrValue, type LoopPart, type LoopResult, liveNodes } from './ir.js'
 import { rootOf } from './placement.js'
-import type { CompileOptions } from './program.js'
+import { type CompileOptions, isGpu } from './program.js'
 import { formRegions, type Region } from './slice-regions.js'
 
 const mostLanes = 16
@@ -42,10 +42,13 @@ class Slicer {
   private readonly ringInputs: ReadonlySet<IrValue>
   private readonly graph: IrGraph
   private readonly windows: NonNullable<CompileOptions['windows']>
+  /** There slices follow one another: one partial sum is enough. */
+  private readonly isGpu: boolean
 
   constructor(graph: IrGraph, regions: readonly Region[], stored: ReadonlySet<IrValue>, options: CompileOptions) {
     this.graph = graph
     this.windows = options.windows ?? {}
+    this.isGpu = isGpu(options.isa)
     this.ringInputs = new Set(graph.inputs.filter((_, i) => options.slots?.inputs?.[i] !== undefined))
     for (const region of regions) for (const node of region.own) this.regionOf.set(node, region)
     const summed = this.usedSums()
@@ -110,7 +113,7 @@ class Slicer {
   private emitRegion(region: Region): void {
     const { inputs, stores, sums } = this.interfaces.get(region)!
     const { rows, slices, tail } = region.cut
-    const lanes = laneCount(slices, sums)
+    const lanes = this.isGpu ? 1 : laneCount(slices, sums)
     const cuts = [{ start: 0, rows, slices, lanes }, ...(tail > 0 ? [{ start: rows * slices, rows: tail, slices: 1, lanes: 1 }] : [])]
     const types: TensorType[] = [...stores]
     const parts = cuts.map((cut): LoopPart => {

@@ -1,7 +1,7 @@
 /** @file A device: native thread, worker pool, memory. Everything on it goes with it. */
 import { checkOptions, checkSignal } from '../../arguments.js'
 import { AbortError, AludelError, expected } from '../../errors.js'
-import type { Isa } from '../compile/program.js'
+import { type Isa, isGpu } from '../compile/program.js'
 import { bytesPerElement, type DType, dtypes, type TypedArray } from '../tensor/dtype.js'
 import { checkShape, formatShape, type Shape, sizeOf } from '../tensor/shape.js'
 import { checkedData, DeviceArray } from './array.js'
@@ -13,12 +13,27 @@ import type { NativeBinding, NativeDevice } from './native-types.js'
 // Node 20 has no Symbol.asyncDispose; `await using` compiled by TypeScript looks for it here.
 if (Symbol.asyncDispose === undefined) Object.defineProperty(Symbol, 'asyncDispose', { value: Symbol.for('nodejs.asyncDispose') })
 
+export type Precision = 'f32' | 'tf32' | 'bf16'
+
 export interface DeviceOptions {
-  /** Threads that compute, 1..256 (default: the cores this process may use). Results do not depend on it. */
+  /** Where to compute (default: $ALUDEL_DEVICE, else 'cpu'). */
+  readonly device?: 'cpu' | 'cuda'
+  /** Threads that compute, 1..256 (default: the cores this process may use). Results do not depend on it. On a GPU: those of ONNX Runtime. */
   readonly threads?: number
-  /** Instruction set (default: $ALUDEL_ISA, else the best supported). Results are bit-identical only within one. */
+  /** Instruction set (default: $ALUDEL_ISA, else the best supported), or a GPU's architecture, sm_N. Results are bit-identical only within one. */
   readonly isa?: string
+  /** Which of several GPUs, as the driver numbers them (default 0). */
+  readonly index?: number
+  /**
+   * GPU: what the inputs of products in convolutions and matrix products are rounded to; sums and storage are float32 (default 'tf32', on the
+   * CPU always 'f32'). docs/numerics.md says what each costs in error.
+   */
+  readonly precision?: Precision
+  /** GPU: most bytes that arrays and programs of this device take together (default: what the device has). */
+  readonly memory?: number
 }
+
+const precisions: readonly Precision[] = ['f32', 'tf32', 'bf16']
 
 export interface DeviceMemory {
   /** Arrays alive. */
@@ -36,28 +51,32 @@ const mostBytes = 2 ** 46
 export class Device {
   readonly isa: Isa
   readonly threads: number
+  readonly precision: Precision
   readonly #binding: NativeBinding
   readonly #native: NativeDevice
   readonly #children = new Set<DeviceArray | Executable>()
   #closed: Promise<void> | undefined
 
-  private constructor(addon: NativeBinding, native: NativeDevice) {
+  private constructor(addon: NativeBinding, native: NativeDevice, precision: Precision) {
     this.#binding = addon
     this.#native = native
     this.isa = native.isa as Isa
     this.threads = native.threads
+    this.precision = precision
   }
 
-  /** Throws `unavailable` (no addon, or an instruction set that is not there) and `invalid_option`. */
+  /** Throws `unavailable` (no addon, no such GPU or driver, or an instruction set that is not there), `device_lost` and `invalid_option`. */
   static async open(options: DeviceOptions = {}): Promise<Device> {
-    checkOptions('Device.open', options, { threads: true, isa: true })
+    checkOptions('Device.open', options, { device: true, threads: true, isa: true, index: true, precision: true, memory: true })
     const { threads, isa } = options
     if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 256)) {
       throw expected('invalid_option', 'Device.open: threads', 'a whole number from 1 to 256', threads)
     }
     const addon = binding()
+    const common = { ...(threads !== undefined && { threads }), ...(isa !== undefined && { isa }) }
+    const cuda = cudaOptions(options)
     try {
-      return new Device(addon, addon.createDevice({ ...(threads !== undefined && { threads }), ...(isa !== undefined && { isa }) }))
+      return new Device(addon, addon.createDevice({ ...common, ...cuda }), cuda ? precisions[cuda.precision] : 'f32')
     } catch (failure) {
       throw fromNative(failure, 'Device.open')
     }
@@ -195,4 +214,27 @@ export class Device {
   #checkOpen(what: string): void {
     if (this.#closed !== undefined) throw new AludelError('disposed', `${what}: the device is closed`)
   }
+}
+
+/** What the addon is given for a GPU, or undefined for the CPU. */
+function cudaOptions({ device, isa, index, precision, memory }: DeviceOptions) {
+  const asked = device ?? (isa === undefined ? process.env.ALUDEL_DEVICE : undefined) ?? 'cpu'
+  if (!['cpu', 'cuda'].includes(asked)) throw expected('invalid_option', 'Device.open: device', "'cpu' or 'cuda'", asked)
+  const isCuda = asked === 'cuda' || (device === undefined && isGpu(isa as Isa))
+  if (!isCuda) {
+    for (const [name, value] of Object.entries({ index, memory }))
+      if (value !== undefined) throw new AludelError('invalid_option', `Device.open: ${name}: goes with device 'cuda' only`)
+    if (precision !== undefined && precision !== 'f32')
+      throw expected('invalid_option', 'Device.open: precision on the CPU', "'f32'", precision)
+    return undefined
+  }
+  if (isa !== undefined && !isGpu(isa as Isa)) throw expected('invalid_option', "Device.open: isa of device 'cuda'", 'sm_N', isa)
+  if (index !== undefined && !(Number.isInteger(index) && index >= 0 && index < 1024))
+    throw expected('invalid_option', 'Device.open: index', 'a whole number from 0', index)
+  if (precision !== undefined && !precisions.includes(precision))
+    throw expected('invalid_option', 'Device.open: precision', "'f32', 'tf32' or 'bf16'", precision)
+  if (memory !== undefined && !(Number.isInteger(memory) && memory > 0 && memory <= mostBytes))
+    throw expected('invalid_option', 'Device.open: memory', `bytes, a whole number from 1 to ${mostBytes}`, memory)
+  const chosen = { cuda: true, precision: precisions.indexOf(precision ?? 'tf32') }
+  return { ...chosen, ...(index !== undefined && { index }), ...(memory !== undefined && { memory }) }
 }

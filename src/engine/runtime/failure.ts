@@ -8,6 +8,7 @@ const codes: Readonly<Record<Exclude<NativeError['code'], 'cancelled'>, ErrorCod
   invalid_index: 'invalid_index',
   out_of_memory: 'out_of_memory',
   unavailable: 'unavailable',
+  device_lost: 'device_lost',
   internal: 'internal',
   disposed: 'disposed',
 }

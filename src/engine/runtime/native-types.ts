@@ -8,7 +8,17 @@ export interface NativeInfo {
   readonly isa: string
   readonly cores: number
   readonly opcodeHash: number
-  readonly cuda: { readonly built: boolean; readonly reason: string }
+}
+
+/** What the CUDA driver says, which takes a moment to ask. */
+export interface CudaSurvey {
+  readonly built: boolean
+  /** Why no device can be opened; empty when one can. */
+  readonly reason: string
+  /** Newest CUDA version that the driver knows, and that of the toolkit this build was made with: 1000 major + 10 minor, 0 for none. */
+  readonly driver: number
+  readonly toolkit: number
+  readonly devices: readonly { readonly name: string; readonly architecture: string; readonly bytes: number }[]
 }
 
 /** What native errors carry beside their message. */
@@ -20,6 +30,7 @@ export interface NativeError extends Error {
     | 'out_of_memory'
     | 'cancelled'
     | 'unavailable'
+    | 'device_lost'
     | 'internal'
     | 'disposed'
   readonly instruction?: number
@@ -89,9 +100,21 @@ export interface NativeDevice {
   close(): Promise<void>
 }
 
+export interface NativeDeviceOptions {
+  threads?: number
+  isa?: string
+  /** The rest goes with true. */
+  cuda?: boolean
+  index?: number
+  /** 0 f32, 1 tf32, 2 bf16. */
+  precision?: number
+  memory?: number
+}
+
 export interface NativeBinding {
   info(): NativeInfo
-  createDevice(options: { threads?: number; isa?: string }): NativeDevice
+  surveyCuda(): CudaSurvey
+  createDevice(options: NativeDeviceOptions): NativeDevice
   readonly CancelToken: new () => NativeCancelToken
   /**
    * Rows of a file of `rowsInFile` rows of `rowBytes` bytes, one after the other, read on a thread of Node's pool. Errors: invalid_index,

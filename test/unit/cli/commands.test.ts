@@ -526,7 +526,7 @@ describe('doctor', () => {
 
   it('fails when no backend can compute', async () => {
     const { library } = fakeLibrary()
-    const absent = { available: false, reason: 'no addon; run npm run setup' } as const
+    const absent = { available: false, built: false, reason: 'no addon; run npm run setup', driver: null, toolkit: null } as const
     const { code, stdout } = await run({ ...library, backends: async () => ({ cpu: absent, cuda: absent }) }, 'doctor')
     expect([code, stdout.includes('cpu        no addon; run npm run setup')]).toEqual([1, true])
   })

@@ -141,7 +141,7 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
     onnxRuntime: async () => ({ available: false, reason: 'onnxruntime-node is not installed' }),
     backends: async () => ({
       cpu: { available: true, isa: 'avx2', isas: ['avx2', 'portable'] },
-      cuda: { available: false, reason: 'not built; run setup' },
+      cuda: { available: false, built: false, reason: 'not built; run setup', driver: null, toolkit: null },
     }),
   }
   return { library, calls }
