@@ -1,5 +1,6 @@
 /** @file A device that runs nothing: it takes arrays and programs as the real one does and counts what they would hold. */
-import type { Isa, Plan } from '../engine/compile/program.js'
+import type { Plan } from '../engine/compile/program.js'
+import type { Isa } from '../engine/isa.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { LoadableProgram } from '../engine/runtime/executable.js'
 import { bytesPerElement, type DType } from '../engine/tensor/dtype.js'

@@ -1,7 +1,8 @@
 /** @file Winograd or direct, per convolution: a pure function of shapes, instruction set and options. */
 import type { TensorType } from '../graph/node.js'
+import { isGpu } from '../isa.js'
 import { type IrGraph, type IrNode, mapBodies, rewrite } from './ir.js'
-import { type CompileOptions, isGpu } from './program.js'
+import type { CompileOptions } from './program.js'
 
 export const direct = 0
 export const winograd = 1

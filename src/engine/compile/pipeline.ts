@@ -1,5 +1,6 @@
 /** @file The compiler: an ordered list of passes, then placement and encoding. Pure: same graph and options, same bytes. */
 import { expected } from '../../errors.js'
+import { cpuIsas, isGpu } from '../isa.js'
 import { bytesPerElement } from '../tensor/dtype.js'
 import { sizeOf } from '../tensor/shape.js'
 import { algorithmIndex, chooseAlgorithms, isConv, preparedFlag, winograd } from './algorithms.js'
@@ -13,16 +14,7 @@ import { importGraph, type Traceable } from './import-graph.js'
 import type { IrGraph } from './ir.js'
 import { type Lowered, lower } from './lower.js'
 import { prepareWeights } from './prepare.js'
-import {
-  type AlgorithmPlan,
-  type CompileOptions,
-  cpuIsas,
-  isGpu,
-  type Plan,
-  type Program,
-  type ProgramArgument,
-  type SlicePlan,
-} from './program.js'
+import type { AlgorithmPlan, CompileOptions, Plan, Program, ProgramArgument, SlicePlan } from './program.js'
 import { shareWeights } from './share-weights.js'
 import { simplify } from './simplify.js'
 import { sliceBatches } from './slicing.js'

@@ -1,8 +1,9 @@
 /** @file Takes weight packing out of convolutions: conv2d_prepare runs once, outside loops, and is shared by equal uses. */
 import type { TensorType } from '../graph/node.js'
+import { isGpu } from '../isa.js'
 import { algorithmIndex, preparedFlag, winograd } from './algorithms.js'
 import { IrBuilder, type IrGraph, type IrNode, type IrValue, type LoopPart, liveNodes, rewrite } from './ir.js'
-import { type CompileOptions, isGpu } from './program.js'
+import type { CompileOptions } from './program.js'
 
 const vectorChannels = 32
 const winogradPoints = 36

@@ -1,14 +1,9 @@
 /** @file What the compiler hands to the runtime: encoded bytes, the arguments to bind, and the resolved plan (JSON-able). */
+
+import type { Isa } from '../isa.js'
 import type { Opcode } from '../ops/opcodes.js'
 import type { DType } from '../tensor/dtype.js'
 import type { Shape } from '../tensor/shape.js'
-
-/** What a program is compiled for: an instruction set of the CPU, or the architecture of a GPU. Results are bit-identical only within one. */
-export type Isa = CpuIsa | `sm_${number}`
-export type CpuIsa = 'avx512' | 'avx2' | 'portable' | 'wide16'
-
-export const cpuIsas: readonly string[] = ['avx512', 'avx2', 'portable', 'wide16'] satisfies CpuIsa[]
-export const isGpu = (isa: Isa = 'avx2'): isa is `sm_${number}` => /^sm_\d+$/.test(isa)
 
 /** One buffer that a run binds. Its size is `max(slots, 1)` times the bytes of `shape`. */
 export interface ProgramArgument {

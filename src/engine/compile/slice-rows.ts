@@ -1,8 +1,10 @@
 /** @file How many rows of the batch one slice holds: a pure function of shapes and options. */
+
+import { type CpuIsa, isGpu } from '../isa.js'
 import { algorithmIndex } from './algorithms.js'
 import type { BatchedNode } from './batch-axes.js'
 import { bytesOf } from './ir.js'
-import { type CompileOptions, type CpuIsa, isGpu } from './program.js'
+import type { CompileOptions } from './program.js'
 
 /** The largest step of a slice should stay in a core's second-level cache and its share of the third. */
 const workingSetBytes: Readonly<Record<CpuIsa, number>> = { avx512: 2 << 20, wide16: 2 << 20, avx2: 3 << 19, portable: 1 << 20 }

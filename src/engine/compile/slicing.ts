@@ -1,11 +1,12 @@
 /** @file Batch slicing: rebuilds the graph with one loop per region (program contract, section 3). */
 import { AludelError } from '../../errors.js'
 import type { TensorType } from '../graph/node.js'
+import { isGpu } from '../isa.js'
 import type { DType } from '../tensor/dtype.js'
 import { type BatchedNode, findBatchAxes, leadingAxis } from './batch-axes.js'
 import { bytesOf, IrBuilder, type IrGraph, type IrNode, type IrValue, type LoopPart, type LoopResult, liveNodes } from './ir.js'
 import { rootOf } from './placement.js'
-import { type CompileOptions, isGpu } from './program.js'
+import type { CompileOptions } from './program.js'
 import { formRegions, type Region } from './slice-regions.js'
 
 const mostLanes = 16

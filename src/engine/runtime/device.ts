@@ -1,7 +1,7 @@
 /** @file A device: native thread, worker pool, memory. Everything on it goes with it. */
 import { checkOptions, checkSignal } from '../../arguments.js'
 import { AbortError, AludelError, expected } from '../../errors.js'
-import { type Isa, isGpu } from '../compile/program.js'
+import { type Isa, isGpu } from '../isa.js'
 import { bytesPerElement, type DType, dtypes, type TypedArray } from '../tensor/dtype.js'
 import { checkShape, formatShape, type Shape, sizeOf } from '../tensor/shape.js'
 import { checkedData, DeviceArray } from './array.js'

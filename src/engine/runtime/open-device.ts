@@ -2,7 +2,7 @@
 
 import { checkOptions } from '../../arguments.js'
 import { expected } from '../../errors.js'
-import { type Isa, isGpu } from '../compile/program.js'
+import { type Isa, isGpu } from '../isa.js'
 import { binding } from './binding.js'
 import { Device, type DeviceOptions } from './device.js'
 
