@@ -104,7 +104,7 @@ const layers = {
   recipes: { may: ['errors'] },
   plan: {
     may: [...upper, ...programs, 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate'],
-    types: ['engine/runtime', 'engine/compile', 'experiment'],
+    types: ['engine/isa', 'engine/runtime', 'engine/compile', 'experiment'],
   },
   export: {
     may: [
