@@ -26,4 +26,8 @@ Status launched(const Context& context, void (*kernel)(Guard, P...), dim3 grid, 
 // the arena). See kernels/index_check.cu.
 Status check_indices(const Context& context, const TensorRef& index, int64_t limit);
 
+// The same for f32 [N,K] whose first column holds whole numbers 0..limit-1; RunState::value is the number rounded down, INT32_MIN where no
+// i32 holds it.
+Status check_kinds(const Context& context, const TensorRef& rows, int64_t limit);
+
 }  // namespace aludel::cuda
