@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kThreads) lane_sum(Guard guard, const S* x, in
   if (guard.stopped()) return;
   const int64_t stride = int64_t{gridDim.x} * kThreads;
   for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < n; i += stride) {
-    double levels[kMaxLevels];
+    double levels[kMaxLevels] = {0};
     int depth = 0;
     for (int64_t lane = 0; lane < lanes; ++lane) {
       levels[depth++] = static_cast<double>(x[lane * n + i]);

@@ -109,6 +109,14 @@ cudaError_t cudaSetDevice(int device) {
   });
 }
 
+// A lost device answers again. What it held is not freed here: the product has let go of it before.
+cudaError_t cudaDeviceReset() {
+  return machine_call([] {
+    states[current].lost = cudaSuccess;
+    return cudaSuccess;
+  });
+}
+
 cudaError_t cudaInitDevice(int device, unsigned, unsigned) {
   return machine_call([&] { return is_device(device) ? states[device].lost : cudaErrorInvalidDevice; });
 }

@@ -16,15 +16,24 @@
   X(cudaErrorNoDevice, 100, "no CUDA-capable device is detected")                                                                      \
   X(cudaErrorInvalidDevice, 101, "invalid device ordinal")                                                                             \
   X(cudaErrorNoKernelImageForDevice, 209, "no kernel image is available for execution on the device")                                  \
+  X(cudaErrorECCUncorrectable, 214, "uncorrectable ECC error encountered")                                                             \
   X(cudaErrorPeerAccessUnsupported, 217, "peer access is not supported between these two devices")                                     \
+  X(cudaErrorNvlinkUncorrectable, 220, "uncorrectable NVLink error detected during the execution")                                     \
   X(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                                                                    \
   X(cudaErrorIllegalState, 401, "the operation cannot be performed in the present state")                                              \
   X(cudaErrorNotReady, 600, "device not ready")                                                                                        \
   X(cudaErrorIllegalAddress, 700, "an illegal memory access was encountered")                                                          \
   X(cudaErrorLaunchOutOfResources, 701, "too many resources requested for launch")                                                     \
+  X(cudaErrorLaunchTimeout, 702, "the launch timed out and was terminated")                                                            \
+  X(cudaErrorContextIsDestroyed, 709, "context is destroyed")                                                                          \
+  X(cudaErrorAssert, 710, "device-side assert triggered")                                                                              \
   X(cudaErrorHostMemoryAlreadyRegistered, 712, "part or all of the requested memory range is already mapped")                          \
   X(cudaErrorHostMemoryNotRegistered, 713, "pointer does not correspond to a registered memory region")                                \
+  X(cudaErrorHardwareStackError, 714, "hardware stack error")                                                                          \
+  X(cudaErrorIllegalInstruction, 715, "an illegal instruction was encountered")                                                        \
   X(cudaErrorMisalignedAddress, 716, "misaligned address")                                                                             \
+  X(cudaErrorInvalidAddressSpace, 717, "operation not supported on global/shared address space")                                       \
+  X(cudaErrorInvalidPc, 718, "invalid program counter")                                                                                \
   X(cudaErrorLaunchFailure, 719, "unspecified launch failure")                                                                         \
   X(cudaErrorNotSupported, 801, "operation not supported")                                                                             \
   X(cudaErrorStreamCaptureUnsupported, 900, "operation not permitted when stream is capturing")                                        \
