@@ -135,4 +135,12 @@ __device__ __forceinline__ void cp_async_wait() {
 #endif
 }
 
+// x, but unknown to the compiler: what is computed from it stays where it stands instead of being kept in registers through a loop.
+__device__ __forceinline__ int opaque(int x) {
+#ifdef __CUDACC__
+  asm volatile("" : "+r"(x));
+#endif
+  return x;
+}
+
 }  // namespace aludel::cuda

@@ -1,0 +1,75 @@
+// The sizes of a convolution as its kernels use them. The CPU's check() has seen them; what 32-bit indices cannot hold is refused here.
+#pragma once
+#include "native/cuda/kernels/launching.h"
+
+namespace aludel::cuda {
+
+// x [groups, images, height, width, channels], w [groups, kernel_height, kernel_width, channels, filters],
+// y [groups, images, out_height, out_width, filters].
+struct ConvShape {
+  int64_t groups, images;
+  int height, width, channels;
+  int out_height, out_width, filters;
+  int kernel_height, kernel_width;
+  int stride_height, stride_width, pad_height, pad_width;
+  int64_t weight_stride;  // floats from the weights of one group to those of the next
+
+  int64_t taps() const { return int64_t{kernel_height} * kernel_width; }
+  int64_t pixels() const { return images * height * width; }
+  int64_t positions() const { return images * out_height * out_width; }
+  int64_t x_stride() const { return pixels() * channels; }
+  int64_t y_stride() const { return positions() * filters; }
+  int64_t weights() const { return taps() * channels * filters; }
+};
+
+// attrs: strideH, strideW, padH, padW, ... The kernel's size is left to the caller.
+inline ConvShape conv_maps(const TensorRef& x, const TensorRef& y, const double* attrs) {
+  ConvShape s = {};
+  s.groups = x.dims[0];
+  s.images = x.dims[1];
+  s.height = int(x.dims[2]);
+  s.width = int(x.dims[3]);
+  s.channels = int(x.dims[4]);
+  s.out_height = int(y.dims[2]);
+  s.out_width = int(y.dims[3]);
+  s.filters = int(y.dims[4]);
+  s.stride_height = int(attrs[0]);
+  s.stride_width = int(attrs[1]);
+  s.pad_height = int(attrs[2]);
+  s.pad_width = int(attrs[3]);
+  return s;
+}
+
+// Weights [G,KH,KW,C,K], or prepared ones: see conv_prepare.cu.
+inline void set_weights(const TensorRef& w, int algorithm, ConvShape* s) {
+  if ((algorithm & 16) == 0) {
+    s->kernel_height = int(w.dims[1]);
+    s->kernel_width = int(w.dims[2]);
+  } else {
+    int side = 3;  // of Winograd's 36 points
+    if ((algorithm & 1) == 0)
+      for (side = 1; int64_t{side} * side < w.dims[1];) ++side;
+    s->kernel_height = s->kernel_width = side;
+  }
+  s->weight_stride = w.numel() / s->groups;
+}
+
+inline void set_kernel(int height, int width, ConvShape* s) {
+  s->kernel_height = height;
+  s->kernel_width = width;
+  s->weight_stride = s->weights();
+}
+
+// Lines and inner axes of the products are 32-bit numbers, and so is an offset within one image.
+inline Status check_conv(const char* op, const ConvShape& s) {
+  const int64_t limit = (int64_t{1} << 31) - 256;
+  const int64_t reach_down = s.height + int64_t{2} * s.pad_height + s.kernel_height + s.stride_height;
+  const int64_t reach_across = s.width + int64_t{2} * s.pad_width + s.kernel_width + s.stride_width;
+  const int64_t channels = s.channels > s.filters ? s.channels : s.filters;
+  const bool small = s.pixels() <= limit && s.positions() <= limit && reach_down * reach_across <= limit / channels;
+  if (small) return {};
+  return fail(Code::invalid_program,
+              "%s: on CUDA the pixels of a group's images, and the values of one image with its margins, must stay below 2^31", op);
+}
+
+}  // namespace aludel::cuda
