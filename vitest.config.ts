@@ -19,6 +19,8 @@ export default defineConfig({
     projects: [
       project('unit', 60),
       project('device', 120),
+      // A GPU, or the emulated one of scripts/emulated.mjs.
+      ...(process.env.ALUDEL_DEVICE === 'cuda' ? [project('cuda', 300)] : []),
       project('method', 300),
       project('golden', 120),
       project('package', 600),

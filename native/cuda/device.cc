@@ -46,7 +46,6 @@ Status Device::start() {
   if (info_.ordinal < 0 || info_.ordinal >= count) {
     return fail(Code::unavailable, "CUDA device %d: there are %d, numbered from 0", info_.ordinal, count);
   }
-  ALUDEL_RETURN_IF_CUDA_ERROR(cudaSetDevice(info_.ordinal), "the CUDA device");
   {
     const std::lock_guard<std::mutex> lock(contexts().mutex);
     Contexts::Entry& context = contexts().of[info_.ordinal];
@@ -54,9 +53,11 @@ Status Device::start() {
       return fail(Code::device_lost, "CUDA device %d was lost: close the %d devices opened on it first", info_.ordinal, context.engines);
     }
     if (context.lost) {
+      cudaSetDevice(info_.ordinal);  // still answers with the error that lost it
       ALUDEL_RETURN_IF_CUDA_ERROR(cudaDeviceReset(), "the CUDA device after its loss");
       context.lost = false;
     }
+    ALUDEL_RETURN_IF_CUDA_ERROR(cudaSetDevice(info_.ordinal), "the CUDA device");
     ++context.engines;
     counted_ = true;
   }

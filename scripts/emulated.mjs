@@ -1,0 +1,47 @@
+/**
+ * @file `npm run emulated [-- --variant plain|asan|race] [--seed N] [--lazy] [-- vitest arguments]`: builds the addon with its CUDA kernels compiled
+ * for the CPU (test/native/cuda_host) and runs the tests of the CUDA backend on it. `--seed` is the order of blocks, warps and lanes (0
+ * ascending, 1 descending, else random); `--lazy`: streams run when waited for, and host code that touches device memory ends the process.
+ */
+import { spawnSync } from 'node:child_process'
+import { parseArgs } from 'node:util'
+import { isMain, root } from './lib/files.mjs'
+
+/** What runs when no vitest arguments are given. */
+const files = ['test/device/ops.test.ts', 'test/device/random.test.ts', 'test/device/selection.test.ts', 'test/cuda']
+
+/** Builds the addon of a variant and returns its path, or undefined when it does not build. */
+export function buildEmulated(variant) {
+  const out = `build/emulated-${variant}`
+  const cmakeJs = 'node_modules/cmake-js/bin/cmake-js'
+  const options = ['--CDALUDEL_ISAS=host', '--CDALUDEL_CUDA=EMULATED', `--CDALUDEL_CUDA_VARIANT=${variant}`]
+  for (const args of [
+    ['configure', '--out', out, ...options],
+    ['build', '--out', out],
+  ])
+    if (spawnSync(process.execPath, [cmakeJs, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] }).status !== 0)
+      return undefined
+  return `${root}/${out}/Release/aludel.node`
+}
+
+/** The environment of a process that computes on the emulated GPU. */
+export function emulatedEnvironment(addon, { variant = 'plain', seed = '0', lazy = false } = {}) {
+  const environment = { ...process.env, ALUDEL_BINARY: addon, ALUDEL_DEVICE: 'cuda', CUDA_HOST_SEED: seed }
+  if (lazy) Object.assign(environment, { CUDA_HOST_LAZY: '1', CUDA_HOST_STRICT: '1' })
+  if (variant === 'asan') {
+    const library = spawnSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout.trim()
+    // Node itself is not instrumented: its leaks are none, and its own handlers stay.
+    Object.assign(environment, { LD_PRELOAD: library, ASAN_OPTIONS: 'detect_leaks=0:detect_odr_violation=0:halt_on_error=1' })
+  }
+  return environment
+}
+
+if (isMain(import.meta)) {
+  const options = { variant: { type: 'string', default: 'plain' }, seed: { type: 'string', default: '0' }, lazy: { type: 'boolean' } }
+  const { values, positionals } = parseArgs({ options, allowPositionals: true })
+  const addon = buildEmulated(values.variant)
+  const chosen = positionals.length > 0 ? positionals : files
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'device', '--project', 'cuda', ...chosen]
+  const run = addon && spawnSync(process.execPath, vitest, { cwd: root, stdio: 'inherit', env: emulatedEnvironment(addon, values) })
+  process.exitCode = run ? (run.status ?? 1) : 1
+}

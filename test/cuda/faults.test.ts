@@ -1,0 +1,139 @@
+/** @file What goes wrong with a GPU, planted in the emulated one: no driver, an old one, no device, full memory, a device that is lost. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { binding } from '../../src/engine/runtime/binding.js'
+
+const emulated = binding().surveyCuda().devices[0]?.name.startsWith('Emulated') ?? false
+
+/** Runs a script in a process with these settings of the emulated GPU; what it logs as JSON lines comes back. */
+async function inProcess(settings: Record<string, string>, script: string): Promise<unknown[]> {
+  const source = `
+    import { openDevice, bindProgram, engine } from './dist/index.js'
+    const log = (value) => console.log(JSON.stringify(value))
+    const failure = ({ code, message }) => ({ code, message })
+    const adding = (device, n = 4) => bindProgram(device, { inputs: { x: { shape: [n] } }, outputs: { y: {} }, build: (v) => ({ y: engine.add(v.x, 1) }) })
+    const open = (options) => openDevice({ device: 'cuda', precision: 'f32', ...options })
+    ${script}`
+  const args = ['--input-type=module', '-e', source]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, CUDA_HOST_QUIET: '1', ...settings } })
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+}
+
+describe.skipIf(!emulated)('opening', () => {
+  it.each([
+    ['no driver', { CUDA_HOST_DRIVER: '0' }, /no NVIDIA driver.*CUDA 13\.\d.*580/],
+    ['an old driver', { CUDA_HOST_DRIVER: '12020' }, /driver is too old: it knows CUDA 12\.2.*CUDA 13/],
+    ['no device', { CUDA_HOST_DEVICES: '0' }, /driver \(CUDA 13\.\d\) finds no GPU/],
+    ['an unsupported architecture', { CUDA_HOST_CAPABILITY: '75' }, /compute capability 7\.5.*8\.0 and above/],
+  ])('with %s is unavailable, and says both versions where they matter', async (_, settings, message) => {
+    const [error] = await inProcess(settings, `await open().catch((e) => log(failure(e)))`)
+    expect(error).toEqual({ code: 'unavailable', message: expect.stringMatching(message) })
+  })
+
+  it('falls back to the CPU where nothing was asked for', async () => {
+    const [isa] = await inProcess(
+      { CUDA_HOST_DRIVER: '0', ALUDEL_DEVICE: '' },
+      `
+      delete process.env.ALUDEL_DEVICE
+      const device = await openDevice(); log(device.isa); await device.close()`,
+    )
+    expect(isa).not.toMatch(/^sm_/)
+  })
+
+  it('refuses a device that is not there and an architecture it is not', async () => {
+    const errors = await inProcess(
+      {},
+      `
+      await open({ index: 1 }).catch((e) => log(failure(e)))
+      await open({ isa: 'sm_80' }).catch((e) => log(failure(e)))`,
+    )
+    expect(errors).toEqual([
+      { code: 'unavailable', message: expect.stringContaining('there are 1, numbered from 0') },
+      { code: 'unavailable', message: expect.stringContaining('sm_80 but device 0 is sm_90') },
+    ])
+  })
+})
+
+describe.skipIf(!emulated)('memory', () => {
+  it('that does not fit is refused with what is needed and what is free; the device goes on', async () => {
+    const lines = await inProcess(
+      { CUDA_HOST_MEMORY: '8000000' },
+      `
+      const device = await open()
+      try { device.array('f32', [10_000_000]) } catch (e) { log(failure(e)) }
+      const x = device.array('f32', [4]), y = device.array('f32', [4])
+      const program = adding(device)
+      await program.run({ x, y }); log([...await y.read()])
+      await device.close()`,
+    )
+    expect(lines[0]).toEqual({
+      code: 'out_of_memory',
+      message: expect.stringMatching(/needs \d+ bytes, \d+ of \d+ bytes of the device are free/),
+    })
+    expect(lines[1]).toEqual([1, 1, 1, 1])
+  })
+
+  it('keeps to its limit, and takes blocks again that were freed', async () => {
+    const lines = await inProcess(
+      {},
+      `
+      const device = await open({ memory: 8 * 2 ** 20 })
+      for (let i = 0; i < 50; i++) device.array('f32', [2 ** 20]).dispose()
+      try { device.array('f32', [3 * 2 ** 20]) } catch (e) { log(failure(e)) }
+      log(device.array('f32', [2 ** 20]).bytes)
+      await device.close()`,
+    )
+    expect(lines[0]).toEqual({ code: 'out_of_memory', message: expect.stringContaining('of the memory limit') })
+    expect(lines[1]).toBe(2 ** 22)
+  })
+})
+
+describe.skipIf(!emulated)('a device that is lost', () => {
+  it('refuses further work with device_lost until it is opened again', async () => {
+    const lines = await inProcess(
+      { CUDA_HOST_LOSE_AT: '6' },
+      `
+      const device = await open()
+      const x = device.array('f32', [4]), y = device.array('f32', [4])
+      const program = adding(device)
+      for (let i = 0; i < 5; i++) await program.run({ x, y }).then(() => log('ran'), (e) => log(failure(e).code))
+      await y.read().catch((e) => log(failure(e).code))
+      try { device.array('f32', [4]) } catch (e) { log(failure(e).code) }
+      await open().catch((e) => log(failure(e)))
+      await device.close()
+      const again = await open()
+      const a = again.array('f32', [4]), b = again.array('f32', [4])
+      await adding(again).run({ x: a, y: b }); log([...await b.read()])
+      await again.close()`,
+    )
+    const lost = lines.indexOf('device_lost')
+    expect(lines.slice(0, lost).every((line) => line === 'ran')).toBe(true)
+    expect(lines.slice(lost, 7).every((line) => line === 'device_lost')).toBe(true)
+    expect(lines[7]).toEqual({ code: 'device_lost', message: expect.stringContaining('close the 1 devices opened on it first') })
+    expect(lines[8]).toEqual([1, 1, 1, 1])
+  })
+})
+
+describe.skipIf(!emulated)('several', () => {
+  it('devices and engines of one device work side by side', async () => {
+    const lines = await inProcess(
+      { CUDA_HOST_DEVICES: '2' },
+      `
+      const devices = await Promise.all([open({ index: 0 }), open({ index: 1 }), open({ index: 0 })])
+      const results = await Promise.all(devices.map(async (device, d) => {
+        const x = device.array('f32', [1000], new Float32Array(1000).fill(d)), y = device.array('f32', [1000])
+        const program = adding(device, 1000)
+        for (let i = 0; i < 20; i++) await program.run({ x, y })
+        return (await y.read()).every((v) => v === d + 1)
+      }))
+      log(results)
+      try { adding(devices[0]).run({ x: devices[1].array('f32', [4]), y: devices[0].array('f32', [4]) }).catch((e) => log(failure(e).code)) } catch (e) { log(failure(e).code) }
+      await Promise.all(devices.map((device) => device.close()))`,
+    )
+    expect(lines).toEqual([[true, true, true], 'invalid_option'])
+  })
+})
