@@ -81,6 +81,7 @@ void DeviceCore::finish_close() {
   for (DeviceChild* child : children) child->dispose_from_parent();
   napi_remove_env_cleanup_hook(env_, on_environment_end, this);
   shut_down();
+  backend_->close();  // now, not when JavaScript's collector comes by
 }
 
 Napi::Promise DeviceCore::enqueue(Napi::Env env, std::unique_ptr<Task> owned) {

@@ -59,6 +59,9 @@ class Backend {
   virtual Status symmetric_eigen(const EigenRequest& request) = 0;
   virtual const char* isa() const = 0;
   virtual int threads() const = 0;
+  // Gives back what the backend holds of the machine. The run thread has ended, arrays and programs are gone; nothing but isa() and
+  // threads() is called afterwards.
+  virtual void close() {}
   // Working memory shared by the loaded programs, as it stands.
   virtual int64_t workspace_bytes() const = 0;
 };

@@ -35,6 +35,7 @@ class CudaBackend final : public Backend {
     return request.values->upload(0, on_host.values->data(), request.values->bytes);
   }
 
+  void close() override { device_->close(); }
   const char* isa() const override { return device_->architecture(); }
   int threads() const override { return host_threads_; }
   int64_t workspace_bytes() const override { return device_->workspace().bytes(); }

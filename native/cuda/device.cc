@@ -78,11 +78,16 @@ Status Device::start() {
   return {};
 }
 
-Device::~Device() {
+Device::~Device() { close(); }
+
+void Device::close() {
   cudaSetDevice(info_.ordinal);
   staging_.reset();
+  pool_->release();
   if (stream_ != nullptr) cudaStreamDestroy(stream_);
+  stream_ = nullptr;
   if (!counted_) return;
+  counted_ = false;
   const std::lock_guard<std::mutex> lock(contexts().mutex);
   --contexts().of[info_.ordinal].engines;
 }

@@ -26,6 +26,8 @@ class Device : public std::enable_shared_from_this<Device> {
 
   const DeviceInfo& info() const { return info_; }
   const char* architecture() const { return architecture_; }  // sm_90
+  // Gives everything back. Safe to call twice.
+  void close();
   cudaStream_t stream() const { return stream_; }
   MemoryPool& pool() { return *pool_; }
   Workspace& workspace() { return workspace_; }

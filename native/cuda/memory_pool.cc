@@ -20,7 +20,10 @@ int64_t size_class(int64_t bytes) {
 
 }  // namespace
 
-MemoryPool::~MemoryPool() {
+MemoryPool::~MemoryPool() { release(); }
+
+void MemoryPool::release() {
+  const std::lock_guard<std::mutex> lock(mutex_);
   cudaSetDevice(ordinal_);
   release_cached();
 }

@@ -20,7 +20,8 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
   // 256-byte aligned, contents undefined. The pool outlives its blocks. `what` names the purpose in the out_of_memory message, which says
   // what is needed, what is free and what the limit is. A block must not be freed while work on it is under way.
   Status allocate(int64_t bytes, const char* what, std::shared_ptr<void>* block);
-  int64_t limit() const { return limit_; }
+  // Gives the blocks nobody holds back to the device.
+  void release();
 
  private:
   void give_back(void* block, int64_t size);
