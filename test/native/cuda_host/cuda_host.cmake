@@ -2,9 +2,19 @@
 #   aludel_cuda_host_library(target a.cu b.cc ... VARIANT plain|asan|race)
 # makes a static library of them and the runtime; what links it needs nothing else. `asan`: AddressSanitizer and
 # UndefinedBehaviorSanitizer. `race`: kernels report every access to the race detector, which takes the place of libtsan.
+# The .cu files become C++ for the whole directory: not in one where nvcc compiles them as well.
 set(ALUDEL_CUDA_HOST_DIR ${CMAKE_CURRENT_LIST_DIR})
 get_filename_component(ALUDEL_CUDA_HOST_ROOT ${ALUDEL_CUDA_HOST_DIR}/../../.. ABSOLUTE)
 find_package(Threads REQUIRED)
+
+# fmaf inline: many kernels are made of it, and a call of the mathematics library costs several times as much.
+set(ALUDEL_CUDA_HOST_PROCESSOR "")
+if(EXISTS /proc/cpuinfo)
+  file(STRINGS /proc/cpuinfo avx2 REGEX "flags.* fma .* avx2 " LIMIT_COUNT 1)
+  if(avx2)
+    set(ALUDEL_CUDA_HOST_PROCESSOR -mavx2 -mfma)
+  endif()
+endif()
 
 set(ALUDEL_CUDA_HOST_asan -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 set(ALUDEL_CUDA_HOST_race -fsanitize=thread)
@@ -51,7 +61,8 @@ function(aludel_cuda_host_library target)
   endforeach()
   # Contraction off: kernels say fmaf where they mean it, and their bits must not depend on the processor.
   target_compile_options(${target} PRIVATE
-    -O2 -g1 -ffp-contract=off -Wall -Wextra -Wshadow -Wno-missing-field-initializers -Wno-unknown-pragmas ${ALUDEL_CUDA_HOST_${ARG_VARIANT}})
+    -O2 -g1 -ffp-contract=off -Wall -Wextra -Wshadow -Wno-missing-field-initializers -Wno-unknown-pragmas
+    ${ALUDEL_CUDA_HOST_PROCESSOR} ${ALUDEL_CUDA_HOST_${ARG_VARIANT}})
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden CXX_EXTENSIONS OFF)
   target_compile_definitions(${target} PUBLIC ALUDEL_CUDA_HOST_VARIANT="${ARG_VARIANT}")
   target_link_libraries(${target} PUBLIC cuda_host_runtime_${runtime})

@@ -16,9 +16,7 @@
 namespace cuda_host {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-extern "C" void __asan_on_error() { fprintf(stderr, "cuda_host: the error below is in %s\n", running_thread().c_str()); }
-#else
+#if !defined(__SANITIZE_ADDRESS__)
 
 constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 struct sigaction previous[64];
@@ -97,3 +95,10 @@ void catch_faults() {
 }
 
 }  // namespace cuda_host
+
+#if defined(__SANITIZE_ADDRESS__)
+// Called by the sanitizer before its own report, where it finds the name: in a program, not in a library that is opened later.
+extern "C" __attribute__((visibility("default"))) void __asan_on_error() {
+  fprintf(stderr, "cuda_host: the error below is in %s\n", cuda_host::running_thread().c_str());
+}
+#endif

@@ -23,10 +23,10 @@ namespace cuda_host {
 namespace {
 
 constexpr size_t kPage = 4096;
-constexpr size_t kAlignment = 16;                   // what the widest access of a kernel needs; more would leave a gap before the page
-constexpr size_t kMostPoisoned = size_t{64} << 20;  // of an allocation: more would make its untouched pages real
-constexpr size_t kMostFreed = 2048;                 // allocations kept inaccessible
-constexpr char kSlack = static_cast<char>(0xa5);
+constexpr size_t kAlignment = 16;                     // what the widest access of a kernel needs; more would leave a gap before the page
+constexpr size_t kMostPoisoned = size_t{64} << 20;    // of an allocation: more would make its untouched pages real
+[[maybe_unused]] constexpr size_t kMostFreed = 2048;  // allocations kept inaccessible
+[[maybe_unused]] constexpr char kSlack = static_cast<char>(0xa5);
 
 constexpr size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -36,7 +36,7 @@ struct Mapping {
   char* start;
   size_t bytes;
 };
-std::deque<Mapping>& freed() {
+[[maybe_unused]] std::deque<Mapping>& freed() {
   static auto& all = *new std::deque<Mapping>;
   return all;
 }
@@ -118,7 +118,7 @@ Place place_of(const volatile void* address) {
   return {};
 }
 
-bool is_device_memory(const volatile void* address) { return place_of(address).kind != Place::pageable; }
+bool visible_to_all_blocks(const volatile void* address) { return place_of(address).kind != Place::pageable; }
 
 cudaError_t allocate_device(int device, size_t bytes, void** address) {
   catch_faults();

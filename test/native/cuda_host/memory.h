@@ -14,7 +14,7 @@ struct Place {
   const char* start = nullptr;
 };
 Place place_of(const volatile void* address);
-bool is_device_memory(const volatile void* address);  // or pinned: all blocks see it
+bool visible_to_all_blocks(const volatile void* address);  // device or pinned memory
 
 cudaError_t allocate_device(int device, size_t bytes, void** address);
 cudaError_t free_device(void* address);  // cudaErrorInvalidValue if it is none

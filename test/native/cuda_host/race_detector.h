@@ -9,9 +9,11 @@ namespace cuda_host {
 
 extern bool race_detector_on __attribute__((visibility("hidden")));  // some linked kernel is instrumented
 
-void race_access_of(const Fiber& f, const volatile void* address, size_t bytes, bool write, bool atomic, void* pc);
+// An asynchronous copy is pending in its target from async_begin to async_end: nobody may touch that meanwhile.
+enum class Touch { read, write, atomic, async_begin, async_end };
+void race_access_of(const Fiber& f, const volatile void* address, size_t bytes, Touch touch, void* pc);
 void next_launch();
-void reset_clocks(Block& b);
+void begin_block(Block& b);
 void join_clocks(Fiber* lanes, unsigned mask);            // after a __syncwarp
 void forget_accesses(const void* address, size_t bytes);  // of freed memory
 

@@ -46,10 +46,12 @@ std::string text(const char* format, ...) {
   return buffer;
 }
 
-std::string text(Location place) {
+const char* file_name(Location place) {
   const char* slash = strrchr(place.file_name(), '/');
-  return text("%s:%u", slash ? slash + 1 : place.file_name(), static_cast<unsigned>(place.line()));
+  return slash ? slash + 1 : place.file_name();
 }
+
+std::string text(Location place) { return text("%s:%u", file_name(place), line_number(place)); }
 
 std::string running_thread() {
   if (!inside_kernel) return "host code";

@@ -148,7 +148,7 @@ bool try_collective(Block& b, Fiber& f) {
 
 // After the kernel has returned in f: what waited for this thread alone goes on.
 void finish(Block& b, Fiber& f) {
-  if (!f.copies.empty()) {
+  if (!f.copies.empty() || !f.groups.empty()) {
     cp_async_commit();
     cp_async_wait(0);
   }
@@ -232,7 +232,8 @@ int barrier(Barrier kind, int predicate, Location place) {
   } else if (const Location other = b.first_waiting->place;
              other.line() != place.line() ||
              (other.file_name() != place.file_name() && strcmp(other.file_name(), place.file_name()) != 0)) {
-    fail("divergent barrier: this thread is at %s, thread %u at %s", text(place).c_str(), b.first_waiting->linear, text(other).c_str());
+    fail("divergent barrier: this thread is at %s:%u, thread %u at %s:%u", file_name(place), line_number(place), b.first_waiting->linear,
+         file_name(other), line_number(other));
   }
   ++b.waiting;
   ++counters.collectives;
@@ -249,7 +250,8 @@ void collective(const Operation& operation, unsigned mask, void* operands, Locat
   Block& b = *block;
   Fiber& f = *b.current;
   Warp& w = warp_of(b, f);
-  if (!(mask & bit_of(f))) fail("%s at %s: mask %08x lacks the calling lane %u", operation.name, text(place).c_str(), mask, f.linear & 31);
+  if (!(mask & bit_of(f)))
+    fail("%s at %s:%u: mask %08x lacks the calling lane %u", operation.name, file_name(place), line_number(place), mask, f.linear & 31);
   f.operation = &operation;
   f.mask = mask;
   f.operands = operands;
@@ -294,7 +296,7 @@ cudaError_t run_block(uint64_t linear, uint3 index, void* dynamic_shared) {
     b.warps[i] = {all, all, 0, 0, 0};
     b.ready_warps |= 1u << i;
   }
-  if (race_detector_on) reset_clocks(b);
+  if (race_detector_on) begin_block(b);
   running.block = index;
   running.dynamic_shared = dynamic_shared;
   b.from_main = true;

@@ -14,6 +14,7 @@ struct AsyncCopy {
   void* target;
   const void* source;
   int bytes, valid;
+  bool performed;  // at once; the race detector still waits for the wait
 };
 
 struct Fiber {
@@ -28,6 +29,7 @@ struct Fiber {
   // cp.async that are not waited for: copies, and the end of each committed group.
   std::vector<AsyncCopy> copies;
   std::vector<size_t> groups;
+  uint32_t fenced = 0;  // race detector: the block's epoch at the last __threadfence, plus one
   uint32_t clocks[32];  // race detector: the newest __syncwarp seen of each lane of the warp
 };
 

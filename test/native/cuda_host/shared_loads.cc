@@ -30,7 +30,7 @@ void load_matrices(void* const* operands, unsigned mask) {
         if (lanes[0]->transposed) std::swap(row, column);
         const auto address = static_cast<const char*>(lanes[q * 8 + row]->row);
         if (reinterpret_cast<uintptr_t>(address) % 16) fail("ldmatrix: the row address of lane %d is not 16-byte aligned", q * 8 + row);
-        race_access_of(fibers[l], address + column * 2, 2, false, false, nullptr);
+        race_access_of(fibers[l], address + column * 2, 2, Touch::read, nullptr);
         std::memcpy(&halves[e], address + column * 2, 2);
       }
       lanes[l]->r[q] = static_cast<uint32_t>(halves[0]) | static_cast<uint32_t>(halves[1]) << 16;
@@ -41,7 +41,6 @@ void load_matrices(void* const* operands, unsigned mask) {
 const Operation ldmatrix_operation{"ldmatrix", load_matrices, false};
 
 void perform(const AsyncCopy& copy) {
-  race_access(copy.target, static_cast<size_t>(copy.bytes), true, false);
   if (copy.valid) std::memcpy(copy.target, copy.source, static_cast<size_t>(copy.valid));
   std::memset(static_cast<char*>(copy.target) + copy.valid, 0, static_cast<size_t>(copy.bytes - copy.valid));
 }
@@ -56,23 +55,29 @@ void ldmatrix(uint32_t* r, const void* row, int matrices, bool transposed, Locat
 void cp_async(void* target, const void* source, int bytes, int valid, Location place) {
   for (const void* p : {static_cast<const void*>(target), source})
     if (reinterpret_cast<uintptr_t>(p) % static_cast<uintptr_t>(bytes))
-      fail("cp.async at %s: address %p is not aligned to %d bytes", text(place).c_str(), p, bytes);
-  const AsyncCopy copy{target, source, bytes, valid};
-  if (!block->defer_copies) return perform(copy);
-  if (valid) race_access(source, static_cast<size_t>(valid), false, false);
-  race_access(target, static_cast<size_t>(bytes), true, false);
-  block->current->copies.push_back(copy);
+      fail("cp.async at %s:%u: address %p is not aligned to %d bytes", file_name(place), line_number(place), p, bytes);
+  const AsyncCopy copy{target, source, bytes, valid, !block->defer_copies};
+  if (copy.performed) perform(copy);
+  Fiber& f = *block->current;
+  if (race_detector_on) {
+    void* pc = __builtin_return_address(0);
+    if (valid) race_access_of(f, source, static_cast<size_t>(valid), Touch::read, pc);
+    race_access_of(f, target, static_cast<size_t>(bytes), Touch::async_begin, pc);
+  }
+  if (!copy.performed || race_detector_on) f.copies.push_back(copy);
 }
 
-void cp_async_commit() {
-  if (block->defer_copies) block->current->groups.push_back(block->current->copies.size());
-}
+void cp_async_commit() { block->current->groups.push_back(block->current->copies.size()); }
 
 void cp_async_wait(int pending) {
   Fiber& f = *block->current;
   if (f.groups.size() <= static_cast<size_t>(pending)) return;
   const size_t done = f.groups.size() - static_cast<size_t>(pending), copies = f.groups[done - 1];
-  for (size_t i = 0; i < copies; ++i) perform(f.copies[i]);
+  for (size_t i = 0; i < copies; ++i) {
+    const AsyncCopy& copy = f.copies[i];
+    if (!copy.performed) perform(copy);
+    if (race_detector_on) race_access_of(f, copy.target, static_cast<size_t>(copy.bytes), Touch::async_end, __builtin_return_address(0));
+  }
   f.copies.erase(f.copies.begin(), f.copies.begin() + static_cast<ptrdiff_t>(copies));
   f.groups.erase(f.groups.begin(), f.groups.begin() + static_cast<ptrdiff_t>(done));
   for (size_t& end : f.groups) end -= copies;

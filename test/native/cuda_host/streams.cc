@@ -54,6 +54,9 @@ void drain(Queue& queue, uint64_t until) {
 
 void drain_stream(cudaStream_t stream) {
   const QueuePointer queue = queue_of(stream);
+  if (is_legacy(stream))  // it waits for the blocking ones
+    for (size_t i = 0; i < queues().size(); ++i)
+      if (const QueuePointer other = queues()[i]; other->blocking && other->device == queue->device) drain(*other, other->tail);
   drain(*queue, queue->tail);
 }
 

@@ -10,7 +10,7 @@ namespace cuda_host {
 template <class T, class F>
 __attribute__((no_sanitize("thread"))) T atomic(T* address, F change) {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8, "atomics are of 32 or 64 bits");
-  race_access(address, sizeof(T), true, true);
+  race_atomic(address, sizeof(T));
   volatile T* p = address;
   const T old = *p;
   *p = change(old);

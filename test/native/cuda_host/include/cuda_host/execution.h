@@ -49,7 +49,9 @@ uint64_t clock();
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, size_t dynamic_shared, cudaStream_t stream, std::function<void()> body);
 
 // Told by atomics, which the compiler's instrumentation does not report as such. Nothing where no kernel is built for the race detector.
-void race_access(const volatile void* address, size_t bytes, bool write, bool atomic);
+void race_atomic(const volatile void* address, size_t bytes);
+// __threadfence: an atomic operation after it hands what this block has written to the blocks that touch the same word later.
+void fence();
 
 }  // namespace cuda_host
 
@@ -67,9 +69,9 @@ inline int __syncthreads_count(int p, CUDA_HOST_PLACE) { return cuda_host::barri
 inline int __syncthreads_and(int p, CUDA_HOST_PLACE) { return cuda_host::barrier(cuda_host::Barrier::all, p, place); }
 inline int __syncthreads_or(int p, CUDA_HOST_PLACE) { return cuda_host::barrier(cuda_host::Barrier::any, p, place); }
 
-inline void __threadfence() {}
+inline void __threadfence() { cuda_host::fence(); }
 inline void __threadfence_block() {}
-inline void __threadfence_system() {}
+inline void __threadfence_system() { cuda_host::fence(); }
 inline void __nanosleep(unsigned) { cuda_host::yield(); }
 inline void __trap() { cuda_host::fail("__trap()"); }
 inline long long clock64() { return static_cast<long long>(cuda_host::clock()); }
