@@ -4,6 +4,7 @@
 // At the 3 to 10 steps of an optimiser update this costs less time than the memory takes.
 // Plain ops on other dtypes than float32 compute in float64, which holds every 32-bit integer.
 // An element's inputs are all read before its outputs are written, by one thread: outputs may be inputs, element for element.
+#include "native/cuda/kernels/convert.cuh"
 #include "native/cuda/kernels/elementwise_math.cuh"
 #include "native/cuda/kernels/elementwise_views.cuh"
 #include "native/cuda/ptx.cuh"
@@ -133,32 +134,6 @@ __device__ __forceinline__ void read_elements(const P& program, const Elementwis
 }
 
 // ---- outputs --------------------------------------------------------------------------------------------------------------------
-
-template <typename D>
-struct Range;
-template <>
-struct Range<int32_t> {
-  static constexpr double low = -2147483648.0, high = 2147483647.0;
-};
-template <>
-struct Range<uint32_t> {
-  static constexpr double low = 0.0, high = 4294967295.0;
-};
-template <>
-struct Range<uint8_t> {
-  static constexpr double low = 0.0, high = 255.0;
-};
-
-// Out-of-range results stop at the ends of the integer range; NaN becomes 0.
-template <typename D, typename T>
-__device__ __forceinline__ D converted(T x) {
-  if constexpr (std::is_floating_point_v<D>) {
-    return static_cast<D>(x);
-  } else {
-    const double v = static_cast<double>(x);
-    return v != v ? D{0} : static_cast<D>(v < Range<D>::low ? Range<D>::low : v > Range<D>::high ? Range<D>::high : v);
-  }
-}
 
 template <typename D, typename T, typename I>
 __device__ __forceinline__ void write_elements_of(void* data, const Values<T>& x, I first, I n) {

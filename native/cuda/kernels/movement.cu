@@ -1,9 +1,11 @@
 // Ops that only move elements: all are one strided copy, except for pad (one pass with zeros) and iota.
 #include "native/cuda/kernels/pad.cuh"
-#include "native/cuda/kernels/strided_copy.cuh"
+#include "native/cuda/kernels/strided_copy.h"
 
 namespace aludel::cuda {
 namespace {
+
+constexpr int kThreads = 256;
 
 // A copy that walks `dims` of the given tensors; strides are filled in by each op.
 StridedCopy copy_over(const TensorRef& shape, const TensorRef& x, const TensorRef& y) {
@@ -112,10 +114,10 @@ Status launch_concat(const KernelArgs& args, const Context& context) {
 // ---- iota -----------------------------------------------------------------------------------------------------------------------
 
 template <typename I>
-__global__ void __launch_bounds__(kCopyThreads) count_axis(Guard guard, int32_t* y, I n, Division<I> inner, Division<I> size) {
+__global__ void __launch_bounds__(kThreads) count_axis(Guard guard, int32_t* y, I n, Division<I> inner, Division<I> size) {
   if (guard.stopped()) return;
-  const I stride = static_cast<I>(gridDim.x) * kCopyThreads;
-  for (I i = static_cast<I>(blockIdx.x) * kCopyThreads + threadIdx.x; i < n; i += stride) {
+  const I stride = static_cast<I>(gridDim.x) * kThreads;
+  for (I i = static_cast<I>(blockIdx.x) * kThreads + threadIdx.x; i < n; i += stride) {
     const I at = inner.quotient(i);
     y[i] = static_cast<int32_t>(at - size.quotient(at) * size.divisor());
   }
@@ -123,7 +125,7 @@ __global__ void __launch_bounds__(kCopyThreads) count_axis(Guard guard, int32_t*
 
 template <typename I>
 Status launch_iota_by(const TensorRef& y, int64_t n, int64_t inner, int64_t size, const Context& context) {
-  return launched(context, count_axis<I>, grid_for(n, kCopyThreads, *context.device), kCopyThreads, 0, y.as<int32_t>(), static_cast<I>(n),
+  return launched(context, count_axis<I>, grid_for(n, kThreads, *context.device), kThreads, 0, y.as<int32_t>(), static_cast<I>(n),
                   Division<I>(static_cast<I>(inner)), Division<I>(static_cast<I>(size)));
 }
 

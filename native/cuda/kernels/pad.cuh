@@ -1,8 +1,12 @@
 // Padding in one pass over the output: an element is one of the input, or zero.
 #pragma once
-#include "native/cuda/kernels/strided_copy.cuh"
+#include "native/cuda/kernels/division.cuh"
+#include "native/cuda/kernels/strided_copy.h"
 
 namespace aludel::cuda {
+
+constexpr int kPadThreads = 256;
+constexpr int kPadElements = 4;  // of a thread, on their way together
 
 struct PadPlan {
   const char* x;
@@ -76,20 +80,20 @@ struct PadAxes {
 };
 
 template <typename U, typename I>
-__global__ void __launch_bounds__(kCopyThreads) pad_elements(Guard guard, const U* x, U* y, I n, const __grid_constant__ PadAxes<I> axes) {
+__global__ void __launch_bounds__(kPadThreads) pad_elements(Guard guard, const U* x, U* y, I n, const __grid_constant__ PadAxes<I> axes) {
   if (guard.stopped()) return;
-  constexpr I tile = kCopyThreads * kCopyElements;
+  constexpr I tile = kPadThreads * kPadElements;
   for (I begin = blockIdx.x * tile; begin < n; begin += gridDim.x * tile) {
-    U value[kCopyElements];
+    U value[kPadElements];
 #pragma unroll
-    for (int e = 0; e < kCopyElements; ++e) {
-      const I i = begin + static_cast<I>(e * kCopyThreads) + threadIdx.x;
+    for (int e = 0; e < kPadElements; ++e) {
+      const I i = begin + static_cast<I>(e * kPadThreads) + threadIdx.x;
       const int64_t from = i < n ? axes.source(i) : -1;
       value[e] = from < 0 ? U{} : x[from];
     }
 #pragma unroll
-    for (int e = 0; e < kCopyElements; ++e) {
-      const I i = begin + static_cast<I>(e * kCopyThreads) + threadIdx.x;
+    for (int e = 0; e < kPadElements; ++e) {
+      const I i = begin + static_cast<I>(e * kPadThreads) + threadIdx.x;
       if (i < n) y[i] = value[e];
     }
   }
@@ -105,7 +109,7 @@ Status launch_pad_of(const PadPlan& plan, int64_t n, const Context& context) {
                     static_cast<I>(plan.x_size[d]), stride};
     stride *= plan.x_size[d];
   }
-  return launched(context, pad_elements<U, I>, grid_for(n, kCopyThreads, *context.device, kCopyElements), kCopyThreads, 0,
+  return launched(context, pad_elements<U, I>, grid_for(n, kPadThreads, *context.device, kPadElements), kPadThreads, 0,
                   reinterpret_cast<const U*>(plan.x), reinterpret_cast<U*>(plan.y), static_cast<I>(n), axes);
 }
 

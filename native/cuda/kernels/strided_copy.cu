@@ -1,39 +1,21 @@
-// One copy for the movement ops: dimensions with a stride on each side, in elements; 0 repeats, negative reverses. As few dimensions and as
-// wide elements (to 16 bytes) as the strides allow. Where source and destination are contiguous in different dimensions, tiles go through
-// shared memory, so that both sides move whole lines.
-#pragma once
+// Strided copies: as few dimensions and as wide elements (to 16 bytes) as the strides allow. Where source and destination are contiguous in
+// different dimensions, tiles go through shared memory, so that both sides move whole lines.
 #include "native/cuda/kernels/division.cuh"
-#include "native/cuda/kernels/launching.h"
+#include "native/cuda/kernels/strided_copy.h"
 
 namespace aludel::cuda {
+namespace {
 
-struct StridedCopy {
-  const char* src;
-  char* dst;
-  int64_t element_bytes;
-  int rank;
-  int64_t dims[kMaxRank], src_strides[kMaxRank], dst_strides[kMaxRank];
-};
-
-constexpr int kCopyThreads = 256;
-constexpr int kCopyElements = 4;                    // of a thread, on their way together
+constexpr int kThreads = 256;
+constexpr int kPerThread = 4;                       // of a thread, on their way together
 constexpr int kTileElements = 2048;                 // of a block
 constexpr int kTileShared = kTileElements / 2 * 3;  // with a gap behind each column: worst where columns are 2 long
 constexpr int64_t kSmallestTile = 512;
 
 // ---- planning -------------------------------------------------------------------------------------------------------------------
 
-// Row-major strides of a tensor, in elements.
-inline void dense_strides(const TensorRef& t, int64_t* strides) {
-  int64_t stride = 1;
-  for (int d = t.rank - 1; d >= 0; --d) {
-    strides[d] = stride;
-    stride *= t.dims[d];
-  }
-}
-
 // Drops dimensions of size 1 and merges neighbours that both sides walk as one.
-inline void collapse_copy(StridedCopy* copy) {
+void collapse_copy(StridedCopy* copy) {
   int n = 0;
   for (int d = 0; d < copy->rank; ++d) {
     if (copy->dims[d] == 1) continue;
@@ -51,10 +33,8 @@ inline void collapse_copy(StridedCopy* copy) {
   copy->rank = n;
 }
 
-inline bool aligned_to(const void* p, int64_t bytes) { return reinterpret_cast<uintptr_t>(p) % static_cast<uintptr_t>(bytes) == 0; }
-
 // Two elements as one, as long as they stay together on both sides.
-inline void widen_copy(StridedCopy* copy) {
+void widen_copy(StridedCopy* copy) {
   const int last = copy->rank - 1;
   while (copy->element_bytes < 16) {
     bool pairs = copy->src_strides[last] == 1 && copy->dst_strides[last] == 1 && copy->dims[last] % 2 == 0 &&
@@ -96,24 +76,24 @@ struct CopyAxes {
 };
 
 template <typename U, typename I>
-__global__ void __launch_bounds__(kCopyThreads)
+__global__ void __launch_bounds__(kThreads)
     copy_elements(Guard guard, const U* src, U* dst, I n, const __grid_constant__ CopyAxes<I> axes) {
   if (guard.stopped()) return;
-  constexpr I tile = kCopyThreads * kCopyElements;
+  constexpr I tile = kThreads * kPerThread;
   for (I begin = blockIdx.x * tile; begin < n; begin += gridDim.x * tile) {
-    U value[kCopyElements];
-    int64_t to[kCopyElements];
+    U value[kPerThread];
+    int64_t to[kPerThread];
 #pragma unroll
-    for (int e = 0; e < kCopyElements; ++e) {
-      const I i = begin + static_cast<I>(e * kCopyThreads) + threadIdx.x;
+    for (int e = 0; e < kPerThread; ++e) {
+      const I i = begin + static_cast<I>(e * kThreads) + threadIdx.x;
       if (i >= n) continue;
       int64_t from;
       axes.offsets(i, &from, &to[e]);
       value[e] = src[from];
     }
 #pragma unroll
-    for (int e = 0; e < kCopyElements; ++e)
-      if (begin + static_cast<I>(e * kCopyThreads) + threadIdx.x < n) dst[to[e]] = value[e];
+    for (int e = 0; e < kPerThread; ++e)
+      if (begin + static_cast<I>(e * kThreads) + threadIdx.x < n) dst[to[e]] = value[e];
   }
 }
 
@@ -126,7 +106,7 @@ struct TileShape {
 };
 
 template <typename U, typename I>
-__global__ void __launch_bounds__(kCopyThreads, 4)
+__global__ void __launch_bounds__(kThreads, 3)
     copy_tiles(Guard guard, const U* src, U* dst, I tiles, Division<I> row_tiles, Division<I> column_tiles, TileShape shape,
                const __grid_constant__ CopyAxes<I> outer) {
   if (guard.stopped()) return;
@@ -143,15 +123,15 @@ __global__ void __launch_bounds__(kCopyThreads, 4)
     const int rows = static_cast<int>(min(shape.rows - first_row, int64_t{1} << shape.row_bits));
     const int columns = static_cast<int>(min(shape.columns - first_column, int64_t{1} << shape.column_bits));
 #pragma unroll
-    for (int e = 0; e < kTileElements / kCopyThreads; ++e) {
-      const int k = e * kCopyThreads + static_cast<int>(threadIdx.x);
+    for (int e = 0; e < kTileElements / kThreads; ++e) {
+      const int k = e * kThreads + static_cast<int>(threadIdx.x);
       const int r = k & ((1 << shape.row_bits) - 1), c = k >> shape.row_bits;
       if (k < elements && r < rows && c < columns) tile[c * pitch + r] = src[from + r + c * shape.src_column];
     }
     __syncthreads();
 #pragma unroll
-    for (int e = 0; e < kTileElements / kCopyThreads; ++e) {
-      const int k = e * kCopyThreads + static_cast<int>(threadIdx.x);
+    for (int e = 0; e < kTileElements / kThreads; ++e) {
+      const int k = e * kThreads + static_cast<int>(threadIdx.x);
       const int c = k & ((1 << shape.column_bits) - 1), r = k >> shape.column_bits;
       if (k < elements && r < rows && c < columns) dst[to + r * shape.dst_row + c] = tile[c * pitch + r];
     }
@@ -161,7 +141,7 @@ __global__ void __launch_bounds__(kCopyThreads, 4)
 
 // ---- launching ------------------------------------------------------------------------------------------------------------------
 
-inline int bits_to_hold(int64_t n, int most) {
+int bits_to_hold(int64_t n, int most) {
   int bits = 0;
   while (bits < most && (int64_t{1} << bits) < n) ++bits;
   return bits;
@@ -171,7 +151,7 @@ template <typename U, typename I>
 Status launch_elements(const StridedCopy& copy, int64_t n, const Context& context) {
   CopyAxes<I> axes;
   for (int d = 0; d < copy.rank; ++d) axes.push(copy.dims[d], copy.src_strides[d], copy.dst_strides[d]);
-  return launched(context, copy_elements<U, I>, grid_for(n, kCopyThreads, *context.device, kCopyElements), kCopyThreads, 0,
+  return launched(context, copy_elements<U, I>, grid_for(n, kThreads, *context.device, kPerThread), kThreads, 0,
                   reinterpret_cast<const U*>(copy.src), reinterpret_cast<U*>(copy.dst), static_cast<I>(n), axes);
 }
 
@@ -189,7 +169,7 @@ Status launch_tiles(const StridedCopy& copy, int64_t n, int row, const Context& 
   const int64_t row_tiles = ceil_div(shape.rows, int64_t{1} << shape.row_bits);
   const int64_t column_tiles = ceil_div(shape.columns, int64_t{1} << shape.column_bits);
   const int64_t tiles = n / (shape.rows * shape.columns) * row_tiles * column_tiles;
-  return launched(context, copy_tiles<U, I>, grid_for(tiles, 1, *context.device), kCopyThreads, 0, reinterpret_cast<const U*>(copy.src),
+  return launched(context, copy_tiles<U, I>, grid_for(tiles, 1, *context.device), kThreads, 0, reinterpret_cast<const U*>(copy.src),
                   reinterpret_cast<U*>(copy.dst), static_cast<I>(tiles), Division<I>(static_cast<I>(row_tiles)),
                   Division<I>(static_cast<I>(column_tiles)), shape, outer);
 }
@@ -221,8 +201,9 @@ Status launch_copy_by(const StridedCopy& copy, int64_t n, const Context& context
   }
 }
 
-// Puts the copy on the stream; nothing where a dimension is 0.
-inline Status launch_strided_copy(StridedCopy copy, const Context& context) {
+}  // namespace
+
+Status launch_strided_copy(StridedCopy copy, const Context& context) {
   for (int d = 0; d < copy.rank; ++d)
     if (copy.dims[d] == 0) return {};
   collapse_copy(&copy);
