@@ -1,4 +1,4 @@
-// Fibers. On x86-64 a switch is a dozen instructions; elsewhere ucontext, which makes a system call each time and is 5-12 times slower.
+// Fibers. On x86-64 a switch is a dozen instructions; elsewhere ucontext, which makes a system call each time.
 #include "test/native/cuda_host/fibers.h"
 
 #include <sys/mman.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kPage = 4096;
 
-#if defined(__x86_64__)
+#if CUDA_HOST_OWN_SWITCH
 // Saves the registers that a call preserves, exchanges the stacks, and returns on the other one.
 __attribute__((naked, noinline)) void exchange(void** /*from: rdi*/, void* /*to: rsi*/) {
   asm("pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15; movq %rsp,(%rdi)\n"
@@ -55,7 +55,7 @@ void StackPool::reset() {
 bool StackPool::guards(const void* p) const { return contains(p) && (static_cast<const char*>(p) - memory_) % kStackBytes < kPage; }
 
 void prepare(Stack& stack, void (*entry)()) {
-#if defined(__x86_64__)
+#if CUDA_HOST_OWN_SWITCH
   void** sp = reinterpret_cast<void**>(stack.top) - 8;
   sp[6] = reinterpret_cast<void*>(entry);  // where exchange() returns to; the stack is then aligned as after a call
   sp[7] = nullptr;
@@ -72,7 +72,7 @@ void switch_context(Context& from, Context& to, [[maybe_unused]] bool from_ends)
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(from_ends ? nullptr : &from.fake_stack, to.low, to.size);
 #endif
-#if defined(__x86_64__)
+#if CUDA_HOST_OWN_SWITCH
   exchange(&from.stack_pointer, to.stack_pointer);
 #else
   swapcontext(&from.state, &to.state);

@@ -2,7 +2,10 @@
 #pragma once
 #include <cstddef>
 #include <vector>
-#if !defined(__x86_64__)
+#if defined(__x86_64__) && !defined(CUDA_HOST_UCONTEXT)
+#define CUDA_HOST_OWN_SWITCH 1
+#else
+#define CUDA_HOST_OWN_SWITCH 0
 #include <ucontext.h>
 #endif
 
@@ -19,7 +22,7 @@ constexpr size_t kStackBytes = 64 << 10;
 extern thread_local bool inside_kernel __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 struct Context {
-#if defined(__x86_64__)
+#if CUDA_HOST_OWN_SWITCH
   void* stack_pointer;
 #else
   ucontext_t state;

@@ -124,6 +124,15 @@ void other_device_memory() {
   cuda_host::reset();
 }
 
+// Run with the settings in the environment that CMakeLists.txt gives it.
+void environment() {
+  CHECK(settings.seed == 5 && settings.cp_async == 1 && settings.lazy && settings.strict && settings.round_to_zero && !settings.poison);
+  CHECK(settings.devices == 3 && settings.capability == 80 && settings.multiprocessors == 7 && settings.memory == 1000);
+  CHECK(settings.lose_at == 9 && settings.fail_malloc_at == 8 && settings.driver == 12000);
+  int version = 0;
+  CHECK(cudaDriverGetVersion(&version) == cudaSuccess && version == 12000);
+}
+
 // Several engines at once, on stacks too small for a kernel.
 void many_threads() {
   struct Work {

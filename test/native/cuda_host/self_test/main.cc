@@ -10,7 +10,8 @@ const Test tests[] = {
 #define CUDA_HOST_ENTRY(name, builds) {#name, builds, name},
     CUDA_HOST_TESTS(CUDA_HOST_ENTRY)
 #undef CUDA_HOST_ENTRY
-        {"speed", "", speed},
+        {"environment", "", environment},
+    {"speed", "", speed},
 };
 }  // namespace
 

@@ -56,4 +56,5 @@
 #define CUDA_HOST_DECLARE(name, builds) void name();
 CUDA_HOST_TESTS(CUDA_HOST_DECLARE)
 #undef CUDA_HOST_DECLARE
+void environment();
 void speed();
