@@ -7,14 +7,24 @@ import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { isMain, root } from './lib/files.mjs'
 
+const ops = 'test/device/ops.test.ts'
 /** What runs when no vitest arguments are given. */
-const files = ['test/device/ops.test.ts', 'test/device/random.test.ts', 'test/device/selection.test.ts', 'test/cuda']
+const files = [ops, 'test/device/random.test.ts', 'test/device/selection.test.ts', 'test/cuda']
+
+/** What `npm test` runs: every op in several orders of threads and under each checker, whole steps and faults in the plain build. */
+export const emulatedRuns = [
+  { name: 'threads ascending', variant: 'plain', files },
+  { name: 'threads descending, streams lazy, memory strict', variant: 'plain', seed: '1', lazy: true, files: [ops, 'test/cuda'] },
+  { name: 'threads in random order', variant: 'plain', seed: '2', files: [ops] },
+  { name: 'address sanitizer', variant: 'asan', files: [ops] },
+  { name: 'race detector', variant: 'race', files: [ops] },
+]
 
 /** Builds the addon of a variant and returns its path, or undefined when it does not build. */
 export function buildEmulated(variant) {
   const out = `build/emulated-${variant}`
   const cmakeJs = 'node_modules/cmake-js/bin/cmake-js'
-  const options = ['--CDALUDEL_ISAS=host', '--CDALUDEL_CUDA=EMULATED', `--CDALUDEL_CUDA_VARIANT=${variant}`]
+  const options = ['--CDALUDEL_ISAS=portable', '--CDALUDEL_CUDA=EMULATED', `--CDALUDEL_CUDA_VARIANT=${variant}`]
   for (const args of [
     ['configure', '--out', out, ...options],
     ['build', '--out', out],

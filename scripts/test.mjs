@@ -6,12 +6,13 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { buildEmulated, emulatedEnvironment, emulatedRuns } from './emulated.mjs'
 import { exists, root } from './lib/files.mjs'
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
 
-function run(command, args) {
-  return spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] }).status ?? 1
+function run(command, args, env = process.env) {
+  return spawnSync(command, args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] }).status ?? 1
 }
 
 function section(name) {
@@ -56,14 +57,14 @@ function readJunit(path) {
  * C++ tests under one sanitizer. ThreadSanitizer sees the two programs that have threads to get wrong; AddressSanitizer sees all,
  * with the 16-lane kernels compiled for AVX2 where the processor has no AVX-512.
  */
-function runNativeTests({ folder, sanitizer, options = [], targets = [] }) {
+function runNativeTests({ folder, source = '.', sanitizer, options = [], targets = [] }) {
   const junit = join(root, folder, 'junit.xml')
   const generator = spawnSync('ninja', ['--version']).status === 0 ? ['-G', 'Ninja'] : []
   const jobs = String(availableParallelism())
   const configured = exists(`${folder}/CMakeCache.txt`) ? [] : generator
   const configure = [
     '-S',
-    '.',
+    source,
     '-B',
     folder,
     ...configured,
@@ -105,17 +106,15 @@ function readVitest(path) {
   }
 }
 
-function runVitest() {
+function runVitest(args = [], env = process.env) {
   const path = join(root, 'build/vitest.json')
   mkdirSync(join(root, 'build'), { recursive: true })
   rmSync(path, { force: true })
-  const code = run(process.execPath, [
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${path}`,
-  ])
+  const code = run(
+    process.execPath,
+    ['node_modules/vitest/vitest.mjs', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${path}`, ...args],
+    env,
+  )
   if (!existsSync(path)) return failure('vitest wrote no result')
   const counts = readVitest(path)
   // Unhandled errors fail the run without failing a test.
@@ -135,6 +134,16 @@ if (!process.argv.includes('--fast')) {
 }
 section('vitest')
 add('vitest', runVitest())
+if (!process.argv.includes('--fast')) {
+  section('emulated GPU')
+  add('emulated CUDA runtime', runNativeTests({ folder: 'build/cuda-host', source: 'test/native/cuda_host', sanitizer: '' }))
+  for (const { name, variant, files, ...settings } of emulatedRuns) {
+    const addon = buildEmulated(variant)
+    const projects = ['--project', 'device', '--project', 'cuda']
+    const counts = addon ? runVitest([...projects, ...files], emulatedEnvironment(addon, { variant, ...settings })) : undefined
+    add(`emulated GPU, ${name}`, counts ?? failure('the emulated addon does not build'))
+  }
+}
 
 console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
 process.exitCode = totals.failed > 0 ? 1 : 0

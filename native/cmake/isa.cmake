@@ -36,7 +36,7 @@ endfunction()
 
 macro(aludel_add_isa_kernels)
   aludel_add_isa(portable 4)
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT ALUDEL_ISAS STREQUAL "portable")
     aludel_add_isa(avx2 8 -mavx2 -mfma)
     # GCC before 13 reports the undefined operands inside its own AVX-512 headers (its bug 105593).
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
