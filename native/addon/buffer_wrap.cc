@@ -12,10 +12,11 @@ namespace {
 class WriteTask final : public Task {
  public:
   using Task::Task;
-  Status execute() override { return memory->upload(offset, staging.get(), bytes); }
+  Status execute() override { return begun ? memory->end_upload() : memory->upload(offset, staging.get(), bytes); }
 
   std::shared_ptr<DeviceMemory> memory;
-  Block staging;  // copied at the call, so that the caller may reuse or transfer its array at once
+  bool begun = false;
+  Block staging;  // else: copied at the call, so that the caller may reuse or transfer its array at once
   int64_t offset = 0;
   int64_t bytes = 0;
 };
@@ -96,8 +97,13 @@ Napi::Value BufferWrap::write(const Napi::CallbackInfo& info) {
   task->memory = memory_;
   task->offset = offset;
   task->bytes = static_cast<int64_t>(source.size);
-  throw_if_error(info.Env(), allocate_block(task->bytes, "the copy of the data to write", &task->staging));
-  if (source.size > 0) memcpy(task->staging.get(), source.data, source.size);
+  // Every task that uses the memory holds it until it is settled here, on this thread: two owners, this and the new task, mean that none
+  // is under way.
+  task->begun = source.size > 0 && memory_.use_count() == 2 && memory_->begin_upload(offset, source.data, task->bytes);
+  if (!task->begun) {
+    throw_if_error(info.Env(), allocate_block(task->bytes, "the copy of the data to write", &task->staging));
+    if (source.size > 0) memcpy(task->staging.get(), source.data, source.size);
+  }
   return core_->submit(info.Env(), std::move(task));
 }
 

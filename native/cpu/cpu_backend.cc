@@ -23,6 +23,11 @@ class HostMemory final : public DeviceMemory {
     memcpy(at(offset), source, static_cast<size_t>(count));
     return {};
   }
+  bool begin_upload(int64_t offset, const void* source, int64_t count) override {
+    memcpy(at(offset), source, static_cast<size_t>(count));
+    return true;
+  }
+  Status end_upload() override { return {}; }
   Status download(int64_t offset, void* target, int64_t count) override {
     memcpy(target, at(offset), static_cast<size_t>(count));
     return {};

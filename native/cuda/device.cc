@@ -1,6 +1,7 @@
 #include "native/cuda/device.h"
 
 #include <cstdio>
+#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -74,7 +75,10 @@ Status Device::start() {
                 info_.major, info_.minor);
   }
   ALUDEL_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a CUDA stream");
+  ALUDEL_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&copy_stream_, cudaStreamNonBlocking), "a CUDA stream");
+  ALUDEL_RETURN_IF_CUDA_ERROR(cudaEventCreateWithFlags(&transfer_, cudaEventDisableTiming), "a CUDA event");
   staging_ = std::make_unique<Staging>();
+  pinned_ = std::make_shared<PinnedPool>();
   return {};
 }
 
@@ -84,8 +88,12 @@ void Device::close() {
   cudaSetDevice(info_.ordinal);
   staging_.reset();
   pool_->release();
+  if (pinned_ != nullptr) pinned_->release();
+  if (transfer_ != nullptr) cudaEventDestroy(transfer_);
+  if (copy_stream_ != nullptr) cudaStreamDestroy(copy_stream_);
   if (stream_ != nullptr) cudaStreamDestroy(stream_);
-  stream_ = nullptr;
+  transfer_ = nullptr;
+  copy_stream_ = stream_ = nullptr;
   if (!counted_) return;
   counted_ = false;
   const std::lock_guard<std::mutex> lock(contexts().mutex);
@@ -96,6 +104,17 @@ Status Device::use() const {
   if (lost_.load()) return lost();
   ALUDEL_RETURN_IF_CUDA_ERROR(cudaSetDevice(info_.ordinal), "the CUDA device");
   return {};
+}
+
+Status Device::begin_transfer(cudaStream_t* stream) {
+  const std::lock_guard<std::mutex> lock(transfer_mutex_);
+  *stream = copy_stream_;
+  return to_status(cudaStreamWaitEvent(copy_stream_, transfer_, 0), "a transfer");
+}
+
+Status Device::transferred() {
+  const std::lock_guard<std::mutex> lock(transfer_mutex_);
+  return to_status(cudaEventRecord(transfer_, stream_), "a transfer");
 }
 
 Status Device::seen(Status status) {
@@ -126,7 +145,44 @@ Status Memory::upload(int64_t offset, const void* source, int64_t count) {
   ALUDEL_RETURN_IF_ERROR(device_->use());
   if (count < bytes) ALUDEL_RETURN_IF_ERROR(device_->seen(settle()));
   fresh_ = false;
-  return device_->seen(device_->staging().upload(at(offset), source, count, device_->stream()));
+  ALUDEL_RETURN_IF_ERROR(device_->seen(device_->staging().upload(at(offset), source, count, device_->stream())));
+  return device_->seen(device_->transferred());
+}
+
+bool Memory::begin_upload(int64_t offset, const void* source, int64_t count) {
+  if (!device_->use().ok()) return false;
+  begun_from_ = device_->pinned().allocate(count);
+  if (begun_from_ == nullptr) return false;
+  memcpy(begun_from_.get(), source, static_cast<size_t>(count));
+  cudaStream_t stream = nullptr;
+  Status status = device_->begin_transfer(&stream);
+  if (status.ok()) status = begin(offset, count, stream);
+  // What fails here fails again in upload(), which says so.
+  if (!device_->seen(status).ok()) begun_from_ = nullptr;
+  return begun_from_ != nullptr;
+}
+
+Status Memory::begin(int64_t offset, int64_t count, cudaStream_t stream) {
+  if (begun_ == nullptr)
+    ALUDEL_RETURN_IF_CUDA_ERROR(cudaEventCreateWithFlags(&begun_, cudaEventDisableTiming | cudaEventBlockingSync), "an upload");
+  if (fresh_ && count < bytes)
+    ALUDEL_RETURN_IF_CUDA_ERROR(cudaMemsetAsync(block_.get(), 0, static_cast<size_t>(bytes), stream), "an upload");
+  fresh_ = false;
+  ALUDEL_RETURN_IF_CUDA_ERROR(cudaMemcpyAsync(at(offset), begun_from_.get(), static_cast<size_t>(count), cudaMemcpyHostToDevice, stream),
+                              "an upload");
+  ALUDEL_RETURN_IF_CUDA_ERROR(cudaEventRecord(begun_, stream), "an upload");
+  return {};
+}
+
+Status Memory::end_upload() {
+  ALUDEL_RETURN_IF_ERROR(device_->use());
+  const Status status = to_status(cudaEventSynchronize(begun_), "an upload");
+  begun_from_ = nullptr;
+  return device_->seen(status);
+}
+
+Memory::~Memory() {
+  if (begun_ != nullptr) cudaEventDestroy(begun_);
 }
 
 Status Memory::download(int64_t offset, void* target, int64_t count) {
@@ -141,7 +197,8 @@ Status Memory::copy_from(const DeviceMemory& source, int64_t count) {
   fresh_ = false;
   if (source.data() == data()) return {};
   const cudaError_t error = cudaMemcpyAsync(data(), source.data(), static_cast<size_t>(count), cudaMemcpyDeviceToDevice, device_->stream());
-  return device_->seen(to_status(error, "copying an array"));
+  ALUDEL_RETURN_IF_ERROR(device_->seen(to_status(error, "copying an array")));
+  return device_->seen(device_->transferred());
 }
 
 }  // namespace aludel::cuda

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TypedArray } from '../../src/engine/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
-import { runStep, type StepRunOptions } from '../device/run-step.js'
-import { hessianProduct, matchingStep, rows, type StepGraph, trainingStep } from '../device/step-graphs.js'
+import { runStep, type StepRun, type StepRunOptions } from '../device/run-step.js'
+import { hessianProduct, matchingStep, type StepGraph, trainingStep } from '../device/step-graphs.js'
 
 let gpu: Device
 let cpu: Device
@@ -13,19 +13,24 @@ beforeAll(async () => {
 })
 afterAll(() => Promise.all([gpu.close(), cpu.close()]))
 
-/** Largest difference over the largest magnitude. */
-function difference(a: TypedArray, b: TypedArray): number {
-  const [x, y] = [Array.from(a, Number), Array.from(b, Number)]
-  const largest = Math.max(...y.map(Math.abs), 1e-30)
-  return Math.max(...x.map((v, i) => (Number.isNaN(v) ? Infinity : Math.abs(v - y[i])))) / largest
+const largest = (values: TypedArray): number => Array.from(values, Number).reduce((most, v) => Math.max(most, Math.abs(v)), 0)
+
+/**
+ * Every output within 2e-4 of its largest number. Some are zero but for roundings (the bias in front of a norm has no gradient): their size is
+ * that of all outputs together, of which they may be a millionth.
+ */
+function expectClose(ours: StepRun['results'], wanted: StepRun['results']): void {
+  const whole = Math.max(...Object.values(wanted).map(largest))
+  expect(whole).toBeGreaterThan(0)
+  for (const [name, values] of Object.entries(wanted)) {
+    const difference = largest(Float64Array.from(values, (v, i) => Number(v) - Number(ours[name][i])))
+    expect(difference, name).toBeLessThan(Math.max(2e-4 * largest(values), 1e-6 * whole))
+  }
 }
 
-async function compare(graph: StepGraph, options: StepRunOptions, onCpu: StepRunOptions = options): Promise<void> {
-  const [ours, theirs] = [await runStep(gpu, graph, options), await runStep(cpu, graph, onCpu)]
-  for (const [name, wanted] of Object.entries(theirs.results)) {
-    expect(wanted.some((v) => Number(v) !== 0)).toBe(true)
-    expect(difference(ours.results[name], wanted), name).toBeLessThan(2e-4)
-  }
+async function compare(graph: StepGraph, options: StepRunOptions): Promise<void> {
+  const [ours, theirs] = [await runStep(gpu, graph, options), await runStep(cpu, graph, options)]
+  expectClose(ours.results, theirs.results)
 }
 
 describe.each([
@@ -51,10 +56,10 @@ it('gives the same bits from a captured graph as from single steps', async () =>
   expect(together.results).toEqual(apart.results)
 })
 
-it.each([{ rows: 1 }, { rows: 16 }, { rows: rows - 1 }])('cuts its batch into slices of $rows', async (slicing) => {
+it.each([{ rows: 1 }, { rows: 16 }, { rows: 96 }])('cuts its batch into slices of $rows', async (slicing) => {
   const sliced = await runStep(gpu, trainingStep(), { compile: { slicing } })
   expect(sliced.plan.slices.length).toBeGreaterThan(0)
   const whole = await runStep(gpu, trainingStep())
   expect(whole.plan.slices).toEqual([])
-  for (const [name, wanted] of Object.entries(whole.results)) expect(difference(sliced.results[name], wanted), name).toBeLessThan(2e-4)
+  expectClose(sliced.results, whole.results)
 })
