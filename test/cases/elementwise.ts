@@ -44,6 +44,39 @@ const binary = (op: Opcode, name: string, build: Build, a: CaseInput, b: CaseInp
   wrt,
 })
 
+/** More than one block of a GPU, the last one partly filled: in groups of 16 bytes, and of shapes that allow none. */
+const wide: readonly OpCase[] = [
+  {
+    op: 'sub',
+    name: 'wide',
+    inputs: [between([5, 53, 8], -2, 2), between([5, 53, 8], -2, 2)],
+    build: (a, b) => [ops.sub(a, b)],
+    tolerance: 0,
+  },
+  { op: 'add', name: 'wide, odd', inputs: [between([1201], -2, 2), between([], -2, 2)], build: (a, b) => [ops.add(a, b)] },
+  { op: 'mul', name: 'wide rows', inputs: [between([9, 33, 4], -2, 2), between([9, 1, 4], -2, 2)], build: (a, b) => [ops.mul(a, b)] },
+  { op: 'div', name: 'wide columns', inputs: [between([7, 41, 12], -2, 2), between([41, 1], 1, 2)], build: (a, b) => [ops.div(a, b)] },
+  {
+    op: 'maximum',
+    name: 'wide, 3 channels',
+    inputs: [between([7, 29, 7, 3], -2, 2), between([3], -2, 2)],
+    build: (a, b) => [ops.maximum(a, b)],
+  },
+  {
+    op: 'select',
+    name: 'wide, all broadcast',
+    inputs: [integers([1, 11, 1, 3], 2, 'f32'), between([13, 1, 5, 1], -2, 2), between([11, 5, 1], -2, 2)],
+    build: (c, a, b) => [ops.select(c, a, b)],
+    tolerance: 0,
+  },
+  {
+    op: 'add',
+    name: 'wide float64',
+    inputs: [between([3, 5, 82], -2, 2, 'f64'), between([5, 1], -2, 2, 'f64')],
+    build: (a, b) => [ops.add(a, b)],
+  },
+]
+
 const arithmetic = [
   ['add', ops.add],
   ['sub', ops.sub],
@@ -73,6 +106,7 @@ const binaryCases: readonly OpCase[] = [
 export const elementwiseCases: readonly OpCase[] = [
   ...unaryCases,
   ...binaryCases,
+  ...wide,
   {
     op: 'select',
     name: 'broadcast condition',
@@ -84,5 +118,8 @@ export const elementwiseCases: readonly OpCase[] = [
   { op: 'cast', name: 'f64 to f32', inputs: [between(shape, -2, 2, 'f64')], build: (x) => [ops.cast(ops.square(x), 'f32')], wrt: [0] },
   { op: 'cast', name: 'f32 to i32', inputs: [between(shape, -9, 9)], build: (x) => [ops.cast(x, 'i32')], tolerance: 0 },
   { op: 'cast', name: 'u8 to f32', inputs: [integers(shape, 256, 'u8')], build: (x) => [ops.cast(x, 'f32')], tolerance: 0 },
+  { op: 'cast', name: 'u8 to f32, wide', inputs: [integers([1201], 256, 'u8')], build: (x) => [ops.cast(x, 'f32')], tolerance: 0 },
+  { op: 'cast', name: 'f32 to u8', inputs: [between([131], -40, 300)], build: (x) => [ops.cast(x, 'u8')], tolerance: 0 },
+  { op: 'cast', name: 'f64 to u32', inputs: [between([131], -1e9, 5e9, 'f64')], build: (x) => [ops.cast(x, 'u32')], tolerance: 0 },
   { op: 'cast', name: 'i32 to f32', inputs: [integers(shape, 1000)], build: (x) => [ops.cast(x, 'f32')], tolerance: 0 },
 ]

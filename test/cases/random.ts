@@ -9,6 +9,13 @@ export const randomCases: readonly OpCase[] = [
   { op: 'random_normal', name: 'odd count', inputs, build: (key, step) => [randomNormal(key, step, [5, 3], purpose.parameterInit)] },
   {
     op: 'random_permutation',
+    name: 'of several blocks',
+    inputs,
+    build: (key, step) => [randomPermutation(key, step, 4500, purpose.shuffle)],
+    tolerance: 0,
+  },
+  {
+    op: 'random_permutation',
     name: 'plain',
     inputs,
     build: (key, step) => [randomPermutation(key, step, 11, purpose.shuffle)],

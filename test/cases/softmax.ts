@@ -61,5 +61,6 @@ export const softmaxCases: readonly OpCase[] = [
       },
     }),
   ),
+  { op: 'one_hot', name: 'wide', inputs: [integers([5, 83], 3)], build: (index) => [oneHot(index, 3)], tolerance: 0 },
   { op: 'one_hot', name: 'plain', inputs: [integers([2, 3], 4)], build: (index) => [oneHot(index, 4)], tolerance: 0 },
 ]

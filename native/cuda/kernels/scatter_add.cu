@@ -11,7 +11,8 @@ constexpr int kThreads = 256;
 constexpr int kAhead = 8;                       // sources on their way to one thread
 constexpr int64_t kThreadsWanted = 128 * 1024;  // chunks are no longer than this many threads allow
 constexpr int64_t kShortestChunk = 32;
-constexpr int64_t kMostDirect = int64_t{4} * 1024 * 1024;  // comparisons of indices that cost less than sorting
+constexpr int64_t kDirectSources = 512;                           // comparisons of indices that cost less than sorting:
+constexpr int64_t kDirectComparisons = int64_t{4} * 1024 * 1024;  // of one thread, and of all
 
 struct Plan {
   int64_t sources, rows, width;
@@ -28,7 +29,7 @@ Plan plan_of(const KernelArgs& args) {
   plan.rows = y.dims[0];
   plan.width = 1;
   for (int d = 1; d < y.rank; ++d) plan.width *= y.dims[d];
-  plan.direct = plan.sources == 0 || plan.rows * plan.width <= kMostDirect / plan.sources;
+  plan.direct = plan.sources == 0 || (plan.sources <= kDirectSources && plan.rows * plan.width <= kDirectComparisons / plan.sources);
   if (plan.direct) return plan;
   const int64_t last_key = plan.rows < INT32_MAX ? plan.rows : int64_t{INT32_MAX};
   plan.passes = 1;
