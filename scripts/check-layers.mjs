@@ -31,7 +31,7 @@ const layers = {
   'engine/reference': { may: engineCore, types: ['engine/trace'] },
   'engine/compile': { may: [...engineCore, 'engine/isa', 'engine/reference'], types: ['engine/trace'] },
   'engine/runtime': {
-    may: ['errors', 'arguments', 'package-root', 'engine/isa', 'engine/tensor', 'engine/ops/opcodes'],
+    may: ['errors', 'arguments', 'free-memory', 'package-root', 'engine/isa', 'engine/tensor', 'engine/ops/opcodes'],
     types: ['engine/compile'],
     node: true,
   },
@@ -80,7 +80,7 @@ const layers = {
     node: true,
   },
   distill: {
-    may: [...upper, ...programs, ...artifact, 'event-loop', 'free-memory', 'nn', 'optim', 'augment', 'data', 'preprocess'],
+    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'preprocess'],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate'],
   },
   evaluate: {
@@ -103,8 +103,8 @@ const layers = {
   direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },
   recipes: { may: ['errors'] },
   plan: {
-    may: [...upper, ...programs, 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate'],
-    types: ['engine/isa', 'engine/runtime', 'engine/compile', 'experiment'],
+    may: [...upper, ...programs, 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate', 'engine/isa'],
+    types: ['engine/runtime', 'engine/compile', 'experiment'],
   },
   export: {
     may: [

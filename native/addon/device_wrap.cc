@@ -90,11 +90,12 @@ Status create_cuda(Napi::Object options, int threads, std::unique_ptr<Backend>* 
 DeviceWrap::DeviceWrap(const Napi::CallbackInfo& info) : TaggedWrap(info), core_(constructor_state<std::shared_ptr<DeviceCore>>(info)) {}
 
 Napi::Function DeviceWrap::define(Napi::Env env) {
-  return DefineClass(env, kName,
-                     {InstanceMethod<&DeviceWrap::buffer>("buffer"), InstanceMethod<&DeviceWrap::load>("load"),
-                      InstanceMethod<&DeviceWrap::hold>("hold"), InstanceMethod<&DeviceWrap::symmetric_eigen>("symmetricEigen"),
-                      InstanceMethod<&DeviceWrap::close>("close"), InstanceAccessor<&DeviceWrap::isa>("isa"),
-                      InstanceAccessor<&DeviceWrap::threads>("threads"), InstanceAccessor<&DeviceWrap::workspace_bytes>("workspaceBytes")});
+  return DefineClass(
+      env, kName,
+      {InstanceMethod<&DeviceWrap::buffer>("buffer"), InstanceMethod<&DeviceWrap::load>("load"), InstanceMethod<&DeviceWrap::hold>("hold"),
+       InstanceMethod<&DeviceWrap::symmetric_eigen>("symmetricEigen"), InstanceMethod<&DeviceWrap::close>("close"),
+       InstanceAccessor<&DeviceWrap::isa>("isa"), InstanceAccessor<&DeviceWrap::threads>("threads"),
+       InstanceAccessor<&DeviceWrap::workspace_bytes>("workspaceBytes"), InstanceAccessor<&DeviceWrap::free_bytes>("freeBytes")});
 }
 
 Napi::Value DeviceWrap::create(const Napi::CallbackInfo& info) {
@@ -183,6 +184,10 @@ Napi::Value DeviceWrap::symmetric_eigen(const Napi::CallbackInfo& info) {
 
 Napi::Value DeviceWrap::workspace_bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(core_->backend().workspace_bytes()));
+}
+
+Napi::Value DeviceWrap::free_bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(core_->backend().free_bytes()));
 }
 
 }  // namespace aludel::addon

@@ -26,6 +26,7 @@ class DeviceWrap final : public TaggedWrap<DeviceWrap> {
   Napi::Value isa(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), core_->backend().isa()); }
   Napi::Value threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), core_->backend().threads()); }
   Napi::Value workspace_bytes(const Napi::CallbackInfo& info);
+  Napi::Value free_bytes(const Napi::CallbackInfo& info);
   void check_open(Napi::Env env) const;
 
   std::shared_ptr<DeviceCore> core_;

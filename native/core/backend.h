@@ -69,6 +69,8 @@ class Backend {
   virtual void close() {}
   // Working memory shared by the loaded programs, as it stands.
   virtual int64_t workspace_bytes() const = 0;
+  // Bytes that allocate() and load() may still take; -1: this backend takes the system's memory. Any thread.
+  virtual int64_t free_bytes() const { return -1; }
 };
 
 }  // namespace aludel

@@ -39,6 +39,7 @@ class CudaBackend final : public Backend {
   const char* isa() const override { return device_->architecture(); }
   int threads() const override { return host_threads_; }
   int64_t workspace_bytes() const override { return device_->workspace().bytes(); }
+  int64_t free_bytes() const override { return device_->pool().free_bytes(); }
 
  private:
   const std::shared_ptr<Device> device_;

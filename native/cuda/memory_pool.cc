@@ -74,11 +74,26 @@ void MemoryPool::release_cached() {
   cached_.clear();
 }
 
-Status MemoryPool::refuse(int64_t bytes, const char* what) const {
+int64_t MemoryPool::free_bytes() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  int64_t bytes = free_beyond_cached();
+  for (const auto& [size, block] : cached_) bytes += size;
+  return bytes;
+}
+
+int64_t MemoryPool::free_beyond_cached() const {
   size_t free = 0, total = 0;
-  if (cudaMemGetInfo(&free, &total) != cudaSuccess) free = total = 0;
+  if (cudaSetDevice(ordinal_) != cudaSuccess || cudaMemGetInfo(&free, &total) != cudaSuccess) free = 0;
   cudaGetLastError();
-  const auto left = limit_ > 0 && limit_ - taken_ < static_cast<int64_t>(free) ? limit_ - taken_ : static_cast<int64_t>(free);
+  const auto left = static_cast<int64_t>(free);
+  return limit_ > 0 && limit_ - taken_ < left ? limit_ - taken_ : left;
+}
+
+Status MemoryPool::refuse(int64_t bytes, const char* what) const {
+  const int64_t left = free_beyond_cached();
+  size_t free = 0, total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) total = 0;
+  cudaGetLastError();
   const auto whole = limit_ > 0 ? limit_ : static_cast<int64_t>(total);
   return fail(Code::out_of_memory, "%s: needs %lld bytes, %lld of %lld %s are free; use a smaller batch or fewer images at a time", what,
               static_cast<long long>(bytes), static_cast<long long>(left), static_cast<long long>(whole),

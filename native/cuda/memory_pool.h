@@ -22,10 +22,13 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
   Status allocate(int64_t bytes, const char* what, std::shared_ptr<void>* block);
   // Gives the blocks nobody holds back to the device.
   void release();
+  // What may still be had, blocks that are kept for later included.
+  int64_t free_bytes() const;
 
  private:
   void give_back(void* block, int64_t size);
-  void release_cached();  // with the lock held
+  void release_cached();               // with the lock held
+  int64_t free_beyond_cached() const;  // with the lock held
   Status refuse(int64_t bytes, const char* what) const;
 
   const int ordinal_;

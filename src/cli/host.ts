@@ -2,6 +2,8 @@
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import type { DeviceHandle } from '../experiment/types.js'
 import { packageVersion } from '../package-root.js'
+import { given } from './options.js'
+import { computedWith } from './same-device.js'
 
 export const versions = (): Record<string, string> => ({ aludel: packageVersion, node: process.versions.node, zlib: process.versions.zlib })
 
@@ -15,13 +17,13 @@ export const cpuModel = (): string => cpus()[0]?.model.trim() ?? 'unknown'
 export const coreCount = (): number => availableParallelism()
 
 /** Machine and device as names and values. */
-export function hostDescription({ isa, threads }: DeviceHandle): Record<string, string | number> {
+export function hostDescription(device: DeviceHandle): Record<string, string | number> {
   return {
     platform: `${process.platform} ${process.arch}`,
     cpu: cpuModel(),
     cores: coreCount(),
     memoryGiB: memoryGiB().total,
-    ...(isa !== undefined && { isa }),
-    ...(threads !== undefined && { threads }),
+    ...computedWith(device),
+    ...given({ threads: device.threads }),
   }
 }

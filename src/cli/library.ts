@@ -4,6 +4,7 @@ import type { OpenOptions } from '../data/open.js'
 import type { Whitening } from '../data/whitening.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { CudaSurvey } from '../engine/runtime/native-types.js'
+import type { OpenDeviceOptions } from '../engine/runtime/open-device.js'
 import { AludelError } from '../errors.js'
 import type {
   EvaluateModelOptions,
@@ -37,7 +38,6 @@ import { openDataset } from '../prune/index.js'
 import type { ResumeModelOptions, ScoreModelOptions } from '../scoring/model/index.js'
 import type { ScoresRecord } from '../scoring/score-directory.js'
 import type { DirectoryOptions, ResumeOptions, WrittenScores } from '../scoring/score-to-directory.js'
-import { given } from './options.js'
 
 export type BackendState =
   | { readonly available: true; readonly isa: string; readonly isas: readonly string[] }
@@ -54,16 +54,15 @@ export type CudaState =
       readonly toolkit: string | null
     }
 
+export type OnnxState =
+  | { readonly available: true; readonly version: string; readonly providers: readonly string[] }
+  | { readonly available: false; readonly reason: string }
+
 export interface Library {
   openDataset(specification: string, split: Split, options?: OpenOptions): Promise<Dataset>
   fitZca(train: Dataset, options: Omit<ZcaOptions, 'device'> & { readonly device: DeviceHandle }): Promise<Whitening>
   whiten(dataset: Dataset, whitening: Whitening, device: DeviceHandle): Promise<Dataset>
-  openDevice(options: {
-    readonly threads?: number
-    readonly device?: 'auto' | 'cpu' | 'cuda'
-    /** Instruction set; default the best there is. */
-    readonly isa?: string
-  }): Promise<DeviceHandle>
+  openDevice(options: OpenDeviceOptions): Promise<DeviceHandle>
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
   /** Settings of a run that must be known before it begins; throws what `distill` throws for settings that do not fit the data. */
   checkSettings(dataset: Dataset, settings: DistillSettings): Promise<{ ipc: number; init: 'real' | 'noise'; seed: number }>
@@ -112,8 +111,8 @@ export interface Library {
   loadNetworks(paths: readonly string[], network: string, train: Dataset): Promise<NetworkTensors[]>
   planRun(dataset: Dataset, options: Omit<PlanOptions, 'device'> & { readonly device: DeviceHandle }): Promise<RunPlan>
   backends(): Promise<{ readonly cpu: BackendState; readonly cuda: CudaState }>
-  /** The version of ONNX Runtime, or why it is not there. */
-  onnxRuntime(): Promise<{ readonly available: true; readonly version: string } | { readonly available: false; readonly reason: string }>
+  /** The version of ONNX Runtime and where it can compute, or why it is not there. */
+  onnxRuntime(): Promise<OnnxState>
 }
 
 /** A device handle of this module is always the engine's Device: openDevice below is the only place that makes one. */
@@ -129,9 +128,9 @@ export const library: Library = {
     const { whiten } = await import('../preprocess/index.js')
     return whiten(dataset, whitening, { device: device as Device })
   },
-  async openDevice({ device, threads, isa }) {
+  async openDevice(options) {
     const { openDevice } = await import('../engine/runtime/open-device.js')
-    return openDevice(given({ device, threads, isa }))
+    return openDevice(options)
   },
   async distill(dataset, options) {
     const { distill } = await import('../distill/index.js')
@@ -226,7 +225,7 @@ export const library: Library = {
     try {
       const runtime = await RuntimeProcess.open()
       runtime.close()
-      return { available: true, version: runtime.version }
+      return { available: true, version: runtime.version, providers: runtime.providers }
     } catch (error) {
       if (!(error instanceof AludelError)) throw error
       return { available: false, reason: error.message }

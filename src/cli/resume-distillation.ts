@@ -2,6 +2,7 @@
 import { AludelError, expected } from '../errors.js'
 import { loadRunSet, type RunDir, type RunRecord, runFile, runSpecification } from '../experiment/run-dir.js'
 import type { OnDivergence } from '../experiment/types.js'
+import type { DeviceOptions } from './commands/shared-options.js'
 import { completedBy, openOptions } from './data-options.js'
 import { hostDescription, versions } from './host.js'
 import type { Library } from './library.js'
@@ -9,6 +10,7 @@ import { given } from './options.js'
 import type { Output } from './output.js'
 import { commandLine } from './phase.js'
 import { type Distillation, distillPruned, finishDistillation } from './run-distillation.js'
+import { openSameDevice } from './same-device.js'
 import { whitenAgain } from './whitening.js'
 
 export interface ResumeJob {
@@ -21,8 +23,8 @@ export interface ResumeJob {
   /** Where the data is now; default where it was. */
   readonly data?: string
   readonly cache?: string
-  readonly threads?: number
-  readonly device?: 'cpu' | 'cuda'
+  /** Where to compute, within what the run was begun with. */
+  readonly chosen: DeviceOptions
   readonly checkpointEvery?: number
   readonly iterations?: number
   readonly onDivergence?: OnDivergence
@@ -55,7 +57,7 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
     const todo = 'a run continues on its own data; --data says where it is'
     throw expected('incompatible', `${specification}: sha256`, `${record.data.sha256}, that of the run,`, train.sha256, todo)
   }
-  const device = await openSameDevice(job, record)
+  const device = await openSameDevice(library, job.chosen, record.host, 'run')
   try {
     const checkpointEvery = job.checkpointEvery ?? record.checkpointEvery ?? undefined
     const changed = { data: { ...record.data, specification }, settings: { ...settings, ...given({ iterations, onDivergence }) } }
@@ -85,18 +87,6 @@ function settingsOf({ dir, record }: RunDir) {
   const { settings } = record
   if (settings) return settings
   throw new AludelError('incompatible', `${dir}/${runFile}: has no settings to continue with; it was made by an earlier version`)
-}
-
-/** The instruction set is part of the result: a run continues with the one that it began with. */
-async function openSameDevice({ library, threads, device }: ResumeJob, { host }: RunRecord) {
-  const isa = typeof host.isa === 'string' ? host.isa : undefined
-  try {
-    return await library.openDevice(given({ threads, device, isa }))
-  } catch (error) {
-    if (!(error instanceof AludelError && error.code === 'unavailable')) throw error
-    const todo = 'continue it on a machine that has it'
-    throw new AludelError('incompatible', `the run was begun with instruction set ${isa}: ${error.message}; ${todo}`, { cause: error })
-  }
 }
 
 /** run.json of a run that goes on. */

@@ -43,9 +43,10 @@ export function checkClassGroup(classGroup: unknown, classes: number): number {
 }
 
 /** Compiles, and loads nothing. */
-const compilerOnly = ({ isa }: Device): Device =>
+const compilerOnly = ({ isa, precision }: Device): Device =>
   ({
     isa,
+    precision,
     array: () => undefined,
     load: (program: LoadableProgram<Plan>) => ({ plan: program.plan, dispose() {} }),
   }) as unknown as Device

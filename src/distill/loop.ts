@@ -6,7 +6,6 @@ import type { Device } from '../engine/runtime/device.js'
 import { AbortError, AludelError } from '../errors.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { DistillOptions, DistillRun, LoadedCheckpoint, PruningEvent, SyntheticSet } from '../experiment/types.js'
-import { freeMemory } from '../free-memory.js'
 import { Checkpointer, checkEvery } from './checkpointer.js'
 import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEvery, rollbackFactor, withRollback } from './divergence.js'
 import { DynamicIterations } from './dynamic/dynamic-iterations.js'
@@ -66,7 +65,7 @@ async function runLoop(
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
   const start = await startOf(dataset, settings)
-  const run = prepareWithin(freeMemory(), options.device, () =>
+  const run = prepareWithin(options.device, () =>
     prepareRun(dataset, settings, options.device, {
       start,
       rollbacks: loaded?.checkpoint.counters.rollbacks ?? 0,
@@ -126,17 +125,24 @@ interface PreparedRun {
 }
 
 /**
- * Throws `out_of_memory` when what `prepare` reserves on the device is more than the `free` bytes there were: the system would hand it out
+ * Throws `out_of_memory` when what `prepare` reserves on the device is more than the bytes that were free: the system would hand it out
  * and end the process when it is written to, hours later perhaps.
  */
-function prepareWithin(free: number, device: Device, prepare: () => PreparedRun): PreparedRun {
+function prepareWithin(device: Device, prepare: () => PreparedRun): PreparedRun {
+  const free = device.freeBytes
   const before = reserved(device)
-  const run = prepare()
+  const todo = 'lower ipc or realBatch; planRun (on the command line: aludel plan) finds the largest that fit'
+  let run: PreparedRun
+  try {
+    run = prepare()
+  } catch (error) {
+    if (!(error instanceof AludelError && error.code === 'out_of_memory')) throw error
+    throw new AludelError('out_of_memory', `distill: ${error.message}; ${todo}`, { cause: error })
+  }
   const needed = reserved(device) - before
   if (needed <= free) return run
   run.state.dispose()
   run.work.dispose()
-  const todo = 'lower ipc or realBatch; planRun (on the command line: aludel plan) finds the largest that fit'
   throw new AludelError('out_of_memory', `distill: needs ${needed} bytes but ${free} are free; ${todo}`)
 }
 

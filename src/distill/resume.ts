@@ -35,10 +35,13 @@ export function checkConfig({ config: saved, data, counters }: Checkpoint, confi
 export function checkPlans({ plans: saved }: Checkpoint, plans: Checkpoint['plans']): void {
   const names = Object.keys(plans)
   for (const name of names) {
-    const [there, here] = [saved[name]?.isa, plans[name].isa]
-    if (there !== here) {
-      const todo = `open the device with isa '${there}', on a machine that has it`
-      throw expected('incompatible', `checkpoint: instruction set of '${name}'`, `${there}, that the run began with,`, here, todo)
+    for (const what of ['isa', 'precision'] as const) {
+      const [there, here] = [saved[name]?.[what], plans[name][what]]
+      if (there === here) continue
+      const todo =
+        what === 'isa' ? `open the device with isa '${there}', on a machine that has it` : `open the device with precision '${there}'`
+      const term = what === 'isa' ? 'instruction set' : 'precision'
+      throw expected('incompatible', `checkpoint: ${term} of '${name}'`, `${there}, that the run began with,`, here, todo)
     }
   }
   const name = differing(saved, plans)

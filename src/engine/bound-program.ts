@@ -4,7 +4,6 @@ import { AludelError, expected } from '../errors.js'
 import { type CompileOptions, compile } from './compile/pipeline.js'
 import type { Plan } from './compile/program.js'
 import type { Value } from './graph/node.js'
-import type { Isa } from './isa.js'
 import type { DeviceArray } from './runtime/array.js'
 import type { Device } from './runtime/device.js'
 import type { Executable, RunOptions } from './runtime/executable.js'
@@ -77,7 +76,8 @@ export function bindProgram<I extends string, O extends string, S extends string
   )
   const program = compile(traced, {
     ...spec.options,
-    isa: device.isa as Isa,
+    isa: device.isa,
+    precision: device.precision,
     donate,
     slots: { inputs: slotsOf(inputNames.map((n) => spec.inputs[n])), outputs: slotsOf(outputNames.map((n) => spec.outputs[n])) },
     ...(spec.step === undefined ? {} : { stepInput: inputNames.length }),

@@ -1,8 +1,19 @@
-/** @file What programs are compiled for and devices are: instruction sets and GPU architectures. */
+/** @file What programs are compiled for and devices are: instruction sets, GPU architectures and the precision of products. */
 
 /** What a program is compiled for: an instruction set of the CPU, or the architecture of a GPU. Results are bit-identical only within one. */
 export type Isa = CpuIsa | `sm_${number}`
 export type CpuIsa = 'avx512' | 'avx2' | 'portable' | 'wide16'
 
 export const cpuIsas: readonly string[] = ['avx512', 'avx2', 'portable', 'wide16'] satisfies CpuIsa[]
-export const isGpu = (isa: Isa = 'avx2'): isa is `sm_${number}` => /^sm_\d+$/.test(isa)
+export const isGpu = (isa: string = 'avx2'): isa is `sm_${number}` => /^sm_\d+$/.test(isa)
+
+/** What the inputs of products are rounded to in convolutions and matrix products of a GPU; a CPU has f32 only. */
+export type Precision = 'f32' | 'tf32' | 'bf16'
+
+export const precisions: readonly Precision[] = ['f32', 'tf32', 'bf16']
+
+/** What the bits of a result depend on, as records and plans keep it: the instruction set, of a GPU the precision too. */
+export const arithmeticOf = <I extends string, P>({ isa, precision }: { readonly isa: I; readonly precision: P }) => ({
+  isa,
+  ...(isGpu(isa) && { precision }),
+})

@@ -55,7 +55,7 @@ const sameness = ({ record: { config, data, host, versions }, shard }: Part): Re
   'number of parts': shard.of,
   ...withoutShard(config),
   ...{ classes: data.classes, mean: data.mean, std: data.std, flip: data.flip },
-  ...{ 'instruction set': host.isa, 'version of aludel': versions.aludel },
+  ...{ 'instruction set': host.isa, precision: host.precision, 'version of aludel': versions.aludel },
 })
 
 function checkAlike(first: Part, part: Part): void {

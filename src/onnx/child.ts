@@ -2,10 +2,11 @@
  * @file The process that ONNX Runtime runs in, as its own entry: what a stranger's model does to the runtime ends this process and no other,
  * and its calls, which block, block no event loop. Speaks the messages of protocol.ts; ends when its parent does.
  */
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
 import { packageRequire } from '../package-root.js'
-import type { LoadRequest, Reply, Request, RunReply, RunRequest, SessionReply } from './protocol.js'
+import type { LoadRequest, OpenReply, Reply, Request, RunReply, RunRequest, SessionReply } from './protocol.js'
 
 /** The part of onnxruntime-node in use. */
 interface Runtime {
@@ -23,11 +24,11 @@ const send = (reply: Reply): void => {
   process.send?.(reply)
 }
 
-async function handle(request: Request): Promise<unknown> {
+async function handle(request: Request): Promise<OpenReply | SessionReply | RunReply | undefined> {
   switch (request.type) {
     case 'open':
       runtime = packageRequire(request.runtime) as Runtime
-      return runtime.env.versions.node ?? runtime.env.versions.common
+      return { version: runtime.env.versions.node ?? runtime.env.versions.common, providers: providersOf(runtime, request.runtime) }
     case 'piece':
       pieces.push(request.bytes)
       return undefined
@@ -40,6 +41,20 @@ async function handle(request: Request): Promise<unknown> {
       sessions.delete(request.session)
       return undefined
   }
+}
+
+/** The runtime also names providers whose libraries were not installed. */
+function providersOf({ listSupportedBackends }: Runtime, path: string): string[] {
+  let beside: string[] = []
+  try {
+    beside = readdirSync(join(path, '..', '..', 'bin'), { recursive: true }) as string[]
+  } catch {
+    // another layout: what is built in is known all the same
+  }
+  const isThere = (name: string) => beside.some((file) => file.includes(`onnxruntime_providers_${name}.`))
+  return listSupportedBackends()
+    .filter(({ name, bundled }) => bundled || isThere(name))
+    .map(({ name }) => name)
 }
 
 const opened = (): Runtime => {

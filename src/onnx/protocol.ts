@@ -46,6 +46,12 @@ export type Request = RequestBody & { readonly id: number }
 /** Rows of each output of the session, row after row. */
 export type RunReply = readonly Float32Array[]
 
+export interface OpenReply {
+  readonly version: string
+  /** Where it can compute: built in, or its library lies beside it. */
+  readonly providers: readonly string[]
+}
+
 export interface SessionReply {
   readonly provider: 'cpu' | 'cuda'
 }

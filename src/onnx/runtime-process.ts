@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { AbortError, AludelError } from '../errors.js'
 import { packageRequire, packageRoot } from '../package-root.js'
-import type { LoadRequest, Reply, RequestBody, RunReply, RunRequest, SessionReply } from './protocol.js'
+import type { LoadRequest, OpenReply, Reply, RequestBody, RunReply, RunRequest, SessionReply } from './protocol.js'
 
 /** Bytes of one message: what a turn of the event loop can copy. */
 const pieceBytes = 1 << 20
@@ -49,7 +49,7 @@ export class RuntimeProcess {
   #sessions = 0
   #words = ''
   #ended: Error | undefined
-  #version = ''
+  #about: OpenReply = { version: '', providers: [] }
 
   private constructor() {
     this.#child = fork(join(packageRoot, 'dist', 'onnx', 'child.js'), [], {
@@ -75,7 +75,7 @@ export class RuntimeProcess {
     const runtime = requiredRuntime()
     const started = new RuntimeProcess()
     try {
-      started.#version = (await started.#ask({ type: 'open', runtime })) as string
+      started.#about = (await started.#ask({ type: 'open', runtime })) as OpenReply
       return started
     } catch (cause) {
       started.close()
@@ -85,7 +85,12 @@ export class RuntimeProcess {
 
   /** Of ONNX Runtime. */
   get version(): string {
-    return this.#version
+    return this.#about.version
+  }
+
+  /** Execution providers that are there, such as cpu and cuda. */
+  get providers(): readonly string[] {
+    return this.#about.providers
   }
 
   /** Of the process that ONNX Runtime runs in. */

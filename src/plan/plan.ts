@@ -1,6 +1,7 @@
 /** @file What a run will hold and take, before it starts: bytes and time of each phase, and the largest settings that fit into the memory at hand. */
 import { checkDevice, checkOptions, wholeNumber } from '../arguments.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
+import { isGpu } from '../engine/isa.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
 import { protocolOf } from '../evaluate/protocol.js'
@@ -16,7 +17,7 @@ import { asIfWhitened, type PlannedZca, whiteningPhase } from './whitening.js'
 export interface PlanOptions extends DistillSettings {
   /** Says instruction set and threads; its speed is measured for about half a second. */
   readonly device: Device
-  /** Bytes that may be used; default: what the system says is free for this process. */
+  /** Bytes that may be used, of a GPU those on it; default: what is free for the device. */
   readonly memory?: number
   /** Real images that the networks are measured on; without them no evaluation is planned. */
   readonly test?: Dataset | DatasetInput
@@ -48,9 +49,10 @@ export interface RunPlan {
   readonly phases: readonly PhasePlan[]
   /** Bytes of the data sets' pixels in this process, beside their copies on the device. */
   readonly dataBytes: number
-  /** The most that is held at any time: the data and the largest phase. */
+  /** The most that is held at any time: the data and the largest phase; of a GPU what is on it, without the data in this process. */
   readonly peakBytes: number
   readonly freeBytes: number
+  /** Of a GPU: and the data fit this process. */
   readonly fits: boolean
   /** Operations per second measured on this device with this network. */
   readonly flopsPerSecond: number
@@ -95,10 +97,13 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   const flopsPerSecond = await measureRate(device, resolveNetwork(choice, image, train.classes.length))
   const pixelBytes = zca === undefined ? 1 : 1 + Float32Array.BYTES_PER_ELEMENT
   const dataBytes = sets.reduce((sum, set) => sum + (set.pixels ? 0 : set.images.byteLength * pixelBytes), 0)
-  const freeBytes = memory ?? freeMemory()
-  const room = freeBytes - dataBytes
+  // a CPU device and this process share one memory
+  const apart = isGpu(device.isa)
+  const beside = apart ? 0 : dataBytes
+  const freeBytes = memory ?? device.freeBytes
+  const room = freeBytes - beside
   const fits = (change: Partial<DistillSettings>) => fitsInto(room, train, { ...settings, ...change }, device)
-  const peakBytes = dataBytes + Math.max(...phases.map(totalBytes))
+  const peakBytes = beside + Math.max(...phases.map(totalBytes))
   return {
     config,
     phases: phases.map((planned) => ({
@@ -109,7 +114,7 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
     dataBytes,
     peakBytes,
     freeBytes,
-    fits: peakBytes <= freeBytes,
+    fits: peakBytes <= freeBytes && (!apart || dataBytes <= freeMemory()),
     flopsPerSecond,
     largest: largestSettings(train, settings.ipc, Number(config.realBatch), fits),
   }

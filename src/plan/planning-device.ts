@@ -1,6 +1,6 @@
 /** @file A device that runs nothing: it takes arrays and programs as the real one does and counts what they would hold. */
 import type { Plan } from '../engine/compile/program.js'
-import type { Isa } from '../engine/isa.js'
+import type { Isa, Precision } from '../engine/isa.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { LoadableProgram } from '../engine/runtime/executable.js'
 import { bytesPerElement, type DType } from '../engine/tensor/dtype.js'
@@ -19,6 +19,7 @@ export interface DeviceBytes {
 /** Stands in for a Device where programs are built. Running one is `unavailable`. */
 export class PlanningDevice {
   readonly isa: Isa
+  readonly precision: Precision
   readonly #device: Device
   #arrays = 0
   #constants = 0
@@ -27,6 +28,7 @@ export class PlanningDevice {
   /** Programs are loaded on `device` for a moment, since only its kernels know the memory they share; it is reserved there, not touched. */
   constructor(device: Device) {
     this.isa = device.isa
+    this.precision = device.precision
     this.#device = device
   }
 

@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
+import { arithmeticOf } from '../engine/isa.js'
 import { AludelError, expected, onFile } from '../errors.js'
 import { checkpointStore } from '../experiment/checkpoint-store.js'
 import { saveNetwork } from '../export/network-file.js'
@@ -111,7 +112,7 @@ async function work(dir: string, train: Dataset, record: ScoresRecord, scoring: 
 function sourceOf(plan: ScoringPlan, train: Dataset, { device, saveNetworks = false, files = [] }: DirectoryOptions): ScoresSource {
   const { kinds: _, data: __, features: ___, ...config } = configOf(plan, train)
   const given = plan.weights ? ({ kind: 'checkpoint', files: [...files] } as const) : ({ kind: 'networks', saveNetworks } as const)
-  return { ...config, isa: device.isa, ...given }
+  return { ...config, ...arithmeticOf(device), ...given }
 }
 
 /** The options that a record was begun with. Throws `incompatible` for a record that was not made of networks here. */
@@ -130,6 +131,3 @@ function settingsOf(dir: string, { source, kinds, features }: ScoresRecord): Omi
   const trained = { runs, epochs, lr, augment, epoch, neverLearned, window: { from, to } }
   return { kinds, features, network, seed, ...(kind === 'networks' && trained) } as unknown as Omit<ScoreDatasetOptions, 'device'>
 }
-
-/** The instruction set that a directory's scores were begun with: part of their bits. */
-export const isaOf = ({ source }: ScoresRecord): string | undefined => (typeof source.isa === 'string' ? source.isa : undefined)

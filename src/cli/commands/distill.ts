@@ -28,6 +28,8 @@ import {
   addMethodOptions,
   addWhiteningOptions,
   type DeviceOptions,
+  deviceOf,
+  resumableDeviceOptions,
   seedOption,
   type WhiteningOptions,
   zcaOf,
@@ -44,7 +46,7 @@ interface Options extends Omit<DistillSettings, 'dynamic'>, DeviceOptions, DataO
 }
 
 /** Options that a continued run may be given; everything else is its own. */
-const resumable = ['data', 'cache', 'iterations', 'checkpointEvery', 'onDivergence', 'threads', 'device']
+const resumable = ['data', 'cache', 'iterations', 'checkpointEvery', 'onDivergence', ...resumableDeviceOptions]
 
 export function addDistill(program: Command, context: CliContext): void {
   const command = program.command('distill').description('distill a data set into a few synthetic images per class')
@@ -88,7 +90,7 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const { library } = context
   const output = outputOf(context, command)
   const { options, recipe } = await withRecipe(fromCommand, command)
-  const { out, threads, device: kind, method, ipc, seed, checkpointEvery, set } = options
+  const { out, method, ipc, seed, checkpointEvery, set } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = inPlace(specificationOf(options.data, options))
   const { classGroup, shard } = options
@@ -99,7 +101,7 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const dir = out ?? join('runs', `${method}-${train.name}-ipc${ipc}-seed${seed}${part}`)
   const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence, dynamic, classGroup, shard }
   const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
-  const device = await library.openDevice(given({ threads, device: kind }))
+  const device = await library.openDevice(deviceOf(options))
   try {
     const zca = zcaOf(options)
     if (scores !== undefined && prune === undefined) throw expected('invalid_option', '--scores', '--prune beside it', undefined)
@@ -134,7 +136,7 @@ async function resumeCommand(dir: string, options: Options, command: Command, co
   if (wrong !== undefined) {
     throw new AludelError('invalid_option', `${flagOf(wrong)}: a run continues with its own settings; leave it out beside --resume`)
   }
-  const { data, cache, threads, device, iterations, checkpointEvery, onDivergence } = options
+  const { data, cache, iterations, checkpointEvery, onDivergence } = options
   const runDir = await reopenRunDir(dir)
   try {
     const completed = await completedSteps(runDir, iterations, output)
@@ -148,7 +150,8 @@ async function resumeCommand(dir: string, options: Options, command: Command, co
       output,
       runDir,
       args: context.args,
-      ...given({ data, cache, threads, device, iterations, checkpointEvery, onDivergence }),
+      chosen: options,
+      ...given({ data, cache, iterations, checkpointEvery, onDivergence }),
     }
     await concludeDistillation(await resumeDistillation(job), output, context)
   } finally {

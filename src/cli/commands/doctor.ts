@@ -26,16 +26,21 @@ async function doctorCommand(command: Command, context: CliContext): Promise<voi
   )
   for (const line of cudaLines(backends.cuda)) output.line(`cuda       ${line}`)
   const onnx = await context.library.onnxRuntime()
-  output.line(`onnx       ${onnx.available ? `ONNX Runtime ${onnx.version}, for test-time inference` : onnx.reason}`)
+  output.line(
+    `onnx       ${onnx.available ? `ONNX Runtime ${onnx.version} on ${onnx.providers.join(', ')}, for test-time inference` : onnx.reason}`,
+  )
   output.value({ versions: versions(), processor: cpuModel(), threads: coreCount(), memoryGiB: memory, backends, onnxRuntime: onnx })
   if (!backends.cpu.available) context.setExitCode(exitCode.failure)
 }
 
+const versionsOf = ({ driver, toolkit }: CudaState): string =>
+  `${driver === null ? 'no driver' : `driver for CUDA ${driver}`}, built with CUDA ${toolkit}`
+
 function cudaLines(cuda: CudaState): string[] {
-  if (!cuda.available) return [cuda.reason]
+  if (!cuda.available) return [cuda.reason, ...(cuda.toolkit === null ? [] : [versionsOf(cuda)])]
   const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1)
   return [
-    `ready, driver for CUDA ${cuda.driver}, built with CUDA ${cuda.toolkit}`,
+    `ready, ${versionsOf(cuda)}`,
     ...cuda.devices.map(({ name, architecture, bytes }, i) => `GPU ${i}: ${name}, ${architecture}, ${gib(bytes)} GiB`),
   ]
 }

@@ -8,7 +8,7 @@ import { listenForInterrupt } from '../interrupt.js'
 import { given } from '../options.js'
 import { noticeScale } from '../pixel-scale.js'
 import { Progress } from '../progress.js'
-import type { DeviceOptions } from './shared-options.js'
+import { type DeviceOptions, deviceOf, deviceOptionNames } from './shared-options.js'
 
 export interface ModelOptions extends DeviceOptions, DataOptions {
   readonly model: string
@@ -18,12 +18,12 @@ export interface ModelOptions extends DeviceOptions, DataOptions {
 }
 
 /** Options of `evaluate` that mean something to a model; every other one speaks of networks that are trained first. */
-const applying = ['data', 'size', 'fit', 'onUnreadable', 'cache', 'model', 'mean', 'std', 'scale', 'threads', 'device']
+const applying = ['data', 'size', 'fit', 'onUnreadable', 'cache', 'model', 'mean', 'std', 'scale', ...deviceOptionNames]
 
 export async function evaluateModelCommand(options: ModelOptions, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { model, mean, std, scale, threads, device: kind } = options
+  const { model, mean, std, scale } = options
   for (const name of Object.keys(command.opts())) {
     if (command.getOptionValueSource(name) !== 'cli' || applying.includes(name)) continue
     throw expected('invalid_option', `evaluate --model`, `options among ${applying.map((o) => `--${o}`).join(', ')}`, `--${name}`)
@@ -32,7 +32,7 @@ export async function evaluateModelCommand(options: ModelOptions, command: Comma
   noticeScale(output, options)
   const data = specificationOf(options.data, options)
   const test = await library.openDataset(data, 'test', openOptions(options))
-  const device = await library.openDevice(given({ threads, device: kind }))
+  const device = await library.openDevice(deviceOf(options))
   const abort = new AbortController()
   const interrupt = listenForInterrupt(() => abort.abort())
   const bar = new Progress({ label: `test ${model}, image`, total: test.shape[0], stream: output.stderr })

@@ -29,7 +29,7 @@ import { commandLine, startPhase } from '../phase.js'
 import { formatAccuracy, runEvaluation } from '../run-evaluation.js'
 import { isModelFile, openTeacher, softened, softLabel } from '../teacher.js'
 import { evaluateModelCommand, type ModelOptions } from './evaluate-model.js'
-import { addDeviceOptions, type DeviceOptions, protocolOption, seedOption } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, deviceOf, protocolOption, seedOption } from './shared-options.js'
 
 interface Options extends DeviceOptions, DataOptions, Partial<Omit<ModelOptions, keyof DeviceOptions | keyof DataOptions>> {
   readonly networks: string[]
@@ -149,7 +149,7 @@ async function openSubset(options: Options & { readonly data: string }, { librar
 async function evaluateCommand(source: string | undefined, options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { seed, threads, device: kind, herdingEpochs, inference, scores, teacher: teacherName } = options
+  const { seed, herdingEpochs, inference, scores, teacher: teacherName } = options
   // A subset is a baseline itself: others stand beside it when they are asked for.
   const none = source === undefined && command.getOptionValueSource('baseline') !== 'cli'
   const baselines = none ? [] : (options.baseline || []).map(baselineOf)
@@ -161,7 +161,7 @@ async function evaluateCommand(source: string | undefined, options: Options, com
   if (read.classes.join('\n') !== set.classes.join('\n')) {
     throw expected('invalid_option', `--data ${data}: classes`, `those of the set (${set.classes.join(', ')})`, read.classes.join(', '))
   }
-  const device = await library.openDevice(given({ threads, device: kind }))
+  const device = await library.openDevice(deviceOf(options))
   let teacher: Teacher | undefined
   try {
     const asSet = async (dataset: Dataset) => (set.whitening ? library.whiten(dataset, set.whitening, device) : dataset)

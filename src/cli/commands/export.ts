@@ -12,7 +12,7 @@ import { type CliContext, outputOf } from '../context.js'
 import { given, nameList, nonEmptyPath, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { withProgress } from '../run-evaluation.js'
-import { addDeviceOptions, type DeviceOptions, protocolOption, seedOption } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, deviceOf, deviceOptionNames, protocolOption, seedOption } from './shared-options.js'
 
 interface Options extends DeviceOptions {
   readonly format: 'npz' | 'png' | 'parquet' | 'onnx'
@@ -29,7 +29,7 @@ interface Options extends DeviceOptions {
 const places = { npz: 'data.npz', png: 'png', parquet: 'train.parquet', onnx: 'onnx' } as const
 
 /** Options that only networks have. */
-const ofNetworks = ['networks', 'repeats', 'protocol', 'epochs', 'augment', 'seed', 'threads', 'device']
+const ofNetworks = ['networks', 'repeats', 'protocol', 'epochs', 'augment', 'seed', ...deviceOptionNames]
 
 export function addExport(program: Command, context: CliContext): void {
   const command = program
@@ -62,7 +62,7 @@ async function exportCommand(run: string, options: Options, command: Command, co
 }
 
 async function exportNetworks(set: SyntheticSet, out: string, options: Options, output: Output, { library }: CliContext): Promise<void> {
-  const { networks: named, repeats, protocol, epochs, augment, seed, threads, device: kind } = options
+  const { networks: named, repeats, protocol, epochs, augment, seed } = options
   const networks = withPools(named)
   const fileOf = (network: string, index: number) => join(out, `${network}-${index}.onnx`)
   for (const network of networks) {
@@ -72,7 +72,7 @@ async function exportNetworks(set: SyntheticSet, out: string, options: Options, 
         throw new AludelError('invalid_option', `${fileOf(network, i)}: exists already; remove it or give another --out`)
     }
   }
-  const device = await library.openDevice(given({ threads, device: kind }))
+  const device = await library.openDevice(deviceOf(options))
   const models: { readonly network: string; readonly path: string; readonly bytes: number }[] = []
   try {
     await withProgress(output, 'the set', ({ signal, onProgress, endLine }) => {

@@ -6,13 +6,14 @@ import type { RunPlan } from '../../plan/plan.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { exitCode } from '../exit-codes.js'
-import { byteCount, given, nameList, type OptionText, wholeNumber } from '../options.js'
+import { given, nameList, type OptionText, wholeNumber } from '../options.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import {
   addDeviceOptions,
   addMethodOptions,
   addWhiteningOptions,
   type DeviceOptions,
+  deviceOf,
   protocolOption,
   type WhiteningOptions,
   zcaOf,
@@ -24,7 +25,6 @@ interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOpt
   readonly repeats: number
   readonly protocol: ProtocolName
   readonly epochs?: number
-  readonly memory?: number
 }
 
 export function addPlan(program: Command, context: CliContext): void {
@@ -38,7 +38,6 @@ export function addPlan(program: Command, context: CliContext): void {
     .option('--repeats <n>', 'networks trained per name', wholeNumber(1), 5)
     .addOption(protocolOption())
     .option('--epochs <n>', "training epochs of each (default: the protocol's 1000)", wholeNumber(1))
-    .option('--memory <size>', 'memory that may be used, such as 8G (default: what is free)', byteCount)
   addRecipeOptions(command)
   addDataOptions(command, 'training data')
   addDeviceOptions(command).action((options: Options) => planCommand(options, command, context))
@@ -48,13 +47,15 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
   const { library } = context
   const output = outputOf(context, command)
   const { options } = await withRecipe(fromCommand, command)
-  const { threads, device: kind, set, method, ipc, networks, repeats, protocol, ...rest } = options
+  const { set, method, ipc, networks, repeats, protocol, ...rest } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = specificationOf(options.data, options)
   const { iterations, realBatch, init, augment, network, preset, epochs, memory, classGroup, shard } = rest
   const train = await library.openDataset(data, 'train', openOptions(options))
   const test = await library.openDataset(data, 'test', openOptions(options))
-  const device = await library.openDevice(given({ threads, device: kind }))
+  // What does not fit is to be counted, not refused: the limit is the plan's.
+  const { memory: _, ...choice } = options
+  const device = await library.openDevice(deviceOf(choice))
   try {
     const settings = {
       method,

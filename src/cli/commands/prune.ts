@@ -21,7 +21,7 @@ import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { given, nonEmptyPath, numberList, wholeNumber } from '../options.js'
 import { factorsOf, featuresAt, scoresAt } from '../score-source.js'
-import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, deviceOf, seedOption } from './shared-options.js'
 
 interface Options extends DataOptions, DeviceOptions {
   readonly scores?: string
@@ -141,7 +141,7 @@ async function basisOf({ scores: path, kind, order }: Options, train: Dataset): 
 /** Distances are the device's; other orders need none, and no addon. */
 async function select(train: Dataset, rule: SelectOptions, options: Options, { library }: CliContext): Promise<Selection> {
   if (!onDevice.includes(rule.order)) return selectSamples(train, rule)
-  const device = await library.openDevice(given({ threads: options.threads, device: options.device }))
+  const device = await library.openDevice(deviceOf(options))
   try {
     return await selectSamples(train, { ...rule, device: device as Device })
   } finally {

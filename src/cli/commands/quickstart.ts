@@ -5,12 +5,12 @@ import type { TrainingSource } from '../../evaluate/index.js'
 import type { DeviceHandle, EvaluationResult } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { type CliContext, outputOf } from '../context.js'
-import { given, nonEmptyPath, wholeNumber } from '../options.js'
+import { nonEmptyPath, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { startPhase } from '../phase.js'
 import { concludeDistillation, type Distillation, runDistillation } from '../run-distillation.js'
 import { formatAccuracy, runEvaluation } from '../run-evaluation.js'
-import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, deviceOf, seedOption } from './shared-options.js'
 
 const specification = 'fashion-mnist'
 const network = 'convnet'
@@ -40,9 +40,9 @@ export function addQuickstart(program: Command, context: CliContext): void {
 async function quickstartCommand(options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { threads, device: kind, iterations, seed, out } = options
+  const { iterations, seed, out } = options
   const train = await library.openDataset(specification, 'train')
-  const device = await library.openDevice(given({ threads, device: kind }))
+  const device = await library.openDevice(deviceOf(options))
   try {
     const settings = { method: 'dm', ipc, iterations, realBatch, network, seed }
     const distillation = await runDistillation({

@@ -9,11 +9,11 @@ import { writeComparison, writeReport, writeSweepReport } from '../../report/ind
 import { isScoreDirectory, readRecord } from '../../scoring/score-directory.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
-import { given, nonEmptyPath } from '../options.js'
+import { nonEmptyPath } from '../options.js'
 import type { Output } from '../output.js'
 import { addRealImages } from '../real-images.js'
 import { reportScores } from '../score-report.js'
-import { addDeviceOptions, type DeviceOptions } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, deviceOf } from './shared-options.js'
 
 interface Options extends DeviceOptions, DataOptions {
   readonly real: boolean
@@ -49,12 +49,11 @@ async function writePage(dirs: string[], options: Options, context: CliContext, 
 }
 
 async function showReal(run: string, options: Options, { library }: CliContext): Promise<void> {
-  const { threads, device: kind } = options
   const ofRun = runSpecification(run, await readRunRecord(run))
   const set = await loadSyntheticSet(run)
   const data = completedBy(specificationOf(options.data ?? ofRun, options), ofRun)
   const train = await library.openDataset(data, 'train', openOptions(options))
-  const device = await library.openDevice(given({ threads, device: kind }))
+  const device = await library.openDevice(deviceOf(options))
   try {
     await addRealImages(run, { set, train, device, library })
   } finally {

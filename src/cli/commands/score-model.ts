@@ -13,7 +13,7 @@ import { factor, flagOf, given, nonEmptyPath, numberList, shardOption } from '..
 import type { Output } from '../output.js'
 import { noticeScale } from '../pixel-scale.js'
 import { Progress } from '../progress.js'
-import type { DeviceOptions } from './shared-options.js'
+import { type DeviceOptions, deviceOf, deviceOptionNames } from './shared-options.js'
 
 export interface ModelScoreOptions extends DataOptions, DeviceOptions {
   readonly kind?: string[]
@@ -45,8 +45,7 @@ const applying = [
   'features',
   'allowChance',
   'exportBilp',
-  'threads',
-  'device',
+  ...deviceOptionNames,
 ]
 
 export function addModelOptions(command: Command): Command {
@@ -82,7 +81,7 @@ export async function scoreModelCommand(options: ModelScoreOptions, command: Com
   if (out === undefined) throw new AludelError('invalid_option', "required option '--out <dir>' not specified")
   const kinds = options.kind ?? (features ? [] : ['loss'])
   const map = classMap === undefined ? undefined : await readClassMap(classMap)
-  const device = await library.openDevice(given({ threads: options.threads, device: options.device }))
+  const device = await library.openDevice(deviceOf(options))
   try {
     const data = inPlace(specificationOf(named, options))
     return await watched(output, out, (watch) =>
@@ -99,12 +98,13 @@ export async function scoreModelCommand(options: ModelScoreOptions, command: Com
 
 export async function resumeModelCommand(
   dir: string,
-  { threads, device: kind, allowChance }: ModelScoreOptions,
+  options: ModelScoreOptions,
   command: Command,
   context: CliContext,
 ): Promise<ScoresRecord> {
   const { library } = context
-  const device = await library.openDevice(given({ threads, device: kind }))
+  const { allowChance } = options
+  const device = await library.openDevice(deviceOf(options))
   try {
     return await watched(outputOf(context, command), dir, (watch) =>
       library.resumeScoreModel(dir, { device, ...watch, ...given({ allowChance }) }),

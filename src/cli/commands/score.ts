@@ -14,6 +14,7 @@ import { addDataOptions, completedBy, inPlace, openOptions, specificationOf } fr
 import { flagOf, given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { withScoring } from '../run-scoring.js'
+import { openSameDevice } from '../same-device.js'
 import { reportScores } from '../score-report.js'
 import {
   addModelOptions,
@@ -23,7 +24,7 @@ import {
   resumeModelCommand,
   scoreModelCommand,
 } from './score-model.js'
-import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
+import { addDeviceOptions, deviceOf, resumableDeviceOptions, seedOption } from './shared-options.js'
 
 interface Options extends ModelScoreOptions {
   readonly kind?: string[]
@@ -46,7 +47,7 @@ interface Options extends ModelScoreOptions {
 }
 
 /** What may stand beside --resume: where things are, and what does not change the scores. */
-const resumable = ['resume', 'data', 'cache', 'threads', 'device', 'allowChance', 'exportBilp']
+const resumable = ['resume', 'data', 'cache', ...resumableDeviceOptions, 'allowChance', 'exportBilp']
 
 type WindowText = (epochs: number) => EpochWindow
 
@@ -119,7 +120,7 @@ async function score(options: Options, command: Command, context: CliContext): P
     ...given({ network, runs, epochs: options.epochs, lr, augment, neverLearned, features, allowChance, saveNetworks }),
     ...given({ window: options.window?.(epochs), epoch: options.epoch && options.epoch - 1 }),
   }
-  const device = await library.openDevice(given({ threads: options.threads, device: options.device }))
+  const device = await library.openDevice(deviceOf(options))
   try {
     const weights = checkpoint && (await library.loadNetworks(checkpoint, network ?? 'convnet', train))
     const written = await withScoring(output, train, out, (hooks) =>
@@ -147,8 +148,8 @@ async function resume(dir: string, options: Options, command: Command, context: 
     const done = await resumeModelCommand(dir, options, command, context)
     return conclude(dir, done, options, output, await modelReport(dir, done, context, output))
   }
-  const { threads, device: kind, allowChance } = options
-  const device = await openSameDevice(context, record, given({ threads, device: kind }))
+  const { allowChance } = options
+  const device = await openSameDevice(library, options, record.source, 'scoring')
   try {
     const train = await openAgain(dir, record, options, context)
     const { source } = record
@@ -167,18 +168,6 @@ function openAgain(dir: string, { specification }: ScoresRecord, options: Option
   const named = options.data ?? specification
   if (named === null) throw new AludelError('invalid_option', `${dir}: its record does not name its data; give --data`)
   return library.openDataset(completedBy(named, specification ?? undefined), 'train', openOptions(options))
-}
-
-/** The instruction set is part of the result: a scoring continues with the one that it began with. */
-async function openSameDevice({ library }: CliContext, { source }: ScoresRecord, choice: DeviceOptions) {
-  const isa = typeof source.isa === 'string' ? source.isa : undefined
-  try {
-    return await library.openDevice({ ...choice, ...given({ isa }) })
-  } catch (error) {
-    if (!(error instanceof AludelError && error.code === 'unavailable')) throw error
-    const todo = 'continue it on a machine that has it'
-    throw new AludelError('incompatible', `the scoring was begun with instruction set ${isa}: ${error.message}; ${todo}`, { cause: error })
-  }
 }
 
 function checkExport({ exportBilp }: Options, kinds: readonly string[]): void {

@@ -1,19 +1,35 @@
 /** @file Options that mean the same in every command. */
 import { type Command, Option } from 'commander'
 import type { ZcaOrder } from '../../data/whitening.js'
+import { type Precision, precisions } from '../../engine/isa.js'
 import { AludelError } from '../../errors.js'
-import { assignment, given, positiveNumber, shardOption, wholeNumber } from '../options.js'
+import { assignment, byteCount, given, positiveNumber, shardOption, wholeNumber } from '../options.js'
 import type { ZcaChoice } from '../whitening.js'
 
 export interface DeviceOptions {
   readonly threads?: number
   readonly device?: 'cpu' | 'cuda'
+  readonly gpu?: number
+  readonly precision?: Precision
+  readonly memory?: number
 }
+
+/** Names of these options in code. */
+export const deviceOptionNames: readonly string[] = ['threads', 'device', 'gpu', 'precision', 'memory'] satisfies (keyof DeviceOptions)[]
+/** Those that may stand beside --resume: what the result does not depend on. */
+export const resumableDeviceOptions = deviceOptionNames.filter((name) => name !== 'precision')
+
+/** What `openDevice` is asked for. */
+export const deviceOf = ({ threads, device, gpu, precision, memory }: DeviceOptions) =>
+  given({ threads, device, index: gpu, precision, memory })
 
 export function addDeviceOptions(command: Command): Command {
   return command
     .option('--threads <n>', 'worker threads of the CPU device (default: all cores); results do not depend on it', wholeNumber(1))
     .addOption(new Option('--device <kind>', 'where to compute (default: the best there is)').choices(['cpu', 'cuda']))
+    .option('--gpu <index>', 'which GPU, as aludel doctor numbers them (default: 0)', wholeNumber(0))
+    .addOption(new Option('--precision <name>', 'of products on a GPU; storage and sums are float32 (default: tf32)').choices(precisions))
+    .option('--memory <size>', 'most memory that the device may take, such as 8G (default: what is free)', byteCount)
 }
 
 /** What is distilled by which method, beside the data. */

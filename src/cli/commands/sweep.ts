@@ -21,6 +21,7 @@ import {
   addWhiteningOptions,
   type DeviceOptions,
   protocolOption,
+  resumableDeviceOptions,
   seedOption,
   type WhiteningOptions,
   zcaOf,
@@ -49,7 +50,7 @@ interface Options extends Omit<DistillSettings, 'dynamic' | 'network'>, DeviceOp
   readonly resume?: string
 }
 
-const resumable = ['resume', 'cache', 'threads', 'device']
+const resumable = ['resume', 'cache', ...resumableDeviceOptions]
 const orders: readonly string[] = ['asc', 'desc', 'random']
 
 export function addSweep(program: Command, context: CliContext): void {
@@ -113,7 +114,7 @@ function orderList(text: string): SweepOrder[] {
 
 async function sweep(options: Options, command: Command, context: CliContext): Promise<void> {
   const output = outputOf(context, command)
-  const { data, out, keep, order, kind, scores, repeats, seed = 0, threads, device, checkpointEvery } = options
+  const { data, out, keep, order, kind, scores, repeats, seed = 0, checkpointEvery } = options
   if (data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   if (out === undefined) throw new AludelError('invalid_option', "required option '--out <dir>' not specified")
   if (options.subset !== undefined) throw expected('invalid_option', '--subset', 'none: a sweep chooses its own', options.subset)
@@ -139,11 +140,7 @@ async function sweep(options: Options, command: Command, context: CliContext): P
     checkpointEvery: checkpointEvery ?? null,
     isa: null,
   }
-  await conclude(
-    out,
-    await runSweep({ dir: resolve(out), settings, context, output, ...given({ threads, device }), ...openOptions(options) }),
-    output,
-  )
+  await conclude(out, await runSweep({ dir: resolve(out), settings, context, output, chosen: options, ...openOptions(options) }), output)
 }
 
 async function resume(dir: string, options: Options, command: Command, context: CliContext): Promise<void> {
@@ -155,8 +152,7 @@ async function resume(dir: string, options: Options, command: Command, context: 
   }
   const record = await readSweep(dir)
   const settings = record.settings as unknown as SweepSettings
-  const { threads, device } = options
-  const job = { dir: resolve(dir), settings, record, context, output, ...given({ threads, device }), ...openOptions(options) }
+  const job = { dir: resolve(dir), settings, record, context, output, chosen: options, ...openOptions(options) }
   await conclude(dir, record.status === 'done' ? record : await runSweep(job), output)
 }
 

@@ -11,6 +11,7 @@ import { makeDirectory } from '../../files/make-directory.js'
 import { applySubset, createSubset, type PrunePlan, planPruning, selectionOptions, selectSamples, writeSubset } from '../../prune/index.js'
 import { writeReport } from '../../report/index.js'
 import { recordEvaluation } from '../commands/evaluate.js'
+import type { DeviceOptions } from '../commands/shared-options.js'
 import type { Library } from '../library.js'
 import { given } from '../options.js'
 import type { Output } from '../output.js'
@@ -29,7 +30,7 @@ export interface SweepTools {
   readonly device: DeviceHandle
   readonly args: readonly string[]
   readonly cache?: string
-  readonly threads?: number
+  readonly chosen: DeviceOptions
   /** Directory of the sweep. */
   readonly dir: string
   readonly settings: SweepSettings
@@ -84,7 +85,7 @@ async function partOf(cell: PlannedCell, { library, settings, train, dir, scores
 
 /** Begins, continues or leaves alone the distillation of a cell. */
 async function distillCell(cell: PlannedCell, part: Dataset, runDir: string, tools: SweepTools): Promise<void> {
-  const { library, output, device, args, cache, threads, settings, dir } = tools
+  const { library, output, device, args, cache, chosen, settings, dir } = tools
   const checkpointEvery = settings.checkpointEvery ?? undefined
   const begun = await exists(join(runDir, runFile))
   if (begun && (await isDone(runDir))) return
@@ -115,7 +116,7 @@ async function distillCell(cell: PlannedCell, part: Dataset, runDir: string, too
   async function resume() {
     const open = await reopenRunDir(runDir)
     try {
-      return await resumeDistillation({ library, output, args, runDir: open, ...given({ cache, threads, checkpointEvery }) })
+      return await resumeDistillation({ library, output, args, chosen, runDir: open, ...given({ cache, checkpointEvery }) })
     } catch (error) {
       await open.close()
       throw error

@@ -6,10 +6,12 @@ import { onFile } from '../../errors.js'
 import { lockRun } from '../../experiment/run-lock.js'
 import { type SweepRecord, writeSweep } from '../../experiment/sweep-record.js'
 import { makeDirectory } from '../../files/make-directory.js'
+import { type DeviceOptions, deviceOf } from '../commands/shared-options.js'
 import type { CliContext } from '../context.js'
 import { given } from '../options.js'
 import type { Output } from '../output.js'
 import { checkOwnScoring, scoreInto } from '../own-scores.js'
+import { computedWith, openSameDevice } from '../same-device.js'
 import { type NamedScores, scoresAt } from '../score-source.js'
 import { planCells } from './cells.js'
 import { planOf, runCell } from './run-cell.js'
@@ -23,15 +25,14 @@ export interface SweepJob {
   readonly context: CliContext
   readonly output: Output
   readonly cache?: string
-  readonly threads?: number
-  readonly device?: 'cpu' | 'cuda'
+  readonly chosen: DeviceOptions
 }
 
 /** Checks everything, then works off what is left. Throws `invalid_option` for what could not end well, before the directory is made. */
 export async function runSweep(job: SweepJob): Promise<SweepRecord> {
-  const { dir, context, output, cache, threads } = job
+  const { dir, context, output, cache, chosen } = job
   const { library, args } = context
-  const { data, isa } = job.settings
+  const { data, isa, precision } = job.settings
   const cells = planCells(job.settings)
   const open = given({ cache })
   const train = await library.openDataset(data, 'train', open)
@@ -40,8 +41,9 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
   for (const cell of cells) await planOf(cell, { library, settings: job.settings, train })
   // scores that were given are looked at now, before the directory is made
   const scoresGiven = job.settings.scores === null ? undefined : await scoresAt(job.settings.scores, job.settings.kind, train)
-  const device = await library.openDevice(given({ threads, device: job.device, isa: isa ?? undefined }))
-  const settings = { ...job.settings, isa: isa ?? device.isa ?? null }
+  const device =
+    isa === null ? await library.openDevice(deviceOf(chosen)) : await openSameDevice(library, chosen, { isa, precision }, 'sweep')
+  const settings = isa === null ? { ...job.settings, ...computedWith(device) } : job.settings
   try {
     const { kind, scoring, seed } = settings
     if (scoring) await checkOwnScoring(train, { kind, scoring, seed, device })
@@ -57,7 +59,7 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
       }
       if (!job.record) await writeSweep(dir, record)
       const scores = scoring ? await ownScores() : scoresGiven
-      const tools = { library, output, device, args, dir, settings, train, test, scores, ...given({ cache, threads }) }
+      const tools = { library, output, device, args, dir, settings, train, test, scores, chosen, ...given({ cache }) }
       for (const [i, cell] of cells.entries()) {
         if (record.cells.some(({ run }) => run === cell.run)) continue
         output.notice(`${cell.run}, ${i + 1} of ${cells.length} runs`)

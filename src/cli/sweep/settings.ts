@@ -29,4 +29,6 @@ export interface SweepSettings extends SweepGrid {
   readonly checkpointEvery: number | null
   /** Instruction set that the sweep was begun with. */
   readonly isa: string | null
+  /** Of a GPU: that of products. */
+  readonly precision?: string
 }

@@ -1,6 +1,6 @@
 /** @file The compiler: an ordered list of passes, then placement and encoding. Pure: same graph and options, same bytes. */
 import { expected } from '../../errors.js'
-import { cpuIsas, isGpu } from '../isa.js'
+import { arithmeticOf, cpuIsas, isGpu } from '../isa.js'
 import { bytesPerElement } from '../tensor/dtype.js'
 import { sizeOf } from '../tensor/shape.js'
 import { algorithmIndex, chooseAlgorithms, isConv, preparedFlag, winograd } from './algorithms.js'
@@ -61,7 +61,7 @@ function checkOptions({ slicing, memoryBudget, isa = 'avx2' }: CompileOptions): 
   if (!cpuIsas.includes(isa) && !isGpu(isa)) throw expected('invalid_option', 'isa', `${cpuIsas.join(', ')} or sm_N`, isa)
 }
 
-function planOf(lowered: Lowered, args: readonly ProgramArgument[], { isa = 'avx2' }: CompileOptions): Plan {
+function planOf(lowered: Lowered, args: readonly ProgramArgument[], { isa = 'avx2', precision = 'f32' }: CompileOptions): Plan {
   const slices: SlicePlan[] = []
   const algorithms: AlgorithmPlan[] = []
   let flops = 0
@@ -87,7 +87,7 @@ function planOf(lowered: Lowered, args: readonly ProgramArgument[], { isa = 'avx
   const { arenaBytes, localBytes: localBytesPerWorker, constantBytes, instructions } = lowered
   return {
     format: 1,
-    isa,
+    ...arithmeticOf({ isa, precision }),
     arenaBytes,
     localBytesPerWorker,
     constantBytes,

@@ -1,6 +1,6 @@
 /** @file What the compiler hands to the runtime: encoded bytes, the arguments to bind, and the resolved plan (JSON-able). */
 
-import type { Isa } from '../isa.js'
+import type { Isa, Precision } from '../isa.js'
 import type { Opcode } from '../ops/opcodes.js'
 import type { DType } from '../tensor/dtype.js'
 import type { Shape } from '../tensor/shape.js'
@@ -36,6 +36,8 @@ export interface AlgorithmPlan {
 export interface Plan {
   readonly format: 1
   readonly isa: Isa
+  /** Of a GPU only. */
+  readonly precision?: Precision
   readonly arenaBytes: number
   readonly localBytesPerWorker: number
   readonly constantBytes: number
@@ -67,6 +69,8 @@ export interface Slots {
 
 export interface CompileOptions {
   readonly isa?: Isa
+  /** That of the device, for the plan: it is part of what bits depend on. Default 'f32'. */
+  readonly precision?: Precision
   readonly winograd?: 'auto' | 'off'
   readonly slicing?: 'auto' | 'off' | { readonly rows: number }
   /** Most bytes that activations kept between two loop regions may take; above it they are computed again. */

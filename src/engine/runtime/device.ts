@@ -1,7 +1,8 @@
 /** @file A device: native thread, worker pool, memory. Everything on it goes with it. */
 import { checkOptions, checkSignal } from '../../arguments.js'
 import { AbortError, AludelError, expected } from '../../errors.js'
-import { type Isa, isGpu } from '../isa.js'
+import { freeMemory } from '../../free-memory.js'
+import { type Isa, isGpu, type Precision, precisions } from '../isa.js'
 import { bytesPerElement, type DType, dtypes, type TypedArray } from '../tensor/dtype.js'
 import { checkShape, formatShape, type Shape, sizeOf } from '../tensor/shape.js'
 import { checkedData, DeviceArray } from './array.js'
@@ -13,8 +14,6 @@ import type { NativeBinding, NativeDevice } from './native-types.js'
 // Node 20 has no Symbol.asyncDispose; `await using` compiled by TypeScript looks for it here.
 if (Symbol.asyncDispose === undefined) Object.defineProperty(Symbol, 'asyncDispose', { value: Symbol.for('nodejs.asyncDispose') })
 
-export type Precision = 'f32' | 'tf32' | 'bf16'
-
 export interface DeviceOptions {
   /** Where to compute (default: $ALUDEL_DEVICE, else 'cpu'). */
   readonly device?: 'cpu' | 'cuda'
@@ -25,15 +24,16 @@ export interface DeviceOptions {
   /** Which of several GPUs, as the driver numbers them (default 0). */
   readonly index?: number
   /**
-   * GPU: what the inputs of products in convolutions and matrix products are rounded to; sums and storage are float32 (default 'tf32', on the
-   * CPU always 'f32'). docs/numerics.md says what each costs in error.
+   * GPU: what the inputs of products in convolutions and matrix products are rounded to; sums and storage are float32 (default:
+   * $ALUDEL_PRECISION, else 'tf32'; on the CPU always 'f32'). docs/numerics.md says what each costs in error.
    */
   readonly precision?: Precision
-  /** GPU: most bytes that arrays and programs of this device take together (default: what the device has). */
+  /**
+   * Most bytes that arrays and programs of this device take together; more is `out_of_memory` (default: what the GPU has, or the system).
+   * It changes what fits, never a result.
+   */
   readonly memory?: number
 }
-
-const precisions: readonly Precision[] = ['f32', 'tf32', 'bf16']
 
 export interface DeviceMemory {
   /** Arrays alive. */
@@ -54,12 +54,19 @@ export class Device {
   readonly precision: Precision
   readonly #binding: NativeBinding
   readonly #native: NativeDevice
+  /** The CPU's; a GPU's is kept where its memory is handed out. */
+  readonly #limit: number | undefined
   readonly #children = new Set<DeviceArray | Executable>()
   #closed: Promise<void> | undefined
 
-  private constructor(addon: NativeBinding, native: NativeDevice, precision: Precision) {
+  private constructor(
+    addon: NativeBinding,
+    native: NativeDevice,
+    { precision, limit }: { readonly precision: Precision; readonly limit: number | undefined },
+  ) {
     this.#binding = addon
     this.#native = native
+    this.#limit = limit
     this.isa = native.isa as Isa
     this.threads = native.threads
     this.precision = precision
@@ -68,7 +75,7 @@ export class Device {
   /** Throws `unavailable` (no addon, no such GPU or driver, or an instruction set that is not there), `device_lost` and `invalid_option`. */
   static async open(options: DeviceOptions = {}): Promise<Device> {
     checkOptions('Device.open', options, { device: true, threads: true, isa: true, index: true, precision: true, memory: true })
-    const { threads, isa } = options
+    const { threads, isa, memory } = options
     if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 256)) {
       throw expected('invalid_option', 'Device.open: threads', 'a whole number from 1 to 256', threads)
     }
@@ -76,7 +83,12 @@ export class Device {
     const common = { ...(threads !== undefined && { threads }), ...(isa !== undefined && { isa }) }
     const cuda = cudaOptions(options)
     try {
-      return new Device(addon, addon.createDevice({ ...common, ...cuda }), cuda ? precisions[cuda.precision] : 'f32')
+      const native = addon.createDevice({ ...common, ...cuda })
+      return new Device(
+        addon,
+        native,
+        cuda ? { precision: precisions[cuda.precision], limit: undefined } : { precision: 'f32', limit: memory },
+      )
     } catch (failure) {
       throw fromNative(failure, 'Device.open')
     }
@@ -97,6 +109,7 @@ export class Device {
         `array: ${dtype} ${formatShape(shape)} needs ${bytes} bytes, no device holds more than ${mostBytes}`,
       )
     }
+    this.#checkLimit('array', bytes)
     const steady = data === undefined ? undefined : checkedData('array', dtype, shape, data)
     try {
       const native = this.#native.buffer(bytes)
@@ -112,10 +125,20 @@ export class Device {
   load<Plan>(program: LoadableProgram<Plan>): Executable<Plan> {
     this.#checkOpen('load')
     if (!(program?.bytes instanceof Uint8Array)) throw expected('invalid_program', 'load', 'a program with bytes', typeof program)
+    const before = this.#held()
+    let loaded: Executable<Plan>
     try {
-      return this.#adopt(new Executable(this.#binding, program, this.#native.load(program.bytes)))
+      loaded = this.#adopt(new Executable(this.#binding, program, this.#native.load(program.bytes)))
     } catch (failure) {
       throw fromNative(failure, 'load')
+    }
+    try {
+      // What its kernels need is known once it is loaded: reserved, and handed out by the system when it is written to.
+      this.#checkLimit('load', this.#held() - before, before)
+      return loaded
+    } catch (error) {
+      loaded.dispose()
+      throw error
     }
   }
 
@@ -180,6 +203,14 @@ export class Device {
     return { arrayBytes, constantBytes, workspaceBytes: this.#closed ? 0 : this.#native.workspaceBytes }
   }
 
+  /** Bytes that arrays and programs may still take: what is free on the GPU or in the system, within the device's own limit. */
+  get freeBytes(): number {
+    const { freeBytes } = this.#native
+    if (freeBytes >= 0) return freeBytes
+    const free = freeMemory()
+    return this.#limit === undefined ? free : Math.max(0, Math.min(free, this.#limit - this.#held()))
+  }
+
   get closed(): boolean {
     return this.#closed !== undefined
   }
@@ -207,6 +238,19 @@ export class Device {
     return child
   }
 
+  #held(): number {
+    const { arrayBytes, constantBytes, workspaceBytes } = this.memory()
+    return arrayBytes + constantBytes + workspaceBytes
+  }
+
+  #checkLimit(what: string, bytes: number, held = this.#limit === undefined ? 0 : this.#held()): void {
+    const limit = this.#limit
+    if (limit === undefined || held + bytes <= limit) return
+    const free = Math.max(0, limit - held)
+    const todo = 'use a smaller batch or fewer images at a time'
+    throw new AludelError('out_of_memory', `${what}: needs ${bytes} bytes, ${free} of ${limit} bytes of the memory limit are free; ${todo}`)
+  }
+
   #living(): (DeviceArray | Executable)[] {
     return [...this.#children].filter((child) => !child.disposed)
   }
@@ -220,21 +264,21 @@ export class Device {
 function cudaOptions({ device, isa, index, precision, memory }: DeviceOptions) {
   const asked = device ?? (isa === undefined ? process.env.ALUDEL_DEVICE : undefined) ?? 'cpu'
   if (!['cpu', 'cuda'].includes(asked)) throw expected('invalid_option', 'Device.open: device', "'cpu' or 'cuda'", asked)
-  const isCuda = asked === 'cuda' || (device === undefined && isGpu(isa as Isa))
+  const isCuda = asked === 'cuda' || (device === undefined && isGpu(isa))
+  if (memory !== undefined && !(Number.isInteger(memory) && memory > 0 && memory <= mostBytes))
+    throw expected('invalid_option', 'Device.open: memory', `bytes, a whole number from 1 to ${mostBytes}`, memory)
   if (!isCuda) {
-    for (const [name, value] of Object.entries({ index, memory }))
-      if (value !== undefined) throw new AludelError('invalid_option', `Device.open: ${name}: goes with device 'cuda' only`)
+    if (index !== undefined) throw new AludelError('invalid_option', "Device.open: index: goes with device 'cuda' only")
     if (precision !== undefined && precision !== 'f32')
       throw expected('invalid_option', 'Device.open: precision on the CPU', "'f32'", precision)
     return undefined
   }
-  if (isa !== undefined && !isGpu(isa as Isa)) throw expected('invalid_option', "Device.open: isa of device 'cuda'", 'sm_N', isa)
+  if (isa !== undefined && !isGpu(isa)) throw expected('invalid_option', "Device.open: isa of device 'cuda'", 'sm_N', isa)
   if (index !== undefined && !(Number.isInteger(index) && index >= 0 && index < 1024))
     throw expected('invalid_option', 'Device.open: index', 'a whole number from 0', index)
-  if (precision !== undefined && !precisions.includes(precision))
-    throw expected('invalid_option', 'Device.open: precision', "'f32', 'tf32' or 'bf16'", precision)
-  if (memory !== undefined && !(Number.isInteger(memory) && memory > 0 && memory <= mostBytes))
-    throw expected('invalid_option', 'Device.open: memory', `bytes, a whole number from 1 to ${mostBytes}`, memory)
-  const chosen = { cuda: true, precision: precisions.indexOf(precision ?? 'tf32') }
+  const chosenPrecision = precision ?? process.env.ALUDEL_PRECISION ?? 'tf32'
+  if (!(precisions as readonly string[]).includes(chosenPrecision))
+    throw expected('invalid_option', 'Device.open: precision', "'f32', 'tf32' or 'bf16'", chosenPrecision)
+  const chosen = { cuda: true, precision: (precisions as readonly string[]).indexOf(chosenPrecision) }
   return { ...chosen, ...(index !== undefined && { index }), ...(memory !== undefined && { memory }) }
 }

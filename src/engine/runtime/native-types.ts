@@ -86,6 +86,8 @@ export interface NativeDevice {
   readonly threads: number
   /** Working memory shared by the loaded programs: the largest need among them. */
   readonly workspaceBytes: number
+  /** What arrays and programs may still take, within the device's limit; -1 where they are in the system's memory. */
+  readonly freeBytes: number
   buffer(bytes: number): NativeBuffer
   load(program: Uint8Array): NativeProgram
   hold(): NativeHold

@@ -2,7 +2,7 @@
 
 import { checkOptions } from '../../arguments.js'
 import { expected } from '../../errors.js'
-import { type Isa, isGpu } from '../isa.js'
+import { isGpu } from '../isa.js'
 import { binding } from './binding.js'
 import { Device, type DeviceOptions } from './device.js'
 
@@ -23,9 +23,9 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
 }
 
 function automatic(options: DeviceOptions): DeviceOptions {
-  const { isa, index, precision, memory } = options
+  const { isa, index, precision } = options
   const forced = isa ?? process.env.ALUDEL_DEVICE ?? process.env.ALUDEL_ISA
-  if (forced !== undefined) return isa !== undefined && isGpu(isa as Isa) ? { ...options, device: 'cuda' } : options
-  const wantsGpu = index !== undefined || memory !== undefined || (precision ?? 'f32') !== 'f32'
+  if (forced !== undefined) return isa !== undefined && isGpu(isa) ? { ...options, device: 'cuda' } : options
+  const wantsGpu = index !== undefined || (precision ?? 'f32') !== 'f32'
   return { ...options, device: wantsGpu || binding().surveyCuda().reason === '' ? 'cuda' : 'cpu' }
 }

@@ -1,6 +1,7 @@
 /** @file A library that behaves as the real one does, in no time, and a way to run a command line against it. */
 import type { Library } from '../../../src/cli/library.js'
 import { runCli } from '../../../src/cli/program.js'
+import type { OpenDeviceOptions } from '../../../src/engine/runtime/open-device.js'
 import { AbortError, AludelError } from '../../../src/errors.js'
 import { createSyntheticSet } from '../../../src/experiment/synthetic-set.js'
 import type { DistillOptions, DistillRun, EvaluationResult, RunEvent, SyntheticSet } from '../../../src/experiment/types.js'
@@ -11,6 +12,7 @@ export interface Calls {
   readonly distill: DistillOptions[]
   readonly evaluate: object[]
   readonly opened: string[]
+  readonly devices: OpenDeviceOptions[]
   readonly herding: object[]
   readonly plan: object[]
   closed: number
@@ -31,7 +33,7 @@ const setOf = (ipc: number, seed: number, method: string): SyntheticSet =>
 
 /** `duringStep` runs after each step: a test may raise a signal there, or throw. */
 export function fakeLibrary(duringStep: (step: number) => void = () => {}): { library: Library; calls: Calls } {
-  const calls: Calls = { distill: [], evaluate: [], opened: [], herding: [], plan: [], closed: 0 }
+  const calls: Calls = { distill: [], evaluate: [], opened: [], devices: [], herding: [], plan: [], closed: 0 }
   const library: Library = {
     async openDataset(specification, split) {
       calls.opened.push(`${specification} ${split}`)
@@ -53,13 +55,17 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       throw new AludelError('unavailable', 'this library fits nothing')
     },
     whiten: async (dataset) => dataset,
-    openDevice: async () => ({
-      isa: 'fake',
-      threads: 1,
-      close: () => {
-        calls.closed++
-      },
-    }),
+    openDevice: async (options) => {
+      calls.devices.push(options)
+      const { precision = 'tf32' } = options
+      return {
+        ...(options.device === 'cuda' ? { isa: 'sm_90', precision } : { isa: 'fake', precision: 'f32' }),
+        threads: 1,
+        close: () => {
+          calls.closed++
+        },
+      }
+    },
     async distill(_, options) {
       calls.distill.push(options)
       if (options.method === 'unknown') throw new AludelError('not_found', "method: expected one of dm but received 'unknown'")
