@@ -41,6 +41,7 @@ const checks = () => [
   ['words', node('scripts/check-words.mjs')],
   ['docs', node('scripts/check-docs.mjs')],
   ['opcodes', opcodes()],
+  ['mirror', node('scripts/check-mirror.mjs')],
   ['clang-format', clangFormat()],
 ]
 

@@ -1,6 +1,9 @@
 # The CUDA backend as static library `cuda`, with its own copy of the CUDA runtime: the addon then loads where there is no toolkit, and the
 # driver's library is looked for at the first call.
 find_package(CUDAToolkit REQUIRED)
+if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake before 3.26 does not know that nvcc has C++20
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+endif()
 add_library(cuda STATIC ${ALUDEL_CUDA_SOURCES})
 set_target_properties(cuda PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_RUNTIME_LIBRARY Static)
 target_include_directories(cuda PUBLIC ${CMAKE_SOURCE_DIR})

@@ -6,7 +6,9 @@ namespace aludel::cuda {
 Survey survey() {
   Survey found;
   found.built = false;
-  found.reason = "this build computes on the CPU only; build with CUDA where nvcc is installed (`npm run build -- --cuda`)";
+  found.reason =
+      "this build computes on the CPU only; build with CUDA where nvcc is installed (`npm run build -- --cuda`, of an installed package "
+      "`npx aludel build --cuda`)";
   return found;
 }
 
