@@ -137,6 +137,7 @@ add('vitest', runVitest())
 if (!process.argv.includes('--fast')) {
   section('emulated GPU')
   add('emulated CUDA runtime', runNativeTests({ folder: 'build/cuda-host', source: 'test/native/cuda_host', sanitizer: '' }))
+  add('linear algebra', runNativeTests({ folder: 'build/cuda-linalg', source: 'test/native/cuda_linalg', sanitizer: '' }))
   for (const { name, variant, files, ...settings } of emulatedRuns) {
     const addon = buildEmulated(variant)
     const projects = ['--project', 'device', '--project', 'cuda']

@@ -19,24 +19,25 @@ const rows: readonly (readonly number[])[] = [
   [5, 1.25, 0, 0.1, 0, 0.8, -0.2],
 ]
 
-const theta: CaseInput = given(
-  [rows.length, 8],
-  rows.flatMap((row) => Array.from({ length: 8 }, (_, i) => Math.fround(row[i] ?? 0))),
-)
+const theta = (chosen: readonly (readonly number[])[]): CaseInput =>
+  given(
+    [chosen.length, 8],
+    chosen.flatMap((row) => Array.from({ length: 8 }, (_, i) => Math.fround(row[i] ?? 0))),
+  )
 
-const sizes = [
-  { size: 'square', x: [rows.length, 5, 5, 3] },
-  { size: 'oblong', x: [rows.length, 4, 6, 1] },
-]
+const small = [false, true].flatMap((alignCorners) => [
+  { size: 'square', chosen: rows, image: [5, 5, 3], alignCorners },
+  { size: 'oblong', chosen: rows, image: [4, 6, 1], alignCorners },
+])
+/** A GPU makes images of more than 16384 numbers by several blocks, which need one another's sums. */
+const large = { size: 'several blocks', chosen: [rows[4], rows[7], rows[8], rows[11]], image: [75, 74, 3], alignCorners: false }
 
-export const imageCases: readonly OpCase[] = sizes.flatMap(({ size, x }) =>
-  [false, true].flatMap((alignCorners): OpCase[] => {
-    const name = `${size}, alignCorners ${alignCorners}`
-    const inputs = [between(x, -1, 1), theta]
-    return [
-      { op: 'augment', name, inputs, build: (v, t) => [augment(v, t, { alignCorners })], wrt: [0] },
-      { op: 'augment_linear', name, inputs, build: (v, t) => [emitOne('augment_linear', [v, t], { alignCorners })], wrt: [0] },
-      { op: 'augment_transpose', name, inputs, build: (v, t) => [emitOne('augment_transpose', [v, t], { alignCorners })], wrt: [0] },
-    ]
-  }),
-)
+export const imageCases: readonly OpCase[] = [...small, large].flatMap(({ size, chosen, image, alignCorners }): OpCase[] => {
+  const name = `${size}, alignCorners ${alignCorners}`
+  const inputs = [between([chosen.length, ...image], -1, 1), theta(chosen)]
+  return [
+    { op: 'augment', name, inputs, build: (v, t) => [augment(v, t, { alignCorners })], wrt: [0] },
+    { op: 'augment_linear', name, inputs, build: (v, t) => [emitOne('augment_linear', [v, t], { alignCorners })], wrt: [0] },
+    { op: 'augment_transpose', name, inputs, build: (v, t) => [emitOne('augment_transpose', [v, t], { alignCorners })], wrt: [0] },
+  ]
+})

@@ -4,6 +4,8 @@ import { between, type CaseInput, given, type OpCase } from './case.js'
 
 const rowCounts = [1, 31, 32, 75]
 const width = 5
+/** More rows than a block of threads has, more features than are on their way at once. */
+const large = { rows: 100, width: 161 }
 
 const infinite = (rows: number): CaseInput => given([rows], new Array<number>(rows).fill(Number.POSITIVE_INFINITY), 'f64')
 /** Some distances, every seventh row taken. */
@@ -29,7 +31,7 @@ const kCenter = (name: string, x: CaseInput, nearest: CaseInput, next: number, s
 const herding = (name: string, x: CaseInput, taken: CaseInput, rule: 'residual' | 'welling', repeats = false): OpCase => ({
   op: 'herd_step',
   name,
-  inputs: [x, between([width], -0.5, 0.5, 'f64'), between([width], -2, 2, 'f64'), taken],
+  inputs: [x, between([x.shape[1]], -0.5, 0.5, 'f64'), between([x.shape[1]], -2, 2, 'f64'), taken],
   build(rows, mean, target, counts) {
     const pick = herdStep(rowPanels(rows), mean, target, counts, rule, repeats)
     return [pick.target, pick.taken, pick.chosen]
@@ -59,6 +61,9 @@ export const selectionCases: readonly OpCase[] = [
     herding(`${rows} rows, Welling's`, between([rows, width], -1, 1), counts(rows), 'welling'),
     herding(`${rows} rows, Welling's with repeats`, grid(rows), counts(rows), 'welling', true),
   ]),
+  kCenter('many features', between([large.rows, large.width], -1, 1), met(large.rows), 71, -1),
+  herding('many features, residual', between([large.rows, large.width], -1, 1), counts(large.rows), 'residual'),
+  herding("many features, Welling's", between([large.rows, large.width], -1, 1), counts(large.rows), 'welling'),
   kCenter('all rows taken', between([2, 3], -1, 1), given([2], [-1, 1], 'f64'), 1, -1),
   kCenter('numbers whose squares are beyond float32', between([40, 2], -3e38, 3e38), infinite(40), 7, -1),
 ]
