@@ -298,7 +298,7 @@ const wrongDevices: readonly Row[] = [
     'a mistyped option',
     () => openDevice({ thread: 2 } as never),
     'invalid_option',
-    /openDevice: expected names among device, threads, isa but received 'thread'/,
+    /openDevice: expected names among device, threads, isa, index, precision, memory but received 'thread'/,
   ],
   ['an instruction set that is no text', () => openDevice({ isa: 3 as never }), 'invalid_option', /isa: expected a string/],
   ['an unknown instruction set', () => Device.open({ isa: 'mmx' }), 'unavailable', /expected one of .* but received 'mmx'/],
