@@ -1,7 +1,9 @@
 /**
- * @file `npm run -s bench -- NAME [--iters N] [--warmup N] [--threads T] [--json]`: times one step and prints one JSON line.
+ * @file `npm run -s bench -- NAME [--iters N] [--warmup N] [--threads T] [--device cpu|cuda] [--gpu I] [--precision P] [--json]`: times one step and
+ * prints one JSON line.
  * Seconds are wall-clock around the awaited step, with its scalar read back; building and loading the programs is not timed.
  */
+import { isGpu } from '../dist/engine/isa.js'
 import { Device } from '../dist/engine/runtime/device.js'
 import { parseOptions, usageError, wholeNumber } from './lib/options.mjs'
 import { measure, median, round } from './lib/timer.mjs'
@@ -26,11 +28,17 @@ const names = [
   'herding',
   'grand',
   'grand-rivals',
+  'copy-peak',
+  'matrix-peak',
+  'conv',
 ]
-const usage = `npm run -s bench -- ${names.join('|')} [--iters N] [--warmup N] [--threads T] [--json]`
+const usage = `npm run -s bench -- ${names.join('|')} [--iters N] [--warmup N] [--threads T] [--device cpu|cuda] [--gpu I] [--precision P] [--json]`
 
 const { values, positionals } = parseOptions(
-  { iters: { type: 'string' }, warmup: { type: 'string' }, threads: { type: 'string' }, json: { type: 'boolean' } },
+  {
+    ...Object.fromEntries(['iters', 'warmup', 'threads', 'device', 'gpu', 'precision'].map((name) => [name, { type: 'string' }])),
+    json: { type: 'boolean' },
+  },
   usage,
 )
 if (values.help) {
@@ -41,26 +49,39 @@ const [name] = positionals
 if (positionals.length !== 1 || !names.includes(name))
   usageError(`expected one of ${names.join(', ')} but received '${positionals.join(' ')}'`, usage)
 const iters = wholeNumber('iters', values.iters, 5, usage)
-const warmup = wholeNumber('warmup', values.warmup, 1, usage, 0)
 const threads = wholeNumber('threads', values.threads, undefined, usage)
+const index = wholeNumber('gpu', values.gpu, undefined, usage, 0)
+const chosen = Object.entries({ threads, index, device: values.device, precision: values.precision }).filter(
+  ([, value]) => value !== undefined,
+)
+
+/** Operations and bytes of a step that runs one program once. */
+function workOf(plans) {
+  return plans.length === 1 ? { flops: plans[0].flops, bytes: plans[0].bytesMoved } : undefined
+}
 
 const { prepare } = await import(`./steps/${name}.mjs`)
-const device = await Device.open(threads === undefined ? {} : { threads })
+const device = await Device.open(Object.fromEntries(chosen))
+// A GPU runs a program once, records it at the second run, and replays from the third one on.
+const warmup = wholeNumber('warmup', values.warmup, isGpu(device.isa) ? 3 : 1, usage, 0)
 try {
   const start = performance.now()
-  const { plans, step, report } = prepare(device)
+  const { plans, step, report, work = workOf(plans) } = prepare(device)
   const buildSeconds = (performance.now() - start) / 1000
   const { seconds, value } = await measure(step, { iters, warmup })
+  const time = median(seconds)
   const result = {
     name,
-    median_s: round(median(seconds)),
+    median_s: round(time),
     best_s: round(Math.min(...seconds)),
     iters,
     threads: device.threads,
     isa: device.isa,
+    precision: device.precision,
     peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
     value: round(value, 6),
     build_s: round(buildSeconds),
+    ...(work && { gflop_s: round(work.flops / time / 1e9), gbyte_s: round(work.bytes / time / 1e9) }),
     arena_mb: round(Math.max(0, ...plans.map((plan) => plan.arenaBytes)) / 1e6),
     ...report?.(),
   }

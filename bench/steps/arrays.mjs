@@ -1,4 +1,6 @@
 /** @file Device arrays for the bench steps: seeded normal images and PyTorch-style initial parameters, the same in every run. */
+import { bindProgram } from '../../dist/engine/bound-program.js'
+import { randomNormal } from '../../dist/engine/index.js'
 import { normal, uniform } from '../../dist/engine/tensor/philox.js'
 
 const key = [20, 24]
@@ -46,3 +48,19 @@ export const prefixed = (prefix, record) => Object.fromEntries(Object.entries(re
 export const classNumbers = (classes, perClass) => Int32Array.from({ length: classes * perClass }, (_, i) => Math.floor(i / perClass))
 
 export const readScalar = async (array) => Number((await array.read())[0])
+
+/** Standard normal numbers, drawn on the device: arrays of gigabytes need not come from here. */
+export async function drawn(device, shape) {
+  const key = { shape: [2], dtype: 'u32' }
+  const program = bindProgram(device, {
+    inputs: { key, counter: { shape: [1], dtype: 'u32' } },
+    outputs: { x: {} },
+    build: (v) => ({ x: randomNormal(v.key, v.counter, shape, 1) }),
+  })
+  const x = device.array('f32', shape)
+  const inputs = { key: device.array('u32', [2], Uint32Array.of(1, 2)), counter: device.array('u32', [1]) }
+  await program.run({ x, ...inputs })
+  program.dispose()
+  for (const array of Object.values(inputs)) array.dispose()
+  return x
+}

@@ -158,6 +158,11 @@ function trajectoryArrays(device, { network, inner }) {
   return { ring, target }
 }
 
+const sumOf = (plans) => ({
+  flops: plans.reduce((n, { flops }) => n + flops, 0),
+  bytes: plans.reduce((n, { bytesMoved }) => n + bytesMoved, 0),
+})
+
 export const prepare = (device) => prepareSweep(device, setting)
 
 /** `arrays` are those of the step: after it, gradX and gradLr hold the gradients, index the minibatches that were drawn. */
@@ -188,6 +193,7 @@ export function prepareSweep(device, config) {
   let outer = 0
   return {
     plans: [forward.plan, match.plan, reverse.plan, update.plan],
+    work: sumOf([...new Array(inner).fill(forward.plan), match.plan, ...new Array(inner).fill(reverse.plan), update.plan]),
     arrays: { ...shared, ring, target },
     async step() {
       const draws = new Int32Array(inner * batch)

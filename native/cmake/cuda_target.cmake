@@ -11,3 +11,9 @@ target_link_libraries(cuda PUBLIC core CUDA::cudart_static ${CMAKE_DL_LIBS})
 # The registers and spills of every kernel go to the build log; scripts/check-spills.mjs reads them.
 target_compile_options(cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-v -Wno-deprecated-gpu-targets --expt-relaxed-constexpr
   -Xcompiler=-fvisibility=hidden>)
+
+# Built by name: cmake --build build --target linalg_bench. Not part of the npm package.
+if(EXISTS ${CMAKE_SOURCE_DIR}/bench/kernels/linalg_bench.cc)
+  add_executable(linalg_bench EXCLUDE_FROM_ALL bench/kernels/linalg_bench.cc)
+  target_link_libraries(linalg_bench PRIVATE cuda)
+endif()
