@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Device } from '../../src/engine/runtime/device.js'
 import { allCases, caseTitle, type OpCase } from '../cases/index.js'
+import { borderCases } from './border-cases.js'
 import { caseGraphs } from './derivatives.js'
 import { boundErrors, largest, largestError } from './error-bound.js'
 import { runTraced } from './run-traced.js'
@@ -37,7 +38,7 @@ function note(isa: string, share: number, title: string): void {
 
 const isConvCase = ({ op }: OpCase): boolean => op.startsWith('conv2d')
 
-describe.each([...allCases, ...wideConvCases].map((c) => [caseTitle(c), c] as const))('%s', (title, c) => {
+describe.each([...allCases, ...wideConvCases, ...borderCases].map((c) => [caseTitle(c), c] as const))('%s', (title, c) => {
   it.each(caseGraphs(c).map((graph) => [graph.order, graph] as const))('%s', async (order, { traced, inputs }) => {
     const { reference, unit } = boundErrors(traced, inputs)
     for (const device of devices) {

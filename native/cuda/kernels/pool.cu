@@ -47,7 +47,7 @@ __device__ __forceinline__ void for_pixels(const PoolShape& s, Pixels p, const F
 
 // The 2x2 windows of nearly every network; FIXED leaves no loop.
 template <int VW, bool FIXED>
-__global__ void __launch_bounds__(kThreads) avg_pool(Guard guard, PoolShape s, const float* x, float* y, float scale) {
+__global__ void __launch_bounds__(kThreads, 3) avg_pool(Guard guard, PoolShape s, const float* x, float* y, float scale) {
   if (guard.stopped()) return;
   for_pixels<VW>(s, Pixels(s.images, s.OH, s.OW, s.lanes), [&](const Pixels& p, int64_t c) {
     const float* from = x + ((p.n * s.H + p.h * s.stride_h) * s.W + p.w * s.stride_w) * s.C + c;
@@ -93,7 +93,7 @@ struct Cover {
 
 // Every pixel sums over the windows that cover it, which is one or none unless windows overlap. FIXED: 2x2.
 template <int VW, bool FIXED>
-__global__ void __launch_bounds__(kThreads) avg_pool_grad(Guard guard, PoolShape s, const float* g, float* dx, float scale) {
+__global__ void __launch_bounds__(kThreads, 3) avg_pool_grad(Guard guard, PoolShape s, const float* g, float* dx, float scale) {
   if (guard.stopped()) return;
   for_pixels<VW>(s, Pixels(s.images, s.H, s.W, s.lanes), [&](const Pixels& p, int64_t c) {
     const float* from = g + p.n * s.OH * s.OW * s.C + c;
@@ -143,7 +143,7 @@ struct WindowMax {
 
 // y = h at the argmax of x in every window; without h the maximum itself.
 template <int VW>
-__global__ void __launch_bounds__(kThreads) max_pool(Guard guard, PoolShape s, const float* x, const float* h, float* y) {
+__global__ void __launch_bounds__(kThreads, 3) max_pool(Guard guard, PoolShape s, const float* x, const float* h, float* y) {
   if (guard.stopped()) return;
   for_pixels<VW>(s, Pixels(s.images, s.OH, s.OW, s.lanes), [&](const Pixels& p, int64_t c) {
     const int64_t first = ((p.n * s.H + p.h * s.stride_h) * s.W + p.w * s.stride_w) * s.C + c;
@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kThreads) max_pool(Guard guard, PoolShape s, c
 // Windows that do not overlap: the image is walked in cells of one stride, of which the window is the first part, and the last cells may
 // hold none.
 template <int VW>
-__global__ void __launch_bounds__(kThreads) max_pool_grad_cells(Guard guard, PoolShape s, const float* x, const float* g, float* dx) {
+__global__ void __launch_bounds__(kThreads, 2) max_pool_grad_cells(Guard guard, PoolShape s, const float* x, const float* g, float* dx) {
   if (guard.stopped()) return;
   const int64_t CH = (s.H - 1) / s.stride_h + 1, CW = (s.W - 1) / s.stride_w + 1;
   for_pixels<VW>(s, Pixels(s.images, CH, CW, s.lanes), [&](const Pixels& p, int64_t c) {
@@ -190,7 +190,7 @@ __global__ void __launch_bounds__(kThreads) max_pool_grad_cells(Guard guard, Poo
 
 // Windows that overlap: every pixel looks through the windows that cover it, in order, and takes g where it is the maximum.
 template <int VW>
-__global__ void __launch_bounds__(kThreads) max_pool_grad_overlapping(Guard guard, PoolShape s, const float* x, const float* g, float* dx) {
+__global__ void __launch_bounds__(kThreads, 2) max_pool_grad_overlapping(Guard guard, PoolShape s, const float* x, const float* g, float* dx) {
   if (guard.stopped()) return;
   for_pixels<VW>(s, Pixels(s.images, s.H, s.W, s.lanes), [&](const Pixels& p, int64_t c) {
     const Cover rows(p.h, s.window_h, s.stride_h, s.OH), columns(p.w, s.window_w, s.stride_w, s.OW);
