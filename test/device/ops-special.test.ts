@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as ops from '../../src/engine/index.js'
 import { interpret, refTensor, spec, trace, type Value } from '../../src/engine/index.js'
-import { binding } from '../../src/engine/runtime/binding.js'
-import { Device } from '../../src/engine/runtime/device.js'
+import type { Device } from '../../src/engine/runtime/device.js'
 import { runTraced } from './run-traced.js'
+import { openTestedDevices } from './tested-devices.js'
 
-const devices: Device[] = []
+let devices: Device[] = []
 beforeAll(async () => {
-  for (const isa of binding().info().isas) devices.push(await Device.open({ isa, threads: 1 }))
+  devices = await openTestedDevices()
 })
 afterAll(async () => {
   for (const device of devices) await device.close()

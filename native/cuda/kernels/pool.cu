@@ -190,7 +190,8 @@ __global__ void __launch_bounds__(kThreads, 2) max_pool_grad_cells(Guard guard, 
 
 // Windows that overlap: every pixel looks through the windows that cover it, in order, and takes g where it is the maximum.
 template <int VW>
-__global__ void __launch_bounds__(kThreads, 2) max_pool_grad_overlapping(Guard guard, PoolShape s, const float* x, const float* g, float* dx) {
+__global__ void __launch_bounds__(kThreads, 2)
+    max_pool_grad_overlapping(Guard guard, PoolShape s, const float* x, const float* g, float* dx) {
   if (guard.stopped()) return;
   for_pixels<VW>(s, Pixels(s.images, s.H, s.W, s.lanes), [&](const Pixels& p, int64_t c) {
     const Cover rows(p.h, s.window_h, s.stride_h, s.OH), columns(p.w, s.window_w, s.stride_w, s.OW);
