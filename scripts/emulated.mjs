@@ -11,13 +11,11 @@ const ops = 'test/device/ops.test.ts'
 /** What runs when no vitest arguments are given. */
 const files = [ops, 'test/device/random.test.ts', 'test/device/selection.test.ts', 'test/cuda']
 
-/** What `npm test` runs: every op in several orders of threads and under each checker, whole steps and faults in the plain build. */
+/** What `npm test` runs: every op in several orders of threads, whole steps and faults. */
 export const emulatedRuns = [
   { name: 'threads ascending', variant: 'plain', files },
   { name: 'threads descending, streams lazy, memory strict', variant: 'plain', seed: '1', lazy: true, files: [ops, 'test/cuda'] },
   { name: 'threads in random order', variant: 'plain', seed: '2', files: [ops] },
-  { name: 'address sanitizer', variant: 'asan', files: [ops] },
-  { name: 'race detector', variant: 'race', files: [ops] },
 ]
 
 /** Builds the addon of a variant and returns its path, or undefined when it does not build. */
