@@ -55,6 +55,10 @@ void StackPool::reset() {
 bool StackPool::guards(const void* p) const { return contains(p) && (static_cast<const char*>(p) - memory_) % kStackBytes < kPage; }
 
 void prepare(Stack& stack, void (*entry)()) {
+#if defined(__SANITIZE_ADDRESS__)
+  // The frames from which the last fiber switched away for good never returned: their surroundings are still marked.
+  __asan_unpoison_memory_region(stack.low, stack.context.size);
+#endif
 #if CUDA_HOST_OWN_SWITCH
   void** sp = reinterpret_cast<void**>(stack.top) - 8;
   sp[6] = reinterpret_cast<void*>(entry);  // where exchange() returns to; the stack is then aligned as after a call
