@@ -13,11 +13,12 @@ class DeviceMemory {
  public:
   virtual ~DeviceMemory() = default;
   virtual Status upload(int64_t offset, const void* source, int64_t bytes) = 0;
-  // Begins an upload on the calling thread, beside whatever the run thread does; the bytes are taken before it returns. Only while nothing
-  // that was submitted uses this memory. What is submitted next must be end_upload(). False: not now, use upload().
-  virtual bool begin_upload(int64_t offset, const void* source, int64_t bytes) = 0;
+  // begin_upload(offset, source, bytes) begins an upload on the calling thread, beside whatever the run thread does; the bytes are taken
+  // before it returns. Only while nothing that was submitted uses this memory. What is submitted next must be end_upload(). False: not now,
+  // use upload().
+  virtual bool begin_upload(int64_t, const void*, int64_t) { return false; }
   // On the run thread: returns when the bytes are there.
-  virtual Status end_upload() = 0;
+  virtual Status end_upload() { return {}; }
   virtual Status download(int64_t offset, void* target, int64_t bytes) = 0;
   virtual Status copy_from(const DeviceMemory& source, int64_t bytes) = 0;
   virtual void* data() const = 0;
