@@ -105,6 +105,12 @@ export const opCases = [
   { op: 'power_sums', name: 'fourth power', inputs: [map], build: (x) => Object.values(powerSums(x, 4)) },
   { op: 'transpose', name: 'NHWC to NCHW', inputs: [map], build: (x) => [transpose(x, [0, 3, 1, 2])] },
   { op: 'matmul', name: '256x2048x10', inputs: [{ shape: [256, 2048] }, { shape: [2048, 10] }], build: (a, b) => [matmul(a, b)] },
+  {
+    op: 'matmul',
+    name: '32x147456 times 8x147456, transposeB',
+    inputs: [{ shape: [32, 147456] }, { shape: [8, 147456] }],
+    build: (a, b) => [matmul(a, b, { transposeB: true })],
+  },
   { op: 'matmul', name: '512x512x512', inputs: [{ shape: [512, 512] }, { shape: [512, 512] }], build: (a, b) => [matmul(a, b)] },
   { op: 'log_softmax', name: '4096x10', inputs: [{ shape: [4096, 10] }], build: (x) => [logSoftmax(x)] },
   {

@@ -78,7 +78,7 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings & Pi
   if (onDivergence !== 'stop' && onDivergence !== 'rollback') {
     throw expected('invalid_option', 'onDivergence', "'stop' or 'rollback'", onDivergence)
   }
-  const dynamic = settings.dynamic === undefined ? undefined : resolveDynamic(settings.dynamic, network)
+  const dynamic = settings.dynamic === undefined ? undefined : resolveDynamic(settings.dynamic, method, network)
   const parts = resolveParts(dataset, settings, { method, network, onDivergence, dynamic: dynamic !== undefined })
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)

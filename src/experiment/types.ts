@@ -96,7 +96,7 @@ export interface DynamicPruning {
   readonly betaLow?: number
   /** And at its upper end; default 0.1. */
   readonly betaHigh?: number
-  /** Steps from one look at the effects to the next, of gradient methods matching steps, >= 1; default 5. */
+  /** Steps from one look at the effects to the next, >= 1; default 5. Of gradient methods matching steps; default 40. */
   readonly every?: number
   /** Random directions along which an effect is measured, 1 to 256; default 8. */
   readonly probes?: number

@@ -38,4 +38,14 @@ export const matmulCases: readonly OpCase[] = [
     build: (a, b) => [matmul(a, b)],
     wrt: [0, 1],
   },
+  ...flags.flatMap((transposeA) =>
+    flags.map(
+      (transposeB): OpCase => ({
+        op: 'matmul',
+        name: `pieces of a long inner axis, transposeA ${transposeA}, transposeB ${transposeB}`,
+        inputs: [between(transposeA ? [2, 9001, 7] : [2, 7, 9001], -1, 1), between(transposeB ? [2, 5, 9001] : [2, 9001, 5], -1, 1)],
+        build: (a, b) => [matmul(a, b, { transposeA, transposeB })],
+      }),
+    ),
+  ),
 ]

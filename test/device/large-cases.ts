@@ -99,6 +99,18 @@ export const largeCases: readonly OpCase[] = [
     build: (a, b) => [ops.matmul(a, b)],
   },
   {
+    op: 'matmul',
+    name: 'long inner axis, both operands along it',
+    inputs: [between([33, 40013], -1, 1), between([9, 40013], -1, 1)],
+    build: (a, b) => [ops.matmul(a, b, { transposeB: true })],
+  },
+  {
+    op: 'matmul',
+    name: 'long inner axis, batched',
+    inputs: [between([3, 20483, 17], -1, 1), between([3, 20483, 40], -1, 1)],
+    build: (a, b) => [ops.matmul(a, b, { transposeA: true })],
+  },
+  {
     op: 'conv2d',
     name: 'large, 5x5, stride 2',
     inputs: [between([1, 23, 15, 15, 6], -1, 1), between([1, 5, 5, 6, 20], -1, 1), between([1, 20], -1, 1)],

@@ -135,9 +135,7 @@ void test_movement() {
 
 // ---- matmul ---------------------------------------------------------------------------------------------------------------------
 
-void test_matmul() {
-  const std::vector<Dims> shapes = {{1, 1, 1},    {3, 5, 7},       {1, 300, 10}, {64, 513, 10}, {10, 513, 64}, {200, 31, 40},
-                                    {7, 64, 300}, {130, 270, 129}, {5, 600, 2},  {256, 260, 3}, {0, 3, 2},     {3, 0, 2}};
+void check_products(const std::vector<Dims>& shapes) {
   for (auto& s : shapes)
     for (int64_t batch : {0, 3})
       for (int flags = 0; flags < 4; ++flags)
@@ -162,10 +160,19 @@ void test_matmul() {
                 near(y.get((g * m + i) * n + j), want, (dtype == f32 ? 2e-6 : 1e-14) * magnitude, name);
               }
         }
+}
+
+void test_matmul() {
+  const std::vector<Dims> shapes = {{1, 1, 1},    {3, 5, 7},       {1, 300, 10}, {64, 513, 10}, {10, 513, 64}, {200, 31, 40},
+                                    {7, 64, 300}, {130, 270, 129}, {5, 600, 2},  {256, 260, 3}, {0, 3, 2},     {3, 0, 2}};
+  check_products(shapes);
   Tensor a(f32, {3, 4}), b(f32, {5, 6}), y(f32, {3, 6});
   refuses({&kernel_matmul, {&a, &b}, {&y}, {0, 0}}, "matmul with unequal inner dimensions");
   refuses({&kernel_matmul, {&a, &b}, {&y}, {2, 0}}, "matmul with flag 2");
 }
+
+// Cut along the inner dimension into pieces; the last one ends within a vector.
+void test_long_matmul() { check_products({{7, 9001, 5}, {33, 9001, 9}, {50, 9001, 40}}); }
 
 // ---- classification -------------------------------------------------------------------------------------------------------------
 
@@ -490,6 +497,7 @@ int main() {
   test_random();
   test_lanes();
   test_picks();
+  test_long_matmul();
   std::printf(failures ? "%d failures\n" : "kernels_simple_test: ok\n", failures);
   return failures ? 1 : 0;
 }

@@ -1,34 +1,22 @@
 // Batched matrix product, float32 or float64, either operand transposed. Register tiles of 6 x 2 vectors over panels of 256 along K.
 // Operands are packed into panels, except where packing would cost more than the product: with few columns A is read in place, with few
 // rows B is. When the long operand lies the wrong way for that, the transposed problem C' = B' A' is solved and stored transposed.
-// Numerics: float32 products accumulate in float32, panel by panel in the order of K; the split of the work depends on shapes alone.
-#include "native/cpu/kernels/checks.h"
+// Where both operands lie along K and one has few lines, C is made of dot products. Few tiles over a long K are cut along K too: each
+// piece has a C of its own, and these are added in order.
+// Numerics: float32 products accumulate in float32: panel by panel in the order of K, dot products lane by lane. The split of the work
+// depends on shapes alone.
+#include "native/cpu/kernels/matmul_tile.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
 namespace {
 
-constexpr int64_t kMr = 6;
 constexpr int64_t kKc = 256;
-constexpr int64_t kFewColumns = 3;          // in register tiles: up to here A stays in place
-constexpr int64_t kFewRows = 3;             // in register tiles: up to here B stays in place
-constexpr int64_t kTaskFlops = 256 * 1024;  // small products of a batch share a task
-
-template <typename T>
-struct Tile;
-template <>
-struct Tile<float> {
-  typedef vf V;
-  typedef float Unaligned __attribute__((vector_size(ALUDEL_VW * 4), aligned(4), may_alias));
-  static constexpr int64_t width = VW;
-};
-template <>
-struct Tile<double> {
-  typedef vd V;
-  typedef double Unaligned __attribute__((vector_size(ALUDEL_VW * 4), aligned(8), may_alias));
-  static constexpr int64_t width = VD;
-};
-template <typename T>
-constexpr int64_t kNr = 2 * Tile<T>::width;
+constexpr int64_t kFewColumns = 3;           // in register tiles: up to here A stays in place
+constexpr int64_t kFewRows = 3;              // in register tiles: up to here B stays in place
+constexpr int64_t kDotBlock = 1024;          // along K: the few lines of dot products stay in the first cache
+constexpr int64_t kTaskFlops = 256 * 1024;   // small products of a batch share a task
+constexpr int64_t kTasks = 32;               // fewer are cut along K
+constexpr int64_t kShortestPiece = 8 * kKc;  // of K: what a piece reads outweighs its own C
 
 // One product with free strides on every side: a[i, k], b[k, j], c[i, j].
 struct Product {
@@ -37,7 +25,12 @@ struct Product {
   int64_t batch;
   bool swapped;  // operands exchanged: a and b below are the instruction's b and a
   bool pack_a, pack_b;
+  bool dots;  // both contiguous along K, few columns
   int64_t tile_m, tile_n;
+  int64_t piece, pieces;  // of K
+
+  int64_t down() const { return ceil_div(m, tile_m); }
+  int64_t across() const { return ceil_div(n, tile_n); }
 };
 
 // ---- plan -----------------------------------------------------------------------------------------------------------------------
@@ -53,6 +46,18 @@ void swap_operands(Product* p) {
   p->c_row = q.c_column;
   p->c_column = q.c_row;
   p->swapped = !q.swapped;
+}
+
+void cut_along_k(Product* p) {
+  p->piece = p->k;
+  p->pieces = 1;
+  if (p->batch * p->tile_m * p->tile_n == 0) return;
+  const int64_t tiles = p->batch * p->down() * p->across();
+  const int64_t shortest = max_of(kShortestPiece, kTaskFlops / (p->tile_m * p->tile_n));
+  const int64_t most = min_of(ceil_div(kTasks, tiles), p->k / shortest);
+  if (most <= 1) return;
+  p->piece = round_up(ceil_div(p->k, most), kKc);
+  p->pieces = ceil_div(p->k, p->piece);
 }
 
 Product product_of(const KernelArgs& args, int64_t nr) {
@@ -82,91 +87,26 @@ Product product_of(const KernelArgs& args, int64_t nr) {
     else
       p.pack_b = false;
   }
+  p.dots = p.a_column == 1 && p.b_row == 1 && p.n <= nr / 2 && p.n <= p.m && p.k >= kKc;
   p.tile_m = round_up(min_of(p.m, p.pack_a ? 192 : 126), kMr);
-  p.tile_n = round_up(min_of(p.n, 256), nr);
+  p.tile_n = p.dots ? round_up(p.n, kDotColumns) : round_up(min_of(p.n, 256), nr);
+  cut_along_k(&p);
   return p;
 }
 
-// ---- packing --------------------------------------------------------------------------------------------------------------------
+// ---- one task: a tile of C over all of K, or a piece of it --------------------------------------------------------------------------
 
-// Panels of `width` lines (rows of a, columns of b), k-major, short panels filled with zeros.
-template <typename T, int64_t width>
-void pack(const T* x, int64_t line, int64_t step, int64_t lines, int64_t k, T* out) {
-  for (int64_t first = 0; first < lines; first += width, out += width * k) {
-    int64_t n = min_of(width, lines - first);
-    const T* from = x + first * line;
-    if (line == 1 && n == width) {
-      for (int64_t i = 0; i < k; ++i) memcpy(out + i * width, from + i * step, width * sizeof(T));
-      continue;
-    }
-    if (n < width) memset(out, 0, static_cast<size_t>(width * k) * sizeof(T));
-    int64_t i = 0;
-    for (; i + 8 <= k; i += 8)  // eight steps of a line at a time: whole cache lines in, short strides out
-      for (int64_t l = 0; l < n; ++l)
-        for (int64_t j = 0; j < 8; ++j) out[(i + j) * width + l] = from[l * line + (i + j) * step];
-    for (; i < k; ++i)
-      for (int64_t l = 0; l < n; ++l) out[i * width + l] = from[l * line + i * step];
-  }
-}
-
-// ---- the register tile ------------------------------------------------------------------------------------------------------------
-
-// acc[i][0..1] = sum over k of a[i, k] b[k, :]. Rows past the edge repeat the last one (a is read in place) or are zeros (packed).
-template <typename T, bool packed_a>
-ALUDEL_INLINE void multiply_tile(const T* a, int64_t a_row, int64_t a_column, int64_t rows, const T* b, int64_t b_row, int64_t k, T* out) {
-  typedef typename Tile<T>::V V;
-  typedef typename Tile<T>::Unaligned U;
-  constexpr int64_t W = Tile<T>::width;
-  V acc[kMr][2] = {};
-  const T* row[kMr];
-  for (int64_t i = 0; i < kMr; ++i) row[i] = a + (i < rows ? i : rows - 1) * a_row;
-  for (int64_t p = 0; p < k; ++p) {
-    V b0 = *reinterpret_cast<const U*>(b), b1 = *reinterpret_cast<const U*>(b + W);
-    b += b_row;
-#pragma GCC unroll 6
-    for (int64_t i = 0; i < kMr; ++i) {
-      V x = (packed_a ? a[p * kMr + i] : row[i][p * a_column]) - V{};
-      acc[i][0] += x * b0;
-      acc[i][1] += x * b1;
-    }
-  }
-#pragma GCC unroll 6
-  for (int64_t i = 0; i < kMr; ++i) {
-    *reinterpret_cast<V*>(out + i * 2 * W) = acc[i][0];
-    *reinterpret_cast<V*>(out + i * 2 * W + W) = acc[i][1];
-  }
-}
-
+// a[i, k], b[k, j], c[i, j] of the tile; m x n x k of it.
 template <typename T>
-void store_tile(const T* tile, T* c, int64_t c_row, int64_t c_column, int64_t rows, int64_t columns, bool add) {
-  constexpr int64_t N = kNr<T>;
-  if (c_column == 1 && columns == N) {
-    for (int64_t i = 0; i < rows; ++i) {
-      T* to = c + i * c_row;
-      for (int64_t j = 0; j < N; ++j) to[j] = add ? to[j] + tile[i * N + j] : tile[i * N + j];
-    }
-    return;
-  }
-  for (int64_t j = 0; j < columns; ++j)
-    for (int64_t i = 0; i < rows; ++i) {
-      T* to = c + i * c_row + j * c_column;
-      *to = add ? *to + tile[i * N + j] : tile[i * N + j];
-    }
-}
-
-// ---- one task: a tile of C over all of K --------------------------------------------------------------------------------------------
-
-template <typename T>
-void multiply_task(const Product& p, const T* a, const T* b, T* c, int64_t m0, int64_t n0, T* scratch) {
+void multiply_panels(const Product& p, const T* a, const T* b, T* c, int64_t m, int64_t n, int64_t length, T* scratch) {
   constexpr int64_t N = kNr<T>;
   alignas(64) T tile[kMr * N];
-  int64_t m = min_of(p.tile_m, p.m - m0), n = min_of(p.tile_n, p.n - n0);
   T* packed_b = scratch;
   T* packed_a = scratch + p.tile_n * kKc;
-  for (int64_t k0 = 0; k0 < p.k; k0 += kKc) {
-    int64_t k = min_of(kKc, p.k - k0);
-    const T* block_a = a + m0 * p.a_row + k0 * p.a_column;
-    const T* block_b = b + k0 * p.b_row + n0 * p.b_column;
+  for (int64_t k0 = 0; k0 < length; k0 += kKc) {
+    int64_t k = min_of(kKc, length - k0);
+    const T* block_a = a + k0 * p.a_column;
+    const T* block_b = b + k0 * p.b_row;
     if (p.pack_a) pack<T, kMr>(block_a, p.a_row, p.a_column, m, k, packed_a);
     if (p.pack_b) pack<T, N>(block_b, p.b_column, p.b_row, n, k, packed_b);
     for (int64_t j = 0; j < n; j += N) {
@@ -185,27 +125,57 @@ void multiply_task(const Product& p, const T* a, const T* b, T* c, int64_t m0, i
           multiply_tile<T, true>(packed_a + i * k, 0, 0, rows, panel, b_step, k, tile);
         else
           multiply_tile<T, false>(block_a + i * p.a_row, p.a_row, p.a_column, rows, panel, b_step, k, tile);
-        store_tile(tile, c + (m0 + i) * p.c_row + (n0 + j) * p.c_column, p.c_row, p.c_column, rows, columns, k0 > 0);
+        store_tile(tile, c + i * p.c_row + j * p.c_column, p.c_row, p.c_column, rows, columns, k0 > 0);
       }
     }
   }
 }
 
+// The same by dot products.
+template <typename T>
+void multiply_lines(const Product& p, const T* a, const T* b, T* c, int64_t m, int64_t n, int64_t length) {
+  alignas(64) T tile[kMr * kNr<T>];
+  for (int64_t k0 = 0; k0 < length; k0 += kDotBlock)
+    for (int64_t i = 0; i < m; i += kMr)
+      for (int64_t j = 0; j < n; j += kDotColumns) {
+        int64_t k = min_of(kDotBlock, length - k0), rows = min_of(kMr, m - i), columns = min_of(kDotColumns, n - j);
+        multiply_dots<T>(a + i * p.a_row + k0, p.a_row, rows, b + j * p.b_column + k0, p.b_column, columns, k, tile);
+        store_tile(tile, c + i * p.c_row + j * p.c_column, p.c_row, p.c_column, rows, columns, k0 > 0);
+      }
+}
+
+// c += parts[0] + parts[1] + …, in this order.
+template <typename T>
+void add_parts(T* c, const T* parts, int64_t count, int64_t n, Exec& exec) {
+  parallel_ranges(exec, n, 4096, [&](int64_t begin, int64_t end, void*) {
+    for (int64_t q = 0; q < count; ++q)
+      for (int64_t i = begin; i < end; ++i) c[i] += parts[q * n + i];
+  });
+}
+
 template <typename T>
 void multiply(const KernelArgs& args, Exec& exec) {
-  Product p = product_of(args, kNr<T>);
+  const Product p = product_of(args, kNr<T>);
   const T *a = args.in[p.swapped ? 1 : 0].as<const T>(), *b = args.in[p.swapped ? 0 : 1].as<const T>();
-  T* c = args.out[0].as<T>();
-  int64_t down = ceil_div(p.m, p.tile_m), across = ceil_div(p.n, p.tile_n), tiles = down * across;
-  double flops = static_cast<double>(p.tile_m) * static_cast<double>(p.tile_n) * static_cast<double>(p.k);
+  T *c = args.out[0].as<T>(), *parts = static_cast<T*>(exec.shared);
+  const int64_t across = p.across(), tiles = p.down() * across, size = p.batch * p.m * p.n;
+  double flops = static_cast<double>(p.tile_m) * static_cast<double>(p.tile_n) * static_cast<double>(p.piece);
   int64_t per_task = flops < kTaskFlops ? max_of(1, static_cast<int64_t>(kTaskFlops / flops)) : 1;
-  parallel_ranges(exec, p.batch * tiles, per_task, [&](int64_t begin, int64_t end, void* scratch) {
+  parallel_ranges(exec, p.batch * tiles * p.pieces, per_task, [&](int64_t begin, int64_t end, void* scratch) {
     for (int64_t t = begin; t < end; ++t) {
-      int64_t batch = t / tiles, i = t % tiles / across, j = t % across;
-      multiply_task<T>(p, a + batch * p.m * p.k, b + batch * p.k * p.n, c + batch * p.m * p.n, i * p.tile_m, j * p.tile_n,
-                       static_cast<T*>(scratch));
+      const int64_t k0 = t % p.pieces * p.piece, tile = t / p.pieces % tiles, batch = t / p.pieces / tiles;
+      const int64_t m0 = tile / across * p.tile_m, n0 = tile % across * p.tile_n;
+      const int64_t m = min_of(p.tile_m, p.m - m0), n = min_of(p.tile_n, p.n - n0), k = min_of(p.piece, p.k - k0);
+      const T* from_a = a + batch * p.m * p.k + m0 * p.a_row + k0 * p.a_column;
+      const T* from_b = b + batch * p.k * p.n + k0 * p.b_row + n0 * p.b_column;
+      T* to = (k0 == 0 ? c : parts + (t % p.pieces - 1) * size) + batch * p.m * p.n + m0 * p.c_row + n0 * p.c_column;
+      if (p.dots)
+        multiply_lines(p, from_a, from_b, to, m, n, k);
+      else
+        multiply_panels(p, from_a, from_b, to, m, n, k, static_cast<T*>(scratch));
     }
   });
+  if (p.pieces > 1) add_parts(c, parts, p.pieces - 1, size, exec);
 }
 
 // ---- entry points ---------------------------------------------------------------------------------------------------------------
@@ -229,11 +199,14 @@ Status check_matmul(const KernelArgs& args) {
   return {};
 }
 
+Product plan_of(const KernelArgs& args) { return product_of(args, args.out[0].dtype == DType::f32 ? kNr<float> : kNr<double>); }
+
 int64_t scratch_matmul(const KernelArgs& args) {
-  bool single = args.out[0].dtype == DType::f32;
-  Product p = product_of(args, single ? kNr<float> : kNr<double>);
-  return (p.tile_n + p.tile_m) * kKc * size_of(args.out[0].dtype);
+  const Product p = plan_of(args);
+  return p.dots ? 0 : (p.tile_n + p.tile_m) * kKc * size_of(args.out[0].dtype);
 }
+
+int64_t shared_matmul(const KernelArgs& args) { return (plan_of(args).pieces - 1) * args.out[0].bytes(); }
 
 Status run_matmul(const KernelArgs& args, Exec& exec) {
   const TensorRef& y = args.out[0];
@@ -252,6 +225,6 @@ Status run_matmul(const KernelArgs& args, Exec& exec) {
 }  // namespace
 
 extern const Kernel kernel_matmul;
-const Kernel kernel_matmul = {check_matmul, scratch_matmul, run_matmul};
+const Kernel kernel_matmul = {check_matmul, scratch_matmul, run_matmul, shared_matmul};
 
 }  // namespace aludel::cpu::ALUDEL_ISA

@@ -20,7 +20,6 @@ import {
   stopGradient,
   sub,
   sum,
-  transpose,
   type Value,
 } from '../../engine/index.js'
 import type { Network, Parameters } from '../../nn/module.js'
@@ -100,7 +99,7 @@ export function sampleGradientsAlong(
     names.map((name) => copies[name]),
   )
   const flat = (x: Value): Value => reshape(x, [x.shape[0], sizeOf(x.shape.slice(1))])
-  return addAll(names.map((name, i) => matmul(flat(gradients[i]), transpose(flat(along[name]), [1, 0]))))
+  return addAll(names.map((name, i) => matmul(flat(gradients[i]), flat(along[name]), { transposeB: true })))
 }
 
 /** <u_p, ITE_i> of the rows of one class, f32 [1, rows, probes], all rows at once; for a class of one sample 0. */

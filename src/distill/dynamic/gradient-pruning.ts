@@ -116,7 +116,8 @@ export class GradientPruning {
   ): Promise<number> {
     const { classes } = this.#shape
     const sizes = used.map((places) => this.#rungSize(places.length))
-    await settled([...before, this.#realCount.write(Float32Array.from(used, (places) => places.length))])
+    // Uploads and runs queue in this order; no run waits for JavaScript between them.
+    const queued = [...before, this.#realCount.write(Float32Array.from(used, (places) => places.length))]
     for (const perClass of [...new Set(sizes)].sort((a, b) => b - a)) {
       const rung = this.#rungOf(perClass)
       const index = new Int32Array(classes * perClass)
@@ -128,10 +129,12 @@ export class GradientPruning {
         for (const [i, place] of places.entries()) own[i] = rows[place]
         weights.fill(1, c * perClass, c * perClass + places.length)
       }
-      await settled([rung.arrays.realIndex.write(index), rung.arrays.realWeights.write(weights)])
+      queued.push(rung.arrays.realIndex.write(index), rung.arrays.realWeights.write(weights))
       const bound = { ...arrays, ...rung.arrays, realCount: this.#realCount }
-      for (const [first, n] of stretches(sizes, perClass)) await rung.match.run(bound, { startStep: first, n, ...(signal && { signal }) })
+      for (const [first, n] of stretches(sizes, perClass))
+        queued.push(rung.match.run(bound, { startStep: first, n, ...(signal && { signal }) }))
     }
+    await settled(queued)
     return ((await arrays.loss.read()) as Float32Array).reduce((sum, ofClass) => sum + ofClass, 0)
   }
 

@@ -89,7 +89,7 @@ export function treatmentEffects(
   const along = terms.map(({ features, means }, i) => {
     const width = features.shape[1]
     const centred = sub(reshape(features, [classes, perClass, width]), reshape(means, [classes, 1, width]))
-    return matmul(centred, transpose(reshape(directed[i], [count, classes, width]), [1, 2, 0]))
+    return matmul(centred, transpose(reshape(directed[i], [count, classes, width]), [1, 0, 2]), { transposeB: true })
   })
   return { along: div(addAll(along), others), features: terms.map(({ features }) => features) }
 }
