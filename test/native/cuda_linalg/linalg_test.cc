@@ -116,6 +116,19 @@ Vector ridged(int64_t n, int64_t pitch) {
   return a;
 }
 
+// Smooth in its indices: even a diagonal block alone has a condition of 1e11, so that a product with its inverse does not solve it.
+Vector smooth(int64_t n, int64_t pitch) {
+  Vector a(static_cast<size_t>(n * pitch), kUntouched);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j <= i; ++j) {
+      const double distance = static_cast<double>(i - j) / 20;
+      a[at(i, pitch, j)] = std::exp(-distance * distance) + (i == j ? 1e-10 : 0);
+    }
+  return a;
+}
+
+using MatrixOf = Vector (*)(int64_t n, int64_t pitch);
+
 struct Factored {
   OnDevice<double> matrix, blocks;
   OnDevice<cuda::CholeskyState> state;
@@ -130,8 +143,8 @@ struct Factored {
   }
 };
 
-void test_factor(int64_t n, int64_t pitch) {
-  const Vector a = ridged(n, pitch);
+void test_factor(int64_t n, int64_t pitch, MatrixOf matrix = ridged) {
+  const Vector a = matrix(n, pitch);
   double largest = 0, smallest = HUGE_VAL;
   const Vector l = in_all_orders([&] {
     const Factored factored(a, n, pitch);
@@ -200,8 +213,8 @@ double residual(const Vector& a, int64_t n, int64_t pitch, const Vector& x, cons
   return worst;
 }
 
-void test_solves(int64_t n, int64_t pitch, int64_t columns) {
-  const Vector a = ridged(n, pitch), rhs = random<double>(n * columns, 11);
+void test_solves(int64_t n, int64_t pitch, int64_t columns, MatrixOf matrix = ridged) {
+  const Vector a = matrix(n, pitch), rhs = random<double>(n * columns, 11);
   const Factored factored(a, n, pitch);
   const Vector l = factored.matrix.read();
   for (const bool transposed : {false, true}) {
@@ -260,6 +273,8 @@ int main(int count, char** arguments) {
   test_gram<float>(66, 1100, Triangle::both);  // three stretches
   test_gram<double>(5, 1537, Triangle::both);
   test_factor(330, 330);  // blocks of two groups
+  test_factor(160, 160, smooth);
+  test_solves(160, 160, 5, smooth);
   test_solves(330, 330, 3);
   test_solves(130, 134, 65);
   for (const int64_t row : {0, 40, 64, 129})
