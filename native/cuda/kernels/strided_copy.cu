@@ -106,7 +106,7 @@ struct TileShape {
 };
 
 template <typename U, typename I>
-__global__ void __launch_bounds__(kThreads, 3)
+__global__ void __launch_bounds__(kThreads, 4)
     copy_tiles(Guard guard, const U* src, U* dst, I tiles, Division<I> row_tiles, Division<I> column_tiles, TileShape shape,
                const __grid_constant__ CopyAxes<I> outer) {
   if (guard.stopped()) return;
@@ -122,14 +122,14 @@ __global__ void __launch_bounds__(kThreads, 3)
     to += first_row * shape.dst_row + first_column;
     const int rows = static_cast<int>(min(shape.rows - first_row, int64_t{1} << shape.row_bits));
     const int columns = static_cast<int>(min(shape.columns - first_column, int64_t{1} << shape.column_bits));
-#pragma unroll
+#pragma unroll 4
     for (int e = 0; e < kTileElements / kThreads; ++e) {
       const int k = e * kThreads + static_cast<int>(threadIdx.x);
       const int r = k & ((1 << shape.row_bits) - 1), c = k >> shape.row_bits;
       if (k < elements && r < rows && c < columns) tile[c * pitch + r] = src[from + r + c * shape.src_column];
     }
     __syncthreads();
-#pragma unroll
+#pragma unroll 4
     for (int e = 0; e < kTileElements / kThreads; ++e) {
       const int k = e * kThreads + static_cast<int>(threadIdx.x);
       const int c = k & ((1 << shape.column_bits) - 1), r = k >> shape.column_bits;
