@@ -11,7 +11,8 @@ namespace {
 constexpr int kSide = 16;  // threads are 16 x 16; a thread holds every 16th row and column
 constexpr int kOwn = kTile / kSide;
 
-constexpr CholeskyState kStart = {-1, 0, HUGE_VAL, 0};
+// What is known before the first block. A function: device code may not name a constant object of the host.
+__device__ __forceinline__ CholeskyState start() { return {-1, 0, HUGE_VAL, 0}; }
 
 // Factors a diagonal block and inverts the factor, by one elimination: what turns A into an upper triangle turns the unit matrix into the
 // inverse of the unit lower factor. Both lie in registers; a step needs a column of the one and a row of the other, and one barrier.
@@ -51,7 +52,7 @@ __global__ void __launch_bounds__(kSide* kSide, 1)
       const double pivot = pivots[k];
       if (!(pivot > 0 && pivot < HUGE_VAL)) {
         if (thread == 0) {
-          CholeskyState known = block > 0 ? *state : kStart;
+          CholeskyState known = block > 0 ? *state : start();
           known.failed = first + k, known.pivot = pivot;
           *state = known;
         }
@@ -82,7 +83,7 @@ __global__ void __launch_bounds__(kSide* kSide, 1)
       inverse_to[i * kTile + j] = inverse[p][q] / roots[i];
     }
   if (thread == 0) {
-    CholeskyState known = block > 0 ? *state : kStart;
+    CholeskyState known = block > 0 ? *state : start();
     for (int k = 0; k < rows_of(a.n, block); ++k)
       known.smallest = fmin(known.smallest, pivots[k]), known.largest = fmax(known.largest, pivots[k]);
     *state = known;
