@@ -92,6 +92,70 @@ describe.skipIf(!emulated)('memory', () => {
   })
 })
 
+describe.skipIf(!emulated)('free bytes', () => {
+  it('are what the limit leaves, blocks kept for later included, or what the device has', async () => {
+    const lines = await inProcess(
+      { CUDA_HOST_MEMORY: '100000000' },
+      `
+      const device = await open({ memory: 8 * 2 ** 20 })
+      log(device.freeBytes)
+      const x = device.array('f32', [2 ** 19]); log(device.freeBytes)
+      x.dispose(); log(device.freeBytes)
+      await device.close()
+      const whole = await open()
+      log(whole.freeBytes <= 100_000_000 && whole.freeBytes > 90_000_000)
+      await whole.close()`,
+    )
+    expect(lines).toEqual([8 * 2 ** 20, 6 * 2 ** 20, 8 * 2 ** 20, true])
+  })
+})
+
+describe.skipIf(!emulated)('precision', () => {
+  it('is that of the options, of the environment, or TF32, and stands in plans', async () => {
+    const script = `
+      for (const options of [{}, { precision: 'bf16' }]) {
+        const device = await openDevice({ device: 'cuda', ...options })
+        log([device.precision, adding(device).plan.precision])
+        await device.close()
+      }`
+    expect(await inProcess({ ALUDEL_PRECISION: 'f32' }, script)).toEqual([
+      ['f32', 'f32'],
+      ['bf16', 'bf16'],
+    ])
+    expect((await inProcess({ ALUDEL_PRECISION: 'f16' }, `await openDevice({ device: 'cuda' }).catch((e) => log(failure(e)))`))[0]).toEqual(
+      {
+        code: 'invalid_option',
+        message: expect.stringContaining("'f32', 'tf32' or 'bf16' but received 'f16'"),
+      },
+    )
+  })
+})
+
+describe.skipIf(!emulated)('a plan', () => {
+  it('counts what is on the card apart from what is in the process', async () => {
+    const [plan] = await inProcess(
+      { ALUDEL_PRECISION: 'f32' },
+      `
+      import { createDataset, planRun } from './dist/index.js'
+      const data = createDataset({ name: 'noise', split: 'train', classes: ['a', 'b'], images: Uint8Array.from({ length: 8 * 48 }, (_, i) => i * 7),
+        shape: [8, 4, 4, 3], labels: Int32Array.of(0, 1, 0, 1, 0, 1, 0, 1), mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2], flip: true })
+      const device = await open()
+      const settings = { method: 'dm', ipc: 1, realBatch: 2, network: 'mlp', device }
+      const { peakBytes, freeBytes, phases, fits } = await planRun(data, settings)
+      const tight = await planRun(data, { ...settings, memory: peakBytes - 1 })
+      log({ peakBytes, onCard: phases[0].totalBytes, fits, free: device.freeBytes - freeBytes, tight: tight.fits })
+      await device.close()`,
+    )
+    expect(plan).toEqual({
+      peakBytes: (plan as { onCard: number }).onCard,
+      onCard: expect.any(Number),
+      fits: true,
+      free: expect.any(Number),
+      tight: false,
+    })
+  })
+})
+
 describe.skipIf(!emulated)('a device that is lost', () => {
   it('refuses further work with device_lost until it is opened again', async () => {
     const lines = await inProcess(
