@@ -16,6 +16,7 @@ export const emulatedRuns = [
   { name: 'threads ascending', variant: 'plain', files },
   { name: 'threads descending, streams lazy, memory strict', variant: 'plain', seed: '1', lazy: true, files: [ops, 'test/cuda'] },
   { name: 'threads in random order', variant: 'plain', seed: '2', files: [ops] },
+  { name: 'race detector', variant: 'race', files: [ops] },
 ]
 
 /** Builds the addon of a variant and returns its path, or undefined when it does not build. */

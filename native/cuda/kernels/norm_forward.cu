@@ -270,15 +270,16 @@ __global__ void __launch_bounds__(kThreads, 2) norm_image(Guard guard, Forward a
       if (thread < tile_channels && first + thread < a.s.C) put_statistics(a, statistics + first + thread, joined.x, joined.y / count);
       __syncthreads();
     }
-    Affine<VW> affine;
+    Affine<VW> affine{};
+    if (used && takes_part) {
 #pragma unroll
-    for (int v = 0; v < VW; ++v) {
-      const int c = used ? channel + v : 0;
-      const int64_t at = statistics + (a.s.set_channels == 1 ? c : c / a.s.set_channels);
-      affine.centre[v] = a.mean[at];
-      affine.scale[v] = a.gamma[g * a.s.C + c] * a.rstd[at];
-      affine.shift[v] = a.beta[g * a.s.C + c];
-      if (!takes_part) affine.centre[v] = affine.scale[v] = affine.shift[v] = 0;
+      for (int v = 0; v < VW; ++v) {
+        const int c = channel + v;
+        const int64_t at = statistics + (a.s.set_channels == 1 ? c : c / a.s.set_channels);
+        affine.centre[v] = a.mean[at];
+        affine.scale[v] = a.gamma[g * a.s.C + c] * a.rstd[at];
+        affine.shift[v] = a.beta[g * a.s.C + c];
+      }
     }
     double sums[1][VW] = {}, totals[1];
     float* positions = SUMS ? a.tile_positions + (unit.tile * images + image) * a.s.H * a.s.W : nullptr;
