@@ -5,11 +5,13 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { buildEmulated, emulatedEnvironment, emulatedRuns } from './emulated.mjs'
 import { exists, root } from './lib/files.mjs'
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
+/** Said again at the end, where a long log is read first. */
+const failures = []
 
 function run(command, args, env = process.env) {
   return spawnSync(command, args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] }).status ?? 1
@@ -19,16 +21,17 @@ function section(name) {
   console.log(`\n== ${name}`)
 }
 
-function add(name, { passed, failed, skipped }) {
+function add(name, { passed, failed, skipped, names = [] }) {
   totals.passed += passed
   totals.failed += failed
   totals.skipped += skipped
+  if (failed > 0) failures.push(...(names.length > 0 ? names : [`${failed} failed`]).map((one) => `${name}: ${one}`))
   console.log(`${name}: ${passed} passed, ${failed} failed, ${skipped} skipped`)
 }
 
 const failure = (reason) => {
   console.log(reason)
-  return { passed: 0, failed: 1, skipped: 0 }
+  return { passed: 0, failed: 1, skipped: 0, names: [reason] }
 }
 
 /** Dependencies, addon and dist. Compilers and tsc rebuild only what changed, so this runs every time. */
@@ -46,11 +49,13 @@ async function check() {
 
 /** Counts from ctest's JUnit file. */
 function readJunit(path) {
-  const suite = /<testsuite\b[^>]*>/.exec(readFileSync(path, 'utf8'))?.[0] ?? ''
+  const xml = readFileSync(path, 'utf8')
+  const suite = /<testsuite\b[^>]*>/.exec(xml)?.[0] ?? ''
+  const names = [...xml.matchAll(/<testcase name="([^"]*)"[^>]*status="fail"/g)].map(([, name]) => name)
   const count = (name) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(suite)?.[1] ?? 0)
   const failed = count('failures')
   const skipped = count('skipped') + count('disabled')
-  return { passed: count('tests') - failed - skipped, failed, skipped }
+  return { passed: count('tests') - failed - skipped, failed, skipped, names }
 }
 
 /**
@@ -99,7 +104,12 @@ function readVitest(path) {
     (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
   )
   for (const file of broken) console.log(`FAIL ${file.name}: ${file.message}`)
+  const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults)
   return {
+    names: [
+      ...broken.map(({ name }) => relative(root, name)),
+      ...tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName.trim()),
+    ],
     passed: report.numPassedTests,
     failed: report.numFailedTests + broken.length,
     skipped: report.numPendingTests + (report.numTodoTests ?? 0),
@@ -118,7 +128,7 @@ function runVitest(args = [], env = process.env) {
   if (!existsSync(path)) return failure('vitest wrote no result')
   const counts = readVitest(path)
   // Unhandled errors fail the run without failing a test.
-  if (code !== 0 && counts.failed === 0) counts.failed = 1
+  if (code !== 0 && counts.failed === 0) Object.assign(counts, { failed: 1, names: ['vitest saw an error outside of tests'] })
   return counts
 }
 
@@ -146,5 +156,6 @@ if (!process.argv.includes('--fast')) {
   }
 }
 
+if (failures.length > 0) console.log(`\nFailed:\n${failures.map((one) => `  ${one}`).join('\n')}`)
 console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
 process.exitCode = totals.failed > 0 ? 1 : 0

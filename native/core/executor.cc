@@ -92,9 +92,7 @@ Status Executor::check_kernels() {
     for (int k = 0; k < instruction.nin + instruction.nout; ++k)
       operands.push_back(program_.values[program_.inputs(instruction)[k]].ref(nullptr));
     most_operands = std::max(most_operands, operands.size());
-    const KernelArgs args{static_cast<int>(instruction.opcode), operands.data(),  instruction.nin,
-                          operands.data() + instruction.nin,    instruction.nout, program_.attrs.data() + instruction.attrs,
-                          static_cast<int>(instruction.nattrs)};
+    const KernelArgs args = args_of(program_, instruction, operands.data());
     const Status status = kernel->check(args);
     if (!status.ok()) return at_instruction(status, i, instruction.opcode);
     while (next_loop != program_.loops.end() && next_loop->end <= i) ++next_loop;
@@ -187,7 +185,10 @@ void Executor::run_lane(LoopState& state, int64_t lane, Worker& worker) {
     if (state.cancellable && cancelled()) status = fail(Code::cancelled, "the run was cancelled");
     const Place place{slice, lane, slice == first};
     if (slice < loop.first_run || slice >= loop.end_run) {
-      clear_slice(loop, worker, place);
+      status = clear_slice(program_, loop, place, [&](uint32_t, const Value& value) -> Status {
+        memset(address(value, worker, place), 0, static_cast<size_t>(value.bytes));
+        return {};
+      });
       continue;
     }
     for (uint32_t i = loop.instruction + 1; i < loop.end && status.ok(); ++i) status = run_instruction(i, worker, place);
@@ -198,19 +199,6 @@ void Executor::run_lane(LoopState& state, int64_t lane, Worker& worker) {
   if (lane < state.failed_lane) {
     state.failed_lane = lane;
     state.status = status;
-  }
-}
-
-// A sum of the lane is cleared once; later slices that are left out add nothing to it.
-void Executor::clear_slice(const Loop& loop, const Worker& worker, const Place& place) const {
-  for (uint32_t i = loop.instruction + 1; i < loop.end; ++i) {
-    const Instruction& instruction = program_.instructions[i];
-    for (int k = 0; k < instruction.nout; ++k) {
-      const Value& value = program_.values[program_.outputs(instruction)[k]];
-      const bool sum = instruction.opcode == Opcode::accumulate;
-      if (value.storage == Storage::local || (sum && !place.first_slice)) continue;
-      memset(address(value, worker, place), 0, static_cast<size_t>(value.bytes));
-    }
   }
 }
 
@@ -247,13 +235,7 @@ Status Executor::run_instruction(uint32_t index, Worker& worker, const Place& pl
     return at_instruction(fail(Code::invalid_argument, "%s", overlap_message()), index, instruction.opcode);
   }
   worker.first_slice = place.first_slice;
-  const KernelArgs args{static_cast<int>(instruction.opcode),
-                        refs,
-                        instruction.nin,
-                        refs + instruction.nin,
-                        instruction.nout,
-                        program_.attrs.data() + instruction.attrs,
-                        static_cast<int>(instruction.nattrs)};
+  const KernelArgs args = args_of(program_, instruction, refs);
   const Status status = table_[static_cast<size_t>(instruction.opcode)]->run(args, worker);
   return status.ok() ? status : at_instruction(status, index, instruction.opcode);
 }

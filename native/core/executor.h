@@ -37,7 +37,6 @@ class Executor final : public LoadedProgram {
   Status run_instruction(uint32_t index, Worker& worker, const Place& place);
   Status run_loop(const Loop& loop, bool cancellable);
   void run_lane(LoopState& state, int64_t lane, Worker& worker);
-  void clear_slice(const Loop& loop, const Worker& worker, const Place& place) const;
   void* address(const Value& value, const Worker& worker, const Place& place) const;
   bool cancelled() const;
 

@@ -1,6 +1,7 @@
 // What replaying a program means, whatever the memory it lies in: where a value is, which operands may share bytes, what a run must bind.
 #pragma once
 #include "native/core/backend.h"
+#include "native/core/kernel.h"
 #include "native/core/program.h"
 
 namespace aludel {
@@ -10,6 +11,28 @@ struct Place {  // where an instruction runs
   int64_t lane = 0;
   bool first_slice = true;
 };
+
+// What a kernel is told: operands are the instruction's inputs, then its outputs.
+inline KernelArgs args_of(const Program& program, const Instruction& instruction, const TensorRef* operands) {
+  return {static_cast<int>(instruction.opcode), operands,         instruction.nin,
+          operands + instruction.nin,           instruction.nout, program.attrs.data() + instruction.attrs,
+          static_cast<int>(instruction.nattrs)};
+}
+
+// clear(instruction, value) for what a slice that is left out would have written: zeros. A sum of the lane is cleared once; later slices
+// that are left out add nothing to it.
+template <typename Clear>
+Status clear_slice(const Program& program, const Loop& loop, const Place& place, const Clear& clear) {
+  for (uint32_t i = loop.instruction + 1; i < loop.end; ++i) {
+    const Instruction& instruction = program.instructions[i];
+    for (int k = 0; k < instruction.nout; ++k) {
+      const Value& value = program.values[program.outputs(instruction)[k]];
+      const bool sum = instruction.opcode == Opcode::accumulate;
+      if (value.storage != Storage::local && (!sum || place.first_slice)) ALUDEL_RETURN_IF_ERROR(clear(i, value));
+    }
+  }
+  return {};
+}
 
 // Bytes from the base of the value's storage.
 uint64_t offset_of(const Value& value, const Place& place, uint32_t step);

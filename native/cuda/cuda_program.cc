@@ -48,9 +48,7 @@ Status CudaProgram::check_kernels(KernelTable checks) {
     for (int k = 0; k < instruction.nin + instruction.nout; ++k)
       operands.push_back(program_.values[program_.inputs(instruction)[k]].ref(nullptr));
     most_operands = std::max(most_operands, operands.size());
-    const KernelArgs args{static_cast<int>(instruction.opcode), operands.data(),  instruction.nin,
-                          operands.data() + instruction.nin,    instruction.nout, program_.attrs.data() + instruction.attrs,
-                          static_cast<int>(instruction.nattrs)};
+    const KernelArgs args = args_of(program_, instruction, operands.data());
     Status status = checks[number]->check(args);
     if (status.ok() && kernel->check != nullptr) status = kernel->check(args);
     if (!status.ok()) return at_instruction(status, i, instruction.opcode);

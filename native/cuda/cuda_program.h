@@ -45,7 +45,6 @@ class CudaProgram final : public LoadedProgram {
   Status record(uint32_t step);
   Status record_loop(const Loop& loop, uint32_t step);
   Status record_instruction(uint32_t index, const Place& place, uint32_t step);
-  Status clear_slice(const Loop& loop, const Place& place);
   Status refuse_overlaps(const Instruction& instruction, const Place& place, uint32_t step);
   Status fault(const RunState& state) const;
   Context context(uint32_t index, bool first_slice) const;

@@ -79,24 +79,12 @@ Status CudaProgram::record_loop(const Loop& loop, uint32_t step) {
     for (int64_t slice = first; slice < loop.first_slice(lane + 1); ++slice) {
       const Place place{slice, lane, slice == first};
       if (slice < loop.first_run || slice >= loop.end_run) {
-        ALUDEL_RETURN_IF_ERROR(clear_slice(loop, place));
+        ALUDEL_RETURN_IF_ERROR(clear_slice(program_, loop, place, [&](uint32_t index, const Value& value) {
+          return clear(context(index, place.first_slice), address(value, place), value.bytes);
+        }));
         continue;
       }
       for (uint32_t i = loop.instruction + 1; i < loop.end; ++i) ALUDEL_RETURN_IF_ERROR(record_instruction(i, place, step));
-    }
-  }
-  return {};
-}
-
-// A sum of the lane is cleared once; later slices that are left out add nothing to it.
-Status CudaProgram::clear_slice(const Loop& loop, const Place& place) {
-  for (uint32_t i = loop.instruction + 1; i < loop.end; ++i) {
-    const Instruction& instruction = program_.instructions[i];
-    for (int k = 0; k < instruction.nout; ++k) {
-      const Value& value = program_.values[program_.outputs(instruction)[k]];
-      const bool sum = instruction.opcode == Opcode::accumulate;
-      if (value.storage == Storage::local || (sum && !place.first_slice)) continue;
-      ALUDEL_RETURN_IF_ERROR(clear(context(i, place.first_slice), address(value, place), value.bytes));
     }
   }
   return {};
@@ -144,9 +132,7 @@ Status CudaProgram::record_instruction(uint32_t index, const Place& place, uint3
       const Value& value = program_.values[names[k]];
       operands_[static_cast<size_t>(k)] = value.ref(address(value, place));
     }
-    const KernelArgs args{static_cast<int>(instruction.opcode), operands_.data(), instruction.nin,
-                          operands_.data() + instruction.nin,   instruction.nout, program_.attrs.data() + instruction.attrs,
-                          static_cast<int>(instruction.nattrs)};
+    const KernelArgs args = args_of(program_, instruction, operands_.data());
     status = kernel_table()[static_cast<size_t>(instruction.opcode)]->launch(args, context(index, place.first_slice));
   }
   return status.ok() ? status : at_instruction(status, index, instruction.opcode);

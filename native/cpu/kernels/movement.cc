@@ -5,17 +5,6 @@
 namespace aludel::cpu::ALUDEL_ISA {
 namespace {
 
-// A copy that walks `dims` of the given tensors; strides are filled in by each op.
-StridedCopy copy_over(const TensorRef& shape, const TensorRef& x, const TensorRef& y) {
-  StridedCopy copy = {};
-  copy.src = x.as<const char>();
-  copy.dst = y.as<char>();
-  copy.element_bytes = size_of(y.dtype);
-  copy.rank = shape.rank;
-  for (int d = 0; d < shape.rank; ++d) copy.dims[d] = shape.dims[d];
-  return copy;
-}
-
 // Arity and equal dtypes; nattrs is a number per dimension of x when `per_dimension` is set.
 Status check_move(const char* op, const KernelArgs& args, int per_dimension) {
   if (args.nin < 1) return wrong(op, "one input");
@@ -35,13 +24,7 @@ Status check_copy(const KernelArgs& args) {
   return same_shape(args.in[0], args.out[0]) ? Status{} : wrong("copy", "an output of the input's shape");
 }
 Status run_copy(const KernelArgs& args, Exec& exec) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  if (x.data == y.data) return {};
-  StridedCopy copy = copy_over(y, x, y);
-  copy.rank = 1;
-  copy.dims[0] = y.numel();
-  copy.src_strides[0] = copy.dst_strides[0] = 1;
-  strided_copy(copy, exec);
+  if (args.in[0].data != args.out[0].data) strided_copy(copy_of(args), exec);
   return {};
 }
 
@@ -61,13 +44,7 @@ Status check_transpose(const KernelArgs& args) {
   return {};
 }
 Status run_transpose(const KernelArgs& args, Exec& exec) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  StridedCopy copy = copy_over(y, x, y);
-  int64_t strides[kMaxRank];
-  dense_strides(x, strides);
-  dense_strides(y, copy.dst_strides);
-  for (int d = 0; d < y.rank; ++d) copy.src_strides[d] = strides[static_cast<int>(args.attrs[d])];
-  strided_copy(copy, exec);
+  strided_copy(transpose_of(args), exec);
   return {};
 }
 
@@ -81,14 +58,7 @@ Status check_broadcast(const KernelArgs& args) {
   return {};
 }
 Status run_broadcast(const KernelArgs& args, Exec& exec) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  StridedCopy copy = copy_over(y, x, y);
-  int64_t strides[kMaxRank];
-  dense_strides(x, strides);
-  dense_strides(y, copy.dst_strides);
-  int lead = y.rank - x.rank;
-  for (int d = 0; d < y.rank; ++d) copy.src_strides[d] = d < lead || x.dims[d - lead] == 1 ? 0 : strides[d - lead];
-  strided_copy(copy, exec);
+  strided_copy(broadcast_of(args), exec);
   return {};
 }
 
@@ -107,18 +77,7 @@ Status check_slice(const KernelArgs& args) {
   return {};
 }
 Status run_slice(const KernelArgs& args, Exec& exec) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  if (y.numel() == 0) return {};
-  StridedCopy copy = copy_over(y, x, y);
-  int64_t strides[kMaxRank], offset = 0;
-  dense_strides(x, strides);
-  dense_strides(y, copy.dst_strides);
-  for (int d = 0; d < y.rank; ++d) {
-    offset += static_cast<int64_t>(args.attrs[d]) * strides[d];
-    copy.src_strides[d] = static_cast<int64_t>(args.attrs[y.rank + d]) * strides[d];
-  }
-  copy.src += offset * copy.element_bytes;
-  strided_copy(copy, exec);
+  strided_copy(slice_of(args), exec);
   return {};
 }
 
@@ -131,19 +90,7 @@ Status check_reverse(const KernelArgs& args) {
   return {};
 }
 Status run_reverse(const KernelArgs& args, Exec& exec) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  if (y.numel() == 0) return {};
-  StridedCopy copy = copy_over(y, x, y);
-  int64_t offset = 0;
-  dense_strides(x, copy.src_strides);
-  dense_strides(y, copy.dst_strides);
-  for (int i = 0; i < args.nattrs; ++i) {
-    int axis = static_cast<int>(args.attrs[i]);
-    offset += (x.dims[axis] - 1) * copy.src_strides[axis];
-    copy.src_strides[axis] = -copy.src_strides[axis];
-  }
-  copy.src += offset * copy.element_bytes;
-  strided_copy(copy, exec);
+  strided_copy(reverse_of(args), exec);
   return {};
 }
 
@@ -164,20 +111,10 @@ Status check_pad(const KernelArgs& args) {
   return {};
 }
 Status run_pad(const KernelArgs& args, Exec& exec) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
+  const TensorRef& y = args.out[0];
   parallel_ranges(exec, y.bytes(), 4 * kCopyGrain,
                   [&](int64_t begin, int64_t end, void*) { memset(y.as<char>() + begin, 0, static_cast<size_t>(end - begin)); });
-  if (x.numel() == 0) return {};
-  StridedCopy copy = copy_over(x, x, y);
-  int64_t strides[kMaxRank], offset = 0;
-  dense_strides(x, copy.src_strides);
-  dense_strides(y, strides);
-  for (int d = 0; d < x.rank; ++d) {
-    offset += static_cast<int64_t>(args.attrs[d]) * strides[d];
-    copy.dst_strides[d] = (static_cast<int64_t>(args.attrs[x.rank + d]) + 1) * strides[d];
-  }
-  copy.dst += offset * copy.element_bytes;
-  strided_copy(copy, exec);
+  strided_copy(pad_of(args), exec);
   return {};
 }
 
@@ -198,19 +135,8 @@ Status check_concat(const KernelArgs& args) {
   return total == y.dims[axis] ? Status{} : wrong("concat", "sizes that add up to the output's along the axis");
 }
 Status run_concat(const KernelArgs& args, Exec& exec) {
-  const TensorRef& y = args.out[0];
-  int axis = static_cast<int>(args.attrs[0]);
-  int64_t strides[kMaxRank], offset = 0;
-  dense_strides(y, strides);
-  for (int i = 0; i < args.nin; ++i) {
-    const TensorRef& x = args.in[i];
-    StridedCopy copy = copy_over(x, x, y);
-    dense_strides(x, copy.src_strides);
-    for (int d = 0; d < y.rank; ++d) copy.dst_strides[d] = strides[d];
-    copy.dst += offset * copy.element_bytes;
-    offset += x.dims[axis] * strides[axis];
-    strided_copy(copy, exec);
-  }
+  int64_t offset = 0;
+  for (int i = 0; i < args.nin; ++i) strided_copy(concat_of(args, i, &offset), exec);
   return {};
 }
 

@@ -1,6 +1,7 @@
-// One copy engine for all movement ops: dims with a stride on each side (in elements; 0 repeats, negative reverses).
-// Runs of the innermost dimension where they are contiguous, tiles of 32 x 32 where another dimension is the contiguous one.
+// One copy engine for all movement ops. Runs of the innermost dimension where they are contiguous, tiles of 32 x 32 where another dimension
+// is the contiguous one.
 #pragma once
+#include "native/core/strided_copy.h"
 #include "native/cpu/kernels/checks.h"
 
 namespace aludel::cpu::ALUDEL_ISA {
@@ -8,34 +9,6 @@ namespace {
 
 constexpr int64_t kCopyGrain = 32768;  // elements of one task
 constexpr int64_t kTile = 32;
-
-struct StridedCopy {
-  const char* src;
-  char* dst;
-  int64_t element_bytes;
-  int rank;
-  int64_t dims[kMaxRank], src_strides[kMaxRank], dst_strides[kMaxRank];
-};
-
-// Drops dimensions of size 1 and merges neighbours that both sides walk as one.
-[[maybe_unused]] void collapse_copy(StridedCopy* copy) {
-  int n = 0;
-  for (int d = 0; d < copy->rank; ++d) {
-    if (copy->dims[d] == 1) continue;
-    bool merges = n > 0 && copy->src_strides[n - 1] == copy->src_strides[d] * copy->dims[d] &&
-                  copy->dst_strides[n - 1] == copy->dst_strides[d] * copy->dims[d];
-    int to = merges ? n - 1 : n++;
-    copy->dims[to] = merges ? copy->dims[to] * copy->dims[d] : copy->dims[d];
-    copy->src_strides[to] = copy->src_strides[d];
-    copy->dst_strides[to] = copy->dst_strides[d];
-  }
-  if (n == 0) {
-    copy->dims[0] = 1;
-    copy->src_strides[0] = copy->dst_strides[0] = 1;
-    n = 1;
-  }
-  copy->rank = n;
-}
 
 template <typename T>
 ALUDEL_INLINE void copy_run(const T* src, int64_t src_stride, T* dst, int64_t dst_stride, int64_t n) {
@@ -137,15 +110,6 @@ void copy_typed(const StridedCopy& copy, int64_t total, Exec& exec) {
   if (copy.element_bytes == 1) return copy_typed<uint8_t>(copy, total, exec);
   if (copy.element_bytes == 4) return copy_typed<uint32_t>(copy, total, exec);
   copy_typed<uint64_t>(copy, total, exec);
-}
-
-// Row-major strides of a tensor, in elements.
-ALUDEL_INLINE void dense_strides(const TensorRef& t, int64_t* strides) {
-  int64_t stride = 1;
-  for (int d = t.rank - 1; d >= 0; --d) {
-    strides[d] = stride;
-    stride *= t.dims[d];
-  }
 }
 
 }  // namespace

@@ -7,82 +7,18 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// A copy that walks `dims` of the given tensors; strides are filled in by each op.
-StridedCopy copy_over(const TensorRef& shape, const TensorRef& x, const TensorRef& y) {
-  StridedCopy copy = {};
-  copy.src = x.as<const char>();
-  copy.dst = y.as<char>();
-  copy.element_bytes = size_of(y.dtype);
-  copy.rank = shape.rank;
-  for (int d = 0; d < shape.rank; ++d) copy.dims[d] = shape.dims[d];
-  return copy;
-}
-
 // ---- reshape, copy --------------------------------------------------------------------------------------------------------------
 
 Status launch_copy(const KernelArgs& args, const Context& context) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  if (x.data == y.data) return {};
-  StridedCopy copy = copy_over(y, x, y);
-  copy.rank = 1;
-  copy.dims[0] = y.numel();
-  copy.src_strides[0] = copy.dst_strides[0] = 1;
-  return launch_strided_copy(copy, context);
+  return args.in[0].data == args.out[0].data ? Status{} : launch_strided_copy(copy_of(args), context);
 }
 
-// ---- transpose, broadcast, slice, reverse: strides on the source ------------------------------------------------------------------
+// ---- transpose, broadcast, slice, reverse ---------------------------------------------------------------------------------------
 
-Status launch_transpose(const KernelArgs& args, const Context& context) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  StridedCopy copy = copy_over(y, x, y);
-  int64_t strides[kMaxRank];
-  dense_strides(x, strides);
-  dense_strides(y, copy.dst_strides);
-  for (int d = 0; d < y.rank; ++d) copy.src_strides[d] = strides[static_cast<int>(args.attrs[d])];
-  return launch_strided_copy(copy, context);
-}
-
-Status launch_broadcast(const KernelArgs& args, const Context& context) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  StridedCopy copy = copy_over(y, x, y);
-  int64_t strides[kMaxRank];
-  dense_strides(x, strides);
-  dense_strides(y, copy.dst_strides);
-  const int lead = y.rank - x.rank;
-  for (int d = 0; d < y.rank; ++d) copy.src_strides[d] = d < lead || x.dims[d - lead] == 1 ? 0 : strides[d - lead];
-  return launch_strided_copy(copy, context);
-}
-
-Status launch_slice(const KernelArgs& args, const Context& context) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  if (y.numel() == 0) return {};
-  StridedCopy copy = copy_over(y, x, y);
-  int64_t strides[kMaxRank], offset = 0;
-  dense_strides(x, strides);
-  dense_strides(y, copy.dst_strides);
-  for (int d = 0; d < y.rank; ++d) {
-    offset += static_cast<int64_t>(args.attrs[d]) * strides[d];
-    copy.src_strides[d] = static_cast<int64_t>(args.attrs[y.rank + d]) * strides[d];
-  }
-  copy.src += offset * copy.element_bytes;
-  return launch_strided_copy(copy, context);
-}
-
-Status launch_reverse(const KernelArgs& args, const Context& context) {
-  const TensorRef &x = args.in[0], &y = args.out[0];
-  if (y.numel() == 0) return {};
-  StridedCopy copy = copy_over(y, x, y);
-  int64_t offset = 0;
-  dense_strides(x, copy.src_strides);
-  dense_strides(y, copy.dst_strides);
-  for (int i = 0; i < args.nattrs; ++i) {
-    const int axis = static_cast<int>(args.attrs[i]);
-    offset += (x.dims[axis] - 1) * copy.src_strides[axis];
-    copy.src_strides[axis] = -copy.src_strides[axis];
-  }
-  copy.src += offset * copy.element_bytes;
-  return launch_strided_copy(copy, context);
-}
+Status launch_transpose(const KernelArgs& args, const Context& context) { return launch_strided_copy(transpose_of(args), context); }
+Status launch_broadcast(const KernelArgs& args, const Context& context) { return launch_strided_copy(broadcast_of(args), context); }
+Status launch_slice(const KernelArgs& args, const Context& context) { return launch_strided_copy(slice_of(args), context); }
+Status launch_reverse(const KernelArgs& args, const Context& context) { return launch_strided_copy(reverse_of(args), context); }
 
 // ---- pad, concat ----------------------------------------------------------------------------------------------------------------
 
@@ -95,19 +31,8 @@ Status launch_pad(const KernelArgs& args, const Context& context) {
 }
 
 Status launch_concat(const KernelArgs& args, const Context& context) {
-  const TensorRef& y = args.out[0];
-  const int axis = static_cast<int>(args.attrs[0]);
-  int64_t strides[kMaxRank], offset = 0;
-  dense_strides(y, strides);
-  for (int i = 0; i < args.nin; ++i) {
-    const TensorRef& x = args.in[i];
-    StridedCopy copy = copy_over(x, x, y);
-    dense_strides(x, copy.src_strides);
-    for (int d = 0; d < y.rank; ++d) copy.dst_strides[d] = strides[d];
-    copy.dst += offset * copy.element_bytes;
-    offset += x.dims[axis] * strides[axis];
-    ALUDEL_RETURN_IF_ERROR(launch_strided_copy(copy, context));
-  }
+  int64_t offset = 0;
+  for (int i = 0; i < args.nin; ++i) ALUDEL_RETURN_IF_ERROR(launch_strided_copy(concat_of(args, i, &offset), context));
   return {};
 }
 

@@ -14,25 +14,6 @@ constexpr int64_t kSmallestTile = 512;
 
 // ---- planning -------------------------------------------------------------------------------------------------------------------
 
-// Drops dimensions of size 1 and merges neighbours that both sides walk as one.
-void collapse_copy(StridedCopy* copy) {
-  int n = 0;
-  for (int d = 0; d < copy->rank; ++d) {
-    if (copy->dims[d] == 1) continue;
-    const bool merges = n > 0 && copy->src_strides[n - 1] == copy->src_strides[d] * copy->dims[d] &&
-                        copy->dst_strides[n - 1] == copy->dst_strides[d] * copy->dims[d];
-    const int to = merges ? n - 1 : n++;
-    copy->dims[to] = merges ? copy->dims[to] * copy->dims[d] : copy->dims[d];
-    copy->src_strides[to] = copy->src_strides[d];
-    copy->dst_strides[to] = copy->dst_strides[d];
-  }
-  if (n == 0) {
-    copy->dims[0] = copy->src_strides[0] = copy->dst_strides[0] = 1;
-    n = 1;
-  }
-  copy->rank = n;
-}
-
 // Two elements as one, as long as they stay together on both sides.
 void widen_copy(StridedCopy* copy) {
   const int last = copy->rank - 1;
