@@ -62,7 +62,8 @@ async function items(device) {
 
 /** Milliseconds of each floor. */
 export function floorsOf({ flops, bytes, arithmetic }, gpu, precision) {
-  return { compute: (1e3 * flops) / (gpu[arithmetic ?? precision] * 1e12), memory: (1e3 * bytes) / (gpu.memory * 1e12) }
+  const rates = { ...gpu, tf32x3: gpu.tf32 / 3 }
+  return { compute: (1e3 * flops) / (rates[arithmetic ?? precision] * 1e12), memory: (1e3 * bytes) / (gpu.memory * 1e12) }
 }
 
 const three = (x) => (x === 0 ? '0' : x >= 100 ? x.toFixed(0) : x.toPrecision(3))

@@ -1,18 +1,17 @@
 /**
- * @file `npm run build [-- --cuda | --cpu] [--kernels] [--jobs N]`: the native addon with the kernels of all instruction sets, and TypeScript. The CUDA
- * backend is built where nvcc is found; --cuda insists on it, --cpu leaves it out. A CUDA kernel whose registers spill fails the build;
- * --kernels prints what each of the kernels that were compiled takes.
+ * @file `npm run build [-- --cuda | --cpu] [--kernels] [--jobs N] [--out DIR] [--isas LIST]`: the native addon with the kernels of all instruction
+ * sets (or of those of the list), and TypeScript. The CUDA backend is built where nvcc is found; --cuda insists on it, --cpu leaves it out. A
+ * CUDA kernel whose registers spill fails the build; --kernels prints what each of the kernels that were compiled takes.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { appendFileSync, chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { kernelsOf, spillsOf, tableOf } from './check-spills.mjs'
 import { isMain, root } from './lib/files.mjs'
 
-const usage = 'npm run build [-- --cuda | --cpu] [--kernels] [--jobs N]'
-const log = join(root, 'build/cuda-kernels.log')
+const usage = 'npm run build [-- --cuda | --cpu] [--kernels] [--jobs N] [--out DIR] [--isas LIST]'
 
 function fail(message) {
   console.error(`build: ${message}`)
@@ -20,7 +19,9 @@ function fail(message) {
 }
 
 function options() {
-  const known = { cuda: { type: 'boolean' }, cpu: { type: 'boolean' }, kernels: { type: 'boolean' }, jobs: { type: 'string' } }
+  const [flag, word] = [{ type: 'boolean' }, { type: 'string' }]
+  const places = { out: { ...word, default: 'build' }, isas: { ...word, default: 'all' } }
+  const known = { cuda: flag, cpu: flag, kernels: flag, jobs: word, ...places }
   let values
   try {
     values = parseArgs({ options: known }).values
@@ -60,9 +61,11 @@ function shown(command, args, env) {
 }
 
 /** Objects that a build made: compiled again by the next one, so that what is wrong with them is said again. */
-const objectsOf = (output) => [...output.matchAll(/Building CUDA object (\S+\.o)\b/g)].map(([, path]) => join(root, 'build', path))
+const objectsOf = (output, folder) => [...output.matchAll(/Building CUDA object (\S+\.o)\b/g)].map(([, path]) => join(folder, path))
 
-async function buildAddon({ cuda, cpu, kernels, jobs }) {
+async function buildAddon({ cuda, cpu, kernels, jobs, out, isas }) {
+  const folder = resolve(root, out)
+  const log = join(folder, 'cuda-kernels.log')
   const found = cpu ? undefined : nvcc()
   if (cuda && !found) {
     const where = process.env.CUDACXX ? `CUDACXX=${process.env.CUDACXX} is no file` : 'nvcc is neither on PATH nor in /usr/local/cuda/bin'
@@ -70,21 +73,21 @@ async function buildAddon({ cuda, cpu, kernels, jobs }) {
   }
   const kind = cpu ? 'OFF' : cuda ? 'ON' : 'AUTO'
   const env = { ...process.env, ...(found && { CUDACXX: found }) }
-  if (!existsSync(join(root, 'build/CMakeCache.txt'))) rmSync(log, { force: true })
+  if (!existsSync(join(folder, 'CMakeCache.txt'))) rmSync(log, { force: true })
   const cmakeJs = 'node_modules/cmake-js/bin/cmake-js'
-  const configure = [cmakeJs, 'configure', '--out', 'build', '--CDALUDEL_ISAS=all', `--CDALUDEL_CUDA=${kind}`]
+  const configure = [cmakeJs, 'configure', '--out', folder, `--CDALUDEL_ISAS=${isas}`, `--CDALUDEL_CUDA=${kind}`]
   if ((await shown(process.execPath, configure, env)).code !== 0)
     fail(
       cuda
         ? 'the CUDA backend cannot be configured: see the lines above; nvcc needs a C++ compiler that it supports (CUDAHOSTCXX names one)'
         : 'CMake cannot configure the addon: see the lines above',
     )
-  const { code, output } = await shown(process.execPath, [cmakeJs, 'build', '--out', 'build', '--parallel', String(jobs)], env)
+  const { code, output } = await shown(process.execPath, [cmakeJs, 'build', '--out', folder, '--parallel', String(jobs)], env)
   if (code !== 0) fail('the addon does not compile: see the lines above')
   const compiled = kernelsOf(output)
   const spills = spillsOf(compiled)
   if (spills.length > 0) {
-    for (const object of objectsOf(output)) rmSync(object, { force: true })
+    for (const object of objectsOf(output, folder)) rmSync(object, { force: true })
     fail(`registers of CUDA kernels spill to memory:\n  ${spills.join('\n  ')}`)
   }
   if (compiled.length > 0) appendFileSync(log, output)

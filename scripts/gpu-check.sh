@@ -125,7 +125,7 @@ with_device() {
   step golden 60 "$node" dist/cli/golden.js test/golden/data --engine f32
 
   # The same bits three times, at every precision.
-  for precision in f32 tf32 bf16; do
+  for precision in f32 tf32x3 tf32 bf16; do
     for run in 1 2 3; do
       ALUDEL_PRECISION=$precision step "cases-$precision-$run" 25 "$node" scripts/run-cases.mjs || break
     done
@@ -137,9 +137,13 @@ with_device() {
   done
 
   # Speed: what memory and matrix products give, then every bench.
-  for precision in f32 tf32 bf16; do
-    for one in copy-peak matrix-peak conv embed256 dm atom expert mtt per-sample-loss; do
-      case "$precision $one" in "f32 copy-peak" | "bf16 copy-peak" | "f32 per-sample-loss" | "bf16 per-sample-loss") continue ;; esac
+  for precision in f32 tf32x3 tf32 bf16; do
+    case $precision in
+      tf32) benches=(copy-peak matrix-peak conv embed256 dm atom expert mtt per-sample-loss) ;;
+      tf32x3) benches=(matrix-peak conv dm) ;;
+      *) benches=(matrix-peak conv embed256 dm atom expert mtt) ;;
+    esac
+    for one in "${benches[@]}"; do
       step "bench-$one-$precision" 30 "$node" bench/run.mjs "$one" --device cuda --precision "$precision" --iters 10 --json &&
         keep "bench-$one-$precision" '"who":"aludel"'
     done

@@ -1,11 +1,13 @@
 /**
- * @file `npm test`: builds what is missing, then the checks, the C++ tests under sanitizers and all vitest projects.
- * The last line is `N passed, N failed, N skipped` over all of them. `--fast` leaves the C++ tests out.
+ * @file `npm test`: builds what is missing, then the checks, the C++ tests under sanitizers, all vitest projects, the CUDA backend as nvcc
+ * makes it and its tests on the emulated GPU. The last line is `N passed, N failed, N skipped` over all of them. `--fast` leaves out what is
+ * C++ or CUDA.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
+import { nvcc } from './build.mjs'
 import { buildEmulated, emulatedEnvironment, emulatedRuns } from './emulated.mjs'
 import { exists, root } from './lib/files.mjs'
 
@@ -132,6 +134,20 @@ function runVitest(args = [], env = process.env) {
   return counts
 }
 
+/** The addon as nvcc makes it, without a spilled register, and that it loads and explains itself on a machine without a GPU. */
+function buildCuda() {
+  if (!nvcc()) {
+    console.log('skipped: nvcc is neither on PATH nor in /usr/local/cuda/bin')
+    return { passed: 0, failed: 0, skipped: 1 }
+  }
+  const args = ['scripts/build.mjs', '--cuda', '--out', 'build/cuda', '--isas', 'portable']
+  if (run(process.execPath, args) !== 0) return failure('npm run build -- --cuda fails')
+  return runVitest(['--project', 'device', 'test/device/open-device.test.ts'], {
+    ...process.env,
+    ALUDEL_BINARY: join(root, 'build/cuda/Release/aludel.node'),
+  })
+}
+
 setup()
 await check()
 if (!process.argv.includes('--fast')) {
@@ -144,6 +160,10 @@ if (!process.argv.includes('--fast')) {
 }
 section('vitest')
 add('vitest', runVitest())
+if (!process.argv.includes('--fast')) {
+  section('CUDA build')
+  add('CUDA build', buildCuda())
+}
 if (!process.argv.includes('--fast')) {
   section('emulated GPU')
   add('emulated CUDA runtime', runNativeTests({ folder: 'build/cuda-host', source: 'test/native/cuda_host', sanitizer: '' }))

@@ -72,7 +72,7 @@ bool is_true(Napi::Value value) { return value.IsBoolean() && value.As<Napi::Boo
 Status create_cuda(Napi::Object options, int threads, std::unique_ptr<Backend>* backend) {
   cuda::Options chosen;
   chosen.ordinal = static_cast<int>(whole_property(options, "index", 0, 1023, 0));
-  chosen.precision = static_cast<cuda::Precision>(whole_property(options, "precision", 0, 2, 1));
+  chosen.precision = static_cast<cuda::Precision>(whole_property(options, "precision", 0, 3, 1));
   chosen.memory_limit = whole_property(options, "memory", 1, int64_t{1} << 46, 0);
   const cpu::Isa* isa = nullptr;
   ALUDEL_RETURN_IF_ERROR(cpu::choose_isa("portable", &isa));

@@ -6,8 +6,8 @@
 
 namespace aludel::cuda {
 
-// Of the inputs of products in matmul and conv2d; sums and everything else are float32.
-enum class Precision : uint8_t { f32 = 0, tf32 = 1, bf16 = 2 };
+// Of the inputs of products in matmul and conv2d; sums and everything else are float32. tf32x3: each input as the sum of two TF32 numbers.
+enum class Precision : uint8_t { f32 = 0, tf32 = 1, bf16 = 2, tf32x3 = 3 };
 
 struct Options {
   int ordinal = 0;

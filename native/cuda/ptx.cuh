@@ -142,5 +142,24 @@ __device__ __forceinline__ int opaque(int x) {
 #endif
   return x;
 }
+// A sum of an address is kept as one number, not as its terms.
+__device__ __forceinline__ const float* opaque(const float* x) {
+#ifdef __CUDACC__
+  asm volatile("" : "+l"(x));
+#endif
+  return x;
+}
+
+// Four floats of shared memory, 16-byte aligned, by one load: the compiler makes four of it where other instructions stand between the
+// uses.
+__device__ __forceinline__ float4 load_shared(const float* from) {
+#ifdef __CUDACC__
+  float4 v;
+  asm volatile("ld.shared.v4.f32 {%0,%1,%2,%3},[%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "r"(shared_address(from)) : "memory");
+  return v;
+#else
+  return *reinterpret_cast<const float4*>(from);
+#endif
+}
 
 }  // namespace aludel::cuda

@@ -48,4 +48,40 @@ export const matmulCases: readonly OpCase[] = [
       }),
     ),
   ),
+  // GPU tiles of 64 x 64 and 128 x 32, the second for few columns, with a rest in every axis; inner axes of a few tiles, cut into parts or not.
+  ...flags.flatMap((transposeA) =>
+    flags.flatMap((transposeB) =>
+      (
+        [
+          [2, 68, 72, 20],
+          [1, 132, 12, 36],
+          [1, 65, 67, 19],
+          [1, 8, 12, 404],
+          [1, 5, 3, 261],
+        ] as const
+      ).map(
+        ([batch, m, n, k]): OpCase => ({
+          op: 'matmul',
+          name: `tiles, ${batch} of ${m}x${k}x${n}, transposeA ${transposeA}, transposeB ${transposeB}`,
+          inputs: [between(transposeA ? [batch, k, m] : [batch, m, k], -1, 1), between(transposeB ? [batch, n, k] : [batch, k, n], -1, 1)],
+          build: (a, b) => [matmul(a, b, { transposeA, transposeB })],
+        }),
+      ),
+    ),
+  ),
+  ...flags.flatMap((transposeA) =>
+    (
+      [
+        [2, 67, 35, 19],
+        [1, 3, 5, 270],
+      ] as const
+    ).map(
+      ([batch, m, n, k]): OpCase => ({
+        op: 'matmul',
+        name: `float64 tiles, ${batch} of ${m}x${k}x${n}, transposeA ${transposeA}`,
+        inputs: [between(transposeA ? [batch, k, m] : [batch, m, k], -1, 1, 'f64'), between([batch, n, k], -1, 1, 'f64')],
+        build: (a, b) => [matmul(a, b, { transposeA, transposeB: true })],
+      }),
+    ),
+  ),
 ]

@@ -125,7 +125,7 @@ describe.skipIf(!emulated)('precision', () => {
     expect((await inProcess({ ALUDEL_PRECISION: 'f16' }, `await openDevice({ device: 'cuda' }).catch((e) => log(failure(e)))`))[0]).toEqual(
       {
         code: 'invalid_option',
-        message: expect.stringContaining("'f32', 'tf32' or 'bf16' but received 'f16'"),
+        message: expect.stringContaining("'f32', 'tf32x3', 'tf32' or 'bf16' but received 'f16'"),
       },
     )
   })

@@ -1,10 +1,10 @@
 /** @file Each method, a few steps of it: on the GPU as on the CPU, and the same bits twice. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createDataset } from '../../src/data/index.js'
 import { distill } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import type { DistillSettings } from '../../src/experiment/types.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
+import { noiseDataset, noiseSide } from '../noise-dataset.js'
 
 let gpu: Device
 let cpu: Device
@@ -14,18 +14,8 @@ beforeAll(async () => {
 })
 afterAll(() => Promise.all([gpu.close(), cpu.close()]))
 
-const [rows, side] = [40, 8]
-const data = createDataset({
-  name: 'noise',
-  split: 'train',
-  classes: ['a', 'b'],
-  images: Uint8Array.from({ length: rows * side * side * 3 }, (_, i) => (i * i * 7919 + i * 31) % 251),
-  shape: [rows, side, side, 3],
-  labels: Int32Array.from({ length: rows }, (_, i) => (i % 7 === 0 ? 1 : 0)),
-  mean: [0.5, 0.5, 0.5],
-  std: [0.25, 0.25, 0.25],
-  flip: true,
-})
+const data = noiseDataset
+const side = noiseSide
 const network = convNet({ input: [side, side, 3], classes: 2, depth: 2, width: 8 })
 
 async function run(device: Device, settings: Partial<DistillSettings> & { method: string }) {

@@ -1,7 +1,7 @@
 /** @file Dynamic pruning of gradient methods on a real device: effects against leaving each sample out, runs, continuations, refusals. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drawRow, thetaSize } from '../../src/augment/dsa.js'
-import { createDataset, createSampler } from '../../src/data/index.js'
+import { createSampler } from '../../src/data/index.js'
 import { gradientProbes, sampleGradientsAlong } from '../../src/distill/dynamic/gradient-effect.js'
 import { GradientLook, type GradientSettings, samplesPerPiece } from '../../src/distill/dynamic/gradient-look.js'
 import { gradientArrays } from '../../src/distill/gradient-matching-loop.js'
@@ -16,6 +16,7 @@ import { fold, keyOf, purpose } from '../../src/engine/tensor/key.js'
 import type { DistillSettings, RunEvent } from '../../src/experiment/types.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
 import { networkPixels, rowSource } from '../../src/preprocess/row-source.js'
+import { noiseDataset, noiseSide } from '../noise-dataset.js'
 import { expectEqualAfterStop } from './stop-on-way.js'
 
 let device: Device
@@ -24,19 +25,8 @@ beforeAll(async () => {
 })
 afterAll(() => device.close())
 
-const [rows, side] = [40, 8]
-const data = createDataset({
-  name: 'noise',
-  split: 'train',
-  classes: ['a', 'b'],
-  images: Uint8Array.from({ length: rows * side * side * 3 }, (_, i) => (i * i * 7919 + i * 31) % 251),
-  shape: [rows, side, side, 3],
-  // the second class has fewer images than the batch
-  labels: Int32Array.from({ length: rows }, (_, i) => (i % 7 === 0 ? 1 : 0)),
-  mean: [0.5, 0.5, 0.5],
-  std: [0.25, 0.25, 0.25],
-  flip: true,
-})
+const data = noiseDataset
+const side = noiseSide
 const network = convNet({ input: [side, side, 3], classes: 2, depth: 2, width: 4 })
 const general = { ipc: 2, realBatch: 12, network, init: 'real', seed: 3 } as const
 

@@ -1,6 +1,5 @@
 /** @file Dynamic pruning on a real device: effects against the exact ones, runs that repeat and continue to the same bytes, refusals. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createDataset } from '../../src/data/index.js'
 import { buildLook } from '../../src/distill/dynamic/look-program.js'
 import { treatmentEffects } from '../../src/distill/dynamic/treatment-effect.js'
 import { distill } from '../../src/distill/index.js'
@@ -15,6 +14,7 @@ import type { DType } from '../../src/engine/tensor/dtype.js'
 import type { DistillSettings, RunEvent } from '../../src/experiment/types.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
 import { rowSource } from '../../src/preprocess/row-source.js'
+import { noiseDataset, noiseSide } from '../noise-dataset.js'
 import { expectEqualAfterStop } from './stop-on-way.js'
 
 let device: Device
@@ -23,20 +23,8 @@ beforeAll(async () => {
 })
 afterAll(() => device.close())
 
-const [rows, side] = [40, 8]
-const classes = ['a', 'b']
-const data = createDataset({
-  name: 'noise',
-  split: 'train',
-  classes,
-  images: Uint8Array.from({ length: rows * side * side * 3 }, (_, i) => (i * i * 7919 + i * 31) % 251),
-  shape: [rows, side, side, 3],
-  // the second class has fewer images than the batch
-  labels: Int32Array.from({ length: rows }, (_, i) => (i % 7 === 0 ? 1 : 0)),
-  mean: [0.5, 0.5, 0.5],
-  std: [0.25, 0.25, 0.25],
-  flip: true,
-})
+const data = noiseDataset
+const side = noiseSide
 const network = convNet({ input: [side, side, 3], classes: 2, depth: 2, width: 4 })
 const general = { method: 'dm', ipc: 2, realBatch: 12, network, init: 'real', seed: 3 } as const
 

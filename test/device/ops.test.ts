@@ -5,6 +5,7 @@ import { allCases, caseTitle, type OpCase } from '../cases/index.js'
 import { borderCases } from './border-cases.js'
 import { caseGraphs } from './derivatives.js'
 import { boundErrors, largest, largestError } from './error-bound.js'
+import { gpuTileCases } from './gpu-tile-cases.js'
 import { runTraced } from './run-traced.js'
 import { onGpu, openTestedDevices } from './tested-devices.js'
 import { wideConvCases } from './wide-conv-cases.js'
@@ -38,7 +39,9 @@ function note(isa: string, share: number, title: string): void {
 
 const isConvCase = ({ op }: OpCase): boolean => op.startsWith('conv2d')
 
-describe.each([...allCases, ...wideConvCases, ...borderCases].map((c) => [caseTitle(c), c] as const))('%s', (title, c) => {
+const cases = [...allCases, ...wideConvCases, ...borderCases, ...(onGpu ? gpuTileCases : [])]
+
+describe.each(cases.map((c) => [caseTitle(c), c] as const))('%s', (title, c) => {
   it.each(caseGraphs(c).map((graph) => [graph.order, graph] as const))('%s', async (order, { traced, inputs }) => {
     const { reference, unit } = boundErrors(traced, inputs)
     for (const device of devices) {

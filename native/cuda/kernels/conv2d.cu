@@ -30,9 +30,9 @@ struct ForwardProblem {
 
     __device__ __forceinline__ A a() const {
       const PatchParams& p = problem.patches;
-      return {problem.x + batch * problem.x_stride, m, k, p, problem.order, problem.taps_across, p.row0, p.column0};
+      return {problem.x + batch * problem.x_stride, {p, problem.order, problem.taps_across, m, k, p.row0, p.column0}};
     }
-    __device__ __forceinline__ B b() const { return {problem.w + batch * problem.w_stride, n, k, 1, n}; }
+    __device__ __forceinline__ B b() const { return {problem.w + batch * problem.w_stride, n, k, 1, static_cast<uint32_t>(n)}; }
     __device__ __forceinline__ int64_t row(int i) const { return (batch * m + i) * n; }
   };
   __device__ __forceinline__ Part part(int64_t batch) const { return {m, n, k, *this, batch}; }
@@ -62,7 +62,7 @@ Status launch_vectors(const ConvShape& s, const KernelArgs& args, const Context&
       int(s.positions()),
       s.filters,
       int(s.taps() * s.channels),
-      {{s.height, s.width, s.channels, int64_t{s.height} * s.width * s.channels},
+      {{s.height, s.width, s.channels},
        -s.pad_height,
        s.stride_height,
        1,

@@ -61,29 +61,22 @@ struct TurnedWeightSource {
   int row0, row_step, column0, column_step;
   const FastDivision &by_filters, &taps_across;
 
-  struct Line {
-    const float* at;
-    bool valid;
-  };
-  struct Inner {
-    int64_t offset;
-    bool valid;
-  };
+  using Line = uint32_t;
+  using Inner = uint32_t;
   __device__ __forceinline__ Line line(int i) const {
-    const bool valid = i < lines;
-    return {data + (valid ? int64_t{i} * filters : 0), valid};
+    return i < lines ? static_cast<uint32_t>(i) * static_cast<uint32_t>(filters / Vector) : kNoElement;
   }
   __device__ __forceinline__ Inner inner(int k) const {
-    if (k >= depth) return {0, false};
+    if (k >= depth) return kNoElement;
     const int tap = static_cast<int>(by_filters.quotient(static_cast<uint32_t>(k)));
     const int r = static_cast<int>(taps_across.quotient(static_cast<uint32_t>(tap)));
     const int s = tap - r * static_cast<int>(taps_across.divisor());
-    const int64_t index = int64_t{row0 + r * row_step} * kernel_width + column0 + s * column_step;
-    return {index * channels * filters + (k - tap * filters), true};
+    const uint32_t index = static_cast<uint32_t>((row0 + r * row_step) * kernel_width + column0 + s * column_step);
+    return index * static_cast<uint32_t>(channels) * static_cast<uint32_t>(filters / Vector) +
+           static_cast<uint32_t>(k - tap * filters) / Vector;
   }
-  __device__ __forceinline__ const float* address(const Line& line, const Inner& inner, bool* valid) const {
-    *valid = line.valid && inner.valid;
-    return line.at + inner.offset;
+  __device__ __forceinline__ uint32_t place(Line line, Inner inner) const {
+    return line == kNoElement || inner == kNoElement ? kNoElement : line + inner;
   }
 };
 
@@ -112,7 +105,7 @@ struct InputGradProblem {
 
     __device__ __forceinline__ const FastDivision& taps_across() const { return problem.taps_across.by(across.taps); }
     __device__ __forceinline__ A a() const {
-      return {problem.dy + group * problem.dy_stride, m, k, problem.patches, order, taps_across(), down.offset, across.offset};
+      return {problem.dy + group * problem.dy_stride, {problem.patches, order, taps_across(), m, k, down.offset, across.offset}};
     }
     __device__ __forceinline__ B b() const {
       const InputGradProblem& p = problem;
@@ -184,14 +177,7 @@ Status launch_many(const ConvShape& s, const KernelArgs& args, const Context& co
       s.pad_width,
       phases_down,
       phases_across,
-      {{s.out_height, s.out_width, s.filters, int64_t{s.out_height} * s.out_width * s.filters},
-       0,
-       1,
-       -1,
-       0,
-       1,
-       -1,
-       FastDivision(uint32_t(s.filters))},
+      {{s.out_height, s.out_width, s.filters}, 0, 1, -1, 0, 1, -1, FastDivision(uint32_t(s.filters))},
       divisions(s.height, s.stride_height),
       divisions(s.width, s.stride_width),
       divisions(s.kernel_width, s.stride_width),

@@ -60,16 +60,22 @@ inline void set_kernel(int height, int width, ConvShape* s) {
   s->weight_stride = s->weights();
 }
 
-// Lines and inner axes of the products are 32-bit numbers, and so is an offset within one image.
+// Lines and inner axes of the products are 32-bit numbers, and so are places in one image and in the operands of a group (which are counted
+// in units of four where the channels allow it; here the lower limit holds for all).
 inline Status check_conv(const char* op, const ConvShape& s) {
   const int64_t limit = (int64_t{1} << 31) - 256;
   const int64_t reach_down = s.height + int64_t{2} * s.pad_height + s.kernel_height + s.stride_height;
   const int64_t reach_across = s.width + int64_t{2} * s.pad_width + s.kernel_width + s.stride_width;
   const int64_t channels = s.channels > s.filters ? s.channels : s.filters;
-  const bool small = s.pixels() <= limit && s.positions() <= limit && reach_down * reach_across <= limit / channels;
+  const auto fits = [](int64_t elements, int axis) { return elements <= (axis % 4 == 0 ? 4 : 1) * ((int64_t{1} << 32) - 256); };
+  const int64_t axis = s.filters % 4 == 0 ? s.channels : s.filters;
+  const bool small = s.pixels() <= limit && s.positions() <= limit && reach_down * reach_across <= limit / channels &&
+                     fits(s.x_stride(), axis) && fits(s.y_stride(), s.filters) && fits(s.weights(), s.filters);
   if (small) return {};
   return fail(Code::invalid_program,
-              "%s: on CUDA the pixels of a group's images, and the values of one image with its margins, must stay below 2^31", op);
+              "%s: too large for CUDA: a group's pixels, and one image with its margins, must stay below 2^31, a group's values below 2^32 "
+              "(2^34 where channels are multiples of four)",
+              op);
 }
 
 }  // namespace aludel::cuda

@@ -9,11 +9,12 @@
 //   using A, B (Sources), using Part; Part part(int64_t batch)      one product of the batch
 //   Part: int m, n, k; A a() const; B b() const; int64_t row(int m)  row m of the output begins there, counted in floats
 //   float* out; int64_t split_stride   where part 0 of k goes, and how far apart the parts are
-//   const float* bias(batch)           per column, added at the end; or null
+//   const float* bias(batch)           per column, where the sums begin; or null
 //   static constexpr bool column_sums  also sums of the columns of B, to sums(batch, split)
 //   static constexpr bool squares      instead of C and the columns' sums, the sum of their squares over each block, to squares(batch,
 //                                      tile) and sum_squares(batch, tile of columns); k is then neither cut nor added up in pieces
 #pragma once
+#include "native/cuda/kernels/gemm_mma.cuh"
 #include "native/cuda/kernels/gemm_simt.cuh"
 
 namespace aludel::cuda {
@@ -25,6 +26,28 @@ struct GemmWork {
 };
 
 constexpr int kGemmStages = 3;
+
+template <int Vector>
+__device__ __forceinline__ void load_vector(const float* from, float (&v)[Vector]) {
+  if constexpr (Vector == 4) {
+    const float4 all = *reinterpret_cast<const float4*>(from);
+    v[0] = all.x, v[1] = all.y, v[2] = all.z, v[3] = all.w;
+  } else if constexpr (Vector == 2) {
+    const float2 all = *reinterpret_cast<const float2*>(from);
+    v[0] = all.x, v[1] = all.y;
+  } else {
+    v[0] = *from;
+  }
+}
+template <int Vector>
+__device__ __forceinline__ void store_vector(const float (&v)[Vector], float* to) {
+  if constexpr (Vector == 4)
+    *reinterpret_cast<float4*>(to) = make_float4(v[0], v[1], v[2], v[3]);
+  else if constexpr (Vector == 2)
+    *reinterpret_cast<float2*>(to) = make_float2(v[0], v[1]);
+  else
+    *to = v[0];
+}
 
 template <class Core>
 constexpr size_t kGemmShared = size_t{kGemmStages} * kGemmDepth*(Core::Shape::rows + Core::Shape::columns) * sizeof(float);
@@ -48,8 +71,24 @@ class ColumnSums {
   double total_ = 0;
 };
 
-template <class Core, int Vector, class Part>
-__device__ __forceinline__ void store_tile(const Core& core, const Part& part, int m0, int n0, float* out, const float* bias, bool add) {
+// The sums begin with the bias; columns from `end` on are nobody's.
+template <class Core>
+__device__ __forceinline__ void start_with_bias(Core* core, int n0, int end, const float* bias) {
+#pragma unroll
+  for (int run = 0; run < Core::kRuns; ++run)
+#pragma unroll
+    for (int u = 0; u < Core::kRun; ++u) {
+      const int n = n0 + core->column(run) + u;
+      const float value = n < end ? bias[n] : 0.f;
+#pragma unroll
+      for (int i = 0; i < Core::kRows; ++i) core->value(i, run, u) = value;
+    }
+}
+
+// Stores the tile, or adds it to what is there. With Vector above 1 the number of columns is a multiple of it: vectors are inside or
+// outside as a whole.
+template <int Vector, class Core, class Part>
+__device__ __forceinline__ void store_tile(const Core& core, const Part& part, int m0, int n0, float* out, bool add) {
 #pragma unroll
   for (int i = 0; i < Core::kRows; ++i) {
     const int m = m0 + core.row(i);
@@ -58,37 +97,14 @@ __device__ __forceinline__ void store_tile(const Core& core, const Part& part, i
 #pragma unroll
     for (int run = 0; run < Core::kRuns; ++run) {
       const int n = n0 + core.column(run);
-      float v[Core::kRun];
 #pragma unroll
-      for (int u = 0; u < Core::kRun; ++u) v[u] = core.value(i, run, u);
-      if constexpr (Vector > 1) {  // n is a multiple of four: a run is inside or outside as a whole
-        if (n >= part.n) continue;
-        using V = std::conditional_t<Vector == 4, float4, float2>;
-        V* vector = reinterpret_cast<V*>(to + n);
-        if (add) {
-          const V old = *vector;
-          const float* o = reinterpret_cast<const float*>(&old);
+      for (int u = 0; u < Core::kRun; u += Vector) {
+        if (n + u >= part.n) continue;
+        float v[Vector];
+        if (add) load_vector<Vector>(to + n + u, v);
 #pragma unroll
-          for (int u = 0; u < Vector; ++u) v[u] += o[u];
-        }
-        if (bias != nullptr)
-#pragma unroll
-          for (int u = 0; u < Vector; ++u) v[u] += bias[n + u];
-        V result;
-        if constexpr (Vector == 4)
-          result = make_float4(v[0], v[1], v[2], v[3]);
-        else
-          result = make_float2(v[0], v[1]);
-        *vector = result;
-      } else {
-#pragma unroll
-        for (int u = 0; u < Core::kRun; ++u) {
-          if (n + u >= part.n) continue;
-          float value = v[u];
-          if (add) value += to[n + u];
-          if (bias != nullptr) value += bias[n + u];
-          to[n + u] = value;
-        }
+        for (int e = 0; e < Vector; ++e) v[e] = add ? v[e] + core.value(i, run, u + e) : core.value(i, run, u + e);
+        store_vector<Vector>(v, to + n + u);
       }
     }
   }
@@ -147,71 +163,81 @@ __device__ __forceinline__ double sum_of_squares(const Core& core) {
 }
 
 template <class Problem, class Core>
-__global__ void __launch_bounds__(Core::Shape::threads, 512 / Core::Shape::threads)
+__global__ void __launch_bounds__(Core::Shape::threads, Core::kThreads / Core::Shape::threads)
     gemm(Guard guard, const __grid_constant__ Problem problem, const __grid_constant__ GemmWork work) {
   if (guard.stopped()) return;
   using Shape = typename Core::Shape;
   using CopyA = TileCopy<typename Problem::A, Shape::rows, Shape::threads>;
   using CopyB = TileCopy<typename Problem::B, Shape::columns, Shape::threads>;
-  constexpr int stage_a = Shape::rows * kGemmDepth, stage_b = Shape::columns * kGemmDepth;
-  ALUDEL_DYNAMIC_SHARED(float, shared_a);
-  float* shared_b = shared_a + kGemmStages * stage_a;
+  constexpr int tile_b = Shape::rows * kGemmDepth;  // in a stage, behind the tile of A
+  constexpr int stage_size = tile_b + Shape::columns * kGemmDepth, last_stage = (kGemmStages - 1) * stage_size;
+  ALUDEL_DYNAMIC_SHARED(float, shared);
 
   const GemmPlace place = GemmPlace::of(work, static_cast<int>(blockIdx.x), Shape());
   const typename Problem::Part part = problem.part(place.batch);
   if (place.m0 >= part.m) return;  // products of a batch may differ in size
 
   int k = place.split * work.split_depth;  // copied next
-  const int k_end = min(part.k, k + work.split_depth);
-  int steps = k_end > k ? (k_end - k + kGemmDepth - 1) / kGemmDepth : 0;  // still to be multiplied
+  const int k_end = part.k - k > work.split_depth ? k + work.split_depth : part.k;
   const CopyA copy_a(part.a(), place.m0);
   const CopyB copy_b(part.b(), place.n0);
-  const auto copy = [&](int stage) {
+  const auto copy = [&](int stage) {  // the place of the stage
     if (k < k_end) {
-      copy_a.start(shared_a + stage * stage_a, k);
-      copy_b.start(shared_b + stage * stage_b, k);
+      copy_a.start(shared + stage, k);
+      copy_b.start(shared + stage + tile_b, k);
     }
     k += kGemmDepth;
     cp_async_commit();  // also when there is nothing: the wait counts groups
   };
 #pragma unroll
-  for (int stage = 0; stage < kGemmStages - 1; ++stage) copy(stage);
+  for (int stage = 0; stage < last_stage; stage += stage_size) copy(stage);
+  // Steps still to be multiplied: those still to be copied and those on their way.
+  const auto steps = [&] { return max(0, (k_end - k + kGemmStages * kGemmDepth - 1) / kGemmDepth); };
 
   Core core;
   ColumnSums<Shape::columns, CopyB::along_k> sums;
   const bool first_rows = place.m0 == 0;
   int stage = 0;
   bool add = false;
-  do {
+  core.locate(static_cast<int>(threadIdx.x));
+  const float* bias = problem.bias(place.batch);
+  if (bias != nullptr)
+    start_with_bias(&core, place.n0, part.n, bias);
+  else
     core.clear();
-    for (int left = Problem::squares ? steps : min(steps, static_cast<int>(kGemmChunk / kGemmDepth)); left > 0; --left, --steps) {
+  do {
+    if (add) {
+      core.locate(static_cast<int>(threadIdx.x));
+      core.clear();
+    }
+    for (int left = Problem::squares ? steps() : min(steps(), static_cast<int>(kGemmChunk / kGemmDepth)); left > 0; --left) {
       cp_async_wait<kGemmStages - 2>();
       __syncthreads();  // this step's tiles are there for all, and all are done with the stage that is filled next
-      copy(stage == 0 ? kGemmStages - 1 : stage - 1);
-      core.multiply(shared_a + stage * stage_a, shared_b + stage * stage_b);
+      copy(stage == 0 ? last_stage : stage - stage_size);
+      core.multiply(shared + stage, shared + stage + tile_b);
       if constexpr (Problem::column_sums)
-        if (first_rows) sums.add(shared_b + stage * stage_b);
-      stage = stage == kGemmStages - 1 ? 0 : stage + 1;
+        if (first_rows) sums.add(shared + stage + tile_b);
+      stage = stage == last_stage ? 0 : stage + stage_size;
     }
     if constexpr (!Problem::squares) {
+      core.locate(opaque(static_cast<int>(threadIdx.x)));
       const GemmPlace at = GemmPlace::again(work, Shape());
       const typename Problem::Part target = problem.part(at.batch);
       constexpr int vector = Problem::B::vector == 4 && !Problem::B::along_k ? Core::kRun : 1;
-      store_tile<Core, vector>(core, target, at.m0, at.n0, problem.out + at.split * problem.split_stride,
-                               steps == 0 ? problem.bias(at.batch) : nullptr, add);
+      store_tile<vector>(core, target, at.m0, at.n0, problem.out + at.split * problem.split_stride, add);
       add = true;
     }
-  } while (steps > 0);
+  } while (steps() > 0);
   if constexpr (Problem::squares || Problem::column_sums) {
     const GemmPlace at = GemmPlace::again(work, Shape());
     const int thread = static_cast<int>(threadIdx.x), tile_n = at.n0 / Shape::columns;
     if constexpr (Problem::squares) {
-      double* shared = reinterpret_cast<double*>(shared_a);
-      const double square = block_sum<Shape::threads>(sum_of_squares(core), shared);
+      double* warps = reinterpret_cast<double*>(shared);
+      const double square = block_sum<Shape::threads>(sum_of_squares(core), warps);
       const int tile = at.m0 / Shape::rows * static_cast<int>(work.tiles_n) + tile_n;
       if (thread == 0) *problem.square(at.batch, tile) = square;
       if (!first_rows) return;
-      const double sum = block_sum<Shape::threads>(sums.total() * sums.total(), shared);
+      const double sum = block_sum<Shape::threads>(sums.total() * sums.total(), warps);
       if (thread == 0) *problem.sum_square(at.batch, tile_n) = sum;
     } else if (first_rows && thread < Shape::columns && at.n0 + thread < problem.part(at.batch).n) {
       problem.sums(at.batch, at.split)[at.n0 + thread] = static_cast<float>(sums.total());
@@ -234,11 +260,20 @@ Status launch_gemm(const Problem& problem, const GemmPlan& plan, int64_t batch, 
   return {};
 }
 
-// The core for a tile and the device. A core for another capability (wgmma) or precision is a line here: cores share the tiles' layouts.
+// The core for a tile and the device's precision. A core for another precision, or for the instructions of another capability (wgmma), is
+// one more line here: cores share the order of the tiles. Operands of which neither can be copied in vectors are small; they are multiplied
+// exactly whatever the precision.
 template <GemmTile Kind, class Problem>
 Status launch_gemm_tile(const Problem& problem, const GemmPlan& plan, int64_t batch, const Context& context) {
-  constexpr bool a = TileCopy<typename Problem::A, TileShape<Kind>::rows, TileShape<Kind>::threads>::along_k;
-  constexpr bool b = TileCopy<typename Problem::B, TileShape<Kind>::columns, TileShape<Kind>::threads>::along_k;
+  using Shape = TileShape<Kind>;
+  constexpr bool a = TileCopy<typename Problem::A, Shape::rows, Shape::threads>::along_k;
+  constexpr bool b = TileCopy<typename Problem::B, Shape::columns, Shape::threads>::along_k;
+  if constexpr (Problem::A::vector == 4 || Problem::B::vector == 4) {
+    if (context.device->precision == Precision::tf32) return launch_gemm<MmaCore<Tf32Products, Kind, a, b>>(problem, plan, batch, context);
+    if (context.device->precision == Precision::tf32x3)
+      return launch_gemm<MmaCore<Tf32x3Products, Kind, a, b>>(problem, plan, batch, context);
+    if (context.device->precision == Precision::bf16) return launch_gemm<MmaCore<Bf16Products, Kind, a, b>>(problem, plan, batch, context);
+  }
   return launch_gemm<SimtCore<Kind, a, b>>(problem, plan, batch, context);
 }
 

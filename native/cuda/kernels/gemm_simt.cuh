@@ -10,11 +10,13 @@ class SimtCore {
  public:
   using Shape = TileShape<Kind>;
   static constexpr int kRows = 8, kColumns = Shape::warp_columns / 8;
+  static constexpr int kThreads = 512;            // of a multiprocessor
   static constexpr int kRun = b_along_k ? 1 : 4;  // neighbouring columns of one thread
   static constexpr int kRuns = kColumns / kRun;
 
-  __device__ __forceinline__ SimtCore() {
-    const int thread = static_cast<int>(threadIdx.x), warp = thread / 32;
+  // Which rows and columns are this thread's: see MmaCore.
+  __device__ __forceinline__ void locate(int thread) {
+    const int warp = thread / 32;
     row0_ = warp % Shape::row_warps * Shape::warp_rows + thread % 32 / 8 * (a_along_k ? 1 : 4);
     column0_ = warp / Shape::row_warps * Shape::warp_columns + thread % 8 * kRun;
   }
@@ -29,7 +31,7 @@ class SimtCore {
   __device__ __forceinline__ void multiply(const float* a, const float* b) {
     // Along k two k's at a time are read: four would not fit the registers.
     constexpr int step = a_along_k || b_along_k ? 2 : 1;
-    [[maybe_unused]] constexpr int kUnrolled = step == 2 && kColumns == 8 ? 1 : 4;
+    [[maybe_unused]] constexpr int kUnrolled = kColumns < 8 ? 4 : step == 2 ? 1 : 2;
 #pragma unroll 1  // unrolled, the addresses of all sixteen k's would be kept in registers
     for (int k4 = 0; k4 < kGemmDepth; k4 += 4)
 #pragma unroll kUnrolled
@@ -50,6 +52,7 @@ class SimtCore {
   __device__ __forceinline__ int row(int i) const { return row0_ + line<a_along_k, 4>(i); }
   __device__ __forceinline__ int column(int run) const { return column0_ + line<b_along_k, 8>(run * kRun); }
   __device__ __forceinline__ float value(int i, int run, int u) const { return sum_[i][run * kRun + u]; }
+  __device__ __forceinline__ float& value(int i, int run, int u) { return sum_[i][run * kRun + u]; }
 
  private:
   // Line i of a thread, from its first: along k every Lanes-th one, so that the lanes' lines are neighbours, else groups of four.

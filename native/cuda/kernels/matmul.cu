@@ -17,7 +17,8 @@ struct MatmulProblem {
 
   int m, n, k;
   const float *a, *b;
-  int64_t a_batch, b_batch, a_line, a_k, b_line, b_k;
+  int64_t a_batch, b_batch;
+  uint32_t a_line, a_k, b_line, b_k;
   float* out;
   int64_t split_stride;
 
@@ -59,10 +60,10 @@ Status launch_layout(const Matmul<float>& p, void* workspace, const Context& con
       p.b,
       p.a_batch,
       p.b_batch,
-      p.transpose_a ? 1 : p.k,
-      p.transpose_a ? p.m : 1,
-      p.transpose_b ? p.k : 1,
-      p.transpose_b ? 1 : p.n,
+      p.transpose_a ? 1 : uint32_t(p.k),
+      p.transpose_a ? uint32_t(p.m) : 1,
+      p.transpose_b ? uint32_t(p.k) : 1,
+      p.transpose_b ? 1 : uint32_t(p.n),
       out,
       count,
   };
@@ -104,8 +105,9 @@ Status launch_kernel(const KernelArgs& args, const Context& context) {
 Status check(const KernelArgs& args) {
   const TensorRef &a = args.in[0], &y = args.out[0];
   const int64_t k = args.attrs[0] != 0 ? a.dim(-2) : a.dim(-1);
-  if (y.dim(-2) <= kMostLines && y.dim(-1) <= kMostLines && k <= kMostLines) return {};
-  return fail(Code::invalid_program, "matmul: on CUDA rows, columns and inner axis must stay below 2^31");
+  const int64_t m = y.dim(-2), n = y.dim(-1), larger = m > n ? m : n;
+  if (m <= kMostLines && n <= kMostLines && k <= kMostLines && (k == 0 || larger <= kMostElements / k)) return {};
+  return fail(Code::invalid_program, "matmul: on CUDA rows, columns and inner axis must stay below 2^31, a matrix below 2^32 elements");
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 
 namespace aludel::cuda {
 
-// Element (line, k) at line * line_stride + k * k_stride. With Vector 4 the stride of the contiguous axis is 1, and its length and the
-// other stride are multiples of four.
+// Element (line, k) at line * line_stride + k * k_stride. With Vector 4 the contiguous axis is stepped through in fours and its stride is
+// not looked at; its length and the other stride are multiples of four.
 template <bool AlongK, int Vector>
 struct MatrixSource {
   static constexpr bool along_k = AlongK;
@@ -13,27 +13,20 @@ struct MatrixSource {
 
   const float* data;
   int lines, depth;
-  int64_t line_stride, k_stride;
+  uint32_t line_stride, k_stride;  // in floats
 
-  struct Line {
-    const float* at;
-    bool valid;
-  };
-  struct Inner {
-    int64_t offset;
-    bool valid;
-  };
+  using Line = uint32_t;
+  using Inner = uint32_t;
   __device__ __forceinline__ Line line(int i) const {
-    const bool valid = i < lines;
-    return {data + (valid ? (Vector == 4 && !AlongK ? i : i * line_stride) : 0), valid};
+    const uint32_t at = static_cast<uint32_t>(i);
+    return i >= lines ? kNoElement : Vector == 1 || AlongK ? at * (line_stride / Vector) : at / Vector;
   }
   __device__ __forceinline__ Inner inner(int k) const {
-    const bool valid = k < depth;
-    return {valid ? (Vector == 4 && AlongK ? k : k * k_stride) : 0, valid};
+    const uint32_t at = static_cast<uint32_t>(k);
+    return k >= depth ? kNoElement : Vector == 1 || !AlongK ? at * (k_stride / Vector) : at / Vector;
   }
-  __device__ __forceinline__ const float* address(const Line& line, const Inner& inner, bool* valid) const {
-    *valid = line.valid && inner.valid;
-    return line.at + inner.offset;
+  __device__ __forceinline__ uint32_t place(Line line, Inner inner) const {
+    return line == kNoElement || inner == kNoElement ? kNoElement : line + inner;
   }
 };
 

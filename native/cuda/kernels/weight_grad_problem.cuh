@@ -31,9 +31,10 @@ struct WeightGradProblem {
     int64_t batch;
 
     __device__ __forceinline__ A a() const {
-      return {problem.x + batch * problem.x_stride, m, k, problem.patches, problem.order, problem.taps_across};
+      const PatchParams& p = problem.patches;
+      return {problem.x + batch * problem.x_stride, {p, problem.order, problem.taps_across, k, m, p.row0, p.column0}};
     }
-    __device__ __forceinline__ B b() const { return {problem.dy + batch * problem.dy_stride, n, k, 1, n}; }
+    __device__ __forceinline__ B b() const { return {problem.dy + batch * problem.dy_stride, n, k, 1, static_cast<uint32_t>(n)}; }
     __device__ __forceinline__ int64_t row(int i) const { return (batch * m + i) * n; }
   };
   __device__ __forceinline__ Part part(int64_t batch) const { return {m, n, k, *this, batch}; }
@@ -54,7 +55,7 @@ WeightGradProblem<x_vector, dy_vector> weight_grad_problem(const ConvShape& s, c
       int(s.taps() * s.channels),
       s.filters,
       int(s.positions()),
-      {{s.height, s.width, s.channels, int64_t{s.height} * s.width * s.channels},
+      {{s.height, s.width, s.channels},
        -s.pad_height,
        s.stride_height,
        1,

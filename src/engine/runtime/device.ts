@@ -278,7 +278,7 @@ function cudaOptions({ device, isa, index, precision, memory }: DeviceOptions) {
     throw expected('invalid_option', 'Device.open: index', 'a whole number from 0', index)
   const chosenPrecision = precision ?? process.env.ALUDEL_PRECISION ?? 'tf32'
   if (!(precisions as readonly string[]).includes(chosenPrecision))
-    throw expected('invalid_option', 'Device.open: precision', "'f32', 'tf32' or 'bf16'", chosenPrecision)
+    throw expected('invalid_option', 'Device.open: precision', "'f32', 'tf32x3', 'tf32' or 'bf16'", chosenPrecision)
   const chosen = { cuda: true, precision: (precisions as readonly string[]).indexOf(chosenPrecision) }
   return { ...chosen, ...(index !== undefined && { index }), ...(memory !== undefined && { memory }) }
 }

@@ -108,7 +108,7 @@ export interface NativeDeviceOptions {
   /** The rest goes with true. */
   cuda?: boolean
   index?: number
-  /** 0 f32, 1 tf32, 2 bf16. */
+  /** 0 f32, 1 tf32, 2 bf16, 3 tf32x3. */
   precision?: number
   memory?: number
 }

@@ -54,7 +54,7 @@ describe('device options', () => {
   })
 
   it.each([
-    [['--precision', 'fp8'], /Allowed choices are f32, tf32, bf16/],
+    [['--precision', 'fp8'], /Allowed choices are f32, tf32, bf16, tf32x3/],
     [['--gpu', '-1'], /expected a whole number >= 0/],
     [['--memory', '8Q'], /expected a size such as 8G/],
   ])('%j is refused before anything starts', async (options, message) => {

@@ -1,0 +1,83 @@
+/**
+ * @file Products on tensor cores: TF32 and bfloat16 round the operands and nothing else, so they must agree with the float64 reference of
+ * operands rounded here as closely as float32 products agree with that of the operands themselves; 3xTF32 rounds nothing that a float32 sum keeps.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { interpret, type RefTensor } from '../../src/engine/index.js'
+import { Device } from '../../src/engine/runtime/device.js'
+import { allCases, caseTitle, type OpCase } from '../cases/index.js'
+import { caseGraphs } from '../device/derivatives.js'
+import { boundErrors, largestError } from '../device/error-bound.js'
+import { gpuTileCases } from '../device/gpu-tile-cases.js'
+import { runTraced } from '../device/run-traced.js'
+import { wideConvCases } from '../device/wide-conv-cases.js'
+
+/** As in ops.test.ts, which bounds float32 sums; a tensor core that rounds its sums toward zero loses up to twice as much at each of them. */
+const roundings = 48
+
+const word = new Uint32Array(1)
+const asFloat = new Float32Array(word.buffer)
+
+/** To a float32 without its lowest `bits`: to nearest, ties away from zero or to even. */
+function shorten(value: number, bits: number, ties: 'away' | 'even'): number {
+  asFloat[0] = value
+  const half = 2 ** (bits - 1)
+  const up = ties === 'away' || (word[0] >>> bits) % 2 === 1 ? half : half - 1
+  word[0] = ((word[0] + up) >>> bits) << bits
+  return asFloat[0]
+}
+
+const precisions = {
+  tf32x3: (v: number) => v,
+  tf32: (v: number) => shorten(v, 13, 'away'),
+  bf16: (v: number) => shorten(v, 16, 'even'),
+} as const
+
+/** Cases of products whose operands come in vectors: the others are multiplied exactly at any precision. */
+const names = /^matmul: (large )?tiles|^conv2d.*: (large )?tiles|^conv2d.*: (parts|phases)|^conv2d.*: 32 to 32/
+const exact = /odd|65x19x67|5x261x3|x1, direct/
+const cases = [...allCases, ...wideConvCases, ...gpuTileCases].filter((c) => names.test(caseTitle(c)) && !exact.test(caseTitle(c)))
+
+/** The bias is added, and its gradient summed, in float32: operands from this one on, results from this one on. */
+const isBias = ({ op }: OpCase, index: number): boolean =>
+  op === 'conv2d' ? index === 2 : op.startsWith('conv2d_weight_grad') && index === 1
+
+it('covers every op that multiplies', () => {
+  const ops = new Set(cases.map(({ op }) => op))
+  expect([...ops].sort()).toEqual(['conv2d', 'conv2d_input_grad', 'conv2d_weight_grad', 'conv2d_weight_grad_squared_norm', 'matmul'])
+})
+
+describe.each(['tf32x3', 'tf32', 'bf16'] as const)('%s', (precision) => {
+  let device: Device
+  beforeAll(async () => {
+    device = await Device.open({ device: 'cuda', precision })
+  })
+  afterAll(() => device.close())
+
+  it.each(cases.map((c) => [caseTitle(c), c] as const))('%s', async (_, c) => {
+    const [{ traced, inputs }] = caseGraphs(c)
+    const round = ({ shape, data }: RefTensor): RefTensor => ({ shape, data: data.map(precisions[precision]) })
+    const rounded = inputs.map((input, i) => (c.op === 'conv2d' && isBias(c, i) ? input : round(input)))
+    const { reference, unit } = boundErrors(traced, rounded)
+    const unrounded = interpret(traced, inputs)
+    const { results } = await runTraced(device, traced, inputs)
+    for (const [i, result] of results.entries()) {
+      const wanted = c.op !== 'conv2d' && isBias(c, i) ? unrounded[i] : reference[i]
+      expect(largestError(result, wanted), `output ${i}`).toBeLessThanOrEqual(unit[i] * roundings)
+      // the precision is really taken: float32 results would be nearer to the reference of the operands as they are
+      if (precision !== 'tf32x3' && !isBias(c, i)) expect(largestError(result, unrounded[i])).toBeGreaterThan(largestError(result, wanted))
+    }
+  })
+})
+
+it('multiplies on tensor cores at tf32x3', async () => {
+  const c = cases.find(({ op }) => op === 'matmul') as OpCase
+  const [{ traced, inputs }] = caseGraphs(c)
+  const bits = async (precision: 'f32' | 'tf32x3') => {
+    const device = await Device.open({ device: 'cuda', precision })
+    const { results } = await runTraced(device, traced, inputs)
+    await device.close()
+    return results[0]
+  }
+  expect(await bits('tf32x3')).not.toEqual(await bits('f32'))
+})
