@@ -1,7 +1,7 @@
 /**
  * @file `node scripts/product-errors.mjs [--gpu]`: how far matrix products and convolutions on a GPU are from float64, at each precision; a
- * Markdown table. Without `--gpu` on the emulated one, once with the sums of its tensor cores rounded to nearest and once toward zero:
- * what real ones do is not specified. Needs a build (`npm run build`).
+ * Markdown table. Without `--gpu` on the emulated one, once with the sums of its tensor cores rounded to nearest and once toward zero (in
+ * brackets where it differs): what real ones do is not specified. Needs a build (`npm run build`).
  */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -97,19 +97,17 @@ function run(environment) {
     .map((line) => JSON.parse(line))
 }
 
-function report(runs) {
-  const titles = Object.keys(runs).flatMap((title) => precisions.map((precision) => (title ? `${precision}, ${title}` : precision)))
-  console.log(`| op | size | ${titles.join(' | ')} |\n|---|---|${titles.map(() => '---|').join('')}`)
-  const columns = Object.values(runs)
-  for (const [i, { op, name }] of columns[0].entries()) {
-    const cells = columns.flatMap((rows) => rows[i].errors.map((error) => error.toExponential(1)))
-    console.log(`| ${op} | ${name} | ${cells.join(' | ')} |`)
+function report(rows, others = rows) {
+  console.log(`| op | size | ${precisions.join(' | ')} |\n|---|---|${precisions.map(() => '---|').join('')}`)
+  for (const [i, { op, name, errors }] of rows.entries()) {
+    const cells = errors.map((error, p) => [error, others[i].errors[p]].map((one) => one.toExponential(1)))
+    console.log(`| ${op} | ${name} | ${cells.map(([one, other]) => (one === other ? one : `${one} (${other})`)).join(' | ')} |`)
   }
 }
 
 if (values.child) await measure()
-else if (values.gpu) report({ '': run({ ...process.env }) })
+else if (values.gpu) report(run({ ...process.env }))
 else {
   const environment = emulatedEnvironment(buildEmulated('plain'))
-  report({ nearest: run(environment), 'toward zero': run({ ...environment, CUDA_HOST_MMA_RZ: '1' }) })
+  report(run(environment), run({ ...environment, CUDA_HOST_MMA_RZ: '1' }))
 }
