@@ -24,12 +24,23 @@ function cut(t: RefTensor, axis: number, from: number, to: number): RefTensor {
   return { shape: t.shape.map((d, i) => (i === axis ? to - from : d)), data: t.data.filter((_, i) => inRange(i)) }
 }
 
-/** All assignments of a batch axis (or none) to the inputs in which the batched extents agree. */
+const most = 256
+
+/**
+ * All assignments of a batch axis (or none) to the inputs in which the batched extents agree. Where they are too many: one input batched
+ * along each of its axes, all inputs that can be, and all of those but one.
+ */
 function assignments(node: Node): (readonly BatchAxis[])[] {
   const extents = new Set(node.inputs.flatMap((v) => v.shape).filter((d) => d > 1))
   return [...extents].flatMap((extent) => {
-    const choices = node.inputs.map((v) => [null, ...v.shape.keys()].filter((axis) => axis === null || v.shape[axis] === extent))
-    const all = choices.reduce<BatchAxis[][]>((sofar, own) => sofar.flatMap((head) => own.map((axis) => [...head, axis])), [[]])
+    const axes = node.inputs.map((v) => [...v.shape.keys()].filter((axis) => v.shape[axis] === extent))
+    if (axes.reduce((count, own) => count * (own.length + 1), 1) > most) {
+      const every = axes.map((own) => own[0] ?? null)
+      const batched = [...axes.keys()].filter((i) => every[i] !== null)
+      const alone = batched.flatMap((i) => axes[i].map((axis) => axes.map((_, k) => (k === i ? axis : null))))
+      return [...alone, every, ...batched.map((i) => every.map((axis, k) => (k === i ? null : axis)))]
+    }
+    const all = axes.reduce<BatchAxis[][]>((sofar, own) => sofar.flatMap((head) => [null, ...own].map((axis) => [...head, axis])), [[]])
     return all.slice(1)
   })
 }
