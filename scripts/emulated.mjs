@@ -15,7 +15,7 @@ const files = [ops, 'test/device/random.test.ts', 'test/device/selection.test.ts
 export const emulatedRuns = [
   { name: 'threads ascending', variant: 'plain', files },
   { name: 'threads descending, streams lazy, memory strict', variant: 'plain', seed: '1', lazy: true, files: [ops, 'test/cuda'] },
-  { name: 'threads in random order', variant: 'plain', seed: '2', files: [ops] },
+  { name: 'threads in random order, address sanitizer', variant: 'asan', seed: '2', files: [ops] },
   { name: 'race detector', variant: 'race', files: [ops] },
 ]
 
