@@ -169,10 +169,12 @@ Status CudaProgram::capture(uint32_t step, cudaGraphExec_t* graph) {
 Status CudaProgram::fault(const RunState& state) const {
   const auto index = static_cast<uint32_t>(state.instruction);
   const Opcode opcode = program_.instructions[index].opcode;
-  return at_instruction(
-      fail(Code::invalid_index, "%s: index %d at position %lld is outside 0..%lld", opcode_name(static_cast<uint32_t>(opcode)), state.value,
-           static_cast<long long>(state.position), static_cast<long long>(state.limit - 1)),
-      index, opcode);
+  const char* name = opcode_name(static_cast<uint32_t>(opcode));
+  const auto position = static_cast<long long>(state.position), limit = static_cast<long long>(state.limit);
+  const Status found = state.position == kAllTaken ? fail(Code::invalid_index, "%s: all %lld rows were taken", name, limit)
+                                                   : fail(Code::invalid_index, "%s: index %d at position %lld is outside 0..%lld", name,
+                                                          state.value, position, limit - 1);
+  return at_instruction(found, index, opcode);
 }
 
 }  // namespace aludel::cuda

@@ -11,9 +11,12 @@ struct RunState {
   int64_t completed;    // steps whose effects are in the arguments
   int32_t instruction;  // of the fault: where, which element of the index tensor, what it held, and the first index too large
   int32_t value;
-  int64_t position;
+  int64_t position;  // or kAllTaken
   int64_t limit;
 };
+
+// In place of a position: `limit` rows were to choose from, and none was left.
+constexpr int64_t kAllTaken = -1;
 
 // First argument of every kernel, and the first thing it looks at:  if (guard.stopped()) return;
 // Instructions that write arguments must do nothing once the step is refused; for all others `state` is null and costs no load.

@@ -1,6 +1,8 @@
 /** @file Choosing rows on a device: the same rows as without one, to the last tie, at any number of threads and instruction set. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { spec, trace } from '../../src/engine/index.js'
+import { herdStep } from '../../src/engine/ops/herding.js'
 import { binding } from '../../src/engine/runtime/binding.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { selectSamples } from '../../src/prune/select.js'
@@ -9,10 +11,13 @@ import { herd } from '../../src/scores/herding.js'
 import { kCenterGreedy } from '../../src/scores/k-center.js'
 import type { Matrix } from '../../src/scores/matrix.js'
 import { gridMatrix, randomMatrix } from '../unit/scores/matrices.js'
+import { runTraced } from './run-traced.js'
+import { onGpu, openTestedDevices } from './tested-devices.js'
 
 const devices: Device[] = []
 beforeAll(async () => {
-  for (const isa of binding().info().isas) for (const threads of [1, 3]) devices.push(await Device.open({ isa, threads }))
+  if (onGpu) devices.push(...(await openTestedDevices()))
+  else for (const isa of binding().info().isas) for (const threads of [1, 3]) devices.push(await Device.open({ isa, threads }))
 })
 afterAll(async () => {
   for (const device of devices) {
@@ -80,6 +85,20 @@ describe('herding', () => {
       for (const device of devices) expect(await herd(features, 70, { rule, device })).toEqual(wanted)
     }
   })
+})
+
+it('says when herding has no row left', async () => {
+  const step = trace(
+    (panels, mean, target, taken) => Object.values(herdStep(panels, mean, target, taken, 'residual')),
+    [spec([1, 2, 32]), spec([2], 'f64'), spec([2], 'f64'), spec([3], 'i32')],
+  )
+  const row = { shape: [2], data: new Float64Array(2) }
+  const inputs = [{ shape: [1, 2, 32], data: new Float64Array(64) }, row, row, { shape: [3], data: Float64Array.of(1, 2, 1) }]
+  for (const device of devices)
+    await expect(runTraced(device, step, inputs)).rejects.toMatchObject({
+      code: 'invalid_index',
+      message: expect.stringMatching(/herd_step: all 3 rows were taken/),
+    })
 })
 
 describe('craig', () => {

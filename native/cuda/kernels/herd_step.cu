@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kThreads) take_row(Guard guard, Panels panels,
   if (least.row >= 0) {
     counted[least.row] += 1;
   } else {
-    refusal.refuse(-1, 0, panels.rows);  // all were taken
+    refusal.refuse(-1, kAllTaken, panels.rows);
   }
 }
 
