@@ -1,7 +1,6 @@
 // conv2d_input_grad. Two ways, by the number of channels of x alone:
 //   many   one product per group and phase: pixels of dx that a stride's residue holds apart meet different taps, each of them at unit
-//   stride
-//          (no product with an inserted zero is made); pixels by (tap, filter) times (tap, filter) by channels;
+//          stride, so no inserted zero is multiplied; pixels by (tap, filter) times (tap, filter) by channels;
 //   few    P = dy W^T for all taps and channels at once, so that they fill tiles, then each pixel of dx sums its taps of P.
 #include "native/cuda/kernels/conv_shape.h"
 #include "native/cuda/kernels/conv_source.cuh"
@@ -23,8 +22,8 @@ ConvShape shape_of(const KernelArgs& args) {
 
 // ---- many channels ----------------------------------------------------------------------------------------------------------------------
 
-// One axis of a phase: pixels first, first + stride, ..; taps first_tap, first_tap + stride, ..; pixel i meets tap t at position offset + i
-// - t.
+// One axis of a phase: pixels first, first + stride, ..; taps first_tap, first_tap + stride, ..; pixel i and tap t meet at position
+// offset + i - t.
 struct AxisPhase {
   int first, pixels, first_tap, taps, offset;
 

@@ -38,7 +38,8 @@ struct PatchParams {
   };
   template <int Vector>
   __device__ __forceinline__ Half half(int image, int row, int column, int channel) const {
-    const uint32_t pixel = static_cast<uint32_t>((image * map.height + row) * map.width + column);
+    const uint32_t line = static_cast<uint32_t>(image) * static_cast<uint32_t>(map.height) + static_cast<uint32_t>(row);
+    const uint32_t pixel = line * static_cast<uint32_t>(map.width) + static_cast<uint32_t>(column);
     return {pixel * static_cast<uint32_t>(map.channels / Vector) + static_cast<uint32_t>(channel) / Vector, row, column};
   }
   __device__ __forceinline__ static Half nowhere() { return {0, kNowhere, 0}; }
