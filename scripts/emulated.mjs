@@ -19,6 +19,19 @@ export const emulatedRuns = [
   { name: 'race detector', variant: 'race', files: [ops] },
 ]
 
+/** What `npm run stress` runs: everything in every build, and more orders. */
+export const stressRuns = [
+  ...['3', '4', '5', '6'].map((seed) => ({
+    name: `order ${seed}, streams lazy, memory strict`,
+    variant: 'plain',
+    seed,
+    lazy: true,
+    files,
+  })),
+  ...['0', '1', '7'].map((seed) => ({ name: `order ${seed}, address sanitizer`, variant: 'asan', seed, lazy: seed === '7', files })),
+  ...['0', '1', '8'].map((seed) => ({ name: `order ${seed}, race detector`, variant: 'race', seed, files })),
+]
+
 /** Builds the addon of a variant and returns its path, or undefined when it does not build. */
 export function buildEmulated(variant) {
   const out = `build/emulated-${variant}`
@@ -45,12 +58,19 @@ export function emulatedEnvironment(addon, { variant = 'plain', seed = '0', lazy
   return environment
 }
 
+/** Runs vitest on the emulated GPU; true when all tests passed. */
+export function runEmulated({ variant, files, ...settings }) {
+  const addon = buildEmulated(variant)
+  if (!addon) return false
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'device', '--project', 'cuda', ...files]
+  return (
+    spawnSync(process.execPath, vitest, { cwd: root, stdio: 'inherit', env: emulatedEnvironment(addon, { variant, ...settings }) })
+      .status === 0
+  )
+}
+
 if (isMain(import.meta)) {
   const options = { variant: { type: 'string', default: 'plain' }, seed: { type: 'string', default: '0' }, lazy: { type: 'boolean' } }
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
-  const addon = buildEmulated(values.variant)
-  const chosen = positionals.length > 0 ? positionals : files
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'device', '--project', 'cuda', ...chosen]
-  const run = addon && spawnSync(process.execPath, vitest, { cwd: root, stdio: 'inherit', env: emulatedEnvironment(addon, values) })
-  process.exitCode = run ? (run.status ?? 1) : 1
+  process.exitCode = runEmulated({ ...values, files: positionals.length > 0 ? positionals : files }) ? 0 : 1
 }

@@ -1,11 +1,13 @@
 /**
  * @file `npm run stress [-- --kills N] [--seed N] [--method NAME]`: kills small runs of every method, and scorings (`--method score`), N
- * times (default 50) at random moments, resumes them, and compares every byte with runs that nobody touched. Needs a build (`npm run build`).
+ * times (default 50) at random moments, resumes them, and compares every byte with runs that nobody touched; then runs all tests of the CUDA
+ * backend on the emulated GPU, in every build of it and many orders of threads (`--method emulated`). Needs a build (`npm run build`).
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { runEmulated, stressRuns } from './emulated.mjs'
 import { killAndResume, killAndResumeScoring, randomFrom, writeStripes } from './lib/stress.mjs'
 
 const { values } = parseArgs({
@@ -41,6 +43,11 @@ try {
     process.stderr.write('\r')
     console.log(`score: ${kills} kills in ${runs} scorings, the same bytes as an uninterrupted one`)
   }
+  if (values.method === undefined || values.method === 'emulated')
+    for (const run of stressRuns) {
+      if (!runEmulated(run)) throw new Error(`emulated GPU, ${run.name}: failed`)
+      console.log(`emulated GPU, ${run.name}: passed`)
+    }
   rmSync(dir, { recursive: true })
 } catch (error) {
   console.error(`\n${error.message}\nthe runs are in ${dir}`)
