@@ -4,6 +4,7 @@
  * ascending, 1 descending, else random); `--lazy`: streams run when waited for, and host code that touches device memory ends the process.
  */
 import { spawnSync } from 'node:child_process'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isMain, root } from './lib/files.mjs'
 
@@ -49,6 +50,8 @@ export function buildEmulated(variant) {
 /** The environment of a process that computes on the emulated GPU. */
 export function emulatedEnvironment(addon, { variant = 'plain', seed = '0', lazy = false } = {}) {
   const environment = { ...process.env, ALUDEL_BINARY: addon, ALUDEL_DEVICE: 'cuda', CUDA_HOST_SEED: seed }
+  // Stand-ins for the libraries that the backend looks for.
+  environment.LD_LIBRARY_PATH = [join(dirname(addon), 'libraries'), process.env.LD_LIBRARY_PATH].filter(Boolean).join(':')
   if (lazy) Object.assign(environment, { CUDA_HOST_LAZY: '1', CUDA_HOST_STRICT: '1' })
   if (variant === 'asan') {
     const library = spawnSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout.trim()

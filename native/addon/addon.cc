@@ -1,4 +1,5 @@
-// Exports of the addon: info(), surveyCuda(), createDevice(), CancelToken, readRows(). Everything else hangs on a device.
+// Exports of the addon: info(), surveyCuda(), surveyCudaLibraries(), createDevice(), CancelToken, readRows(). Everything else hangs on a
+// device.
 #include "native/addon/buffer_wrap.h"
 #include "native/addon/cancel_token.h"
 #include "native/addon/device_wrap.h"
@@ -51,6 +52,20 @@ Napi::Value survey_cuda(const Napi::CallbackInfo& call) {
   return result;
 }
 
+Napi::Value survey_cuda_libraries(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  Napi::Array result = Napi::Array::New(env);
+  uint32_t count = 0;
+  for (const cuda::FoundLibrary& found : cuda::survey_libraries()) {
+    Napi::Object library = Napi::Object::New(env);
+    library.Set("name", found.name);
+    library.Set("version", found.version);
+    library.Set("missing", found.missing);
+    result.Set(count++, library);
+  }
+  return result;
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment;
   env.SetInstanceData(environment);  // deleted with the environment
@@ -59,6 +74,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   environment->program = Napi::Persistent(ProgramWrap::define(env));
   exports.Set("info", Napi::Function::New<info>(env, "info"));
   exports.Set("surveyCuda", Napi::Function::New<survey_cuda>(env, "surveyCuda"));
+  exports.Set("surveyCudaLibraries", Napi::Function::New<survey_cuda_libraries>(env, "surveyCudaLibraries"));
   exports.Set("createDevice", Napi::Function::New<DeviceWrap::create>(env, "createDevice"));
   exports.Set("CancelToken", CancelToken::define(env));
   exports.Set("readRows", Napi::Function::New<read_rows>(env, "readRows"));

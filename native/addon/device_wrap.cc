@@ -73,12 +73,13 @@ Status create_cuda(Napi::Object options, int threads, std::unique_ptr<Backend>* 
   cuda::Options chosen;
   chosen.ordinal = static_cast<int>(whole_property(options, "index", 0, 1023, 0));
   chosen.precision = static_cast<cuda::Precision>(whole_property(options, "precision", 0, 3, 1));
+  const auto libraries = static_cast<cuda::LibraryUse>(whole_property(options, "libraries", 0, 2, 0));
   chosen.memory_limit = whole_property(options, "memory", 1, int64_t{1} << 46, 0);
   const cpu::Isa* isa = nullptr;
   ALUDEL_RETURN_IF_ERROR(cpu::choose_isa("portable", &isa));
   const Napi::Value wanted = options.Get("isa");
   const auto open_host = [threads](std::unique_ptr<Backend>* host) { return cpu::create_backend(threads, "", host); };
-  ALUDEL_RETURN_IF_ERROR(cuda::create_backend(chosen, isa->table(), threads, open_host, backend));
+  ALUDEL_RETURN_IF_ERROR(cuda::create_backend(chosen, libraries, isa->table(), threads, open_host, backend));
   const std::string found = (*backend)->isa();
   if (!wanted.IsString() || wanted.As<Napi::String>().Utf8Value() == found) return {};
   return fail(Code::unavailable, "isa: expected a GPU of architecture %s but device %d is %s",

@@ -39,7 +39,7 @@ ProgramWrap::~ProgramWrap() { release(Env()); }
 Napi::Function ProgramWrap::define(Napi::Env env) {
   return DefineClass(env, kName,
                      {InstanceMethod<&ProgramWrap::run>("run"), InstanceMethod<&ProgramWrap::memory>("memory"),
-                      InstanceMethod<&ProgramWrap::dispose>("dispose")});
+                      InstanceMethod<&ProgramWrap::libraries>("libraries"), InstanceMethod<&ProgramWrap::dispose>("dispose")});
 }
 
 void ProgramWrap::release(Napi::Env env) {
@@ -84,6 +84,8 @@ Napi::Value ProgramWrap::run(const Napi::CallbackInfo& info) {
   }
   return core_->submit(env, std::move(task));
 }
+
+Napi::Value ProgramWrap::libraries(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), alive(info.Env()).libraries()); }
 
 Napi::Value ProgramWrap::memory(const Napi::CallbackInfo& info) {
   const MemoryNeed need = alive(info.Env()).memory();

@@ -23,6 +23,7 @@ class ProgramWrap final : public TaggedWrap<ProgramWrap>, public DeviceChild {
  private:
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
+  Napi::Value libraries(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info) { release(info.Env()); }
   void release(Napi::Env env);
   LoadedProgram& alive(Napi::Env env) const;

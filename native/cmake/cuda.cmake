@@ -1,6 +1,6 @@
 # Defines target `cuda`: the backend for GPUs, the same sources on the host's emulation of one (tests), or the stub that says what is missing.
 file(GLOB ALUDEL_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/native/cuda/*.cc ${CMAKE_SOURCE_DIR}/native/cuda/*.cu
-     ${CMAKE_SOURCE_DIR}/native/cuda/kernels/*.cu ${CMAKE_SOURCE_DIR}/native/cuda/linalg/*.cu)
+     ${CMAKE_SOURCE_DIR}/native/cuda/kernels/*.cu ${CMAKE_SOURCE_DIR}/native/cuda/linalg/*.cu ${CMAKE_SOURCE_DIR}/native/cuda/libraries/*.cc)
 
 set(ALUDEL_HAVE_CUDA OFF)
 if(ALUDEL_CUDA STREQUAL "ON" OR ALUDEL_CUDA STREQUAL "AUTO")
@@ -29,6 +29,10 @@ elseif(ALUDEL_CUDA STREQUAL "EMULATED")
   include(${CMAKE_SOURCE_DIR}/test/native/cuda_host/cuda_host.cmake)
   aludel_cuda_host_library(cuda ${ALUDEL_CUDA_SOURCES} VARIANT ${ALUDEL_CUDA_VARIANT})
   target_link_libraries(cuda PUBLIC core)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/native/cuda/libraries/choices.cc PROPERTIES
+    COMPILE_DEFINITIONS "ALUDEL_CUDA_MORE_CHOICES=\"test/native/cuda_host/libraries/choices.inc\"")
+  add_subdirectory(${CMAKE_SOURCE_DIR}/test/native/cuda_host/libraries)
+  add_dependencies(cuda fake_cublas_lt fake_cublas_lt_incomplete)
 else()
   add_library(cuda STATIC native/no_cuda/no_cuda_backend.cc)
   target_include_directories(cuda PUBLIC ${CMAKE_SOURCE_DIR})

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "native/core/program.h"
@@ -46,6 +47,8 @@ class LoadedProgram {
   // Replays the program. `completed` counts the steps whose effects are there; a cancelled or refused step has changed nothing.
   virtual Status run(const RunRequest& request, int64_t* completed) = 0;
   virtual MemoryNeed memory() const = 0;
+  // Libraries that compute a part of it and that its bits depend on, with their versions; empty: the backend's own kernels do everything.
+  virtual std::string libraries() const { return {}; }
 };
 
 struct EigenRequest {

@@ -5,6 +5,7 @@
 #include "native/core/arena.h"
 #include "native/cuda/cuda_program.h"
 #include "native/cuda/device.h"
+#include "native/cuda/libraries/cublas_lt.h"
 
 namespace aludel::cuda {
 namespace {
@@ -86,12 +87,17 @@ Survey survey() {
   return found;
 }
 
-Status create_backend(const Options& options, KernelTable checks, int host_threads,
+std::vector<FoundLibrary> survey_libraries() {
+  const CublasLt& found = CublasLt::loaded();
+  return {{"cuBLASLt", found.version, found.missing}};
+}
+
+Status create_backend(const Options& options, LibraryUse libraries, KernelTable checks, int host_threads,
                       std::function<Status(std::unique_ptr<Backend>*)> open_host, std::unique_ptr<Backend>* backend) {
   const Survey found = survey();
   if (!found.reason.empty()) return fail(Code::unavailable, "%s", found.reason.c_str());
   std::shared_ptr<Device> device;
-  ALUDEL_RETURN_IF_ERROR(Device::open(options, &device));
+  ALUDEL_RETURN_IF_ERROR(Device::open(options, libraries, &device));
   *backend = std::make_unique<CudaBackend>(std::move(device), checks, host_threads, std::move(open_host));
   return {};
 }

@@ -52,8 +52,8 @@ Status CudaProgram::check_kernels(KernelTable checks) {
     Status status = checks[number]->check(args);
     if (status.ok() && kernel->check != nullptr) status = kernel->check(args);
     if (!status.ok()) return at_instruction(status, i, instruction.opcode);
-    if (kernel->workspace_bytes == nullptr) continue;
-    const int64_t bytes = kernel->workspace_bytes(args, device_->info());
+    int64_t bytes = kernel->workspace_bytes == nullptr ? 0 : kernel->workspace_bytes(args, device_->info());
+    if (instruction.opcode == Opcode::matmul) bytes = std::max(bytes, find_product(i, args));
     if (bytes < 0 || bytes > (int64_t{1} << 40))
       return at_instruction(fail(Code::invalid_program, "its workspace would pass 2^40 bytes"), i, instruction.opcode);
     kernel_bytes_ = std::max(kernel_bytes_, aligned(bytes));
@@ -61,6 +61,18 @@ Status CudaProgram::check_kernels(KernelTable checks) {
   operands_.resize(most_operands);
   real_operands_.resize(most_operands);
   return {};
+}
+
+// Workspace that a library wants, once it is found that it computes the instruction. A library does not know of refused steps: what goes to
+// an argument is the own kernels'.
+int64_t CudaProgram::find_product(uint32_t index, const KernelArgs& args) {
+  const Value& output = program_.values[program_.outputs(program_.instructions[index])[0]];
+  if (output.storage == Storage::argument || args.out[0].dtype != DType::f32) return 0;
+  std::unique_ptr<LtProduct> product = device_->libraries().product(Product::of(args), device_->info());
+  if (product == nullptr) return 0;
+  const int64_t bytes = product->workspace_bytes();
+  products_[index] = std::move(product);
+  return bytes;
 }
 
 Status CudaProgram::reserve() {

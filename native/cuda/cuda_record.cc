@@ -133,7 +133,10 @@ Status CudaProgram::record_instruction(uint32_t index, const Place& place, uint3
       operands_[static_cast<size_t>(k)] = value.ref(address(value, place));
     }
     const KernelArgs args = args_of(program_, instruction, operands_.data());
-    status = kernel_table()[static_cast<size_t>(instruction.opcode)]->launch(args, context(index, place.first_slice));
+    const Context where = context(index, place.first_slice);
+    const auto product = products_.find(index);
+    status = product != products_.end() ? product->second->launch(args, where)
+                                        : kernel_table()[static_cast<size_t>(instruction.opcode)]->launch(args, where);
   }
   return status.ok() ? status : at_instruction(status, index, instruction.opcode);
 }

@@ -26,16 +26,17 @@ Status lost() { return fail(Code::device_lost, "the device was lost; close it an
 
 }  // namespace
 
-Device::Device(const Options& options)
+Device::Device(const Options& options, LibraryUse libraries)
     : pool_(std::make_shared<MemoryPool>(options.ordinal, options.memory_limit)),
       workspace_(
-          [this](int64_t bytes, std::shared_ptr<void>* block) { return pool_->allocate(bytes, "the program's working memory", block); }) {
+          [this](int64_t bytes, std::shared_ptr<void>* block) { return pool_->allocate(bytes, "the program's working memory", block); }),
+      libraries_(libraries) {
   info_.ordinal = options.ordinal;
   info_.precision = options.precision;
 }
 
-Status Device::open(const Options& options, std::shared_ptr<Device>* device) {
-  std::shared_ptr<Device> made(new Device(options));
+Status Device::open(const Options& options, LibraryUse libraries, std::shared_ptr<Device>* device) {
+  std::shared_ptr<Device> made(new Device(options, libraries));
   ALUDEL_RETURN_IF_ERROR(made->start());
   *device = std::move(made);
   return {};
@@ -86,6 +87,7 @@ Device::~Device() { close(); }
 
 void Device::close() {
   cudaSetDevice(info_.ordinal);
+  libraries_.close();
   staging_.reset();
   pool_->release();
   if (pinned_ != nullptr) pinned_->release();

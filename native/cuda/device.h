@@ -8,6 +8,7 @@
 #include "native/core/backend.h"
 #include "native/core/workspace.h"
 #include "native/cuda/kernel.h"
+#include "native/cuda/libraries/libraries.h"
 #include "native/cuda/memory_pool.h"
 #include "native/cuda/pinned_pool.h"
 #include "native/cuda/staging.h"
@@ -16,7 +17,7 @@ namespace aludel::cuda {
 
 class Device : public std::enable_shared_from_this<Device> {
  public:
-  static Status open(const Options& options, std::shared_ptr<Device>* device);
+  static Status open(const Options& options, LibraryUse libraries, std::shared_ptr<Device>* device);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -35,19 +36,21 @@ class Device : public std::enable_shared_from_this<Device> {
   Workspace& workspace() { return workspace_; }
   Staging& staging() { return *staging_; }
   PinnedPool& pinned() { return *pinned_; }
+  Libraries& libraries() { return libraries_; }
   // Uploads that overlap runs have a stream of their own. It waits for what transferred() saw: a block of memory may change hands while a
   // copy that the run thread put on its stream is still on the way.
   Status begin_transfer(cudaStream_t* stream);
   Status transferred();
 
  private:
-  explicit Device(const Options& options);
+  Device(const Options& options, LibraryUse libraries);
   Status start();
 
   DeviceInfo info_{};
   char architecture_[16] = {0};
   std::shared_ptr<MemoryPool> pool_;
   Workspace workspace_;
+  Libraries libraries_;
   std::unique_ptr<Staging> staging_;
   std::shared_ptr<PinnedPool> pinned_;
   cudaStream_t stream_ = nullptr;

@@ -12,7 +12,10 @@ Survey survey() {
   return found;
 }
 
-Status create_backend(const Options&, KernelTable, int, std::function<Status(std::unique_ptr<Backend>*)>, std::unique_ptr<Backend>*) {
+std::vector<FoundLibrary> survey_libraries() { return {}; }
+
+Status create_backend(const Options&, LibraryUse, KernelTable, int, std::function<Status(std::unique_ptr<Backend>*)>,
+                      std::unique_ptr<Backend>*) {
   return fail(Code::unavailable, "%s", survey().reason.c_str());
 }
 

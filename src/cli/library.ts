@@ -3,7 +3,7 @@ import type { Dataset, Split } from '../data/dataset.js'
 import type { OpenOptions } from '../data/open.js'
 import type { Whitening } from '../data/whitening.js'
 import type { Device } from '../engine/runtime/device.js'
-import type { CudaSurvey } from '../engine/runtime/native-types.js'
+import type { CudaLibrary, CudaSurvey, NativeBinding } from '../engine/runtime/native-types.js'
 import type { OpenDeviceOptions } from '../engine/runtime/open-device.js'
 import { AludelError } from '../errors.js'
 import type {
@@ -45,7 +45,14 @@ export type BackendState =
 
 /** GPUs of this machine; `driver` and `toolkit` are CUDA versions such as 13.0, null for none. */
 export type CudaState =
-  | { readonly available: true; readonly driver: string; readonly toolkit: string; readonly devices: CudaSurvey['devices'] }
+  | {
+      readonly available: true
+      readonly driver: string
+      readonly toolkit: string
+      readonly devices: CudaSurvey['devices']
+      /** What may be used beside the own kernels; none is needed. */
+      readonly libraries: readonly CudaLibrary[]
+    }
   | {
       readonly available: false
       readonly built: boolean
@@ -235,7 +242,7 @@ export const library: Library = {
     const [{ binding }, { Device }] = await Promise.all([import('../engine/runtime/binding.js'), import('../engine/runtime/device.js')])
     let cuda: CudaState | undefined
     try {
-      cuda = cudaState(binding().surveyCuda())
+      cuda = cudaState(binding())
       // a device, not info(), says which instruction set is in use: it honours what the environment forces
       const device = await Device.open({ device: 'cpu', threads: 1 })
       await device.close()
@@ -248,9 +255,10 @@ export const library: Library = {
   },
 }
 
-function cudaState({ built, reason, driver, toolkit, devices }: CudaSurvey): CudaState {
+function cudaState(addon: NativeBinding): CudaState {
+  const { built, reason, driver, toolkit, devices } = addon.surveyCuda()
   const version = (number: number) => `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}`
   const versions = { driver: driver > 0 ? version(driver) : null, toolkit: toolkit > 0 ? version(toolkit) : null }
   if (reason !== '') return { available: false, built, reason, ...versions }
-  return { available: true, driver: version(driver), toolkit: version(toolkit), devices }
+  return { available: true, driver: version(driver), toolkit: version(toolkit), devices, libraries: addon.surveyCudaLibraries() }
 }

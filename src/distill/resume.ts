@@ -31,17 +31,34 @@ export function checkConfig({ config: saved, data, counters }: Checkpoint, confi
   }
 }
 
+/** What bits depend on, and what to do where it is another than that of the checkpoint. */
+const arithmeticTerms = [
+  { what: 'isa', term: 'instruction set', todo: (there: unknown) => `open the device with isa '${there}', on a machine that has it` },
+  { what: 'precision', term: 'precision', todo: (there: unknown) => `open the device with precision '${there}'` },
+  {
+    what: 'libraries',
+    term: 'CUDA libraries',
+    todo: (there: unknown) =>
+      there === undefined
+        ? 'continue it with ALUDEL_CUDA_LIBS=off'
+        : 'continue it on a GPU of that model, with that library and the same ALUDEL_CUDA_LIBS',
+  },
+] as const
+
 /** Throws `incompatible` when the programs compiled here would not compute the same bits as those of the checkpoint. */
 export function checkPlans({ plans: saved }: Checkpoint, plans: Checkpoint['plans']): void {
   const names = Object.keys(plans)
   for (const name of names) {
-    for (const what of ['isa', 'precision'] as const) {
+    for (const { what, term, todo } of arithmeticTerms) {
       const [there, here] = [saved[name]?.[what], plans[name][what]]
       if (there === here) continue
-      const todo =
-        what === 'isa' ? `open the device with isa '${there}', on a machine that has it` : `open the device with precision '${there}'`
-      const term = what === 'isa' ? 'instruction set' : 'precision'
-      throw expected('incompatible', `checkpoint: ${term} of '${name}'`, `${there}, that the run began with,`, here, todo)
+      throw expected(
+        'incompatible',
+        `checkpoint: ${term} of '${name}'`,
+        `${there ?? 'none'}, that the run began with,`,
+        here ?? 'none',
+        todo(there),
+      )
     }
   }
   const name = differing(saved, plans)

@@ -6,7 +6,7 @@ import type { Plan } from './compile/program.js'
 import type { Value } from './graph/node.js'
 import type { DeviceArray } from './runtime/array.js'
 import type { Device } from './runtime/device.js'
-import type { Executable, RunOptions } from './runtime/executable.js'
+import type { RunOptions } from './runtime/executable.js'
 import type { DType } from './tensor/dtype.js'
 import type { Shape } from './tensor/shape.js'
 import { trace } from './trace/trace.js'
@@ -83,10 +83,10 @@ export function bindProgram<I extends string, O extends string, S extends string
     ...(spec.step === undefined ? {} : { stepInput: inputNames.length }),
     names: [...inputNames, ...outputNames.filter((n) => spec.outputs[n].donate === undefined)],
   })
-  const executable: Executable = device.load(program)
+  const executable = device.load(program)
   const order = program.arguments.map((argument) => argument.name)
   return {
-    plan: program.plan,
+    plan: executable.plan,
     run(arrays, options = {}) {
       const args = order.map((name) => {
         if (arrays[name] === undefined)

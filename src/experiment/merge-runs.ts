@@ -50,12 +50,15 @@ async function readPart(dir: string): Promise<Part> {
 
 const withoutShard = ({ shard: _, ...config }: RunConfig): RunConfig => config
 
+const librariesOf = (plans: NonNullable<RunRecord['plans']>) =>
+  [...new Set(Object.values(plans).flatMap(({ libraries }) => libraries ?? []))].sort()
+
 /** What must be equal for the bits to be those of one run. */
-const sameness = ({ record: { config, data, host, versions }, shard }: Part): Record<string, unknown> => ({
+const sameness = ({ record: { config, data, host, plans = {}, versions }, shard }: Part): Record<string, unknown> => ({
   'number of parts': shard.of,
   ...withoutShard(config),
   ...{ classes: data.classes, mean: data.mean, std: data.std, flip: data.flip },
-  ...{ 'instruction set': host.isa, precision: host.precision, 'version of aludel': versions.aludel },
+  ...{ 'instruction set': host.isa, precision: host.precision, 'CUDA libraries': librariesOf(plans), 'version of aludel': versions.aludel },
 })
 
 function checkAlike(first: Part, part: Part): void {

@@ -48,7 +48,7 @@ export class PlanningDevice {
     executable.dispose()
     this.#constants += constantBytes
     this.#workspace = Math.max(this.#workspace, arenaBytes + scratchBytes + localBytes)
-    return { plan: program.plan, repeat: refuse, dispose() {} }
+    return { plan: executable.plan, repeat: refuse, dispose() {} }
   }
 }
 

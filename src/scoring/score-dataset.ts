@@ -283,7 +283,7 @@ class Scoring {
   }
 
   #checkPlans({ plans }: Checkpoint): void {
-    for (const [name, { isa, precision }] of Object.entries(this.#plans)) {
+    for (const [name, { isa, precision, libraries }] of Object.entries(this.#plans)) {
       if (plans[name]?.isa !== isa) {
         const todo = `open the device with isa '${plans[name]?.isa}', on a machine that has it`
         throw expected('incompatible', `checkpoint: instruction set of '${name}'`, `${plans[name]?.isa}`, isa, todo)
@@ -291,6 +291,17 @@ class Scoring {
       if (plans[name].precision !== precision) {
         const todo = `open the device with precision '${plans[name].precision}'`
         throw expected('incompatible', `checkpoint: precision of '${name}'`, `${plans[name].precision}`, precision, todo)
+      }
+      if (plans[name].libraries !== libraries) {
+        const todo =
+          libraries === undefined ? 'continue it on a GPU of that model, with that library' : 'continue it with the same ALUDEL_CUDA_LIBS'
+        throw expected(
+          'incompatible',
+          `checkpoint: CUDA libraries of '${name}'`,
+          `${plans[name].libraries ?? 'none'}`,
+          libraries ?? 'none',
+          todo,
+        )
       }
       if (JSON.stringify(plans[name]) === JSON.stringify(this.#plans[name])) continue
       const todo = 'continue it with the version of aludel that began it'

@@ -11,27 +11,10 @@ import { boundErrors, largestError } from '../device/error-bound.js'
 import { gpuTileCases } from '../device/gpu-tile-cases.js'
 import { runTraced } from '../device/run-traced.js'
 import { wideConvCases } from '../device/wide-conv-cases.js'
+import { roundedBy } from './rounded-operands.js'
 
 /** As in ops.test.ts, which bounds float32 sums; a tensor core that rounds its sums toward zero loses up to twice as much at each of them. */
 const roundings = 48
-
-const word = new Uint32Array(1)
-const asFloat = new Float32Array(word.buffer)
-
-/** To a float32 without its lowest `bits`: to nearest, ties away from zero or to even. */
-function shorten(value: number, bits: number, ties: 'away' | 'even'): number {
-  asFloat[0] = value
-  const half = 2 ** (bits - 1)
-  const up = ties === 'away' || (word[0] >>> bits) % 2 === 1 ? half : half - 1
-  word[0] = ((word[0] + up) >>> bits) << bits
-  return asFloat[0]
-}
-
-const precisions = {
-  tf32x3: (v: number) => v,
-  tf32: (v: number) => shorten(v, 13, 'away'),
-  bf16: (v: number) => shorten(v, 16, 'even'),
-} as const
 
 /** Cases of products whose operands come in vectors: the others are multiplied exactly at any precision. */
 const names = /^matmul: (large )?tiles|^conv2d.*: (large )?tiles|^conv2d.*: (parts|phases)|^conv2d.*: 32 to 32/
@@ -56,7 +39,7 @@ describe.each(['tf32x3', 'tf32', 'bf16'] as const)('%s', (precision) => {
 
   it.each(cases.map((c) => [caseTitle(c), c] as const))('%s', async (_, c) => {
     const [{ traced, inputs }] = caseGraphs(c)
-    const round = ({ shape, data }: RefTensor): RefTensor => ({ shape, data: data.map(precisions[precision]) })
+    const round = ({ shape, data }: RefTensor): RefTensor => ({ shape, data: data.map(roundedBy[precision]) })
     const rounded = inputs.map((input, i) => (c.op === 'conv2d' && isBias(c, i) ? input : round(input)))
     const { reference, unit } = boundErrors(traced, rounded)
     const unrounded = interpret(traced, inputs)

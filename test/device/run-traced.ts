@@ -24,7 +24,7 @@ export async function runTraced(
     const writes = program.inputArguments.map((argument, i) => arrays[argument].write(convert(arrays[argument].dtype, inputs[i].data)))
     await Promise.all([...writes, executable.run(arrays)])
     const results = await Promise.all(program.outputArguments.map((argument) => arrays[argument].read()))
-    return { results, plan: program.plan }
+    return { results, plan: executable.plan }
   } finally {
     for (const array of arrays) array.dispose()
     executable.dispose()

@@ -42,5 +42,8 @@ function cudaLines(cuda: CudaState): string[] {
   return [
     `ready, ${versionsOf(cuda)}`,
     ...cuda.devices.map(({ name, architecture, bytes }, i) => `GPU ${i}: ${name}, ${architecture}, ${gib(bytes)} GiB`),
+    ...cuda.libraries.map(({ name, version, missing }) =>
+      version === '' ? `no ${name}, which is not needed (${missing})` : `${name} ${version}, used where it is known to be faster`,
+    ),
   ]
 }

@@ -32,12 +32,14 @@ export interface AlgorithmPlan {
   readonly algorithm: 'direct' | 'winograd'
 }
 
-/** Everything the compiler decided: a pure function of the graph, the instruction set and the options. */
+/** Everything the compiler decided, a pure function of the graph, the instruction set and the options; and what a device adds at loading. */
 export interface Plan {
   readonly format: 1
   readonly isa: Isa
   /** Of a GPU only. */
   readonly precision?: Precision
+  /** Of a loaded program on a GPU, where libraries compute a part of it: their versions, and what else their bits depend on. */
+  readonly libraries?: string
   readonly arenaBytes: number
   readonly localBytesPerWorker: number
   readonly constantBytes: number

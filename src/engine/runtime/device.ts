@@ -44,6 +44,9 @@ export interface DeviceMemory {
   readonly workspaceBytes: number
 }
 
+/** Which products libraries compute on a GPU: those that the committed table names, none, or all that they can (to measure and to test). */
+const libraryUses = ['auto', 'off', 'all']
+
 /** What native code counts bytes up to. */
 const mostBytes = 2 ** 46
 
@@ -279,6 +282,12 @@ function cudaOptions({ device, isa, index, precision, memory }: DeviceOptions) {
   const chosenPrecision = precision ?? process.env.ALUDEL_PRECISION ?? 'tf32'
   if (!(precisions as readonly string[]).includes(chosenPrecision))
     throw expected('invalid_option', 'Device.open: precision', "'f32', 'tf32x3', 'tf32' or 'bf16'", chosenPrecision)
-  const chosen = { cuda: true, precision: (precisions as readonly string[]).indexOf(chosenPrecision) }
+  const libraries = process.env.ALUDEL_CUDA_LIBS || 'auto'
+  if (!libraryUses.includes(libraries)) throw expected('invalid_option', 'ALUDEL_CUDA_LIBS', "'auto', 'off' or 'all'", libraries)
+  const chosen = {
+    cuda: true,
+    precision: (precisions as readonly string[]).indexOf(chosenPrecision),
+    libraries: libraryUses.indexOf(libraries),
+  }
   return { ...chosen, ...(index !== undefined && { index }), ...(memory !== undefined && { memory }) }
 }

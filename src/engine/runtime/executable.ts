@@ -34,6 +34,7 @@ export interface RepeatOptions extends RunOptions {
 
 /** Made by `device.load`. Runs are queued: they execute in the order of the calls. */
 export class Executable<Plan = unknown> {
+  /** The compiler's, and `libraries` where some compute a part of it. */
   readonly plan: Plan
   readonly arguments: readonly LoadableArgument[]
   readonly memory: NativeMemory
@@ -44,7 +45,8 @@ export class Executable<Plan = unknown> {
   constructor(binding: NativeBinding, program: LoadableProgram<Plan>, native: NativeProgram) {
     this.#binding = binding
     this.#native = native
-    this.plan = program.plan
+    const libraries = native.libraries()
+    this.plan = libraries === '' ? program.plan : { ...program.plan, libraries }
     this.arguments = program.arguments
     this.memory = native.memory()
   }

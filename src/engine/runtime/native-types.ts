@@ -21,6 +21,13 @@ export interface CudaSurvey {
   readonly devices: readonly { readonly name: string; readonly architecture: string; readonly bytes: number }[]
 }
 
+/** A library that a GPU is used with where it is found. `version` is empty where none can be used, `missing` then says why. */
+export interface CudaLibrary {
+  readonly name: string
+  readonly version: string
+  readonly missing: string
+}
+
 /** What native errors carry beside their message. */
 export interface NativeError extends Error {
   readonly code:
@@ -71,6 +78,8 @@ export interface NativeProgram {
   /** Resolves with the number of replays. */
   run(options: NativeRun): Promise<number>
   memory(): NativeMemory
+  /** Libraries that compute a part of it, with what their bits depend on; empty: none does. */
+  libraries(): string
   dispose(): void
 }
 
@@ -110,12 +119,16 @@ export interface NativeDeviceOptions {
   index?: number
   /** 0 f32, 1 tf32, 2 bf16, 3 tf32x3. */
   precision?: number
+  /** 0 those products that the committed table names, 1 none, 2 all that a library can. */
+  libraries?: number
   memory?: number
 }
 
 export interface NativeBinding {
   info(): NativeInfo
   surveyCuda(): CudaSurvey
+  /** Loads what it finds, so that it takes a moment; empty in a build without CUDA. */
+  surveyCudaLibraries(): CudaLibrary[]
   createDevice(options: NativeDeviceOptions): NativeDevice
   readonly CancelToken: new () => NativeCancelToken
   /**

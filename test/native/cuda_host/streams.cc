@@ -7,6 +7,7 @@
 #include "test/native/cuda_host/calls.h"
 #include "test/native/cuda_host/capture.h"
 #include "test/native/cuda_host/devices.h"
+#include "test/native/cuda_host/memory.h"
 
 namespace cuda_host {
 namespace {
@@ -28,6 +29,16 @@ std::vector<QueuePointer>& queues() {  // the first kMostDevices are the legacy 
 std::set<cudaStream_t>& streams() {
   static auto& all = *new std::set<cudaStream_t>;
   return all;
+}
+
+cudaError_t put_library_work(cudaStream_t stream, void (*work)(void*), void* data) {
+  return call([&] {
+    return submit(stream, cudaGraphNodeTypeKernel, [work, data, devices = 1u << device_of(stream)] {
+      open_memory(devices);
+      work(data);
+      close_memory();
+    });
+  });
 }
 
 bool is_legacy(cudaStream_t stream) { return !stream || stream == cudaStreamLegacy; }
@@ -102,6 +113,7 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, i
   return call([&] {
     if (flags & ~cudaStreamNonBlocking) return cudaErrorInvalidValue;
     auto* made = new CUstream_st;
+    made->put = put_library_work;
     made->queue = std::make_shared<Queue>();
     made->queue->device = current_device();
     made->queue->blocking = !(flags & cudaStreamNonBlocking);

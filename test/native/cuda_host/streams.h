@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "cuda_host/library_work.h"
 #include "cuda_host/runtime_api.h"
 
 namespace cuda_host {
@@ -62,7 +63,7 @@ struct CUgraph_st {
 struct CUgraphExec_st {
   std::shared_ptr<const cuda_host::Nodes> nodes;
 };
-struct CUstream_st {
+struct CUstream_st : cuda_host::LibraryWork {
   std::shared_ptr<cuda_host::Queue> queue;
   std::shared_ptr<cuda_host::Capture> capture;
   std::vector<size_t> last;  // nodes that the next one comes after

@@ -524,6 +524,27 @@ describe('doctor', () => {
     expect(JSON.parse((await run(library, 'doctor', '--json')).stdout)).toMatchObject({ backends: { cpu: { isa: 'avx2' } } })
   })
 
+  it('shows the GPUs, and which libraries may be used on them', async () => {
+    const { library } = fakeLibrary()
+    const cuda = {
+      available: true,
+      driver: '13.0',
+      toolkit: '13.0',
+      devices: [{ name: 'GPU', architecture: 'sm_90', bytes: 2 ** 30 }],
+    } as const
+    const shown = async (version: string, missing: string) => {
+      const libraries = [{ name: 'cuBLASLt', version, missing }]
+      const backends = async () => ({ ...(await library.backends()), cuda: { ...cuda, libraries } })
+      return (await run({ ...library, backends }, 'doctor')).stdout.split('\n').filter((line) => line.startsWith('cuda'))
+    }
+    expect(await shown('13.1.0', '')).toEqual([
+      'cuda       ready, driver for CUDA 13.0, built with CUDA 13.0',
+      'cuda       GPU 0: GPU, sm_90, 1.0 GiB',
+      'cuda       cuBLASLt 13.1.0, used where it is known to be faster',
+    ])
+    expect((await shown('', 'no such file'))[2]).toBe('cuda       no cuBLASLt, which is not needed (no such file)')
+  })
+
   it('fails when no backend can compute', async () => {
     const { library } = fakeLibrary()
     const absent = { available: false, built: false, reason: 'no addon; run npm run setup', driver: null, toolkit: null } as const
