@@ -49,7 +49,7 @@ export function buildEmulated(variant) {
 
 /** The environment of a process that computes on the emulated GPU. */
 export function emulatedEnvironment(addon, { variant = 'plain', seed = '0', lazy = false } = {}) {
-  const environment = { ...process.env, ALUDEL_BINARY: addon, ALUDEL_DEVICE: 'cuda', CUDA_HOST_SEED: seed }
+  const environment = { ...process.env, ALUDEL_BINARY: addon, ALUDEL_DEVICE: 'cuda', ALUDEL_PRECISION: 'f32', CUDA_HOST_SEED: seed }
   // Stand-ins for the libraries that the backend looks for.
   environment.LD_LIBRARY_PATH = [join(dirname(addon), 'libraries'), process.env.LD_LIBRARY_PATH].filter(Boolean).join(':')
   if (lazy) Object.assign(environment, { CUDA_HOST_LAZY: '1', CUDA_HOST_STRICT: '1' })

@@ -18,10 +18,11 @@ import { Device } from '../../src/engine/runtime/device.js'
 import { boundErrors, largest, largestError } from './error-bound.js'
 import { randomGraph } from './random-graph.js'
 import { runTraced } from './run-traced.js'
+import { onGpu } from './tested-devices.js'
 
 let device: Device
 beforeAll(async () => {
-  device = await Device.open({ threads: 2 })
+  device = await Device.open(onGpu ? { device: 'cuda', precision: 'f32' } : { threads: 2 })
 })
 afterAll(() => device.close())
 
