@@ -5,7 +5,7 @@ import { exists, filesUnder, isMain, read, report } from './lib/files.mjs'
 const engineCore = ['errors', 'engine/tensor', 'engine/graph', 'engine/ops']
 const upper = ['errors', 'arguments', 'engine/index', 'engine/tensor']
 // Loops bind compiled steps; devices and arrays reach them as arguments, so they know the types only.
-const programs = ['engine/bound-program', 'engine/all-or-nothing']
+const programs = ['engine/bound-program', 'engine/all-or-nothing', 'engine/saved-plan']
 // What a run ends with and an evaluation starts from.
 const artifact = ['experiment/synthetic-set']
 
@@ -37,6 +37,7 @@ const layers = {
   },
   'engine/bound-program': { may: ['engine', 'errors', 'arguments'] },
   'engine/all-or-nothing': { may: [] },
+  'engine/saved-plan': { may: ['errors'], types: ['engine/compile'] },
   'engine/index': { may: ['engine', 'errors'] },
   nn: { may: upper },
   optim: { may: upper },

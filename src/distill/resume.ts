@@ -1,5 +1,6 @@
 /** @file What a checkpoint may be continued with: the same settings and data, instruction set, plans and state. */
 import type { Dataset } from '../data/dataset.js'
+import { checkSavedPlan } from '../engine/saved-plan.js'
 import { AludelError, expected } from '../errors.js'
 import type { Checkpoint, RunConfig } from '../experiment/types.js'
 import { originalOf } from './divergence.js'
@@ -31,41 +32,9 @@ export function checkConfig({ config: saved, data, counters }: Checkpoint, confi
   }
 }
 
-/** What bits depend on, and what to do where it is another than that of the checkpoint. */
-const arithmeticTerms = [
-  { what: 'isa', term: 'instruction set', todo: (there: unknown) => `open the device with isa '${there}', on a machine that has it` },
-  { what: 'precision', term: 'precision', todo: (there: unknown) => `open the device with precision '${there}'` },
-  {
-    what: 'libraries',
-    term: 'CUDA libraries',
-    todo: (there: unknown) =>
-      there === undefined
-        ? 'continue it with ALUDEL_CUDA_LIBS=off'
-        : 'continue it on a GPU of that model, with that library and the same ALUDEL_CUDA_LIBS',
-  },
-] as const
-
 /** Throws `incompatible` when the programs compiled here would not compute the same bits as those of the checkpoint. */
 export function checkPlans({ plans: saved }: Checkpoint, plans: Checkpoint['plans']): void {
-  const names = Object.keys(plans)
-  for (const name of names) {
-    for (const { what, term, todo } of arithmeticTerms) {
-      const [there, here] = [saved[name]?.[what], plans[name][what]]
-      if (there === here) continue
-      throw expected(
-        'incompatible',
-        `checkpoint: ${term} of '${name}'`,
-        `${there ?? 'none'}, that the run began with,`,
-        here ?? 'none',
-        todo(there),
-      )
-    }
-  }
-  const name = differing(saved, plans)
-  if (name !== undefined) {
-    const todo = 'continue it with the version of aludel that began it'
-    throw new AludelError('incompatible', `checkpoint: the program '${name}' was compiled to another plan than here; ${todo}`)
-  }
+  for (const name of new Set([...Object.keys(plans), ...Object.keys(saved)])) checkSavedPlan(name, saved[name], plans[name])
 }
 
 /** Overwrites the state by that of the checkpoint. Throws `incompatible` when the tensors or counters are others. */

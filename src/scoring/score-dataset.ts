@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { Plan } from '../engine/compile/program.js'
-import { AbortError, AludelError, expected } from '../errors.js'
+import { checkSavedPlan } from '../engine/saved-plan.js'
+import { AbortError, AludelError } from '../errors.js'
 import { readNetworks } from '../evaluate/train-networks.js'
 import type { Checkpoint, RunConfig } from '../experiment/types.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
@@ -283,30 +284,7 @@ class Scoring {
   }
 
   #checkPlans({ plans }: Checkpoint): void {
-    for (const [name, { isa, precision, libraries }] of Object.entries(this.#plans)) {
-      if (plans[name]?.isa !== isa) {
-        const todo = `open the device with isa '${plans[name]?.isa}', on a machine that has it`
-        throw expected('incompatible', `checkpoint: instruction set of '${name}'`, `${plans[name]?.isa}`, isa, todo)
-      }
-      if (plans[name].precision !== precision) {
-        const todo = `open the device with precision '${plans[name].precision}'`
-        throw expected('incompatible', `checkpoint: precision of '${name}'`, `${plans[name].precision}`, precision, todo)
-      }
-      if (plans[name].libraries !== libraries) {
-        const todo =
-          libraries === undefined ? 'continue it on a GPU of that model, with that library' : 'continue it with the same ALUDEL_CUDA_LIBS'
-        throw expected(
-          'incompatible',
-          `checkpoint: CUDA libraries of '${name}'`,
-          `${plans[name].libraries ?? 'none'}`,
-          libraries ?? 'none',
-          todo,
-        )
-      }
-      if (JSON.stringify(plans[name]) === JSON.stringify(this.#plans[name])) continue
-      const todo = 'continue it with the version of aludel that began it'
-      throw new AludelError('incompatible', `checkpoint: the program '${name}' was compiled to another plan than here; ${todo}`)
-    }
+    for (const [name, plan] of Object.entries(this.#plans)) checkSavedPlan(name, plans[name], plan)
   }
 
   /** The work that a continuation finds done. */

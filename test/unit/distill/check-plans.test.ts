@@ -10,25 +10,17 @@ const check = (there: Partial<Plan>, here: Partial<Plan>) =>
   checkPlans({ plans: { step: { ...plan, ...there } } } as unknown as Checkpoint, { step: { ...plan, ...here } })
 
 it.each([
-  [
-    { isa: 'sm_80' },
-    {},
-    "instruction set of 'step': expected sm_80, that the run began with, but received 'sm_90'; open the device with isa",
-  ],
-  [
-    { precision: 'f32' },
-    {},
-    "precision of 'step': expected f32, that the run began with, but received 'tf32'; open the device with precision",
-  ],
+  [{ isa: 'sm_80' }, {}, "instruction set of 'step': expected sm_80, which it began with, but received 'sm_90'; open the device with isa"],
+  [{ precision: 'f32' }, {}, "precision of 'step': expected f32, which it began with, but received 'tf32'; open the device with precision"],
   [
     { libraries: library },
     {},
-    `CUDA libraries of 'step': expected ${library}, that the run began with, but received 'none'; continue it on a GPU`,
+    `CUDA libraries of 'step': expected ${library}, which it began with, but received 'none'; continue on a GPU`,
   ],
   [
     {},
     { libraries: library },
-    `CUDA libraries of 'step': expected none, that the run began with, but received '${library}'; continue it with ALUDEL_CUDA_LIBS=off`,
+    `CUDA libraries of 'step': expected none, which it began with, but received '${library}'; continue with ALUDEL_CUDA_LIBS=off`,
   ],
   [{ flops: 2 }, {}, "the program 'step' was compiled to another plan than here"],
 ] as const)('refuses %o against %o', (there, here, message) => {
