@@ -4,9 +4,22 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { writeStripes } from '../../scripts/lib/stress.mjs'
 import { library } from '../../src/cli/library.js'
-import { openDataset as openWhole } from '../../src/data/index.js'
+import { type Dataset, openDataset as openWhole } from '../../src/data/index.js'
+import { distill } from '../../src/distill/index.js'
+import { openDevice } from '../../src/engine/runtime/open-device.js'
 import { readRunRecord } from '../../src/experiment/run-dir.js'
-import { describeScores, openDataset, readScores, readSubset, writeScores } from '../../src/prune/index.js'
+import { convNet } from '../../src/nn/networks/conv-net.js'
+import {
+  applySubset,
+  createSubset,
+  describeScores,
+  openDataset,
+  readScores,
+  readSubset,
+  selectSamples,
+  writeScores,
+} from '../../src/prune/index.js'
+import { noiseDataset, noiseSide } from '../noise-dataset.js'
 import { run } from '../unit/cli/fake-library.js'
 import { freshDir } from '../unit/data/fixtures.js'
 
@@ -105,6 +118,30 @@ describe('--subset', () => {
     const few = ['--subset', join(dir, 'drawn.json'), '--ipc', '16', '--network', 'mlp', '--out', join(dir, 'none')]
     const { code, stderr } = await call('distill', '--data', 'fashion-mnist', ...few)
     expect([code, stderr]).toEqual([2, expect.stringMatching(/at least 16 images for ipc 16 but received 15/)])
+  })
+
+  it.each(['dm', 'atom', 'dc'])('of every row is no pruning: %s ends with the bits of the run without', async (method) => {
+    const device = await openDevice()
+    try {
+      const network = convNet({ input: [noiseSide, noiseSide, 3], classes: 2, depth: 2, width: 4 })
+      const { rule } = await selectSamples(noiseDataset, { order: 'random', keep: 0.5 })
+      const counts = Int32Array.from(noiseDataset.classes, (_, c) => noiseDataset.classIndices(c).length)
+      const all = {
+        rule,
+        counts,
+        indices: Int32Array.from(noiseDataset.labels.keys()),
+        raised: [],
+        thinned: [],
+        weights: null,
+        values: null,
+      }
+      const subset = createSubset(noiseDataset, all, null)
+      const images = async (data: Dataset) =>
+        (await distill(data, { method, ipc: 2, iterations: 3, realBatch: 4, network, seed: 7, device }).result).images
+      expect(await images(applySubset(noiseDataset, subset))).toEqual(await images(noiseDataset))
+    } finally {
+      await device.close()
+    }
   })
 
   it('keeps the test images whole, and refuses a subset of other data or none at all', async () => {
