@@ -1,7 +1,7 @@
 /** @file manifest.json: what a synthetic set is, where it came from, the hash of every file beside it and its own. No dates, no host: equal runs, equal bytes. */
 import { createHash } from 'node:crypto'
 import { isRecord } from '../arguments.js'
-import { checkFields, type FieldRules, isConfig, isNumbers, isTexts } from './json-fields.js'
+import { checkFields, type FieldRules, isConfig, isNumber, isNumbers, isTexts } from './json-fields.js'
 import { checkSeal, encodeSealed, parseRecord } from './sealed-json.js'
 import type { RunConfig } from './types.js'
 
@@ -27,6 +27,10 @@ export interface Manifest {
   readonly seeds: { readonly run: number | null }
   /** The whitening that the images are under: its rule, its identity, and its file among `files`; absent or null without one. */
   readonly zca?: { readonly file: string; readonly order: string; readonly eps: number; readonly sha256: string } | null
+  /** Of tensor `label_logits`, what the images' labels are beside their classes; absent where the set has none. */
+  readonly labelLogits?: { readonly dtype: 'F32'; readonly shape: readonly [images: number, classes: number] }
+  /** The learned learning rate, the value of tensor `lr`; absent where none was learned. */
+  readonly learningRate?: number
   /** Row of the source each image started from, -1 for none; null when no image has one. */
   readonly sourceIds: readonly number[] | null
   readonly files: Readonly<Record<string, FileEntry>>
@@ -57,11 +61,15 @@ const rules: FieldRules<Manifest> = [
   ['seeds', 'an object', isRecord],
   ['sourceIds', 'a list of rows >= -1 or null', (value) => value === null || (Array.isArray(value) && value.every(isRow))],
   ['zca', 'file, order, eps and sha256, or null', (value) => value === undefined || value === null || isZca(value)],
+  ['labelLogits', 'dtype F32 and shape [images, classes]', (value) => value === undefined || isLogits(value)],
+  ['learningRate', 'a number > 0', (value) => value === undefined || (isNumber(value) && value > 0)],
   ['files', 'bytes and sha256 of each file', (value) => isRecord(value) && Object.values(value).every(isEntry)],
 ]
 
 const isZca = (value: unknown): boolean =>
   isRecord(value) && isTexts([value.file, value.order, value.sha256]) && typeof value.eps === 'number'
+
+const isLogits = (value: unknown): boolean => isRecord(value) && value.dtype === 'F32' && isNumbers(value.shape) && value.shape.length === 2
 
 function isImages(value: unknown): boolean {
   if (!isRecord(value) || value.dtype !== 'F32' || value.layout !== 'NCHW') return false

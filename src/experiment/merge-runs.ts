@@ -32,6 +32,15 @@ export async function joinRuns(dirs: readonly string[]): Promise<MergedRuns> {
   for (const part of others) checkAlike(first, part)
   checkAllThere(parts)
   const sets = await Promise.all(parts.map(({ dir, record }) => loadRunSet(dir, record)))
+  for (const [i, { labelLogits, learningRate }] of sets.entries()) {
+    if (labelLogits || learningRate !== undefined)
+      throw expected(
+        'invalid_option',
+        parts[i].dir,
+        'a set without learned labels or rate: they are of all classes together',
+        'one with them',
+      )
+  }
   const set = joinSets(sets)
   checkClasses(set)
   const real = await joinReal(parts, sets)

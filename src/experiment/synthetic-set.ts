@@ -1,4 +1,4 @@
-/** @file A synthetic set and its directory: data.safetensors (images F32 NCHW, labels I64), preview.png, and manifest.json written last. */
+/** @file A synthetic set and its directory: data.safetensors (images F32 NCHW, labels I64, what was learned beside them), preview.png, and manifest.json written last. */
 import { join } from 'node:path'
 import { checkOptions, checkPath } from '../arguments.js'
 import { exists, readWhole } from '../data/file-bytes.js'
@@ -14,6 +14,7 @@ import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
 import { decodeWhitening, encodeWhitening, whiteningFile } from '../preprocess/whitening-file.js'
 import { imageGrid, rowsByClass } from './image-grid.js'
 import { isConfig } from './json-fields.js'
+import { checkLabelLogits, checkLearningRate, learnedEntries, learnedTensors, readLearned } from './learned-training.js'
 import { decodeManifest, encodeManifest, fileEntry, isSource, type Manifest, manifestFormat, manifestVersion } from './manifest.js'
 import type { SyntheticSet, SyntheticSetFields } from './types.js'
 
@@ -27,17 +28,19 @@ const maxManifestBytes = 64 << 20
 
 const fieldNames: Readonly<Record<keyof SyntheticSet, true>> = {
   ...{ images: true, shape: true, labels: true, classes: true, mean: true, std: true, flip: true },
-  ...{ source: true, config: true, sourceIds: true, whitening: true, save: true },
+  ...{ source: true, config: true, sourceIds: true, whitening: true, labelLogits: true, learningRate: true, save: true },
 }
 
 /**
  * Checks the fields against each other and adds `save`. The arrays are kept, not copied: whoever transfers one of them takes it away from
  * the set, which says so when it is saved or trained on. Throws `invalid_data` naming the field, `invalid_option` for an unknown one,
- * `detached`, or `not_finite` when a pixel is NaN or infinite.
+ * `detached`, or `not_finite` when a pixel or a logit is NaN or infinite. A learning rate is rounded to float32.
  */
 export function createSyntheticSet(fields: SyntheticSetFields): SyntheticSet {
   checkSyntheticSet(fields)
-  return Object.freeze({ ...fields, save: (dir: string) => saveSet(fields, dir) })
+  const { learningRate } = fields
+  const kept = learningRate === undefined ? fields : { ...fields, learningRate: Math.fround(learningRate) }
+  return Object.freeze({ ...kept, save: (dir: string) => saveSet(kept, dir) })
 }
 
 /** The checks of `createSyntheticSet`. */
@@ -45,7 +48,7 @@ export function checkSyntheticSet(fields: Unchecked<SyntheticSetFields>): assert
   const what = 'synthetic set'
   const check: FieldCheck = new FieldCheck(what, fields, 'give what distill, loadSyntheticSet or createSyntheticSet gives')
   checkOptions<Unchecked<SyntheticSet>>(what, fields, fieldNames)
-  const { images, shape, labels, classes, source, config, flip, sourceIds, whitening } = fields
+  const { images, shape, labels, classes, source, config, flip, sourceIds, whitening, labelLogits, learningRate } = fields
   check.shape(shape)
   check.classes(classes)
   const [m, h, w, c] = shape
@@ -58,6 +61,8 @@ export function checkSyntheticSet(fields: Unchecked<SyntheticSetFields>): assert
   if (!isSource(source)) throw check.bad('source', 'an object with name, split and sha256 as text', source)
   if (!isConfig(config)) throw check.bad('config', 'settings by name: texts, numbers, true, false, null, or lists of them', config)
   if (whitening !== undefined) checkWhitening(what, whitening, [h, w, c])
+  checkLabelLogits(check, labelLogits, m, classes.length)
+  checkLearningRate(check, learningRate)
   checkFinite(images as Float32Array, h * w * c)
 }
 
@@ -83,6 +88,7 @@ async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
   const tensors = new Map<string, SafeTensor>([
     ['images', { dtype: 'F32', shape: [m, c, h, w], data: bytesOf(nhwcToNchw(images, shape)) }],
     ['labels', { dtype: 'I64', shape: [m], data: bytesOf(BigInt64Array.from(labels, BigInt)) }],
+    ...learnedTensors(fields),
   ])
   const data = encodeSafetensors(tensors, { format: manifestFormat, layout: 'NCHW' })
   const zca = whitening && encodeWhitening(whitening)
@@ -100,6 +106,7 @@ async function saveSet(fields: SyntheticSetFields, dir: string): Promise<void> {
     config,
     seeds: { run: typeof config.seed === 'number' ? config.seed : null },
     ...(whitening && { zca: zcaEntry(whitening) }),
+    ...learnedEntries(fields),
     sourceIds: sourceIds?.some((id) => id >= 0) ? Array.from(sourceIds) : null,
     files: { [dataFile]: fileEntry(data), [previewFile]: fileEntry(preview), ...(zca && { [whiteningFile]: fileEntry(zca) }) },
   }
@@ -163,6 +170,7 @@ export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
     config,
     ...(sourceIds && { sourceIds: Int32Array.from(sourceIds) }),
     ...(whitening && { whitening }),
+    ...readLearned(path, tensors, manifest),
   })
 }
 

@@ -248,6 +248,10 @@ export interface SyntheticSetFields {
   readonly sourceIds?: Int32Array
   /** The ZCA whitening that the pixels are under; test images need the same one. */
   readonly whitening?: Whitening
+  /** Learned labels, [M, classes]: logits, whose softmax is what a network is to answer. `labels` stay the classes of the images. */
+  readonly labelLogits?: Float32Array
+  /** Learned rate > 0 of plain SGD on the set, float32. */
+  readonly learningRate?: number
 }
 
 export interface SyntheticSet extends SyntheticSetFields {

@@ -4,10 +4,10 @@ import { expected } from '../errors.js'
 import { checkSyntheticSet } from '../experiment/synthetic-set.js'
 import type { SyntheticSetFields } from '../experiment/types.js'
 import { nhwcToNchw } from '../nn/layout.js'
-import { checkChannels, imageFiles, imagePaths } from './image-files.js'
-import { doubleArray, encodeNpz, floatArray, longArray, textArray } from './npz.js'
+import { checkChannels, imageFiles, imagePaths, labelsFile } from './image-files.js'
+import { doubleArray, encodeNpz, floatArray, floatScalar, longArray, textArray } from './npz.js'
 import { encodeParquet } from './parquet.js'
-import { writeNewFile, writeNewFolder } from './write-new.js'
+import { type NewFile, writeNewFile, writeNewFolder } from './write-new.js'
 
 export type SetFormat = 'npz' | 'png' | 'parquet'
 
@@ -17,7 +17,8 @@ export interface ExportSetOptions {
   /**
    * 'npz': `images` float32 [M, C, H, W] as networks see them, `labels` int64, `mean`, `std`, `classes`: everything, exactly.
    * 'png': CLASS/NUMBER.png. 'parquet': columns image and label as Hugging Face `datasets` has them, images as PNG. In both, pixels are
-   * rounded and clipped to bytes.
+   * rounded and clipped to bytes. Learned labels and rate are `label_logits` float32 [M, classes] and `lr` float32 in 'npz', labels.json
+   * beside the folders of 'png', a column `label_logits` and an entry `lr` of the file's metadata in 'parquet'.
    */
   readonly format: SetFormat
   /** The file; for 'png' the folder. */
@@ -41,17 +42,23 @@ export async function exportSet(set: SyntheticSetFields, options: ExportSetOptio
   checkPath('exportSet: out', out)
   if (format === 'png') {
     checkChannels(set)
-    const names = new Set(imagePaths(set))
-    return { path: out, files: names.size, bytes: await writeNewFolder(out, names, imageFiles(set)) }
+    const labels = labelsFile(set)
+    const names = new Set([...imagePaths(set), ...labels.map(({ path }) => path)])
+    return { path: out, files: names.size, bytes: await writeNewFolder(out, names, filesOf(imageFiles(set), labels)) }
   }
   if (format !== 'npz' && format !== 'parquet')
     throw expected('invalid_option', 'exportSet: format', `one of ${setFormats.join(', ')}`, format)
-  const file = format === 'npz' ? await npzOf(set) : await encodeParquet(imageFiles(set), set.classes)
+  const file = format === 'npz' ? await npzOf(set) : await encodeParquet(imageFiles(set), set)
   await writeNewFile(out, file)
   return { path: out, files: 1, bytes: file.length }
 }
 
-const npzOf = ({ images, shape, labels, mean, std, classes }: SyntheticSetFields): Promise<Uint8Array> => {
+async function* filesOf(images: AsyncIterable<NewFile>, labels: readonly NewFile[]): AsyncGenerator<NewFile> {
+  yield* images
+  yield* labels
+}
+
+const npzOf = ({ images, shape, labels, mean, std, classes, labelLogits, learningRate }: SyntheticSetFields): Promise<Uint8Array> => {
   const [m, h, w, c] = shape
   return encodeNpz({
     images: floatArray(nhwcToNchw(images, [m, h, w, c]), [m, c, h, w]),
@@ -59,5 +66,7 @@ const npzOf = ({ images, shape, labels, mean, std, classes }: SyntheticSetFields
     mean: doubleArray(mean),
     std: doubleArray(std),
     classes: textArray(classes),
+    ...(labelLogits && { label_logits: floatArray(labelLogits, [m, classes.length]) }),
+    ...(learningRate !== undefined && { lr: floatScalar(learningRate) }),
   })
 }

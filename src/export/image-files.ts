@@ -5,6 +5,7 @@ import { Turn } from '../event-loop.js'
 import { displayPixels } from '../experiment/synthetic-set.js'
 import type { SyntheticSetFields } from '../experiment/types.js'
 import type { LabelledImageFile } from './parquet.js'
+import type { NewFile } from './write-new.js'
 
 /** Letters that file systems and shells leave alone. */
 const unsafe = /[^A-Za-z0-9._ -]+/g
@@ -36,6 +37,24 @@ export function imagePaths({ labels, classes }: SyntheticSetFields): string[] {
   return Array.from(labels, (label, i) => imageName(folders[label], i, labels.length))
 }
 
+/**
+ * labels.json of a set with learned labels or rate: `classes`, `lr` and `label_logits`, a list of one logit a class by the path of each image;
+ * no file for a set without.
+ */
+export function labelsFile(set: SyntheticSetFields): NewFile[] {
+  const { labelLogits, learningRate, classes } = set
+  if (!labelLogits && learningRate === undefined) return []
+  const width = classes.length
+  const rows =
+    labelLogits && imagePaths(set).map((path, i) => [path, Array.from(labelLogits.subarray(i * width, (i + 1) * width))] as const)
+  const content = {
+    classes,
+    ...(learningRate !== undefined && { lr: Math.fround(learningRate) }),
+    ...(rows && { label_logits: Object.fromEntries(rows) }),
+  }
+  return [{ path: 'labels.json', bytes: new TextEncoder().encode(`${JSON.stringify(content)}\n`) }]
+}
+
 /** Throws `invalid_option` for images that PNG cannot hold without loss. */
 export function checkChannels({ shape }: SyntheticSetFields): 1 | 3 {
   const channels = shape[3]
@@ -55,6 +74,7 @@ export async function* imageFiles(set: SyntheticSetFields): AsyncGenerator<Label
     const label = set.labels[i]
     const shown = await displayPixels({ ...set, images: set.images.subarray(i * pixels, (i + 1) * pixels) })
     const bytes = encodePng({ width, height, channels, pixels: shown })
-    yield { path: imageName(folders[label], i, count), bytes, label }
+    const labelLogits = set.labelLogits?.subarray(i * set.classes.length, (i + 1) * set.classes.length)
+    yield { path: imageName(folders[label], i, count), bytes, label, ...(labelLogits && { labelLogits }) }
   }
 }

@@ -20,6 +20,9 @@ export const doubleArray = (numbers: readonly number[]): NpzArray => ({
   data: bytesOf(Float64Array.from(numbers)),
 })
 
+/** One number, of shape (). */
+export const floatScalar = (value: number): NpzArray => floatArray(Float32Array.of(value), [])
+
 export const longArray = (numbers: ArrayLike<number>): NpzArray => ({
   descr: '<i8',
   shape: [numbers.length],

@@ -25,7 +25,7 @@ import { loadSyntheticSet } from '../../../src/experiment/synthetic-set.js'
 import { decodeSafetensors } from '../../../src/files/safetensors.js'
 import { decodeWhitening, encodeWhitening } from '../../../src/preprocess/whitening-file.js'
 import { tinyCheckpoint } from '../experiment/checkpoints.js'
-import { tinyRecord, tinySet } from '../experiment/sets.js'
+import { tinyLearned, tinyRecord, tinySet } from '../experiment/sets.js'
 import { bytes, expectError, freshDir, mnistDir, ramp, write } from './fixtures.js'
 import { halves, jpeg, png, tree } from './image-fixtures.js'
 import { header, npy, zipBytes } from './zip-archive.js'
@@ -112,6 +112,11 @@ const subjects: Readonly<Record<string, () => Subject | Promise<Subject>>> = {
       decodeSafetensors(path, content),
     ),
   'a saved set': async () => inDir(await savedSet(), 'data.safetensors', loadSyntheticSet),
+  'a saved set with learned labels': async () => {
+    const dir = freshDir()
+    await tinyLearned().save(dir)
+    return inDir(dir, 'data.safetensors', loadSyntheticSet)
+  },
   'a manifest': async () =>
     inMemory(Uint8Array.from(readFileSync(join(await savedSet(), 'manifest.json'))), (path, content) =>
       decodeManifest(path, new TextDecoder().decode(content)),

@@ -19,6 +19,10 @@ export const tinyFields = (): SyntheticSetFields => ({
 
 export const tinySet = (change: Partial<SyntheticSetFields> = {}): SyntheticSet => createSyntheticSet({ ...tinyFields(), ...change })
 
+/** The set with labels and rate learned. */
+export const tinyLearned = (change: Partial<SyntheticSetFields> = {}): SyntheticSet =>
+  tinySet({ labelLogits: Float32Array.from({ length: 8 }, (_, i) => i - 3.3), learningRate: 0.0125, ...change })
+
 export const tinyRecord = (): RunRecord => ({
   format: 'aludel-run',
   version: 1,

@@ -13,7 +13,7 @@ import { exportSet, type SetFormat } from '../../../src/export/export-set.js'
 import { classFolders } from '../../../src/export/image-files.js'
 import { nchwToNhwc } from '../../../src/nn/layout.js'
 import { decodePng } from '../experiment/decode-png.js'
-import { tinySet } from '../experiment/sets.js'
+import { tinyLearned, tinySet } from '../experiment/sets.js'
 
 const root = mkdtempSync(join(tmpdir(), 'aludel-export-'))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -79,6 +79,17 @@ describe('npz', () => {
     const dir = fresh()
     await exportSet(tinySet(), { format: 'npz', out: join(dir, 'export', 'data.npz') })
     expectRows(runSnippet(torch, 'PyTorch without the safetensors package', dir, '', rows) as never)
+  })
+
+  it.skipIf(!torch)('trains networks of PyTorch on learned labels (python3 with torch)', async () => {
+    const dir = fresh()
+    await exportSet(tinyLearned(), { format: 'npz', out: join(dir, 'export', 'data.npz') })
+    const shown = 'targets.sum(1).tolist(), optimiser.param_groups[0]["lr"], bool(torch.isfinite(loss))'
+    const heading = 'Training on learned labels at the learned rate'
+    const seen = runSnippet(torch, heading, dir, 'import torch; torch.manual_seed(0)', shown)
+    const [sums, lr, finite] = seen as [number[], number, boolean]
+    for (const sum of sums) expect(sum).toBeCloseTo(1, 6)
+    expect([lr, finite]).toEqual([Math.fround(0.0125), true])
   })
 
   it.skipIf(!safetensors)('needs no export for PyTorch with safetensors (python3 with both)', async () => {
@@ -162,6 +173,44 @@ describe('parquet', () => {
     expect(rows.map(({ label }) => Number(label))).toEqual([...many.labels])
     const pixels = rows.flatMap(({ image }) => [...decodePng(Uint8Array.from(image.bytes)).pixels])
     expect(pixels).toEqual([...denormalizeImages(many.images, many)])
+  })
+})
+
+describe('learned labels and rate', () => {
+  const learned = tinyLearned()
+  const logits = [...(learned.labelLogits as Float32Array)]
+
+  it('are arrays of the npz', async () => {
+    const path = join(fresh(), 'data.npz')
+    await exportSet(learned, { format: 'npz', out: path })
+    const archive = openNpz(path, new Uint8Array(readFileSync(path)))
+    expect(archive.names).toEqual(['images', 'labels', 'mean', 'std', 'classes', 'label_logits', 'lr'])
+    const read = await archive.read('label_logits')
+    expect([read.descr, read.shape, [...read.data]]).toEqual(['<f4', [4, 2], logits])
+    const rate = await archive.read('lr')
+    expect([rate.descr, rate.shape, [...rate.data]]).toEqual(['<f4', [], [learned.learningRate]])
+  })
+
+  it('stand beside the folders of PNG files', async () => {
+    const out = fresh()
+    expect(await exportSet(learned, { format: 'png', out })).toMatchObject({ files: 5 })
+    const { classes, lr, label_logits: rows } = JSON.parse(readFileSync(join(out, 'labels.json'), 'utf8'))
+    expect([classes, lr]).toEqual([learned.classes, learned.learningRate])
+    expect(Object.keys(rows)).toEqual(['cat - -dog/0.png', 'cat - -dog/1.png', 'ship/2.png', 'ship/3.png'])
+    expect(Object.values(rows).flat()).toEqual(logits)
+    expect(await exportSet(learned, { format: 'png', out })).toMatchObject({ files: 5 })
+  })
+
+  it('are a column and an entry of the parquet file', async () => {
+    const path = join(fresh(), 'train.parquet')
+    await exportSet(learned, { format: 'parquet', out: path })
+    const file = Uint8Array.from(readFileSync(path)).buffer
+    const entries = Object.fromEntries(parquetMetadata(file).key_value_metadata?.map(({ key, value }) => [key, value]) ?? [])
+    expect(entries.lr).toBe(String(learned.learningRate))
+    expect(JSON.parse(entries.huggingface ?? '').info.features.label_logits).toMatchObject({ feature: { dtype: 'float32' }, length: 2 })
+    const rows = await parquetReadObjects({ file, utf8: false })
+    expect(rows.map(({ label }) => Number(label))).toEqual([...learned.labels])
+    expect(rows.flatMap(({ label_logits: row }) => [...row])).toEqual(logits)
   })
 })
 

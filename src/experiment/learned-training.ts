@@ -1,0 +1,77 @@
+/** @file What a set has learned beside its pixels, a label of logits for each image and the learning rate to train at, and how its files hold them. */
+import type { FieldCheck } from '../data/image-fields.js'
+import { expected } from '../errors.js'
+import { bytesOf } from '../files/pieces.js'
+import type { SafeTensor } from '../files/safetensors.js'
+import type { Manifest } from './manifest.js'
+import type { SyntheticSetFields } from './types.js'
+
+type Learned = Pick<SyntheticSetFields, 'labelLogits' | 'learningRate'>
+
+const logitsTensor = 'label_logits'
+const rateTensor = 'lr'
+
+/** Throws `invalid_data`, `detached` or `not_finite` unless `labelLogits` are [rows, classes] finite logits; absent is right too. */
+export function checkLabelLogits(check: FieldCheck, labelLogits: unknown, rows: number, classes: number): void {
+  if (labelLogits === undefined) return
+  check.array('labelLogits', ['f32', 'Float32Array'], labelLogits, rows * classes, `logits, ${classes} for each of ${rows} images`)
+  const logits = labelLogits as Float32Array
+  const broken = logits.findIndex((value) => !Number.isFinite(value))
+  if (broken >= 0)
+    throw expected('not_finite', `label logits of synthetic image ${Math.floor(broken / classes)}`, 'finite logits', logits[broken])
+}
+
+/** A rate is kept as float32, and must be finite and above 0 as such. */
+export function checkLearningRate(check: FieldCheck, learningRate: unknown): void {
+  if (learningRate === undefined) return
+  const kept = typeof learningRate === 'number' ? Math.fround(learningRate) : Number.NaN
+  if (!(kept > 0 && Number.isFinite(kept))) throw check.bad('learningRate', 'a finite number > 0 in float32', learningRate)
+}
+
+/** The tensors of what a set has of the two: `label_logits` F32 [M, classes], `lr` F32 []. */
+export function learnedTensors({ labelLogits, learningRate, shape: [rows], classes }: SyntheticSetFields): [string, SafeTensor][] {
+  return [
+    ...(labelLogits
+      ? [[logitsTensor, { dtype: 'F32', shape: [rows, classes.length], data: bytesOf(labelLogits) }] as [string, SafeTensor]]
+      : []),
+    ...(learningRate !== undefined
+      ? [[rateTensor, { dtype: 'F32', shape: [], data: bytesOf(Float32Array.of(learningRate)) }] as [string, SafeTensor]]
+      : []),
+  ]
+}
+
+/** What the manifest says of them. */
+export const learnedEntries = ({
+  labelLogits,
+  learningRate,
+  shape: [rows],
+  classes,
+}: SyntheticSetFields): Pick<Manifest, keyof Learned> => ({
+  ...(labelLogits && { labelLogits: { dtype: 'F32', shape: [rows, classes.length] } }),
+  ...(learningRate !== undefined && { learningRate: Math.fround(learningRate) }),
+})
+
+/** The two from the tensors of a file, as the manifest announces them. Throws `invalid_data` where they differ. */
+export function readLearned(path: string, tensors: ReadonlyMap<string, SafeTensor>, manifest: Manifest): Learned {
+  const { labelLogits, learningRate, images, classes } = manifest
+  const logits = floatTensor(path, tensors, logitsTensor, labelLogits && [images.shape[0], classes.length])
+  const rate = floatTensor(path, tensors, rateTensor, learningRate === undefined ? undefined : [])?.[0]
+  if (!Object.is(rate, learningRate))
+    throw expected('invalid_data', `${path}: tensor '${rateTensor}'`, `${learningRate} as in the manifest`, rate)
+  return { ...(logits && { labelLogits: logits }), ...(rate !== undefined && { learningRate: rate }) }
+}
+
+/** A float32 tensor of exactly `shape`; without one, there must be none. */
+function floatTensor(
+  path: string,
+  tensors: ReadonlyMap<string, SafeTensor>,
+  name: string,
+  shape: readonly number[] | undefined,
+): Float32Array | undefined {
+  const tensor = tensors.get(name)
+  const described = (dtype: string, sizes: readonly number[]) => `${dtype} [${sizes.join(', ')}]`
+  const wanted = shape ? described('F32', shape) : 'no such tensor: the manifest has none'
+  const received = tensor ? described(tensor.dtype, tensor.shape) : 'no such tensor'
+  if (tensor ? wanted !== received : shape) throw expected('invalid_data', `${path}: tensor '${name}'`, wanted, received)
+  return tensor && new Float32Array(tensor.data.slice().buffer)
+}
