@@ -58,6 +58,7 @@ const layers = {
     types: ['engine/runtime'],
     node: true,
   },
+  schedule: { may: ['errors', 'arguments', 'event-loop', 'files/pieces', 'scores', 'prune/stable-order'] },
   scoring: {
     may: [
       'errors',
@@ -148,7 +149,10 @@ const layers = {
     ],
     node: true,
   },
-  golden: { may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'preprocess', 'scores', 'prune', 'distill'], node: true },
+  golden: {
+    may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'preprocess', 'scores', 'prune', 'schedule', 'distill'],
+    node: true,
+  },
   report: {
     may: [
       'errors',

@@ -103,5 +103,6 @@ export { type PhasePlan, type PlanOptions, planRun, type RunPlan } from './plan/
 export { fitZca, readWhitening, type WhitenOptions, whiten, type ZcaOptions } from './preprocess/index.js'
 export * from './prune/index.js'
 export { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, recipeNames, recipeSchema } from './recipes/index.js'
+export * from './schedule/index.js'
 export * from './scores/index.js'
 export * from './scoring/index.js'

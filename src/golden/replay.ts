@@ -2,12 +2,14 @@
 import { isAugmentation, replayAugmentation } from './augmentation.js'
 import { findCases, type GoldenCase, type UnreadableCase } from './case-file.js'
 import { type Check, passes } from './compare.js'
+import { isDifficulty, replayDifficulty } from './difficulty.js'
 import type { GoldenEngine } from './engines.js'
 import { isForward, replayForward } from './forward.js'
 import { isGradientMatching, replayGradientMatching } from './gradient-matching.js'
 import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
+import { isScheduler, replayScheduler } from './scheduler.js'
 import { isGeometry, replayGeometry } from './selection-geometry.js'
 import { isNetworkScores, replayNetworkScores } from './selection-network.js'
 import { isImagenetSubsets, isPruning, replayImagenetSubsets, replayPruning } from './selection-rules.js'
@@ -35,6 +37,8 @@ const kinds: readonly Kind[] = [
   { matches: isTreatmentEffect, replay: replayTreatmentEffect },
   { matches: isTreatmentTrace, replay: replayTreatmentTrace },
   { matches: isNetworkScores, replay: replayNetworkScores },
+  { matches: isScheduler, replay: replayScheduler },
+  { matches: isDifficulty, replay: replayDifficulty },
   { matches: isLogitScores, replay: replayLogitScores },
   { matches: isEpochLosses, replay: replayEpochLosses },
   { matches: isForgetting, replay: replayForgetting },

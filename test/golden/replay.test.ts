@@ -28,6 +28,9 @@ interface GoldenJson {
   readonly craig: { readonly order: number[] }
   readonly herding_argmax_variant_do_not_use: { order: number[] }
   readonly herding: { readonly order: number[] }
+  readonly traces: readonly { readonly sets: number[][] }[]
+  readonly start_epoch_upper_exclusive: readonly { readonly upper: number[][] }[]
+  readonly multi_run: { readonly el2n_mean: number[] }
   readonly cases: readonly { readonly y: { data: number[] } }[]
 }
 
@@ -38,7 +41,7 @@ afterAll(() => rmSync(scratch, { recursive: true }))
 
 it('counts a case that exists as .json and as .npz once', () => {
   expect(cases.map(({ name }) => name).filter((name) => name.endsWith('hvp'))).toEqual(['trajectory/hvp'])
-  expect(cases).toHaveLength(61)
+  expect(cases).toHaveLength(63)
 })
 
 describe('float64 interpreter', () => {
@@ -92,6 +95,9 @@ describe('what must not pass', () => {
     ],
     ['an augmented pixel', 'matching/dsa_crop', 'siamese_extreme.y[f64]', (json) => (json.cases[0].y.data[3] += 1)],
     ['a Hessian-vector product', 'trajectory/hvp', 'soft_Hv[f64]', (json) => (json.arrays.soft_Hv.data[7] += 1e-4)],
+    ['a row of an epoch', 'trajectory/scheduler', 'global.1.rows[f64]', (json) => json.traces[1].sets[22][3]++],
+    ['a bound of start epochs', 'trajectory/scheduler', 'start_epoch.3[f64]', (json) => json.start_epoch_upper_exclusive[3].upper[3][1]++],
+    ['a mean score', 'trajectory/scores', 'el2n_mean[f64]', (json) => (json.multi_run.el2n_mean[2] += 1e-9)],
     ['a distance of gradients', 'matching/dc_mse', 'distance[f64]', (json) => (json.expected.distance *= 1 + 1e-7)],
     ['the loss of a matching step', 'matching/dc_steps', 'loss_of_step.2[f64]', (json) => (json.expected.loss_of_step[2] *= 1 + 1e-7)],
     ['a trained weight', 'matching/dc_steps', 'weights_after[f64]', (json) => (json.expected.weights_after['fc.bias'].data[1] += 1e-6)],
