@@ -61,21 +61,29 @@ inline void set_kernel(int height, int width, ConvShape* s) {
 }
 
 // Lines and inner axes of the products are 32-bit numbers, and so are places in one image and in the operands of a group (which are counted
-// in units of four where the channels allow it; here the lower limit holds for all).
+// in units of four where the channels allow it; here the lower limit holds for all). The CPU's check() keeps these numbers below 2^50.
 inline Status check_conv(const char* op, const ConvShape& s) {
-  const int64_t limit = (int64_t{1} << 31) - 256;
+  const int64_t lines = (int64_t{1} << 31) - 256, places = (int64_t{1} << 32) - 256;
   const int64_t reach_down = s.height + int64_t{2} * s.pad_height + s.kernel_height + s.stride_height;
   const int64_t reach_across = s.width + int64_t{2} * s.pad_width + s.kernel_width + s.stride_width;
-  const int64_t channels = s.channels > s.filters ? s.channels : s.filters;
-  const auto fits = [](int64_t elements, int axis) { return elements <= (axis % 4 == 0 ? 4 : 1) * ((int64_t{1} << 32) - 256); };
-  const int64_t axis = s.filters % 4 == 0 ? s.channels : s.filters;
-  const bool small = s.pixels() <= limit && s.positions() <= limit && reach_down * reach_across <= limit / channels &&
-                     fits(s.x_stride(), axis) && fits(s.y_stride(), s.filters) && fits(s.weights(), s.filters);
-  if (small) return {};
-  return fail(Code::invalid_program,
-              "%s: too large for CUDA: a group's pixels, and one image with its margins, must stay below 2^31, a group's values below 2^32 "
-              "(2^34 where channels are multiples of four)",
-              op);
+  const int64_t of_filters = s.filters % 4 == 0 ? 4 * places : places, of_both = s.channels % 4 == 0 ? of_filters : places;
+  const struct {
+    const char* what;
+    int64_t count, most;
+  } sizes[] = {
+      {"pixels of x in a group", s.pixels(), lines},
+      {"pixels of y in a group", s.positions(), lines},
+      {"pixels of an image and its margins", reach_down * reach_across, lines / (s.channels > s.filters ? s.channels : s.filters)},
+      {"values of x in a group", s.x_stride(), of_both},
+      {"values of y in a group", s.y_stride(), of_filters},
+      {"weights in a group", s.weights(), of_filters},
+  };
+  for (const auto& size : sizes)
+    if (size.count > size.most)
+      return fail(Code::invalid_program,
+                  "%s: expected at most %lld %s on CUDA, got %lld; take fewer or smaller images at a time, or device 'cpu'", op,
+                  static_cast<long long>(size.most), size.what, static_cast<long long>(size.count));
+  return {};
 }
 
 }  // namespace aludel::cuda

@@ -106,8 +106,12 @@ Status check(const KernelArgs& args) {
   const TensorRef &a = args.in[0], &y = args.out[0];
   const int64_t k = args.attrs[0] != 0 ? a.dim(-2) : a.dim(-1);
   const int64_t m = y.dim(-2), n = y.dim(-1), larger = m > n ? m : n;
-  if (m <= kMostLines && n <= kMostLines && k <= kMostLines && (k == 0 || larger <= kMostElements / k)) return {};
-  return fail(Code::invalid_program, "matmul: on CUDA rows, columns and inner axis must stay below 2^31, a matrix below 2^32 elements");
+  if (larger <= kMostLines && k <= kMostLines && (k == 0 || larger <= kMostElements / k)) return {};
+  return fail(Code::invalid_program,
+              "matmul: expected at most %lld rows, columns and inner axis, and %lld elements of a matrix on CUDA, got [%lld,%lld] times "
+              "[%lld,%lld]; cut the product, or take device 'cpu'",
+              static_cast<long long>(kMostLines), static_cast<long long>(kMostElements), static_cast<long long>(m),
+              static_cast<long long>(k), static_cast<long long>(k), static_cast<long long>(n));
 }
 
 }  // namespace
