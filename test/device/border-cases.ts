@@ -46,6 +46,11 @@ const normCases: readonly OpCase[] = [
   norm([1, 7, 1, 1, 192], { kind: 'group' }),
   norm([2, 3, 1, 1, 130], { kind: 'group', groups: 2 }),
   norm([2, 3, 5, 6, 72], { kind: 'group', groups: 2, relu: true, pool: 2 }),
+  // sets of channels within tiles of channels: several tiles, a tile narrowed by a large map, sets that no tile holds
+  norm([2, 2, 6, 5, 192], { kind: 'group', groups: 6, relu: true, pool: 2 }),
+  norm([1, 2, 5, 6, 130], { kind: 'group', groups: 65 }),
+  norm([1, 1, 30, 31, 64], { kind: 'group', groups: 2, relu: true, power: 3 }),
+  norm([1, 2, 7, 5, 132], { kind: 'group', groups: 3, relu: true, pool: 2, power: 2 }),
   norm([1, 37, 5, 5, 6], { kind: 'batch', relu: true, pool: 2 }),
   norm([2, 40, 4, 3, 36], { kind: 'batch' }),
   norm([1, 40, 7, 3, 5], { kind: 'batch', relu: true, pool: 2 }, [...new Array(17).fill(1), ...new Array(20).fill(0), 1, 0, 1]),

@@ -4,7 +4,8 @@
 // (one channel, or a group's). An image is walked in *cells*: the windows of the pool, and at an odd border what is left of one.
 //   instance norm: one block per image and tile of channels sums, finishes and writes. It keeps its tile in shared memory where that fits,
 //     every thread its own pixels, and otherwise reads it again, from the second-level cache if all goes well.
-//   group and batch norm: partial sums per part of a segment; the sets finished by one warp each; then every image is written.
+//   group norm: the same forward, where such a tile holds whole sets of channels; otherwise, and in its gradients, as
+//   batch norm: partial sums per part of a segment; the sets finished by one warp each; then every image is written.
 #pragma once
 #include "native/cuda/kernels/channels.cuh"
 
@@ -80,14 +81,16 @@ constexpr int64_t kKeptBytes = 80 * 1024;       // of a block: two or three bloc
 constexpr int64_t kMostKeptBytes = 128 * 1024;  // rather one block alone than a second pass over memory
 
 // One block per image and tile. Neighbouring threads read 128 bytes of a pixel where the map is small, down to one sector of 32 where only
-// so few channels of it can be kept; vectors_per_cell: what is kept of a cell.
+// so few channels of it can be kept; vectors_per_cell: what is kept of a cell. Where nothing is kept sets of channels may cross tiles.
 inline NormTiling image_tiling(const NormShape& s, int vw, int vectors_per_cell, const DeviceInfo& device) {
   const int widest = power_of_two_above(ceil_div(s.C, vw), 32), narrowest = 8 / vw;
-  const int64_t most = device.shared_bytes - 48 * 1024;  // what the sums take
+  constexpr int64_t kSumBytes = 384;  // of a channel, at most
   for (const int64_t limit : {kKeptBytes, kMostKeptBytes})
     for (int lanes = widest;; lanes /= 2) {
       const int64_t vectors = ceil_div(s.cells, kThreads / lanes) * vectors_per_cell, bytes = vectors * kThreads * vw * 4;
-      if (bytes <= limit && bytes <= most) {
+      const int tile = lanes * vw;
+      const bool whole_sets = tile >= s.C || tile % s.set_channels == 0;
+      if (whole_sets && bytes <= limit && bytes <= device.shared_bytes - kSumBytes * tile) {
         NormTiling t = tiling_with(s, vw, lanes);
         t.kept = static_cast<int>(vectors);
         return t;

@@ -145,6 +145,24 @@ __device__ __forceinline__ void put_statistics(const Forward& a, int64_t at, dou
   a.rstd[at] = static_cast<float>(1 / sqrt(variance + a.s.eps));
 }
 
+// The sets of a tile's channels, by one warp each, from the mean and the centred squares of each channel of an image.
+__device__ __forceinline__ void put_sets(const Forward& a, int64_t at, int channels, double2 joined, double2* shared) {
+  const double count = static_cast<double>(a.s.H) * a.s.W;
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, width = a.s.set_channels;
+  __syncthreads();  // what is there has been read
+  if (thread < channels) shared[thread] = joined;
+  __syncthreads();
+  for (int set = thread / 32; set < channels / width; set += kWarps) {
+    const double2* moments = shared + set * width;
+    double mean = 0, squares = 0;
+    for (int c = lane; c < width; c += 32) mean += moments[c].x;
+    mean = sum_warp(mean) / width;
+    for (int c = lane; c < width; c += 32) squares += moments[c].y + count * (moments[c].x - mean) * (moments[c].x - mean);
+    squares = sum_warp(squares);
+    if (lane == 0) put_statistics(a, at + set, mean, squares / (count * width));
+  }
+}
+
 // One warp per set of a segment: its channels in all parts are joined as if they were one.
 __global__ void __launch_bounds__(kThreads) norm_statistics(Guard guard, Forward a) {
   if (guard.stopped()) return;
@@ -267,7 +285,11 @@ __global__ void __launch_bounds__(kThreads, 2) norm_image(Guard guard, Forward a
       moments_of<P, VW>(a, x, cells, used, channel, nullptr, kept, moments);
       double count;
       const double2 joined = join_rows(moments, a.t.lanes, shared, means, count);
-      if (thread < tile_channels && first + thread < a.s.C) put_statistics(a, statistics + first + thread, joined.x, joined.y / count);
+      const int left = a.s.C - first, channels = left < tile_channels ? left : tile_channels;
+      if (a.s.set_channels > 1)
+        put_sets(a, statistics + first / a.s.set_channels, channels, joined, reinterpret_cast<double2*>(shared));
+      else if (thread < channels)
+        put_statistics(a, statistics + first + thread, joined.x, joined.y / count);
       __syncthreads();
     }
     Affine<VW> affine{};
@@ -299,6 +321,7 @@ __global__ void __launch_bounds__(kThreads, 2) norm_image(Guard guard, Forward a
 
 struct Layout {
   NormTiling image, segment;
+  bool given;
   int parts;
   int64_t tile_positions, moments, counts;  // bytes, each a multiple of 256
 };
@@ -306,9 +329,9 @@ struct Layout {
 Layout layout_of(const NormShape& s, int vw, const DeviceInfo& device) {
   Layout l{};
   l.parts = 1;
-  if (s.kind == 0) {
-    l.image = image_tiling(s, vw, s.pool * s.pool, device);
-  } else {
+  if (s.kind != kBatchNorm) l.image = image_tiling(s, vw, s.pool * s.pool, device);
+  l.given = s.kind == kBatchNorm || (s.kind == kGroupNorm && l.image.kept == 0);
+  if (l.given) {
     l.image = l.segment = segment_tiling(s, vw);
     l.parts = segment_parts(s, l.segment);
     l.moments = round_up(s.segments() * l.parts * s.C * static_cast<int64_t>(sizeof(double2)), 256);
@@ -355,7 +378,7 @@ Status launch_forward(const KernelArgs& args, const Context& context) {
   a.s = norm_shape(args, 3);
   const int vw = takes_vectors(a.s.C, 4, {args.in[0].data, args.out[0].data}) ? 4 : 1;
   const Layout l = layout_of(a.s, vw, *context.device);
-  a.parts = l.parts;
+  a.parts = l.parts, a.given = l.given;
   a.x = args.in[0].as<const float>(), a.gamma = args.in[1].as<const float>(), a.beta = args.in[2].as<const float>();
   a.y = args.out[0].as<float>(), a.mean = args.out[1].as<float>(), a.rstd = args.out[2].as<float>();
   char* workspace = static_cast<char*>(context.workspace);
@@ -365,7 +388,6 @@ Status launch_forward(const KernelArgs& args, const Context& context) {
   }
   a.moments = reinterpret_cast<double2*>(workspace + l.tile_positions);
   a.counts = reinterpret_cast<double*>(workspace + l.tile_positions + l.moments);
-  a.given = a.s.kind != 0;
   if (a.s.pool == 2) return vw == 4 ? launch_of<2, 4>(a, l, context) : launch_of<2, 1>(a, l, context);
   return vw == 4 ? launch_of<1, 4>(a, l, context) : launch_of<1, 1>(a, l, context);
 }
