@@ -81,6 +81,13 @@ const layers = {
     ],
     node: true,
   },
+  experts: {
+    may: [
+      ...['errors', 'arguments', 'event-loop', 'files', 'package-root', 'engine', 'nn', 'optim', 'augment', 'data', 'preprocess'],
+      ...['prune', 'schedule', 'evaluate', 'experiment'],
+    ],
+    node: true,
+  },
   distill: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'preprocess'],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate'],

@@ -86,6 +86,7 @@ export {
   withSoftLabels,
 } from './evaluate/index.js'
 export * from './experiment/index.js'
+export * from './experts/index.js'
 export { type ExportedSet, type ExportSetOptions, exportSet, type SetFormat } from './export/export-set.js'
 export { loadNetwork, saveNetwork } from './export/network-file.js'
 export { exportOnnx, type NetworkTensors, type OnnxDescription } from './export/onnx/export-network.js'

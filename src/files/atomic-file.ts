@@ -72,7 +72,8 @@ async function replaceFile({ path, temporary, content, bytes }: Replacement): Pr
   await syncDirectory(dirname(path))
 }
 
-function roomFailure(error: unknown, path: string, bytes: number | undefined): unknown {
+/** A failure to write `path`; one for want of room as `io`, with the bytes that the file needs. */
+export function roomFailure(error: unknown, path: string, bytes: number | undefined): unknown {
   const { code = '' } = (error ?? {}) as NodeJS.ErrnoException
   if (!Object.hasOwn(noRoom, code)) return error
   const needed = bytes === undefined ? '' : `it needs ${bytes} bytes: `

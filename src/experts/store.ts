@@ -1,0 +1,133 @@
+/** @file A directory of experts, opened for reading: what they are, which are finished, and their parameters after every kept epoch. */
+import { readdir } from 'node:fs/promises'
+import { isRecord, wholeNumber } from '../arguments.js'
+import type { Dataset } from '../data/dataset.js'
+import { AludelError, expected, onFile } from '../errors.js'
+import { checkFile, readCheckpointAt } from './checkpoints-file.js'
+import { checkpointsPath, type ExpertRecord, type ExpertsRecord, readExpertRecord, readRecord } from './record.js'
+
+export interface ExpertStore {
+  readonly dir: string
+  readonly record: ExpertsRecord
+  /** Of the record: the identity of the store's settings. */
+  readonly sha256: string
+  /** Numbers of the finished experts, ascending. */
+  readonly experts: readonly number[]
+  /** Losses, accuracies and hashes of a finished expert. Throws `invalid_option` for a number that is none. */
+  expert(expert: number): ExpertRecord
+  /**
+   * Parameters of an expert after a kept epoch, [P] in the public flat order: read from the file at each call, its hash and numbers checked.
+   * Rejects with `invalid_option` for an expert or epoch that is not stored, `invalid_data` naming the hash, `not_finite`, `io`.
+   */
+  checkpoint(expert: number, epoch: number): Promise<Float32Array>
+}
+
+/** Numbers of the experts that have a record in `dir`, ascending; damage is not looked for. Throws `io`. */
+export async function finishedExperts(dir: string): Promise<number[]> {
+  const names = await onFile(dir, () => readdir(dir))
+  return names
+    .flatMap((name) => /^expert-(\d{4,})\.json$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b)
+}
+
+/**
+ * Opens a store: its records are verified and the headers of its files; checkpoints are verified when they are read.
+ * Throws `not_found`, `invalid_data` naming file and hash for what is damaged or cut short, `incompatible` for an expert of another store, `io`.
+ */
+export async function openExperts(dir: string): Promise<ExpertStore> {
+  const { record, sha256 } = await readRecord(dir)
+  const finished = new Map<number, ExpertRecord>()
+  for (const expert of await finishedExperts(dir)) {
+    const own = await readExpertRecord(dir, expert, record)
+    checkKept(dir, record, own)
+    await checkFile(checkpointsPath(dir, expert), { ...own, parameters: record.parameters })
+    finished.set(expert, own)
+  }
+  const expertOf = (expert: number): ExpertRecord => {
+    const own = finished.get(expert)
+    if (own) return own
+    throw expected(
+      'invalid_option',
+      `${dir}: expert`,
+      `one of the ${finished.size} that are finished: ${rangesOf([...finished.keys()])}`,
+      expert,
+    )
+  }
+  return {
+    dir,
+    record,
+    sha256,
+    experts: [...finished.keys()],
+    expert: expertOf,
+    async checkpoint(expert, epoch) {
+      const own = expertOf(expert)
+      if (!record.kept.includes(epoch))
+        throw expected('invalid_option', `${dir}: expert epoch`, `one of those stored: ${rangesOf(record.kept)}`, epoch)
+      return readCheckpointAt(checkpointsPath(dir, expert), { ...own, parameters: record.parameters }, epoch)
+    },
+  }
+}
+
+/** An expert may hold more epochs than the store lists (a trimming that was cut off), never fewer. */
+function checkKept(dir: string, { kept }: ExpertsRecord, { expert, epochs }: ExpertRecord): void {
+  const missing = kept.find((epoch) => !epochs.includes(epoch))
+  if (missing !== undefined)
+    throw expected('invalid_data', `${checkpointsPath(dir, expert)}: epochs`, `those of the store, ${rangesOf(kept)}`, rangesOf(epochs))
+}
+
+/** '0, 3-12, 20' of ascending whole numbers. */
+export function rangesOf(numbers: readonly number[]): string {
+  const ranges: [number, number][] = []
+  for (const n of numbers) {
+    const last = ranges.at(-1)
+    if (last && n === last[1] + 1) last[1] = n
+    else ranges.push([n, n])
+  }
+  return ranges.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(', ') || 'none'
+}
+
+export interface ExpertsUse {
+  /** Registry name. */
+  readonly network: string
+  readonly data: Dataset
+}
+
+/**
+ * Throws `incompatible`, naming both, unless the experts of a store are networks of that name trained on those images under the same
+ * normalisation and whitening; `invalid_option` when none is finished.
+ */
+export function checkExperts({ dir, record, experts }: ExpertStore, { network, data }: ExpertsUse): void {
+  const todo = 'give experts that were trained on this data: aludel experts --data … --out DIR'
+  const same = (what: string, there: unknown, here: unknown, hint = todo) => {
+    if (JSON.stringify(there) !== JSON.stringify(here))
+      throw expected('incompatible', `experts in ${dir}: ${what}`, shown(here), shown(there), hint)
+  }
+  same('network', record.network, network, `use --network ${record.network}, or train experts of '${network}'`)
+  same('image', record.image, data.shape.slice(1))
+  same('classes', record.classes.length, data.classes.length)
+  const named = ({ name, sha256 }: { readonly name: string; readonly sha256: string }) => `${name} (sha256 ${sha256})`
+  if (record.data.sha256 !== data.sha256) throw expected('incompatible', `experts in ${dir}: data`, named(data), named(record.data), todo)
+  const whitening = data.whitened?.whitening
+  same('whitening', record.zca?.sha256 ?? 'none', whitening?.sha256 ?? 'none', 'give the --zca that the experts were trained with')
+  same('mean', record.mean, data.mean, 'give the --normalize that the experts were trained with')
+  same('std', record.std, data.std, 'give the --normalize that the experts were trained with')
+  if (experts.length === 0)
+    throw new AludelError(
+      'invalid_option',
+      `${dir}: none of its ${record.experts} experts is finished; train on with: aludel experts --resume ${dir}`,
+    )
+}
+
+const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
+/** FROM to TO and the last epoch, ascending. Throws `invalid_option`. */
+export function keptEpochs(what: string, epochs: number, range: { readonly from: number; readonly to: number } | undefined): number[] {
+  if (range !== undefined && !isRecord(range)) throw expected('invalid_option', what, '{ from, to } in epochs', range)
+  const { from, to } = range ?? { from: 0, to: epochs }
+  wholeNumber(`${what}: from`, from, 0)
+  wholeNumber(`${what}: to`, to, 0)
+  if (from > to || to > epochs) throw expected('invalid_option', what, `epochs FROM-TO with 0 <= FROM <= TO <= ${epochs}`, `${from}-${to}`)
+  const kept = Array.from({ length: to - from + 1 }, (_, i) => from + i)
+  return to === epochs ? kept : [...kept, epochs]
+}

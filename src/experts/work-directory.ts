@@ -1,0 +1,22 @@
+/** @file Where experts grow until they are finished: a folder for each group that is trained together, locked by the process that works in it. */
+import { join } from 'node:path'
+import { onFile } from '../errors.js'
+import { lockRun } from '../experiment/run-lock.js'
+
+export const progressDir = 'progress'
+
+/** Folder of the experts [first, first + count). */
+export const groupDir = (dir: string, first: number, count: number): string => {
+  const number = (expert: number) => String(expert).padStart(4, '0')
+  return join(dir, progressDir, `experts-${number(first)}-${number(first + count - 1)}`)
+}
+
+/** Runs `action` while no other process works in `dir`. Throws `locked`. */
+export async function locked<T>(dir: string, action: () => Promise<T>): Promise<T> {
+  const lock = await onFile(dir, () => lockRun(dir))
+  try {
+    return await action()
+  } finally {
+    await lock.release()
+  }
+}
