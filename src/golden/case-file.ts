@@ -3,7 +3,7 @@
  * must be equal and the case counts once.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { asBytes } from '../data/file-bytes.js'
 import { type NpzArchive, openNpz } from '../data/npz.js'
 import { AludelError } from '../errors.js'
@@ -53,6 +53,14 @@ export interface UnreadableCase {
 }
 
 const archiveAt = (path: string): NpzArchive => openNpz(path, asBytes(readFileSync(path)))
+
+/** The case of another name in the folder of this one. Throws `not_found` when there is none, `invalid_data` when it cannot be read. */
+export function caseBeside({ name, jsonPath, npzPath }: GoldenCase, other: string): GoldenCase {
+  const found = findCases(dirname((jsonPath ?? npzPath) as string)).find((golden) => golden.name === other)
+  if (!found) throw new AludelError('not_found', `${name}: expected the case '${other}' beside it`)
+  if ('error' in found) throw found.error
+  return found
+}
 
 /** All cases under `folder` in order of name; a file that cannot be read is reported in its place, not thrown. */
 export function findCases(folder: string): (GoldenCase | UnreadableCase)[] {

@@ -9,6 +9,7 @@ import { isGradientMatching, replayGradientMatching } from './gradient-matching.
 import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
+import { isOuterUpdates, replayOuterUpdates } from './outer-updates.js'
 import { isScheduler, replayScheduler } from './scheduler.js'
 import { isGeometry, replayGeometry } from './selection-geometry.js'
 import { isNetworkScores, replayNetworkScores } from './selection-network.js'
@@ -17,6 +18,7 @@ import { isEpochLosses, isForgetting, isLogitScores, replayEpochLosses, replayFo
 import { isHessianVector, replayHessianVector } from './trajectory.js'
 import { isTreatmentEffect, replayTreatmentEffect } from './treatment-effect.js'
 import { isTreatmentTrace, replayTreatmentTrace } from './treatment-trace.js'
+import { isUnrollInputs, isUnrollResults, replayUnrollInputs, replayUnrollResults } from './unroll.js'
 import { isZca, replayZca } from './zca.js'
 
 interface Kind {
@@ -33,6 +35,9 @@ const kinds: readonly Kind[] = [
   { matches: isGradientSteps, replay: replayGradientSteps },
   { matches: isGradientMatching, replay: replayGradientMatching },
   { matches: isHessianVector, replay: replayHessianVector },
+  { matches: isUnrollInputs, replay: replayUnrollInputs },
+  { matches: isUnrollResults, replay: replayUnrollResults },
+  { matches: isOuterUpdates, replay: replayOuterUpdates },
   { matches: isZca, replay: replayZca },
   { matches: isTreatmentEffect, replay: replayTreatmentEffect },
   { matches: isTreatmentTrace, replay: replayTreatmentTrace },

@@ -16,7 +16,7 @@ export const isHessianVector = (golden: GoldenCase): boolean =>
   ['theta', 'v', 'x'].every((name) => golden.arrayNames.includes(name)) && golden.arrayNames.some((name) => name.endsWith('_Hv'))
 
 /** Sizes from the arrays themselves when the case is an .npz without description. */
-function networkOf(golden: GoldenCase, x: GoldenTensor): GoldenNetwork {
+export function networkOf(golden: GoldenCase, x: GoldenTensor): GoldenNetwork {
   const net = fieldAt(golden, 'meta', 'net')
   if (net === undefined) {
     throw new AludelError(
@@ -39,7 +39,7 @@ function networkOf(golden: GoldenCase, x: GoldenTensor): GoldenNetwork {
 }
 
 /** Cuts a flat vector (conv weight, bias, norm weight, bias by block; linear weight, bias) into the network's parameters. */
-function splitFlat(net: GoldenNetwork, flat: GoldenTensor): Record<string, GoldenTensor> {
+export function splitFlat(net: GoldenNetwork, flat: GoldenTensor): Record<string, GoldenTensor> {
   let offset = 0
   return weightInputs(net, ({ shape }) => {
     const size = shape.reduce((a, b) => a * b, 1)
@@ -48,7 +48,7 @@ function splitFlat(net: GoldenNetwork, flat: GoldenTensor): Record<string, Golde
   })
 }
 
-const prefixed = (prefix: string, tensors: Record<string, GoldenTensor>): Record<string, GoldenInput> =>
+export const prefixed = (prefix: string, tensors: Readonly<Record<string, GoldenTensor>>): Record<string, GoldenInput> =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [prefix + name, tensor]))
 
 /** <a, b> over all parameters. */
@@ -84,7 +84,7 @@ async function derivatives(net: GoldenNetwork, engine: GoldenEngine, inputs: Rec
   }, inputs)
 }
 
-function joinFlat(net: GoldenNetwork, prefix: string, results: Record<string, GoldenTensor>): GoldenTensor {
+export function joinFlat(net: GoldenNetwork, prefix: string, results: Readonly<Record<string, GoldenTensor>>): GoldenTensor {
   const parts = net.network.parameters.map((parameter) => toTorch(parameter, results[prefix + parameter.name]))
   return { shape: [parts.reduce((n, part) => n + part.length, 0)], data: Float64Array.from(parts.flatMap((part) => [...part])) }
 }

@@ -32,6 +32,7 @@ interface GoldenJson {
   readonly start_epoch_upper_exclusive: readonly { readonly upper: number[][] }[]
   readonly multi_run: { readonly el2n_mean: number[] }
   readonly cases: readonly { readonly y: { data: number[] } }[]
+  readonly meta: { readonly cases: { readonly soft_loss_a25: { loss: number } } }
 }
 
 const data = fileURLToPath(new URL('data', import.meta.url))
@@ -41,7 +42,7 @@ afterAll(() => rmSync(scratch, { recursive: true }))
 
 it('counts a case that exists as .json and as .npz once', () => {
   expect(cases.map(({ name }) => name).filter((name) => name.endsWith('hvp'))).toEqual(['trajectory/hvp'])
-  expect(cases).toHaveLength(63)
+  expect(cases).toHaveLength(70)
 })
 
 describe('float64 interpreter', () => {
@@ -98,6 +99,13 @@ describe('what must not pass', () => {
     ['a row of an epoch', 'trajectory/scheduler', 'global.1.rows[f64]', (json) => json.traces[1].sets[22][3]++],
     ['a bound of start epochs', 'trajectory/scheduler', 'start_epoch.3[f64]', (json) => json.start_epoch_upper_exclusive[3].upper[3][1]++],
     ['a mean score', 'trajectory/scores', 'el2n_mean[f64]', (json) => (json.multi_run.el2n_mean[2] += 1e-9)],
+    [
+      'the loss of an unroll',
+      'trajectory/unroll_inputs',
+      'soft_loss_a25.loss[f64]',
+      (json) => (json.meta.cases.soft_loss_a25.loss *= 1 + 1e-9),
+    ],
+    ['a learned rate', 'trajectory/outer', 'lr_after2[f64]', (json) => (json.arrays.lr_after2.data[0] *= 1 + 1e-9)],
     ['a distance of gradients', 'matching/dc_mse', 'distance[f64]', (json) => (json.expected.distance *= 1 + 1e-7)],
     ['the loss of a matching step', 'matching/dc_steps', 'loss_of_step.2[f64]', (json) => (json.expected.loss_of_step[2] *= 1 + 1e-7)],
     ['a trained weight', 'matching/dc_steps', 'weights_after[f64]', (json) => (json.expected.weights_after['fc.bias'].data[1] += 1e-6)],
