@@ -89,7 +89,7 @@ const layers = {
     node: true,
   },
   distill: {
-    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'preprocess'],
+    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'preprocess', 'schedule'],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate'],
   },
   evaluate: {
