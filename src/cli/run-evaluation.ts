@@ -88,3 +88,9 @@ export async function withProgress<T>(output: Output, label: string, action: (ho
 /** '72.3 ± 0.9 %', or '72.3 %' of one network. */
 export const formatAccuracy = ({ mean, std, n }: Pick<EvaluationResult, 'mean' | 'std' | 'n'>): string =>
   `${mean.toFixed(1)}${n > 1 ? ` ± ${std.toFixed(1)}` : ''} %`
+
+/** ', soft labels, lr 0.0183' where networks were trained on learned labels or at the rate of a set; nothing where all are alike. */
+export function trainingNote({ training }: Pick<EvaluationResult, 'training'>): string {
+  if (!training || (training.protocol !== 'trajectory' && training.labels === 'hard')) return ''
+  return `, ${training.labels} labels, lr ${Number(training.learningRate.toPrecision(4))}`
+}

@@ -1,6 +1,6 @@
 /** @file The protocols by which networks are trained to be measured, as values: batches, learning rates, what of the weights is tested. */
 import { expected } from '../errors.js'
-import type { ProtocolName } from '../experiment/types.js'
+import type { LabelKind, ProtocolName, SyntheticSetFields } from '../experiment/types.js'
 import { protocol } from './schedule.js'
 
 export interface Protocol {
@@ -50,7 +50,16 @@ const glad: Protocol = {
   decay: (epoch) => (epoch < 2 ? 0 : Math.min(averageDecay, epoch / (epoch + 1))),
 }
 
-const protocols: Readonly<Record<ProtocolName, Protocol>> = { dc, glad }
+/**
+ * MTT, FTD, TESLA, DATM, PAD (specification section 9): as 'dc', one epoch later and a tenth of the rate half way, but at the learned rate of
+ * the set. `protocolFor` says which that is.
+ */
+const trajectory: Protocol = { ...dc, name: 'trajectory' }
+
+/** Batch of DATM and PAD, whose labels are soft; MTT, FTD and TESLA take that of the protocol 'dc'. */
+const softBatch = 128
+
+const protocols: Readonly<Record<ProtocolName, Protocol>> = { dc, glad, trajectory }
 
 export const protocolNames = Object.keys(protocols) as readonly ProtocolName[]
 
@@ -58,4 +67,20 @@ export const protocolNames = Object.keys(protocols) as readonly ProtocolName[]
 export function protocolOf(name: ProtocolName = 'dc'): Protocol {
   if (typeof name === 'string' && Object.hasOwn(protocols, name)) return protocols[name]
   throw expected('invalid_option', 'protocol', `one of ${protocolNames.join(', ')}`, name)
+}
+
+/** The protocol of a set where none is named. */
+export const defaultProtocol = ({ learningRate }: Pick<SyntheticSetFields, 'learningRate'>): ProtocolName =>
+  learningRate === undefined ? 'dc' : 'trajectory'
+
+/** The protocol by which networks are trained on a set: its learned rate and its labels matter under 'trajectory' only. Throws as `protocolOf`. */
+export function protocolFor(
+  set: Pick<SyntheticSetFields, 'learningRate'>,
+  labels: LabelKind,
+  name: ProtocolName = defaultProtocol(set),
+): Protocol {
+  const chosen = protocolOf(name)
+  if (chosen.name !== 'trajectory') return chosen
+  const { learningRate = protocol.lr } = set
+  return { ...chosen, lr: () => learningRate, batch: labels === 'soft' ? softBatch : protocol.batch }
 }

@@ -1,6 +1,6 @@
 /** @file Soft labels: the probabilities that a teacher gives to the images of a set. */
 import { AludelError, expected } from '../errors.js'
-import type { SyntheticSetFields } from '../experiment/types.js'
+import type { LabelKind, SyntheticSetFields } from '../experiment/types.js'
 import type { Teacher } from './teacher.js'
 import type { TrainingImages } from './train-networks.js'
 
@@ -32,6 +32,18 @@ export function probabilities(logits: Float32Array, width: number): Float32Array
     for (const [k, power] of powers.entries()) out[at + k] = power / total
   }
   return out
+}
+
+/**
+ * What networks are trained towards: the soft labels beside the set, else the softmax of its label logits, else its classes; `kind` asks for
+ * one of the two. Throws `invalid_option` for soft labels of a set that has none.
+ */
+export function labelled({ softLabels: given, ...set }: TrainingImages, kind: LabelKind | undefined): TrainingImages {
+  const { labelLogits, classes } = set
+  if (kind === 'hard' || (kind === undefined && !given && !labelLogits)) return set
+  const softLabels = given ?? (labelLogits && probabilities(labelLogits, classes.length))
+  if (softLabels) return { ...set, softLabels }
+  throw expected('invalid_option', "labels: 'soft'", 'a set with label logits, or a teacher', 'one with classes only')
 }
 
 /** The set with the teacher's answers to its images in place of the labels; `evaluate` and `trainModels` train networks towards them. */

@@ -7,7 +7,7 @@ import type { Trainer } from './trainer.js'
 const stepsPerReport = 10
 
 /**
- * Trains the epochs of the trainer's protocol. Under 'dc' these are 0..epochs; after epoch floor(epochs/2)+1 the learning rate drops and the
+ * Trains the epochs of the trainer's protocol. Under 'dc' and 'trajectory' these are 0..epochs; after epoch floor(epochs/2)+1 the learning rate drops and the
  * optimiser starts afresh. `report` hears of the epochs completed and the mean loss of the last step. Throws AbortError, or `not_finite` when a loss is no number.
  */
 export async function trainAll(
@@ -22,7 +22,7 @@ export async function trainAll(
   for (let epoch = 0; epoch < last; ) {
     if (signal?.aborted) throw new AbortError(signal.reason)
     if (epoch === drop) {
-      await trainer.setLearningRate(protocol.lr * protocol.dropFactor)
+      await trainer.setLearningRate(trainer.protocol.lr(trainer.network.name) * protocol.dropFactor)
       await trainer.resetMomentum()
     }
     const until = Math.min(epoch + epochsPerReport, last, epoch < drop ? drop : last)

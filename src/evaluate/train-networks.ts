@@ -7,20 +7,20 @@ import { fold, keyOf } from '../engine/tensor/key.js'
 import { sizeOf } from '../engine/tensor/shape.js'
 import { expected } from '../errors.js'
 import { checkSyntheticSet } from '../experiment/synthetic-set.js'
-import type { EvaluationProgress, EvaluationSettings, SyntheticSetFields } from '../experiment/types.js'
+import type { EvaluationProgress, EvaluationSettings, SyntheticSetFields, TrainingRecord } from '../experiment/types.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { MapShape, Network } from '../nn/module.js'
 import { resolveNetwork, withPools } from '../nn/networks/registry.js'
-import { type Protocol, protocolOf } from './protocol.js'
+import { type Protocol, protocolFor, protocolOf } from './protocol.js'
 import { networksTogether } from './schedule.js'
-import { checkSoftLabels } from './soft-labels.js'
+import { checkSoftLabels, labelled } from './soft-labels.js'
 import { trainAll } from './train-all.js'
 import { type NetworkArrays, Trainer } from './trainer.js'
 
 /** The same images for every network, or images of its own for network i (0, 1, …), such as a random baseline redrawn for each. */
 export type TrainingSource = TrainingImages | ((network: number) => TrainingImages)
 
-/** Images of a set, with probabilities [M, classes] in place of the labels where networks are to be trained towards a teacher's answers. */
+/** Images of a set, with probabilities [M, classes] in place of its labels and logits where networks are to be trained towards a teacher's answers. */
 export interface TrainingImages extends SyntheticSetFields {
   readonly softLabels?: Float32Array
 }
@@ -39,7 +39,7 @@ export interface NamedNetwork {
 /** Training options, checked and resolved. */
 export interface TrainingPlan {
   readonly source: TrainingSource
-  /** The set, or that of network 0. */
+  /** The set, or that of network 0, with the soft labels that it is trained towards. */
   readonly set: TrainingImages
   readonly networks: readonly NamedNetwork[]
   readonly repeats: number
@@ -52,16 +52,19 @@ export interface TrainingPlan {
 
 /** Checks everything before anything trains: a mistyped last name must not cost the hours before it. `what` names the caller. */
 export function planTraining(what: string, source: TrainingSource, options: TrainingOptions): TrainingPlan {
-  const protocol = protocolOf(options.protocol)
-  const { networks, repeats = 5, epochs = protocol.epochs, augment = 'dsa', seed = 0, signal, device, onProgress } = options
+  const { networks, repeats = 5, labels, augment = 'dsa', seed = 0, signal, device, onProgress } = options
+  const { epochs = protocolOf(options.protocol).epochs } = options
   checkDevice(what, device)
   checkSignal(what, signal)
   for (const [name, value] of Object.entries({ repeats, epochs })) wholeNumber(name, value)
   checkCallback(`${what}: onProgress`, onProgress)
   checkSeed('seed', seed)
   if (!Array.isArray(networks) || networks.length === 0) throw expected('invalid_option', 'networks', 'at least one network', networks)
-  const set = typeof source === 'function' ? source(0) : source
-  checkTrainingImages(set)
+  if (labels !== undefined && labels !== 'soft' && labels !== 'hard') throw expected('invalid_option', 'labels', "'soft' or 'hard'", labels)
+  const first = typeof source === 'function' ? source(0) : source
+  checkTrainingImages(first)
+  const set = labelled(first, labels)
+  const protocol = protocolFor(set, set.softLabels ? 'soft' : 'hard', options.protocol)
   const image = set.shape.slice(1) as unknown as MapShape
   const chosen = withPools(networks).map((choice) => {
     const network = resolveNetwork(choice, image, set.classes.length)
@@ -96,7 +99,7 @@ export async function trainNetworks(
   prepare: (groups: number) => TrainedUse,
 ): Promise<void> {
   const { source, set, repeats, protocol, epochs, policy, seed } = plan
-  const { device, signal, onProgress } = plan.options
+  const { device, labels, signal, onProgress } = plan.options
   const key = fold(keyOf(seed), 'evaluate', name)
   const trained = protocol.trained(epochs)
   const together = networksTogether(repeats, Math.min(protocol.batch, set.shape[0]))
@@ -104,11 +107,13 @@ export async function trainNetworks(
   for (let round = 0; round < rounds; round++) {
     const firstNetwork = round * together
     const groups = Math.min(together, repeats - firstNetwork)
-    const sets = typeof source === 'function' ? Array.from({ length: groups }, (_, g) => source(firstNetwork + g)) : [source]
-    for (const own of sets) {
-      checkTrainingImages(own)
+    const sources = typeof source === 'function' ? Array.from({ length: groups }, (_, g) => source(firstNetwork + g)) : [source]
+    const sets = sources.map((images) => {
+      checkTrainingImages(images)
+      const own = labelled(images, labels)
       checkAlike(own, set)
-    }
+      return own
+    })
     const { trainer, prepared } = allOrNothing((own) => ({
       trainer: own(new Trainer(device, { network, sets, groups, augment: policy, key, firstNetwork, schedule: { protocol, epochs } })),
       prepared: own(prepare(groups)),
@@ -128,10 +133,26 @@ export async function trainNetworks(
 
 /** Networks trained together share one program, and one accuracy speaks of one task. */
 function checkAlike(own: TrainingImages, first: TrainingImages): void {
-  const task = ({ shape, mean, std, classes, whitening, softLabels }: TrainingImages) =>
-    JSON.stringify({ shape, mean, std, classes, ...(whitening && { zca: whitening.sha256 }), ...(softLabels && { labels: 'soft' }) })
+  const task = ({ shape, mean, std, classes, whitening, softLabels, learningRate }: TrainingImages) =>
+    JSON.stringify({
+      shape,
+      mean,
+      std,
+      classes,
+      learningRate,
+      ...(whitening && { zca: whitening.sha256 }),
+      ...(softLabels && { labels: 'soft' }),
+    })
   if (task(own) !== task(first)) throw expected('invalid_data', 'the images of each network', task(first), task(own))
 }
+
+/** How the networks of one name are trained. */
+export const trainingRecord = ({ protocol, set }: TrainingPlan, { network }: NamedNetwork): TrainingRecord => ({
+  protocol: protocol.name,
+  labels: set.softLabels ? 'soft' : 'hard',
+  learningRate: protocol.lr(network.name),
+  batch: Math.min(protocol.batch, set.shape[0]),
+})
 
 /** The tensors of each of the networks, read from the device. */
 export async function readNetworks({ parameters, state }: NetworkArrays, groups: number): Promise<NetworkTensors[]> {

@@ -38,6 +38,6 @@ export async function trainModels(
 }
 
 const optionNames: Readonly<Record<keyof TrainingOptions, true>> = {
-  ...{ networks: true, repeats: true, protocol: true, epochs: true, augment: true, seed: true },
+  ...{ networks: true, repeats: true, protocol: true, labels: true, epochs: true, augment: true, seed: true },
   ...{ device: true, signal: true, onProgress: true },
 }

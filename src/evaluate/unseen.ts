@@ -15,10 +15,10 @@ export const hasUnseen = (networks: EvaluationSettings['networks']): boolean => 
  */
 export function crossAverage(results: readonly EvaluationResult[]): EvaluationResult {
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
-  const [{ values, perClass, inference }] = results
+  const [{ values, perClass, inference, training }] = results
   const repetitions = values.map((_, i) => ({
     accuracy: mean(results.map((result) => result.values[i])),
     perClass: perClass.map((first, c) => (first === null ? null : mean(results.map((result) => result.perClass[c] ?? 0)))),
   }))
-  return { network: unseen, ...summary(repetitions), ...(inference && { inference }) }
+  return { network: unseen, ...summary(repetitions), ...(inference && { inference }), ...(training && { training }) }
 }

@@ -145,7 +145,11 @@ export const isResult = (value: unknown): boolean =>
   isCount(value.n) &&
   isNumbers(value.values) &&
   isInterval(value.interval) &&
-  isPerClass(value.perClass)
+  isPerClass(value.perClass) &&
+  optional(isTraining)(value.training)
+
+const isTraining = (value: unknown): boolean =>
+  isRecord(value) && isText(value.protocol) && isText(value.labels) && isNumber(value.learningRate) && isCount(value.batch)
 
 export const isEvaluation = (value: unknown): boolean =>
   isRecord(value) &&

@@ -264,9 +264,12 @@ export interface SyntheticSet extends SyntheticSetFields {
 
 /**
  * How networks are trained to be measured. 'dc': SGD lr 0.01, x 0.1 half way, the last weights are tested. 'glad': lr 0.001 (VGG-11 0.0001)
- * with a linear warm-up and a cosine, the moving average of the weights (0.995 an epoch) is tested.
+ * with a linear warm-up and a cosine, the moving average of the weights (0.995 an epoch) is tested. 'trajectory': as 'dc', but at the learned
+ * rate of the set (0.01 without one) and, under soft labels, in batches of 128.
  */
-export type ProtocolName = 'dc' | 'glad'
+export type ProtocolName = 'dc' | 'glad' | 'trajectory'
+
+export type LabelKind = 'soft' | 'hard'
 
 export interface EvaluationSettings {
   /**
@@ -276,8 +279,13 @@ export interface EvaluationSettings {
   readonly networks: readonly (string | Network)[]
   /** Networks trained from scratch per entry (default 5). */
   readonly repeats?: number
-  /** Default 'dc'. Accuracies of different protocols are not comparable. */
+  /** Default 'trajectory' for a set with a learned rate, else 'dc'. Accuracies of different protocols are not comparable. */
   readonly protocol?: ProtocolName
+  /**
+   * 'soft': towards the softmax of the set's label logits, or towards the answers of a teacher that stand beside it as `softLabels`; an error
+   * for a set without either. 'hard': towards the classes, whatever the set has. Default: 'soft' where there are some.
+   */
+  readonly labels?: LabelKind
   readonly epochs?: number
   /** As in DistillSettings. */
   readonly augment?: string
@@ -322,4 +330,15 @@ export interface EvaluationResult {
   readonly perClass: readonly (number | null)[]
   /** Who computed the test accuracies; absent in records of earlier versions. */
   readonly inference?: 'onnx' | 'engine'
+  /** How the networks were trained; absent in records of earlier versions. */
+  readonly training?: TrainingRecord
+}
+
+export interface TrainingRecord {
+  readonly protocol: ProtocolName
+  readonly labels: LabelKind
+  /** Highest learning rate. */
+  readonly learningRate: number
+  /** Rows of a step. */
+  readonly batch: number
 }

@@ -1,7 +1,7 @@
 /** @file Test accuracies as tables, one for each protocol, one row per set and network, with a bar and every single value at hand. */
 import type { EvaluationRecord } from '../experiment/run-dir.js'
 import { escapeHtml } from './html.js'
-import { protocolName } from './protocol.js'
+import { protocolName, trainedHow } from './protocol.js'
 
 /** What makes accuracies comparable: the same training and the same test images. */
 const protocolOf = (entry: EvaluationRecord): string =>
@@ -43,10 +43,11 @@ function protocolTable(evaluations: readonly EvaluationRecord[], protocol: strin
 <th scope="col">networks</th><th scope="col">protocol</th><th scope="col">epochs</th><th scope="col">values</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`
 }
 
-function rowOf(entry: EvaluationRecord, { network, mean, std, n, values, interval }: EvaluationRecord['results'][number]): string {
+function rowOf(entry: EvaluationRecord, result: EvaluationRecord['results'][number]): string {
+  const { network, mean, std, n, values, interval } = result
   const { label, epochs } = entry
   const bar = `<span class="bar" aria-hidden="true"><span style="width:${Math.min(100, Math.max(0, mean)).toFixed(1)}%"></span></span>`
   const singles = values.map((value) => value.toFixed(1)).join(', ')
   return `<tr><th scope="row">${escapeHtml(label)}</th><td>${escapeHtml(network)}</td>
-<td class="number">${mean.toFixed(1)} ± ${std.toFixed(1)}</td><td class="number">${interval ? interval.map((end) => end.toFixed(1)).join(' to ') : '–'}</td><td>${bar}</td><td class="number">${n}</td><td>${escapeHtml(protocolName(entry))}</td><td class="number">${epochs ?? '–'}</td><td>${singles}</td></tr>`
+<td class="number">${mean.toFixed(1)} ± ${std.toFixed(1)}</td><td class="number">${interval ? interval.map((end) => end.toFixed(1)).join(' to ') : '–'}</td><td>${bar}</td><td class="number">${n}</td><td>${escapeHtml(trainedHow(entry, result))}</td><td class="number">${epochs ?? '–'}</td><td>${singles}</td></tr>`
 }

@@ -1,8 +1,17 @@
 /** @file Which accuracies may stand beside each other. */
 import type { EvaluationRecord } from '../experiment/run-dir.js'
+import type { EvaluationResult } from '../experiment/types.js'
 
 /** The protocol of a record; earlier versions knew one. */
 export const protocolName = ({ protocol = 'dc' }: { readonly protocol?: EvaluationRecord['protocol'] | undefined }): string => protocol
+
+/** Protocol, and labels and rate where these are those of a set. */
+export function trainedHow(entry: EvaluationRecord, { training }: EvaluationResult): string {
+  const name = protocolName(entry)
+  if (!training || (name !== 'trajectory' && training.labels === 'hard')) return name
+  const rate = name === 'trajectory' ? `, lr ${Number(training.learningRate.toPrecision(4))}, batch ${training.batch}` : ''
+  return `${name}: ${training.labels} labels${rate}`
+}
 
 /** Whether two records were measured alike: protocol, epochs and augmentation. */
 export const sameProtocol = (a: EvaluationRecord, b: EvaluationRecord): boolean =>

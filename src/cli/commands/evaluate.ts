@@ -6,6 +6,7 @@ import { exists } from '../../data/file-bytes.js'
 import { formatSpecification, parseSpecification } from '../../data/specification.js'
 import { AludelError, expected } from '../../errors.js'
 import type { Teacher, TrainingSource } from '../../evaluate/index.js'
+import { defaultProtocol } from '../../evaluate/protocol.js'
 import {
   checkUnlocked,
   type EvaluationRecord,
@@ -19,22 +20,23 @@ import {
   runSpecification,
 } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
-import type { EvaluationResult, ProtocolName, SyntheticSet } from '../../experiment/types.js'
+import type { EvaluationResult, LabelKind, ProtocolName, SyntheticSet } from '../../experiment/types.js'
 import { writeReport } from '../../report/index.js'
 import { baselineLabels, baselineNames, baselineOf, checkScoresGiven, prepareBaselines } from '../baselines.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { factor, given, nameList, nonEmptyPath, numberList, wholeNumber } from '../options.js'
 import { commandLine, startPhase } from '../phase.js'
-import { formatAccuracy, runEvaluation } from '../run-evaluation.js'
+import { formatAccuracy, runEvaluation, trainingNote } from '../run-evaluation.js'
 import { isModelFile, openTeacher, softened, softLabel } from '../teacher.js'
 import { evaluateModelCommand, type ModelOptions } from './evaluate-model.js'
-import { addDeviceOptions, type DeviceOptions, deviceOf, protocolOption, seedOption } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, deviceOf, labelsOption, protocolOption, seedOption } from './shared-options.js'
 
 interface Options extends DeviceOptions, DataOptions, Partial<Omit<ModelOptions, keyof DeviceOptions | keyof DataOptions>> {
   readonly networks: string[]
   readonly repeats: number
-  readonly protocol: ProtocolName
+  readonly protocol?: ProtocolName
+  readonly labels?: LabelKind
   readonly epochs?: number
   readonly augment?: string
   readonly seed: number
@@ -58,6 +60,7 @@ export function addEvaluate(program: Command, context: CliContext): void {
     .option('--networks <names>', 'networks to train, or pools such as unseen, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)
     .addOption(protocolOption())
+    .addOption(labelsOption())
     .option('--epochs <n>', "training epochs (default: the protocol's 1000)", wholeNumber(1))
     .option('--augment <policy>', 'augmentation while training (default: dsa)')
     .option('--baseline <names>', `real images trained on beside it: ${baselineNames.join(', ')}`, nameList, ['random', 'herding'])
@@ -102,6 +105,8 @@ export function addEvaluate(program: Command, context: CliContext): void {
     }
     if (options.teacherEpochs !== undefined && (teacher === undefined || isModelFile(teacher)))
       throw expected('invalid_option', '--teacher-epochs', '--teacher with the name of a network beside it', teacher)
+    if (options.labels !== undefined && teacher !== undefined)
+      throw expected('invalid_option', '--labels', 'none beside --teacher, whose answers are the labels', options.labels)
     return evaluateCommand(run, options, command, context)
   })
 }
@@ -149,14 +154,16 @@ async function openSubset(options: Options & { readonly data: string }, { librar
 async function evaluateCommand(source: string | undefined, options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
-  const { seed, herdingEpochs, inference, scores, teacher: teacherName } = options
+  const { seed, labels, herdingEpochs, inference, scores, teacher: teacherName } = options
   // A subset is a baseline itself: others stand beside it when they are asked for.
   const none = source === undefined && command.getOptionValueSource('baseline') !== 'cli'
   const baselines = none ? [] : (options.baseline || []).map(baselineOf)
   checkScoresGiven(baselines, scores)
   const measured = source === undefined ? await openSubset(options as Options & { data: string }, context) : await openRun(source, options)
   const { set, run, of, steps, data } = measured
-  const { networks, repeats, protocol, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
+  const { networks, repeats, protocol: named, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
+  // of the set, and then of all that is trained on beside it
+  const protocol = named ?? defaultProtocol(set)
   const read = await library.openDataset(data, 'test', openOptions(options))
   if (read.classes.join('\n') !== set.classes.join('\n')) {
     throw expected('invalid_option', `--data ${data}: classes`, `those of the set (${set.classes.join(', ')})`, read.classes.join(', '))
@@ -172,7 +179,7 @@ async function evaluateCommand(source: string | undefined, options: Options, com
       let endPhase = startPhase('')
       // Told and kept network by network: what an interrupt ends later is not lost.
       const onResult = async (result: EvaluationResult) => {
-        output.line(`${result.network} on ${label}: ${formatAccuracy(result)} (n=${result.n} networks)`)
+        output.line(`${result.network} on ${label}: ${formatAccuracy(result)} (n=${result.n} networks${trainingNote(result)})`)
         if (run !== undefined)
           await recordEvaluation(
             run,
@@ -185,7 +192,8 @@ async function evaluateCommand(source: string | undefined, options: Options, com
         endPhase = startPhase('')
       }
       const source = teacher ? await softened(images, teacher, repeats, library) : images
-      const results = await runEvaluation({ library, output, device, source, test, settings, label, onResult })
+      const own = images === set ? { ...settings, ...given({ labels }) } : settings
+      const results = await runEvaluation({ library, output, device, source, test, settings: own, label, onResult })
       return Object.fromEntries(results.map(({ network, ...accuracy }) => [network, accuracy]))
     }
     if (run !== undefined) await recordCommand(run, commandLine(context.args))
@@ -199,7 +207,7 @@ async function evaluateCommand(source: string | undefined, options: Options, com
         : undefined
     if (teacherName !== undefined)
       teacher = await openTeacher({ ...options, teacher: teacherName }, { library, output, device, set, train, seed })
-    const first = await measure(set, measured.label)
+    const first = await measure(set, `${measured.label}${labels === 'hard' && set.labelLogits ? ', hard labels' : ''}`)
     const others: [string, Awaited<ReturnType<typeof measure>>][] = []
     for (const name of sourceOf ? baselines : []) {
       others.push([name, await measure(await (sourceOf as NonNullable<typeof sourceOf>)(name), baselineLabels[name])])
@@ -211,7 +219,7 @@ async function evaluateCommand(source: string | undefined, options: Options, com
       run: source ?? null,
       data,
       protocol,
-      labels: teacherName ?? 'hard',
+      labels: teacherName ?? (set.labelLogits && labels !== 'hard' ? 'learned' : 'hard'),
       epochs: epochs ?? null,
       seed,
     })

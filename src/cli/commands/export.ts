@@ -5,21 +5,30 @@ import { exists } from '../../data/file-bytes.js'
 import { AludelError, expected } from '../../errors.js'
 import { loadRunSet, readRunRecord, runFile } from '../../experiment/run-dir.js'
 import { loadSyntheticSet } from '../../experiment/synthetic-set.js'
-import type { ProtocolName, SyntheticSet } from '../../experiment/types.js'
+import type { LabelKind, ProtocolName, SyntheticSet } from '../../experiment/types.js'
 import { writeNewFile } from '../../export/write-new.js'
 import { withPools } from '../../nn/networks/registry.js'
 import { type CliContext, outputOf } from '../context.js'
 import { given, nameList, nonEmptyPath, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { withProgress } from '../run-evaluation.js'
-import { addDeviceOptions, type DeviceOptions, deviceOf, deviceOptionNames, protocolOption, seedOption } from './shared-options.js'
+import {
+  addDeviceOptions,
+  type DeviceOptions,
+  deviceOf,
+  deviceOptionNames,
+  labelsOption,
+  protocolOption,
+  seedOption,
+} from './shared-options.js'
 
 interface Options extends DeviceOptions {
   readonly format: 'npz' | 'png' | 'parquet' | 'onnx'
   readonly out?: string
   readonly networks: string[]
   readonly repeats: number
-  readonly protocol: ProtocolName
+  readonly protocol?: ProtocolName
+  readonly labels?: LabelKind
   readonly epochs?: number
   readonly augment?: string
   readonly seed: number
@@ -29,7 +38,7 @@ interface Options extends DeviceOptions {
 const places = { npz: 'data.npz', png: 'png', parquet: 'train.parquet', onnx: 'onnx' } as const
 
 /** Options that only networks have. */
-const ofNetworks = ['networks', 'repeats', 'protocol', 'epochs', 'augment', 'seed', ...deviceOptionNames]
+const ofNetworks = ['networks', 'repeats', 'protocol', 'labels', 'epochs', 'augment', 'seed', ...deviceOptionNames]
 
 export function addExport(program: Command, context: CliContext): void {
   const command = program
@@ -41,6 +50,7 @@ export function addExport(program: Command, context: CliContext): void {
     .option('--networks <names>', 'onnx: networks to train, or pools such as unseen, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'onnx: networks trained from scratch per name', wholeNumber(1), 1)
     .addOption(protocolOption('onnx: '))
+    .addOption(labelsOption('onnx: '))
     .option('--epochs <n>', "onnx: training epochs (default: the protocol's 1000)", wholeNumber(1))
     .option('--augment <policy>', 'onnx: augmentation while training (default: dsa)')
     .addOption(seedOption())
@@ -62,7 +72,7 @@ async function exportCommand(run: string, options: Options, command: Command, co
 }
 
 async function exportNetworks(set: SyntheticSet, out: string, options: Options, output: Output, { library }: CliContext): Promise<void> {
-  const { networks: named, repeats, protocol, epochs, augment, seed } = options
+  const { networks: named, repeats, protocol, labels, epochs, augment, seed } = options
   const networks = withPools(named)
   const fileOf = (network: string, index: number) => join(out, `${network}-${index}.onnx`)
   for (const network of networks) {
@@ -76,7 +86,7 @@ async function exportNetworks(set: SyntheticSet, out: string, options: Options, 
   const models: { readonly network: string; readonly path: string; readonly bytes: number }[] = []
   try {
     await withProgress(output, 'the set', ({ signal, onProgress, endLine }) => {
-      const training = { networks, repeats, protocol, seed, device, signal, onProgress, ...given({ epochs, augment }) }
+      const training = { networks, repeats, seed, device, signal, onProgress, ...given({ protocol, labels, epochs, augment }) }
       return library.trainModels(set, training, async ({ network, index, bytes }) => {
         endLine()
         const path = fileOf(network, index)

@@ -23,7 +23,7 @@ interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOpt
   readonly set?: Readonly<Record<string, OptionText>>
   readonly networks: string[]
   readonly repeats: number
-  readonly protocol: ProtocolName
+  readonly protocol?: ProtocolName
   readonly epochs?: number
 }
 
@@ -63,8 +63,8 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
       ...given({ iterations, realBatch, init, augment, network, preset, classGroup, shard, methodOptions: set }),
     } as DistillSettings
     const plan = await library.planRun(train, {
-      ...{ ...settings, networks, repeats, protocol, test, device },
-      ...given({ epochs, memory, zca: zcaOf(options) }),
+      ...{ ...settings, networks, repeats, test, device },
+      ...given({ protocol, epochs, memory, zca: zcaOf(options) }),
     })
     for (const line of planLines(plan)) output.line(line)
     output.value(plan)

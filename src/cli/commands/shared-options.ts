@@ -67,8 +67,16 @@ export function zcaOf({ zca, zcaEps }: WhiteningOptions): ZcaChoice | undefined 
 }
 
 export const protocolOption = (what = ''): Option =>
-  new Option('--protocol <name>', `${what}how networks are trained: dc (one drop of the rate), or glad (warm-up, cosine, averaged weights)`)
-    .choices(['dc', 'glad'])
-    .default('dc')
+  new Option(
+    '--protocol <name>',
+    `${what}how networks are trained: dc (one drop of the rate), glad (warm-up, cosine, averaged weights), or trajectory (as dc, at the learned rate; default for sets that have one, else dc)`,
+  ).choices(['dc', 'glad', 'trajectory'])
+
+/** Soft labels that a set has learned are used unless this says otherwise. */
+export const labelsOption = (what = ''): Option =>
+  new Option('--labels <kind>', `${what}soft: the labels that the set has learned (default where it has some); hard: its classes`).choices([
+    'soft',
+    'hard',
+  ])
 
 export const seedOption = (): Option => new Option('--seed <n>', 'seed of every random draw').argParser(wholeNumber(0)).default(0)

@@ -41,7 +41,7 @@ interface Options extends Omit<DistillSettings, 'dynamic' | 'network'>, DeviceOp
   readonly repeats: number
   readonly networks: string[]
   readonly trained: number
-  readonly protocol: ProtocolName
+  readonly protocol?: ProtocolName
   readonly epochs?: number
   readonly evaluationAugment?: string
   readonly inference: 'auto' | 'onnx' | 'engine'
@@ -133,7 +133,7 @@ async function sweep(options: Options, command: Command, context: CliContext): P
     data: inPlace(specificationOf(data, options)),
     ...{ keep, orders: order, repeats, seed, kind },
     distill: { method, ipc, ...given({ ...general, dynamic: dynamic === 'off' ? undefined : dynamic }) } as SweepSettings['distill'],
-    evaluate: { networks, repeats: trained, protocol, inference, ...given({ epochs, augment: evaluationAugment }) },
+    evaluate: { networks, repeats: trained, inference, ...given({ protocol, epochs, augment: evaluationAugment }) },
     scores: byScore && scores !== undefined ? resolve(scores) : null,
     scoring: scoresItself ? scoring : null,
     zca: zcaOf(options) ?? null,

@@ -136,14 +136,16 @@ async function isDone(runDir: string): Promise<boolean> {
 /** Accuracies of a cell's set, network by network; those that the run has already are taken from it. */
 async function measureCell(runDir: string, { seed }: PlannedCell, tools: SweepTools): Promise<EvaluationResult[]> {
   const { library, output, device, settings, test: read } = tools
-  const { networks: named, repeats, protocol, epochs, augment, inference } = settings.evaluate
-  const [{ withPools }, { crossAverage, unseenPool, unseen }] = await Promise.all([
+  const { networks: named, repeats, epochs, augment, inference } = settings.evaluate
+  const [{ withPools }, { crossAverage, unseenPool, unseen }, { defaultProtocol }] = await Promise.all([
     import('../../nn/networks/registry.js'),
     import('../../evaluate/unseen.js'),
+    import('../../evaluate/protocol.js'),
   ])
   const networks = withPools<string>(named)
   const record = await readRunRecord(runDir)
   const set: SyntheticSet = await loadRunSet(runDir, record)
+  const { protocol = defaultProtocol(set) } = settings.evaluate
   const steps = typeof set.config.steps === 'number' ? set.config.steps : undefined
   const about = {
     label: 'distilled',

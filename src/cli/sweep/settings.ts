@@ -9,7 +9,8 @@ export interface SweepMeasuring {
   readonly networks: readonly string[]
   /** Networks trained per name on each distilled set. */
   readonly repeats: number
-  readonly protocol: ProtocolName
+  /** Default: that of the distilled sets. */
+  readonly protocol?: ProtocolName
   readonly epochs?: number
   readonly augment?: string
   readonly inference: 'auto' | 'onnx' | 'engine'

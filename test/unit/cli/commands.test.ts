@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
-import { loadSyntheticSet } from '../../../src/experiment/synthetic-set.js'
+import { createSyntheticSet, loadSyntheticSet } from '../../../src/experiment/synthetic-set.js'
 import { freshDir, tinyDataset } from '../data/fixtures.js'
 import { fakeLibrary, run } from './fake-library.js'
 
@@ -291,6 +291,27 @@ describe('evaluate', () => {
     expect(JSON.parse(beside.stdout)).toMatchObject({ run: null, data: 'tiny', baselines: { random: { convnet: { mean: 41.25 } } } })
     const { code: refused, stderr } = await run(library, 'evaluate', '--data', 'tiny')
     expect([refused, stderr]).toEqual([2, expect.stringContaining('a run directory, --model, or --subset with --data')])
+  })
+
+  it('measures a set with learned labels and rate by them, baselines beside it by their classes', async () => {
+    const { library, calls, out } = await distilled()
+    const { save: _, ...fields } = await loadSyntheticSet(out)
+    const learned = createSyntheticSet({ ...fields, labelLogits: new Float32Array(9), learningRate: 0.025 })
+    const dir = freshDir()
+    await learned.save(dir)
+    const call = (...args: string[]) => run(library, 'evaluate', dir, '--data', 'tiny', '--baseline', 'random', ...args)
+    expect((await call()).stdout).toBe(
+      'convnet on distilled: 72.3 ± 0.9 % (n=5 networks, soft labels, lr 0.025)\n' +
+        'convnet on random real images: 41.3 ± 0.9 % (n=5 networks, hard labels, lr 0.01)\n',
+    )
+    expect(calls.evaluate).toMatchObject([{ protocol: 'trajectory' }, { protocol: 'trajectory' }])
+    expect(JSON.parse((await call('--json')).stdout)).toMatchObject({ protocol: 'trajectory', labels: 'learned' })
+    const hard = JSON.parse((await call('--labels', 'hard', '--protocol', 'dc', '--json')).stdout)
+    expect(hard).toMatchObject({ protocol: 'dc', labels: 'hard', accuracy: { training: { labels: 'hard' } } })
+    expect(calls.evaluate.slice(-2)).toMatchObject([{ protocol: 'dc', labels: 'hard' }, { protocol: 'dc' }])
+    expect((await call('--labels', 'hard')).stdout).toContain('convnet on distilled, hard labels: 72.3')
+    const { code, stderr } = await call('--labels', 'soft', '--teacher', 'lenet')
+    expect([code, stderr]).toEqual([2, expect.stringContaining('--labels: expected none beside --teacher')])
   })
 
   it('needs --data for a set outside a run', async () => {

@@ -83,7 +83,11 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
         duringStep(0)
         if (signal?.aborted) throw new AbortError(signal.reason)
         onProgress?.({ network, epoch: 2, epochs: 2, loss: 0.5 })
-        results.push({ network, mean, std: 0.9, n: repeats, values: new Array(repeats).fill(mean), interval: null, perClass: [] })
+        const { protocol, labels } = rest
+        const kind = set.labelLogits && labels !== 'hard' ? 'soft' : 'hard'
+        const training = protocol && ({ protocol, labels: kind, learningRate: set.learningRate ?? 0.01, batch: set.shape[0] } as const)
+        const accuracy = { mean, std: 0.9, n: repeats, values: new Array(repeats).fill(mean), interval: null, perClass: [] }
+        results.push({ network, ...accuracy, ...(training && { training }) })
         await onResult?.(results[results.length - 1])
       }
       return results

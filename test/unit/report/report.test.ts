@@ -80,6 +80,18 @@ describe('writeReport', () => {
     expect(tables[1]).toContain('from scratch, protocol dc, 20 epochs')
   })
 
+  it('says by which labels and at which rate networks were trained where a set has its own', async () => {
+    const [distilled, random] = evaluations.map((entry) => ({ ...entry, protocol: 'trajectory' as const }))
+    const trained = (entry: EvaluationRecord, labels: 'soft' | 'hard', learningRate: number, batch: number) => ({
+      ...entry,
+      results: entry.results.map((result) => ({ ...result, training: { protocol: 'trajectory' as const, labels, learningRate, batch } })),
+    })
+    const html = await reportOf({ evaluations: [trained(distilled, 'soft', 0.018312, 128), trained(random, 'hard', 0.01, 256)] }, steps(2))
+    expect(html).toContain('<td>trajectory: soft labels, lr 0.01831, batch 128</td>')
+    expect(html).toContain('<td>trajectory: hard labels, lr 0.01, batch 256</td>')
+    expect(await reportOf({ evaluations }, steps(2))).toContain('<td>dc</td>')
+  })
+
   it('escapes everything that comes from files', async () => {
     const html = await reportOf({ status: 'failed', error: '<b>&' }, [])
     expect(html).toContain('cat &amp; &quot;dog&quot;')
