@@ -32,7 +32,7 @@ elseif(ALUDEL_CUDA STREQUAL "EMULATED")
   set_source_files_properties(${CMAKE_SOURCE_DIR}/native/cuda/libraries/choices.cc PROPERTIES
     COMPILE_DEFINITIONS "ALUDEL_CUDA_MORE_CHOICES=\"test/native/cuda_host/libraries/choices.inc\"")
   add_subdirectory(${CMAKE_SOURCE_DIR}/test/native/cuda_host/libraries)
-  add_dependencies(cuda fake_cublas_lt fake_cublas_lt_incomplete)
+  add_dependencies(cuda fake_libraries)
 else()
   add_library(cuda STATIC native/no_cuda/no_cuda_backend.cc)
   target_include_directories(cuda PUBLIC ${CMAKE_SOURCE_DIR})

@@ -6,6 +6,7 @@
 #include "native/cuda/cuda_program.h"
 #include "native/cuda/device.h"
 #include "native/cuda/libraries/cublas_lt.h"
+#include "native/cuda/libraries/cudnn.h"
 
 namespace aludel::cuda {
 namespace {
@@ -87,10 +88,7 @@ Survey survey() {
   return found;
 }
 
-std::vector<FoundLibrary> survey_libraries() {
-  const CublasLt& found = CublasLt::loaded();
-  return {{"cuBLASLt", found.version, found.missing}};
-}
+std::vector<FoundLibrary> survey_libraries() { return {CublasLt::loaded(), Cudnn::loaded()}; }
 
 Status create_backend(const Options& options, LibraryUse libraries, KernelTable checks, int host_threads,
                       std::function<Status(std::unique_ptr<Backend>*)> open_host, std::unique_ptr<Backend>* backend) {

@@ -2,6 +2,8 @@
 #include "native/cuda/cuda_program.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "native/cuda/step_ring.h"
 
@@ -53,7 +55,7 @@ Status CudaProgram::check_kernels(KernelTable checks) {
     if (status.ok() && kernel->check != nullptr) status = kernel->check(args);
     if (!status.ok()) return at_instruction(status, i, instruction.opcode);
     int64_t bytes = kernel->workspace_bytes == nullptr ? 0 : kernel->workspace_bytes(args, device_->info());
-    if (instruction.opcode == Opcode::matmul) bytes = std::max(bytes, find_product(i, args));
+    bytes = std::max(bytes, find_library_call(i, args));
     if (bytes < 0 || bytes > (int64_t{1} << 40))
       return at_instruction(fail(Code::invalid_program, "its workspace would pass 2^40 bytes"), i, instruction.opcode);
     kernel_bytes_ = std::max(kernel_bytes_, aligned(bytes));
@@ -65,14 +67,28 @@ Status CudaProgram::check_kernels(KernelTable checks) {
 
 // Workspace that a library wants, once it is found that it computes the instruction. A library does not know of refused steps: what goes to
 // an argument is the own kernels'.
-int64_t CudaProgram::find_product(uint32_t index, const KernelArgs& args) {
-  const Value& output = program_.values[program_.outputs(program_.instructions[index])[0]];
-  if (output.storage == Storage::argument || args.out[0].dtype != DType::f32) return 0;
-  std::unique_ptr<LtProduct> product = device_->libraries().product(Product::of(args), device_->info());
-  if (product == nullptr) return 0;
-  const int64_t bytes = product->workspace_bytes();
-  products_[index] = std::move(product);
+int64_t CudaProgram::find_library_call(uint32_t index, const KernelArgs& args) {
+  const uint32_t* names = program_.inputs(program_.instructions[index]);
+  for (int k = 0; k < args.nout; ++k)
+    if (program_.values[names[args.nin + k]].storage == Storage::argument) return 0;
+  const bool aligned = std::all_of(names, names + args.nin + args.nout, [&](uint32_t name) {
+    const Value& value = program_.values[name];
+    return value.offset % 16 == 0 && value.slice_stride % 16 == 0 && value.lane_stride % 16 == 0;
+  });
+  std::unique_ptr<LibraryCall> call = device_->libraries().find(args, aligned, device_->info());
+  if (call == nullptr) return 0;
+  const int64_t bytes = call->workspace_bytes();
+  library_calls_[index] = std::move(call);
   return bytes;
+}
+
+// Bits depend on the version and on the model of GPU: cuBLASLt 13.1.0, cuDNN 9.10.2 (132 multiprocessors).
+std::string CudaProgram::libraries() const {
+  std::set<std::string> names;
+  for (const auto& [index, call] : library_calls_) names.insert(call->library());
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  return all.empty() ? all : all + " (" + std::to_string(device_->info().multiprocessors) + " multiprocessors)";
 }
 
 Status CudaProgram::reserve() {

@@ -20,7 +20,7 @@ class CudaProgram final : public LoadedProgram {
 
   Status run(const RunRequest& request, int64_t* completed) override;
   MemoryNeed memory() const override { return need_; }
-  std::string libraries() const override { return products_.empty() ? std::string() : device_->libraries().name(device_->info()); }
+  std::string libraries() const override;
 
  private:
   // A step recorded for the addresses in `key`.
@@ -38,7 +38,7 @@ class CudaProgram final : public LoadedProgram {
 
   CudaProgram(Program program, std::shared_ptr<Device> device);
   Status check_kernels(KernelTable checks);
-  int64_t find_product(uint32_t index, const KernelArgs& args);
+  int64_t find_library_call(uint32_t index, const KernelArgs& args);
   void find_stand_ins();
   Status reserve();
   Status prepare(const RunRequest& request);
@@ -60,7 +60,7 @@ class CudaProgram final : public LoadedProgram {
   MemoryNeed need_;
   int64_t reserved_ = -1;
   int64_t kernel_bytes_ = 0;
-  std::map<uint32_t, std::unique_ptr<LtProduct>> products_;  // instructions that a library computes
+  std::map<uint32_t, std::unique_ptr<LibraryCall>> library_calls_;  // by instruction
   std::vector<StandIn> stand_ins_;
   std::vector<TensorRef> operands_, real_operands_;  // of the instruction at hand
   std::shared_ptr<void> fixed_;                      // constants, then the run's state

@@ -134,9 +134,9 @@ Status CudaProgram::record_instruction(uint32_t index, const Place& place, uint3
     }
     const KernelArgs args = args_of(program_, instruction, operands_.data());
     const Context where = context(index, place.first_slice);
-    const auto product = products_.find(index);
-    status = product != products_.end() ? product->second->launch(args, where)
-                                        : kernel_table()[static_cast<size_t>(instruction.opcode)]->launch(args, where);
+    const auto call = library_calls_.find(index);
+    status = call != library_calls_.end() ? call->second->launch(args, where)
+                                          : kernel_table()[static_cast<size_t>(instruction.opcode)]->launch(args, where);
   }
   return status.ok() ? status : at_instruction(status, index, instruction.opcode);
 }

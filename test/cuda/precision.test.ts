@@ -11,7 +11,7 @@ import { boundErrors, largestError } from '../device/error-bound.js'
 import { gpuTileCases } from '../device/gpu-tile-cases.js'
 import { runTraced } from '../device/run-traced.js'
 import { wideConvCases } from '../device/wide-conv-cases.js'
-import { roundedBy } from './rounded-operands.js'
+import { isBias, roundedBy } from './rounded-operands.js'
 
 /** As in ops.test.ts, which bounds float32 sums; a tensor core that rounds its sums toward zero loses up to twice as much at each of them. */
 const roundings = 48
@@ -20,10 +20,6 @@ const roundings = 48
 const names = /^matmul: (large )?tiles|^conv2d.*: (large )?tiles|^conv2d.*: (parts|phases)|^conv2d.*: 32 to 32/
 const exact = /odd|65x19x67|5x261x3|x1, direct/
 const cases = [...allCases, ...wideConvCases, ...gpuTileCases].filter((c) => names.test(caseTitle(c)) && !exact.test(caseTitle(c)))
-
-/** The bias is added, and its gradient summed, in float32: operands from this one on, results from this one on. */
-const isBias = ({ op }: OpCase, index: number): boolean =>
-  op === 'conv2d' ? index === 2 : op.startsWith('conv2d_weight_grad') && index === 1
 
 it('covers every op that multiplies', () => {
   const ops = new Set(cases.map(({ op }) => op))
@@ -40,15 +36,16 @@ describe.each(['tf32x3', 'tf32', 'bf16'] as const)('%s', (precision) => {
   it.each(cases.map((c) => [caseTitle(c), c] as const))('%s', async (_, c) => {
     const [{ traced, inputs }] = caseGraphs(c)
     const round = ({ shape, data }: RefTensor): RefTensor => ({ shape, data: data.map(roundedBy[precision]) })
-    const rounded = inputs.map((input, i) => (c.op === 'conv2d' && isBias(c, i) ? input : round(input)))
+    const rounded = inputs.map((input, i) => (c.op === 'conv2d' && isBias(c.op, i) ? input : round(input)))
     const { reference, unit } = boundErrors(traced, rounded)
     const unrounded = interpret(traced, inputs)
     const { results } = await runTraced(device, traced, inputs)
     for (const [i, result] of results.entries()) {
-      const wanted = c.op !== 'conv2d' && isBias(c, i) ? unrounded[i] : reference[i]
+      const wanted = c.op !== 'conv2d' && isBias(c.op, i) ? unrounded[i] : reference[i]
       expect(largestError(result, wanted), `output ${i}`).toBeLessThanOrEqual(unit[i] * roundings)
       // the precision is really taken: float32 results would be nearer to the reference of the operands as they are
-      if (precision !== 'tf32x3' && !isBias(c, i)) expect(largestError(result, unrounded[i])).toBeGreaterThan(largestError(result, wanted))
+      if (precision !== 'tf32x3' && !isBias(c.op, i))
+        expect(largestError(result, unrounded[i])).toBeGreaterThan(largestError(result, wanted))
     }
   })
 })

@@ -1,4 +1,5 @@
 /** @file What each precision of products makes of their operands, in JavaScript. */
+import type { Opcode } from '../../src/engine/index.js'
 
 const word = new Uint32Array(1)
 const asFloat = new Float32Array(word.buffer)
@@ -18,3 +19,7 @@ export const roundedBy = {
   tf32: (v: number) => shorten(v, 13, 'away'),
   bf16: (v: number) => shorten(v, 16, 'even'),
 } as const
+
+/** The bias is added, and its gradient summed, in float32: this operand of conv2d, this result of its weight gradient. */
+export const isBias = (op: Opcode, index: number): boolean =>
+  op === 'conv2d' ? index === 2 : op.startsWith('conv2d_weight_grad') && index === 1

@@ -1,6 +1,6 @@
 // The sizes of a convolution as its kernels use them. The CPU's check() has seen them; what 32-bit indices cannot hold is refused here.
 #pragma once
-#include "native/cuda/kernels/launching.h"
+#include "native/cuda/kernel.h"
 
 namespace aludel::cuda {
 

@@ -1,50 +1,9 @@
 #include "native/cuda/libraries/cublas_lt.h"
 
-#include <dlfcn.h>
-
 namespace aludel::cuda {
 namespace {
 
-constexpr size_t kOldest = 120000;  // what the declarations are of
 constexpr uint64_t kMostWorkspaceBytes = uint64_t{32} << 20;
-
-// Null with the reason: a symbol that is not there, or a version too old.
-bool take(void* library, CublasLt* found) {
-#define ALUDEL_TAKE(member, symbol, result, parameters)                                         \
-  found->call.member = reinterpret_cast<decltype(found->call.member)>(dlsym(library, #symbol)); \
-  if (found->call.member == nullptr) {                                                          \
-    found->missing = "it has no " #symbol;                                                      \
-    return false;                                                                               \
-  }
-  ALUDEL_CUBLAS_LT_FUNCTIONS(ALUDEL_TAKE)
-#undef ALUDEL_TAKE
-  const size_t number = found->call.version();
-  const std::string version =
-      std::to_string(number / 10000) + "." + std::to_string(number / 100 % 100) + "." + std::to_string(number % 100);
-  if (number < kOldest) {
-    found->missing = "version " + version + " is older than 12.0";
-    return false;
-  }
-  found->version = version;
-  found->missing.clear();
-  return true;
-}
-
-CublasLt look() {
-  std::string reasons;
-  for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
-    CublasLt found;
-    void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (library != nullptr && take(library, &found)) return found;
-    const char* error = library == nullptr ? dlerror() : nullptr;
-    const std::string reason = library != nullptr ? std::string(name) + ": " + found.missing : error != nullptr ? error : name;
-    reasons += (reasons.empty() ? "" : "; ") + reason;
-    if (library != nullptr) dlclose(library);
-  }
-  CublasLt none;
-  none.missing = reasons;
-  return none;
-}
 
 // Of the contiguous axis, which is also what matrices of a batch and slices of an array are apart by multiples of.
 uint32_t alignment(int64_t contiguous) { return contiguous % 4 == 0 ? 16 : 4; }
@@ -62,8 +21,17 @@ lt::ComputeType compute_type(Precision precision) {
 
 }  // namespace
 
+CublasLt::CublasLt() {
+  static_cast<FoundLibrary&>(*this) = find_library({.name = "cuBLASLt",
+                                                    .files = {"libcublasLt.so.13", "libcublasLt.so.12"},
+                                                    .parts = {},
+                                                    .symbols = {ALUDEL_CUBLAS_LT_FUNCTIONS(ALUDEL_LIBRARY_SYMBOL)},
+                                                    .version = &call.version,
+                                                    .oldest = 120000});
+}
+
 const CublasLt& CublasLt::loaded() {
-  static const auto* found = new CublasLt(look());  // never destroyed: programs may outlive static destruction
+  static const auto* found = new CublasLt;  // never destroyed: programs may outlive static destruction
   return *found;
 }
 
@@ -75,7 +43,7 @@ LtHandle::~LtHandle() {
   if (handle_ != nullptr) library_.call.destroy(handle_);
 }
 
-std::unique_ptr<LtProduct> LtProduct::find(std::shared_ptr<const LtHandle> handle, const Product& product, Precision precision) {
+std::unique_ptr<LibraryCall> LtProduct::find(std::shared_ptr<const LtHandle> handle, const Product& product, Precision precision) {
   // 3xTF32 is no arithmetic of the library's; its sizes are 32-bit numbers, and nothing to do is not worth a question.
   constexpr int64_t most = INT32_MAX;
   if (precision == Precision::tf32x3 || product.empty()) return nullptr;
@@ -133,16 +101,17 @@ LtProduct::~LtProduct() {
   if (desc_ != nullptr) call.destroy_desc(desc_);
 }
 
+std::string LtProduct::library() const { return "cuBLASLt " + handle_->library().version; }
+
 Status LtProduct::launch(const KernelArgs& args, const Context& context) const {
   const void *a = args.in[0].data, *b = args.in[1].data;
   void* out = args.out[0].data;
   const float one = 1, zero = 0;
-  const CublasLt& library = handle_->library();
-  const lt::Status status = library.call.matmul(handle_->get(), desc_, &one, b, b_, a, a_, &zero, out, out_, out, out_, &chosen_.algorithm,
-                                                context.workspace, chosen_.workspace_bytes, context.stream);
+  const lt::Functions& call = handle_->library().call;
+  const lt::Status status = call.matmul(handle_->get(), desc_, &one, b, b_, a, a_, &zero, out, out_, out, out_, &chosen_.algorithm,
+                                        context.workspace, chosen_.workspace_bytes, context.stream);
   if (status == lt::kSuccess) return {};
-  return fail(Code::internal, "cuBLASLt %s refuses a product (status %d); ALUDEL_CUDA_LIBS=off computes without it",
-              library.version.c_str(), status);
+  return refused(*this, "product", status);
 }
 
 }  // namespace aludel::cuda

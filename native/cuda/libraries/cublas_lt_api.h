@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "native/cuda/libraries/loading.h"
+
 namespace aludel::cuda::lt {
 
 using Status = int;  // cublasStatus_t; 0 is success
@@ -65,9 +67,7 @@ constexpr uint32_t kReductionInWorkspace = 2;  // CUBLASLT_REDUCTION_SCHEME_COMP
      void* d, Layout*, const Algorithm*, void* workspace, size_t workspace_bytes, cudaStream_t))
 
 struct Functions {
-#define ALUDEL_MEMBER(member, symbol, result, parameters) result(*member) parameters;
-  ALUDEL_CUBLAS_LT_FUNCTIONS(ALUDEL_MEMBER)
-#undef ALUDEL_MEMBER
+  ALUDEL_CUBLAS_LT_FUNCTIONS(ALUDEL_LIBRARY_MEMBER)
 };
 
 }  // namespace aludel::cuda::lt

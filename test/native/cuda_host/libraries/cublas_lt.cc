@@ -2,19 +2,12 @@
 // backend's own declarations. It multiplies what its descriptors say, in float64, operands rounded as the compute type allows, and refuses
 // whatever does not fit together.
 //
-// CUBLAS_LT_FAKE: old (a version before 12), no-handle, no-algorithm, failing (every product). CUBLAS_LT_FAKE_LOG: a file that gets one
-// line for the library's loading, for each product asked for (its compute type, first), and for what was refused.
+// CUBLAS_LT_FAKE: old (a version before 12), no-handle, no-algorithm, failing (every product).
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <mutex>
-#include <string>
 #include <vector>
 
-#include "cuda_host/library_work.h"
-
-#define EXPORTED extern "C" __attribute__((visibility("default")))
+#include "fake_library.h"
 
 namespace {
 
@@ -48,29 +41,9 @@ struct Heuristic {
   int reserved[4];
 };
 
-bool asked_for(const char* fault) {
-  const char* value = getenv("CUBLAS_LT_FAKE");
-  return value != nullptr && strcmp(value, fault) == 0;
-}
+const fake::Library library("CUBLAS_LT_FAKE");
 
-void log(const std::string& line) {
-  const char* path = getenv("CUBLAS_LT_FAKE_LOG");
-  if (path == nullptr) return;
-  FILE* file = fopen(path, "a");
-  if (file == nullptr) return;
-  fprintf(file, "%s\n", line.c_str());
-  fclose(file);
-}
-
-[[maybe_unused]] const bool loaded = [] {
-  log("loaded");
-  return true;
-}();
-
-Status refuse(const std::string& why) {
-  log("refused: " + why);
-  return kInvalidValue;
-}
+Status refuse(const std::string& why) { return library.refuse(why, kInvalidValue); }
 
 template <class T>
 bool take(T* value, const void* from, size_t bytes) {
@@ -117,20 +90,15 @@ struct Work {
   size_t workspace_bytes;
 };
 
-// bfloat16 to nearest even, TF32 to nearest, ties away from zero.
-float rounded(float value, int compute) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  if (compute == 75) bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
-  if (compute == 77) bits = (bits + 0x1000) & 0xffffe000u;
-  memcpy(&value, &bits, sizeof bits);
-  return value;
+fake::Rounding rounding(int compute) {
+  return compute == 75 ? fake::Rounding::bf16 : compute == 77 ? fake::Rounding::tf32 : fake::Rounding::none;
 }
 
 // The workspace is full of NaN before and after: where it overlaps an operand or the output, results show it.
 [[maybe_unused]] void multiply(void* data) {
   const Work& w = *static_cast<const Work*>(data);
   const Problem& p = w.problem;
+  const fake::Rounding how = rounding(p.compute);
   memset(w.workspace, 0xff, w.workspace_bytes);
   for (int32_t i = 0; i < p.batch; ++i) {
     const float *a = w.a + i * p.stride_a, *b = w.b + i * p.stride_b;
@@ -141,7 +109,7 @@ float rounded(float value, int compute) {
         for (uint64_t k = 0; k < p.k; ++k) {
           const float x = p.transpose_a ? a[row * p.lead_a + k] : a[k * p.lead_a + row];
           const float y = p.transpose_b ? b[k * p.lead_b + column] : b[column * p.lead_b + k];
-          sum += double{rounded(x, p.compute)} * rounded(y, p.compute);
+          sum += double{fake::rounded(x, how)} * fake::rounded(y, how);
         }
         d[column * p.lead_d + row] = static_cast<float>(sum);
       }
@@ -164,10 +132,10 @@ std::vector<Found>& founds() {
 
 }  // namespace
 
-EXPORTED size_t cublasLtGetVersion() { return asked_for("old") ? 110401 : 130102; }
+EXPORTED size_t cublasLtGetVersion() { return library.asked_for("old") ? 110401 : 130102; }
 
 EXPORTED Status cublasLtCreate(Handle** handle) {
-  if (asked_for("no-handle")) return kNotInitialized;
+  if (library.asked_for("no-handle")) return kNotInitialized;
   *handle = new Handle{};
   return kSuccess;
 }
@@ -225,7 +193,7 @@ EXPORTED Status cublasLtMatmulAlgoGetHeuristic(Handle* handle, MatmulDesc* desc,
                                                Preference* preference, int wanted, Heuristic* result, int* count) {
   *count = 0;
   if (handle == nullptr) return kNotInitialized;
-  if (asked_for("no-algorithm")) return kSuccess;
+  if (library.asked_for("no-algorithm")) return kSuccess;
   Problem problem;
   if (const std::string wrong = read(*desc, *a, *b, *c, *d, &problem); !wrong.empty()) return refuse(wrong);
   // 1 adds up in place, 4 in the output's type: parts in the order in which they end, or rounded between.
@@ -242,12 +210,12 @@ EXPORTED Status cublasLtMatmulAlgoGetHeuristic(Handle* handle, MatmulDesc* desc,
   return kSuccess;
 }
 
-#ifndef CUBLAS_LT_FAKE_INCOMPLETE
+#ifndef ALUDEL_FAKE_INCOMPLETE
 EXPORTED Status cublasLtMatmul(Handle* handle, MatmulDesc* desc, const float* alpha, const float* a, Layout* layout_a, const float* b,
                                Layout* layout_b, const float* beta, const float* c, Layout* layout_c, float* d, Layout* layout_d,
                                const uint64_t* algorithm, char* workspace, size_t workspace_bytes, cudaStream_t stream) {
   if (handle == nullptr) return kNotInitialized;
-  if (asked_for("failing")) return kExecutionFailed;
+  if (library.asked_for("failing")) return kExecutionFailed;
   Problem problem;
   if (const std::string wrong = read(*desc, *layout_a, *layout_b, *layout_c, *layout_d, &problem); !wrong.empty()) return refuse(wrong);
   Found found;
@@ -260,15 +228,13 @@ EXPORTED Status cublasLtMatmul(Handle* handle, MatmulDesc* desc, const float* al
   if (*alpha != 1 || *beta != 0 || c != d) return refuse("factors, or a matrix to add");
   const void* pointers[] = {a, b, c, d};
   for (int i = 0; i < 4; ++i)
-    if (reinterpret_cast<uintptr_t>(pointers[i]) % found.alignment[i] != 0) return refuse("a pointer that is not aligned as was promised");
-  if (workspace == nullptr || workspace_bytes < found.workspace_bytes || reinterpret_cast<uintptr_t>(workspace) % 16 != 0)
+    if (!fake::aligned(pointers[i], found.alignment[i])) return refuse("a pointer that is not aligned as was promised");
+  if (workspace == nullptr || workspace_bytes < found.workspace_bytes || !fake::aligned(workspace, 16))
     return refuse("a workspace too small or not aligned");
   if (stream == nullptr) return refuse("no stream");
-  log("product " + std::to_string(problem.compute) + ": " + std::to_string(problem.batch) + " of " + std::to_string(problem.n) + " x " +
-      std::to_string(problem.k) + " x " + std::to_string(problem.m));
-  // Kept as long as the process: a graph may replay it.
-  auto* work = new Work{problem, a, b, d, workspace, found.workspace_bytes};
-  const auto* calls = reinterpret_cast<const cuda_host::LibraryWork*>(stream);
-  return calls->put(stream, multiply, work) == cudaSuccess ? kSuccess : kExecutionFailed;
+  library.log("product " + std::to_string(problem.compute) + ": " + std::to_string(problem.batch) + " of " + std::to_string(problem.n) +
+              " x " + std::to_string(problem.k) + " x " + std::to_string(problem.m));
+  const Work work{problem, a, b, d, workspace, found.workspace_bytes};
+  return fake::put(stream, multiply, work) ? kSuccess : kExecutionFailed;
 }
 #endif

@@ -1,24 +1,21 @@
 /**
- * @file Libraries found at run time: products of cuBLASLt against the float64 reference, when it computes and when it must not, and what is
- * wrong with a library. On the emulated GPU it is a stand-in (test/native/cuda_host/libraries) that checks every descriptor; on a real one
- * the first part runs on the real library, where there is one.
+ * @file Products of cuBLASLt, found at run time, against the float64 reference, when it computes and when it must not, and what is wrong with
+ * a library. On the emulated GPU it is a stand-in (test/native/cuda_host/libraries) that checks every descriptor; on a real one the first part
+ * runs on the real library, where there is one.
  */
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { neg, type RefTensor } from '../../src/engine/index.js'
-import { binding } from '../../src/engine/runtime/binding.js'
-import { Device } from '../../src/engine/runtime/device.js'
-import { allCases, caseTitle, type OpCase } from '../cases/index.js'
+import { matmul } from '../../src/engine/index.js'
+import type { Device } from '../../src/engine/runtime/device.js'
+import { between, type OpCase } from '../cases/case.js'
+import { allCases, caseTitle } from '../cases/index.js'
 import { caseGraphs } from '../device/derivatives.js'
-import { boundErrors, largestError } from '../device/error-bound.js'
 import { runTraced } from '../device/run-traced.js'
-import { emulated, inProcess } from './in-process.js'
-import { roundedBy } from './rounded-operands.js'
+import { emulated } from './in-process.js'
+import { foundLibrary, LibraryRuns, onItsWay, openWith, runRounded, stands, survey } from './with-libraries.js'
 
-const [library] = binding().surveyCudaLibraries()
-const stands = join(dirname(process.env.ALUDEL_BINARY ?? ''), 'libraries')
+const library = foundLibrary('cuBLASLt')
 
 it.runIf(emulated)('is found where LD_LIBRARY_PATH says', () => {
   expect(library, `run with LD_LIBRARY_PATH=${stands}, as npm run emulated does`).toEqual({
@@ -28,22 +25,20 @@ it.runIf(emulated)('is found where LD_LIBRARY_PATH says', () => {
   })
 })
 
-async function openWith(use: string, precision: 'f32' | 'tf32' | 'bf16' | 'tf32x3'): Promise<Device> {
-  const before = process.env.ALUDEL_CUDA_LIBS
-  process.env.ALUDEL_CUDA_LIBS = use
-  try {
-    return await Device.open({ device: 'cuda', precision })
-  } finally {
-    if (before === undefined) delete process.env.ALUDEL_CUDA_LIBS
-    else process.env.ALUDEL_CUDA_LIBS = before
-  }
-}
-
 /** As in precision.test.ts. */
 const roundings = 48
-const products = allCases.filter(({ op, inputs }) => op === 'matmul' && inputs.every(({ dtype }) => dtype === 'f32'))
-/** What is an argument is the own kernels': the product is read on its way. */
-const onItsWay = (c: OpCase): OpCase => ({ ...c, build: (...values) => c.build(...values).map((value) => neg(value)) })
+const product = (m: number, n: number, k: number): OpCase => ({
+  op: 'matmul',
+  name: `${m} x ${n} x ${k}`,
+  inputs: [between([m, k], -1, 1), between([k, n], -1, 1)],
+  build: (a, b) => [matmul(a, b)],
+})
+const products = [
+  ...allCases.filter(({ op, inputs }) => op === 'matmul' && inputs.every(({ dtype }) => dtype === 'f32')),
+  // Beyond one tile of the own kernels in every axis.
+  product(300, 200, 150),
+  product(301, 199, 149),
+]
 
 describe.skipIf(!emulated && library?.version === '')('every product', () => {
   describe.each(['f32', 'tf32', 'bf16'] as const)('at %s', (precision) => {
@@ -54,17 +49,9 @@ describe.skipIf(!emulated && library?.version === '')('every product', () => {
     afterAll(() => device.close())
 
     it.each(products.map((c) => [caseTitle(c), c] as const))('%s', async (_, c) => {
-      const [{ traced, inputs }] = caseGraphs(onItsWay(c))
-      const { results, plan } = await runTraced(device, traced, inputs)
+      const { plan, error } = await runRounded(device, precision, c)
       expect(plan.libraries).toMatch(/^cuBLASLt 1[23]\.\d+\.\d+ \(\d+ multiprocessors\)$/)
-      const errors = (round: (v: number) => number) => {
-        const rounded = inputs.map(({ shape, data }): RefTensor => ({ shape, data: data.map(round) }))
-        const { reference, unit } = boundErrors(traced, rounded)
-        return Math.max(...results.map((result, i) => largestError(result, reference[i]) / unit[i]))
-      }
-      // Real libraries may round less than the precision allows; the stand-in rounds exactly so.
-      const allowed = emulated ? [roundedBy[precision]] : [roundedBy[precision], roundedBy.tf32, roundedBy.f32]
-      expect(Math.min(...allowed.map(errors))).toBeLessThanOrEqual(roundings)
+      expect(error).toBeLessThanOrEqual(roundings)
     })
   })
 
@@ -99,25 +86,12 @@ const script = `
   }`
 
 describe.skipIf(!emulated)('a program', () => {
-  let folder: string
-  let log: string
+  let runs: LibraryRuns
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'aludel-libraries-'))
-    log = join(folder, 'log')
+    runs = new LibraryRuns('CUBLAS_LT_FAKE', script)
   })
-  afterAll(() => rmSync(folder, { recursive: true }))
-
-  /** What the scripts log, and what the stand-in does. */
-  async function run(settings: Record<string, string>, body: string) {
-    rmSync(log, { force: true })
-    const all = { ALUDEL_CUDA_LIBS: 'all', LD_LIBRARY_PATH: stands, CUBLAS_LT_FAKE_LOG: log, ...settings }
-    const lines = await inProcess(all, `${script}\n${body}`)
-    let calls: string[] = []
-    try {
-      calls = readFileSync(log, 'utf8').trim().split('\n')
-    } catch {}
-    return { lines, calls }
-  }
+  afterAll(() => runs.close())
+  const run = (settings: Record<string, string>, body: string) => runs.run(settings, body)
   const measured = 'const device = await open(); log(await total(device)); await device.close()'
   let own: { libraries: null; total: number }
   beforeAll(async () => {
@@ -184,16 +158,15 @@ describe.skipIf(!emulated)('a program', () => {
     ['no handle', { CUBLAS_LT_FAKE: 'no-handle' }, undefined],
     ['no algorithm', { CUBLAS_LT_FAKE: 'no-algorithm' }, undefined],
   ])('with %s computes with the own kernels', async (_, settings, missing) => {
-    const survey = `import { createRequire } from 'node:module'; log(createRequire(process.cwd() + '/')(process.env.ALUDEL_BINARY).surveyCudaLibraries())`
     const { lines } = await run(settings as Record<string, string>, `${measured}\n${survey}`)
     expect(lines[0]).toEqual(own)
     const version = missing ? '' : '13.1.2'
-    expect(lines[1]).toEqual([{ name: 'cuBLASLt', version, missing: missing ? expect.stringMatching(missing) : '' }])
+    expect(lines[1]).toContainEqual({ name: 'cuBLASLt', version, missing: missing ? expect.stringMatching(missing) : '' })
   })
 
   it('takes version 12 where there is no 13', async () => {
-    symlinkSync(join(stands, 'libcublasLt.so.13'), join(folder, 'libcublasLt.so.12'))
-    const { lines } = await run({ LD_LIBRARY_PATH: folder }, measured)
+    symlinkSync(join(stands, 'libcublasLt.so.13'), join(runs.folder, 'libcublasLt.so.12'))
+    const { lines } = await run({ LD_LIBRARY_PATH: runs.folder }, measured)
     expect(lines).toEqual([expect.objectContaining({ libraries: expect.stringMatching(/^cuBLASLt/) })])
   })
 
