@@ -90,7 +90,7 @@ const layers = {
   },
   distill: {
     may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'preprocess', 'schedule'],
-    types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate'],
+    types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate', 'experts'],
   },
   evaluate: {
     may: [

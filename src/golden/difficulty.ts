@@ -1,6 +1,6 @@
 /**
  * @file Replays of the difficulty scores that expert trajectories are scheduled by: EL2N and cross-entropy at ordinary and extreme logits, means
- * over runs and the orders they give, the last layer's gradient norm, and cross-entropy with labels that are logits.
+ * over runs and the orders they give, the last layer's gradient norm, cross-entropy with labels that are logits, and where those labels start.
  */
 
 import { groupByClass } from '../data/dataset.js'
@@ -13,6 +13,7 @@ import type { GoldenCase } from './case-file.js'
 import { type Check, CheckList, listTensor } from './compare.js'
 import type { GoldenEngine } from './engines.js'
 import { fieldAt, listAt } from './fields.js'
+import { replayLabelStart, replaySampleStart } from './initial-samples.js'
 import { stored } from './selection-scores.js'
 import type { GoldenTensor } from './tensor.js'
 
@@ -100,7 +101,7 @@ const replaySoftLabels: Part = async (golden, engine, checks) => {
 }
 
 /** Each looks at one field of the file. */
-const parts: readonly Part[] = [replayGroups, replayRuns, replayLastLayer, replaySoftLabels]
+const parts: readonly Part[] = [replayGroups, replayRuns, replayLastLayer, replaySoftLabels, replayLabelStart, replaySampleStart]
 
 export async function replayDifficulty(golden: GoldenCase, engine: GoldenEngine): Promise<Check[]> {
   const checks = new CheckList(engine.name)
