@@ -3,22 +3,26 @@ import { expected } from '../errors.js'
 import type { LabelKind, ProtocolName, SyntheticSetFields } from '../experiment/types.js'
 import { protocol } from './schedule.js'
 
-export interface Protocol {
-  readonly name: ProtocolName
+/** How networks are updated, whatever for. */
+export interface TrainingRule {
   /** Rows of a training step. */
   readonly batch: number
   readonly momentum: number
   readonly weightDecay: number
-  /** Default of the option `epochs`. */
-  readonly epochs: number
-  /** Epochs that are trained for that option. */
-  trained(epochs: number): number
   /** Learning rate of a network by name before any factor. */
   lr(network: string): number
   /** What the learning rate is multiplied by in an epoch (0, 1, …); absent: `trainAll` lets it drop once. */
   factor?(epoch: number, epochs: number): number
   /** Share of the former average that the moving average of the weights keeps after an epoch; absent: the last weights are tested. */
   decay?(epoch: number): number
+}
+
+export interface Protocol extends TrainingRule {
+  readonly name: ProtocolName
+  /** Default of the option `epochs`. */
+  readonly epochs: number
+  /** Epochs that are trained for that option. */
+  trained(epochs: number): number
 }
 
 /** DC, DM (specification section 8): the rate drops to a tenth with a fresh momentum half way, epochs count from 0 to the option. */

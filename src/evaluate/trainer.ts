@@ -4,15 +4,32 @@ import { scaleShift } from '../data/normalize.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram, type NamedInput, type NamedOutput } from '../engine/bound-program.js'
 import type { Plan } from '../engine/compile/program.js'
-import { add, augment, gather, grad, greater, imageGather, mul, reshape, softmaxCe, sub, sum, type Value } from '../engine/index.js'
+import {
+  add,
+  argmax,
+  augment,
+  cast,
+  equal,
+  gather,
+  grad,
+  greater,
+  imageGather,
+  mul,
+  reshape,
+  softmaxCe,
+  sub,
+  sum,
+  type Value,
+} from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
 import { sizeOf } from '../engine/tensor/shape.js'
 import { Turn } from '../event-loop.js'
 import { initialize, initialState, type Network } from '../nn/module.js'
+import { type GsamOptions, gsamGradient } from '../optim/gsam.js'
 import { sgdUpdate } from '../optim/sgd.js'
-import { type Protocol, protocolOf } from './protocol.js'
+import { type Protocol, protocolOf, type TrainingRule } from './protocol.js'
 import { epochOrder } from './schedule.js'
 
 /** Training steps whose batches are uploaded together. */
@@ -41,6 +58,20 @@ export interface TrainerOptions {
   readonly firstNetwork: number
   /** Default: 'dc'. One with a factor needs the epochs that it runs over. */
   readonly schedule?: { readonly protocol: Protocol; readonly epochs: number }
+  /** How the networks are updated, where it is not as the protocol says. */
+  readonly rule?: TrainingRule
+  /** Update by GSAM's gradient in place of the plain one. */
+  readonly gsam?: GsamOptions
+  /** Rows that an epoch trains on, ascending; default all of the set. */
+  readonly rowsOf?: (epoch: number) => Int32Array
+  /** Also count right answers, for `trainEpoch`. */
+  readonly countHits?: boolean
+}
+
+/** Of the rows of one epoch as they were trained on, by network: mean cross-entropy, and accuracy in per cent (NaN unless hits are counted). */
+export interface EpochResult {
+  readonly losses: readonly number[]
+  readonly accuracies: readonly number[]
 }
 
 /** Device arrays of trained networks, [groups, ...shape] each, by the names of their specifications. */
@@ -65,6 +96,12 @@ export const programArrays = ({ parameters, state }: NetworkArrays): Record<stri
 const withKeys = <T>(tensors: Readonly<Record<string, T>>, key: (name: string) => string): Record<string, T> =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [key(name), tensor]))
 
+/** A step's place in the arrays of a chunk, and its rows. */
+interface UsedSlot {
+  readonly slot: number
+  readonly size: number
+}
+
 /** Draws of one upload, by the names of the step's inputs. */
 interface Chunk {
   readonly index: Int32Array
@@ -86,10 +123,12 @@ export class Trainer {
   readonly protocol: Protocol
   readonly network: Network
   readonly #options: TrainerOptions
+  readonly #rule: TrainingRule
   readonly #batch: number
   readonly #arrays: Record<string, DeviceArray>
   readonly #step: BoundProgram
-  #steps = 0
+  /** Steps so far: what draws by step, and the slots of a chunk, count on from there. */
+  #done = 0
 
   constructor(device: Device, options: TrainerOptions) {
     const { network, sets, groups } = options
@@ -98,7 +137,9 @@ export class Trainer {
     const protocol = options.schedule?.protocol ?? protocolOf('dc')
     this.protocol = protocol
     this.network = network
-    this.#batch = Math.min(protocol.batch, set.shape[0])
+    const rule = ruleOf(options)
+    this.#rule = rule
+    this.#batch = Math.min(rule.batch, set.shape[0])
     const rows = groups * this.#batch
     const places = [chunkSlots, groups, this.#batch]
     const made = allOrNothing((own) => {
@@ -108,15 +149,13 @@ export class Trainer {
       return {
         step: own(trainingStep(device, options, this.#batch)),
         networks: trained(),
-        averages: protocol.decay && trained(),
+        averages: rule.decay && trained(),
         arrays: {
-          ...withKeys(zeros(network.parameters), velocityKey),
+          ...(rule.momentum > 0 ? withKeys(zeros(network.parameters), velocityKey) : {}),
           images: own(device.array(dtypeOf(set), stackedShape(sets), stacked(sets))),
           ...(dtypeOf(set) === 'u8' ? ownScaleShift(set, (data) => own(device.array('f32', [data.length], data))) : {}),
-          lr: protocol.factor
-            ? own(device.array('f32', [chunkSlots]))
-            : own(device.array('f32', [], Float32Array.of(protocol.lr(network.name)))),
-          ...(protocol.decay ? { decay: own(device.array('f32', [chunkSlots])) } : {}),
+          lr: rule.factor ? own(device.array('f32', [chunkSlots])) : own(device.array('f32', [], Float32Array.of(rule.lr(network.name)))),
+          ...(rule.decay ? { decay: own(device.array('f32', [chunkSlots])) } : {}),
           index: own(device.array('i32', [chunkSlots, rows])),
           ...(set.softLabels
             ? { targets: own(device.array('f32', [sets.length * set.shape[0], network.classes], stackedTargets(sets))) }
@@ -127,6 +166,7 @@ export class Trainer {
             dropoutKeys(options).map((key, g) => [dropoutName(g), own(device.array('u32', [2], Uint32Array.from(key)))]),
           ),
           loss: own(device.array('f32', [chunkSlots, groups])),
+          ...(options.countHits ? { hits: own(device.array('f32', [chunkSlots, groups])) } : {}),
         },
       }
     })
@@ -159,11 +199,18 @@ export class Trainer {
 
   /** Continues at the start of `epoch`: what draws by step goes on there. */
   goTo(epoch: number): void {
-    this.#steps = epoch * this.stepsPerEpoch
+    this.#done = epoch * this.stepsPerEpoch
   }
 
+  /** Of an epoch over all rows: none has more steps. */
   get stepsPerEpoch(): number {
     return Math.ceil(this.#options.sets[0].shape[0] / this.#batch)
+  }
+
+  /** Steps of one epoch. */
+  stepsIn(epoch: number): number {
+    const { rowsOf } = this.#options
+    return rowsOf ? Math.ceil(rowsOf(epoch).length / this.#batch) : this.stepsPerEpoch
   }
 
   /** Draws fresh parameters, resets the running statistics and clears the momentum. */
@@ -187,40 +234,87 @@ export class Trainer {
    * hears of the steps done, now and then.
    */
   async train(first: number, epochs: number, signal?: AbortSignal, onSteps?: (steps: number) => void): Promise<Float32Array> {
-    const { groups, sets, augment: policy, key, firstNetwork } = this.#options
-    const [rows, height, width] = sets[0].shape
-    const perEpoch = this.stepsPerEpoch
+    const { groups } = this.#options
     let losses = new Float32Array(groups)
+    for await (const { slots, steps } of this.#steps(first, epochs, signal)) {
+      const all = (await this.#arrays.loss.read()) as Float32Array
+      const { slot } = slots[slots.length - 1]
+      losses = all.slice(slot * groups, (slot + 1) * groups)
+      onSteps?.(steps)
+    }
+    return losses
+  }
+
+  /** As `train` one epoch, and tells how all of its steps went. */
+  async trainEpoch(epoch: number, signal?: AbortSignal, onSteps?: (steps: number) => void): Promise<EpochResult> {
+    const { groups } = this.#options
+    const [losses, hits] = [new Float64Array(groups), new Float64Array(groups)]
+    let rows = 0
+    for await (const { slots, steps } of this.#steps(epoch, 1, signal)) {
+      const loss = (await this.#arrays.loss.read()) as Float32Array
+      const hit = (await this.#arrays.hits?.read()) as Float32Array | undefined
+      for (const { slot, size } of slots) {
+        rows += size
+        for (let g = 0; g < groups; g++) {
+          losses[g] += size * loss[slot * groups + g]
+          hits[g] += hit?.[slot * groups + g] ?? Number.NaN
+        }
+      }
+      onSteps?.(steps)
+    }
+    return { losses: Array.from(losses, (sum) => sum / rows), accuracies: Array.from(hits, (sum) => (100 * sum) / rows) }
+  }
+
+  /** Runs the steps of some epochs a chunk at a time, and yields after each: the slots that its steps used, with their rows, and the steps so far. */
+  async *#steps(first: number, epochs: number, signal: AbortSignal | undefined): AsyncGenerator<{ slots: UsedSlot[]; steps: number }> {
+    const { groups, sets, augment: policy, key, firstNetwork } = this.#options
+    const [, height, width] = sets[0].shape
+    const counts = Array.from({ length: epochs }, (_, i) => this.stepsIn(first + i))
+    const total = counts.reduce((a, b) => a + b, 0)
     let orders: Int32Array[] = []
+    let [epoch, inEpoch] = [first, 0]
     const turn = new Turn()
-    const total = epochs * perEpoch
     for (let begin = 0; begin < total; begin += chunkSlots) {
       const n = Math.min(chunkSlots, total - begin)
       const chunk = this.#emptyChunk()
+      const slots: UsedSlot[] = []
       for (let s = 0; s < n; s++) {
-        const epoch = first + Math.floor((begin + s) / perEpoch)
-        const inEpoch = (begin + s) % perEpoch
-        if (inEpoch === 0) orders = Array.from({ length: groups }, (_, g) => epochOrder(key, firstNetwork + g, epoch, rows))
-        const slot = (this.#steps + s) % chunkSlots
-        this.#schedule(chunk, slot, epoch, inEpoch === perEpoch - 1)
+        if (inEpoch === 0) orders = await this.#orders(epoch, turn)
+        const slot = (this.#done + s) % chunkSlots
+        const isLast = inEpoch === counts[epoch - first] - 1
+        this.#schedule(chunk, slot, epoch, isLast)
+        let size = 0
         for (let g = 0; g < groups; g++) {
           await turn.breathe()
           const batch = orders[g].subarray(inEpoch * this.#batch, (inEpoch + 1) * this.#batch)
-          const address = { key: fold(key, 'augment', firstNetwork + g), purpose: purpose.augment, step: epoch * perEpoch + inEpoch }
+          const step = epoch * this.stepsPerEpoch + inEpoch
+          const address = { key: fold(key, 'augment', firstNetwork + g), purpose: purpose.augment, step }
           const theta = policy.operations.length > 0 ? drawBatch(policy, address, batch.length, height, width) : undefined
           this.#fill(chunk, slot, g, batch, theta)
+          size = batch.length
         }
+        slots.push({ slot, size })
+        ;[epoch, inEpoch] = isLast ? [epoch + 1, 0] : [epoch, inEpoch + 1]
       }
       // Uploads and run queue in this order; every one is awaited, so that none can fail unheard.
       const uploads = Object.entries(chunk).map(([name, data]) => this.#arrays[name].write(data))
-      await Promise.all([...uploads, this.#step.run(this.#arrays, { n, startStep: this.#steps, ...(signal && { signal }) })])
-      const all = (await this.#arrays.loss.read()) as Float32Array
-      const last = (this.#steps + n - 1) % chunkSlots
-      losses = all.slice(last * groups, (last + 1) * groups)
-      this.#steps += n
-      onSteps?.(begin + n)
+      await Promise.all([...uploads, this.#step.run(this.#arrays, { n, startStep: this.#done, ...(signal && { signal }) })])
+      this.#done += n
+      yield { slots, steps: begin + n }
     }
-    return losses
+  }
+
+  /** The rows of an epoch in the order of each network. */
+  async #orders(epoch: number, turn: Turn): Promise<Int32Array[]> {
+    const { groups, sets, key, firstNetwork, rowsOf } = this.#options
+    const rows = rowsOf?.(epoch)
+    const orders: Int32Array[] = []
+    for (let g = 0; g < groups; g++) {
+      const order = epochOrder(key, firstNetwork + g, epoch, rows?.length ?? sets[0].shape[0])
+      orders.push(rows ? order.map((place) => rows[place]) : order)
+      await turn.breathe()
+    }
+    return orders
   }
 
   #emptyChunk(): Chunk {
@@ -230,16 +324,16 @@ export class Trainer {
       ...(this.#arrays.labels ? { labels: new Int32Array(rows) } : {}),
       weights: new Float32Array(rows),
       ...(this.#arrays.theta ? { theta: new Float32Array(rows * thetaSize) } : {}),
-      ...(this.protocol.factor ? { lr: new Float32Array(chunkSlots) } : {}),
-      ...(this.protocol.decay ? { decay: new Float32Array(chunkSlots) } : {}),
+      ...(this.#rule.factor ? { lr: new Float32Array(chunkSlots) } : {}),
+      ...(this.#rule.decay ? { decay: new Float32Array(chunkSlots) } : {}),
     }
   }
 
   #schedule(chunk: Chunk, slot: number, epoch: number, isLast: boolean): void {
     const { network, schedule } = this.#options
-    const { protocol } = this
-    if (chunk.lr) chunk.lr[slot] = protocol.lr(network.name) * (protocol.factor?.(epoch, schedule?.epochs ?? 1) ?? 1)
-    if (chunk.decay) chunk.decay[slot] = isLast ? (protocol.decay?.(epoch) ?? 1) : 1
+    const rule = this.#rule
+    if (chunk.lr) chunk.lr[slot] = rule.lr(network.name) * (rule.factor?.(epoch, schedule?.epochs ?? 1) ?? 1)
+    if (chunk.decay) chunk.decay[slot] = isLast ? (rule.decay?.(epoch) ?? 1) : 1
   }
 
   /** Writes one network's batch into its slot; places beyond a short batch keep weight 0. */
@@ -260,6 +354,8 @@ export class Trainer {
     this.#step.dispose()
   }
 }
+
+const ruleOf = ({ rule, schedule }: TrainerOptions): TrainingRule => rule ?? schedule?.protocol ?? protocolOf('dc')
 
 /** One key a network, numbered within the evaluation; none where the network draws nothing. */
 const dropoutKeys = ({ network, groups, key, firstNetwork }: TrainerOptions): Key[] =>
@@ -292,10 +388,10 @@ function ownScaleShift(set: TrainingSet, own: (data: Float32Array) => DeviceArra
   return { scale: own(scale), shift: own(shift) }
 }
 
-/** One SGD step of G networks. The cross-entropy of each network is a mean over its true rows: weights hold 1/count or 0. */
+/** One step of G networks, by SGD or GSAM. The cross-entropy of each network is a mean over its true rows: weights hold 1/count or 0. */
 function trainingStep(device: Device, options: TrainerOptions, batch: number): BoundProgram {
   const { network, sets, groups, augment: policy } = options
-  const protocol = options.schedule?.protocol ?? protocolOf('dc')
+  const rule = ruleOf(options)
   const drawing = dropoutKeys(options).map((_, g) => dropoutName(g))
   const slots = { count: chunkSlots }
   const [set] = sets
@@ -304,10 +400,12 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
   const names = network.parameters.map(({ name }) => name)
   const carried: Record<string, NamedInput> = {
     ...networkInputs(network, groups),
-    ...Object.fromEntries(network.parameters.map(({ name, shape }) => [velocityKey(name), { shape: [groups, ...shape] }])),
+    ...(rule.momentum > 0
+      ? Object.fromEntries(network.parameters.map(({ name, shape }) => [velocityKey(name), { shape: [groups, ...shape] }]))
+      : {}),
   }
   const trained = Object.keys(networkInputs(network, groups))
-  if (protocol.decay) Object.assign(carried, withKeys(networkInputs(network, groups), averageKey))
+  if (rule.decay) Object.assign(carried, withKeys(networkInputs(network, groups), averageKey))
   const donated = Object.fromEntries(Object.keys(carried).map((name): [string, NamedOutput] => [name, { donate: name }]))
   const augmented = policy.operations.length > 0
   return bindProgram<string, string, string>(device, {
@@ -315,8 +413,8 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       ...carried,
       images: { shape: stackedShape(sets), dtype },
       ...(dtype === 'u8' ? { scale: { shape: [image[2]] }, shift: { shape: [image[2]] } } : {}),
-      lr: protocol.factor ? { shape: [], slots } : { shape: [] },
-      ...(protocol.decay ? { decay: { shape: [], slots } } : {}),
+      lr: rule.factor ? { shape: [], slots } : { shape: [] },
+      ...(rule.decay ? { decay: { shape: [], slots } } : {}),
       index: { shape: [groups * batch], dtype: 'i32', slots },
       ...(set.softLabels
         ? { targets: { shape: [sets.length * set.shape[0], network.classes] } }
@@ -325,33 +423,39 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       ...(augmented ? { theta: { shape: [groups * batch, thetaSize], slots } } : {}),
       ...Object.fromEntries(drawing.map((name): [string, NamedInput] => [name, { shape: [2], dtype: 'u32' }])),
     },
-    outputs: { ...donated, loss: { slots } },
+    outputs: { ...donated, loss: { slots }, ...(options.countHits ? { hits: { slots } } : {}) },
     ...(drawing.length > 0 ? { step: 'step' } : {}),
     build(v) {
       const drawn = dtype === 'u8' ? imageGather(v.images, v.index, v.scale, v.shift) : gather(v.images, v.index)
       const x = reshape(augmented ? augment(drawn, v.theta) : drawn, [groups, batch, ...image])
       const { parameters, state } = networkValues(network, v)
       // Rows of weight 0 are padding: batch statistics leave them out too.
-      const padding = set.shape[0] % batch === 0 ? {} : { rowWeights: greater(v.weights, 0) }
+      const padding = set.shape[0] % batch === 0 && !options.rowsOf ? {} : { rowWeights: greater(v.weights, 0) }
       const draws = drawing.length > 0 ? { draws: { keys: drawing.map((name) => v[name]), counter: v.step } } : {}
-      const applied = network.apply(parameters, x, { mode: 'train', state, ...padding, ...draws })
       const targets = set.softLabels ? reshape(gather(v.targets, v.index), [groups, batch, network.classes]) : v.labels
-      const loss = sum(mul(softmaxCe(applied.logits, targets).loss, v.weights), { axes: [1] })
-      const gradients = grad(
-        sum(loss),
-        names.map((name) => parameters[name]),
-      )
+      const lossAt = (values: typeof parameters) => {
+        const applied = network.apply(values, x, { mode: 'train', state, ...padding, ...draws })
+        return { applied, loss: sum(mul(softmaxCe(applied.logits, targets).loss, v.weights), { axes: [1] }) }
+      }
+      const own = names.map((name) => parameters[name])
+      const { applied, loss } = lossAt(parameters)
+      const gradientsAt = (at: readonly Value[]) =>
+        grad(at === own ? sum(loss) : sum(lossAt(Object.fromEntries(names.map((name, i) => [name, at[i]]))).loss), at)
+      const gradients = options.gsam ? gsamGradient(own, gradientsAt, options.gsam).gradients : gradientsAt(own)
       const next: Record<string, Value> = { loss, ...withKeys(applied.state, stateKey) }
+      if (options.countHits)
+        next.hits = sum(mul(equal(cast(argmax(applied.logits), 'f32'), cast(v.labels, 'f32')), greater(v.weights, 0)), { axes: [1] })
       for (const [i, name] of names.entries()) {
-        const update = sgdUpdate(parameters[name], v[velocityKey(name)], gradients[i], {
+        const velocity = v[velocityKey(name)] ?? gradients[i]
+        const update = sgdUpdate(parameters[name], velocity, gradients[i], {
           lr: v.lr,
-          momentum: protocol.momentum,
-          weightDecay: protocol.weightDecay,
+          momentum: rule.momentum,
+          weightDecay: rule.weightDecay,
         })
         next[parameterKey(name)] = update.parameter
-        next[velocityKey(name)] = update.velocity
+        if (rule.momentum > 0) next[velocityKey(name)] = update.velocity
       }
-      if (protocol.decay) {
+      if (rule.decay) {
         for (const name of trained)
           next[averageKey(name)] = add(mul(v[averageKey(name)], v.decay), mul(next[name] ?? v[name], sub(1, v.decay)))
       }

@@ -7,6 +7,7 @@ import type { GoldenEngine } from './engines.js'
 import { isForward, replayForward } from './forward.js'
 import { isGradientMatching, replayGradientMatching } from './gradient-matching.js'
 import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
+import { isGsamInputs, isGsamOutputs, replayGsamInputs, replayGsamOutputs } from './gsam.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
 import { isOuterUpdates, replayOuterUpdates } from './outer-updates.js'
@@ -35,6 +36,8 @@ const kinds: readonly Kind[] = [
   { matches: isGradientSteps, replay: replayGradientSteps },
   { matches: isGradientMatching, replay: replayGradientMatching },
   { matches: isHessianVector, replay: replayHessianVector },
+  { matches: isGsamInputs, replay: replayGsamInputs },
+  { matches: isGsamOutputs, replay: replayGsamOutputs },
   { matches: isUnrollInputs, replay: replayUnrollInputs },
   { matches: isUnrollResults, replay: replayUnrollResults },
   { matches: isOuterUpdates, replay: replayOuterUpdates },
