@@ -79,6 +79,7 @@ describe('dc: presets and options', () => {
     ['metric', { metric: 'mse' }],
     ['metric', { metric: 'cosine' }],
     ['layers', { layers: [1, 3] }],
+    ['mask', { mask: 'depth:0.4' }],
     ['innerLoop', { innerLoop: 3 }],
     ['networkLr', { networkLr: 0.1 }],
     ['trainBatch', { trainBatch: 4 }],
@@ -104,6 +105,7 @@ describe('dc: presets and options', () => {
     [{ innerLoop: 1.5 }, /dc innerLoop: expected a whole number >= 1 but received 1.5/],
     [{ trainBatch: 'whole' }, /dc trainBatch: expected a whole number >= 1, or 'all' but received 'whole'/],
     [{ layers: [2, 5] }, /layers: expected layer numbers up to 3 of .* but received 5/],
+    [{ mask: 'loss:0.5' }, /dc mask: expected 'none' or 'depth:A' with a share A in \[0, 1\) but received 'loss:0.5'/],
     [{ networkLr: 0 }, /dc networkLr: expected a number > 0 but received 0/],
     [{ lambda: 1 }, /expected one of outerLoop, innerLoop, .* but received 'lambda'/],
   ])('refuses %j', (methodOptions, message) => {

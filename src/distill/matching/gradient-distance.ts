@@ -21,6 +21,7 @@ import {
 } from '../../engine/index.js'
 import type { Network, ParameterSpec, Parameters } from '../../nn/module.js'
 import type { ClassBatch } from '../method.js'
+import { type MatchedTensor, piecesOf } from './depth-cut.js'
 
 export const gradientMetrics = ['layer-cosine', 'mse', 'cosine'] as const
 export type GradientMetric = (typeof gradientMetrics)[number]
@@ -83,21 +84,46 @@ const sumKeeping = (x: Value, kept: readonly number[]): Value => sum(x, { axes: 
 /**
  * sum over rows of (1 - <a,b> / (|a||b| + eps)) per parameter tensor, each [classes]. A row is what leads to one output: PyTorch's first
  * axis, the last one of HWIO filters and of [in, out] matrices. Vectors (biases, gamma, beta) and positions have no rows and are left out.
+ * Of a row that a cut falls into the rest is one; rows before it count nothing.
  */
-export function layerCosineTerms(tensors: readonly ParameterSpec[], a: Parameters, b: Parameters): Record<string, Value> {
-  const matched = tensors.filter(({ layout }) => layout !== 'vector' && layout !== 'tokens')
+export function layerCosineTerms(tensors: readonly MatchedTensor[], a: Parameters, b: Parameters): Record<string, Value> {
+  const matched = tensors.filter(hasRows)
   return Object.fromEntries(
-    matched.map(({ name }) => {
-      const [p, q] = [a[name], b[name]]
-      const rows = (x: Value) => sumKeeping(x, [0, x.shape.length - 1])
-      return [name, sum(cosineDistance(rows(mul(p, q)), rows(square(p)), rows(square(q))), { axes: [1] })]
+    matched.map((tensor) => {
+      const [p, q] = [piecesOf(tensor, a[tensor.name]), piecesOf(tensor, b[tensor.name])]
+      const rows = (f: Product) => p.rows && q.rows && sumKeeping(f(p.rows, q.rows), [0, p.rows.shape.length - 1])
+      const row = (f: Product) => (p.row.length > 0 ? addAll(p.row.map((piece, i) => sumKeeping(f(piece, q.row[i]), [0]))) : undefined)
+      const ofRows = distanceOf(rows)
+      const ofRow = distanceOf(row)
+      return [tensor.name, addAll([...(ofRows ? [sum(ofRows, { axes: [1] })] : []), ...(ofRow ? [ofRow] : [])])]
     }),
   )
 }
 
+type Product = (p: Value, q: Value) => Value
+
+/** Cosine distance from what sums up a product of two gradients; undefined where there is nothing to sum. */
+function distanceOf(sumOf: (f: Product) => Value | undefined): Value | undefined {
+  const sums = [sumOf(mul), sumOf(square), sumOf((_, q) => square(q))]
+  const [ab, aa, bb] = sums
+  return ab && aa && bb && cosineDistance(ab, aa, bb)
+}
+
+/** Whether a tensor has rows: weights do. */
+export const hasRows = ({ layout }: ParameterSpec): boolean => layout !== 'vector' && layout !== 'tokens'
+
 /** Distance of each class over some tensors, [classes]. `mse` (a sum of squares) and `cosine` take them all together, vectors included. */
-export function gradientDistance(metric: GradientMetric, tensors: readonly ParameterSpec[], a: Parameters, b: Parameters): Value {
-  const overAll = (f: (p: Value, q: Value) => Value) => addAll(tensors.map(({ name }) => sumKeeping(f(a[name], b[name]), [0])))
+export function gradientDistance(metric: GradientMetric, tensors: readonly MatchedTensor[], a: Parameters, b: Parameters): Value {
+  const overAll = (f: Product) =>
+    addAll(
+      tensors.flatMap((tensor) => {
+        const [p, q] = [piecesOf(tensor, a[tensor.name]), piecesOf(tensor, b[tensor.name])].map((pieces) => [
+          ...(pieces.rows ? [pieces.rows] : []),
+          ...pieces.row,
+        ])
+        return p.map((piece, i) => sumKeeping(f(piece, q[i]), [0]))
+      }),
+    )
   switch (metric) {
     case 'layer-cosine':
       return addAll(Object.values(layerCosineTerms(tensors, a, b)))

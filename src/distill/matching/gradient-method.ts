@@ -1,9 +1,11 @@
 /** @file What DC and DSA share: presets, options and the matched layers. They differ in augmentation and in what the images start from. */
 import { expected } from '../../errors.js'
-import type { Network, ParameterSpec } from '../../nn/module.js'
+import { type Network, type ParameterSpec, parameterCount } from '../../nn/module.js'
 import { defineGradientMethod, type GradientMethod, type MethodDefaults, type Preset, type PresetContext } from '../method.js'
-import { blockNumbers, count, countOrAll, oneOf, positive } from '../method-options.js'
-import { type GradientMetric, gradientDistance, gradientMetrics } from './gradient-distance.js'
+import { blockNumbers, count, countOrAll, type OptionSpec, oneOf, positive } from '../method-options.js'
+import { droppedCount, parseMask } from '../trajectory/mask.js'
+import { behindCut, type MatchedTensor } from './depth-cut.js'
+import { type GradientMetric, gradientDistance, gradientMetrics, hasRows } from './gradient-distance.js'
 
 export type GradientOptions = {
   readonly outerLoop: number
@@ -13,6 +15,7 @@ export type GradientOptions = {
   readonly statisticsBatch: number
   readonly metric: GradientMetric
   readonly layers: readonly number[]
+  readonly mask: string
 }
 
 /** [IPC, outer, inner]; the last row is the authors' advice for large sets. An IPC between two rows takes the one below it. */
@@ -40,7 +43,7 @@ const preset = (doc: string, trainBatch: number | null, start: Pick<MethodDefaul
     imageLr: 0.1,
     imageMomentum: 0.5,
     network: 'convnet',
-    options: { ...loopsOf(ipc), networkLr: 0.01, trainBatch, statisticsBatch: 16, metric: 'layer-cosine', layers: [] },
+    options: { ...loopsOf(ipc), networkLr: 0.01, trainBatch, statisticsBatch: 16, metric: 'layer-cosine', layers: [], mask: 'none' },
   }),
 })
 
@@ -53,8 +56,19 @@ function numberedTensors(network: Network): readonly { readonly tensor: Paramete
   })
 }
 
-export const matchedTensors = (layers: readonly number[], network: Network): readonly ParameterSpec[] =>
-  numberedTensors(network).flatMap(({ tensor, layer }) => (layers.includes(layer) ? [tensor] : []))
+/** What is matched of the wanted layers: the mask cuts the shallow end off the network's flat order. */
+export function matchedTensors({ layers, mask }: Pick<GradientOptions, 'layers' | 'mask'>, network: Network): readonly MatchedTensor[] {
+  const wanted = new Set(numberedTensors(network).flatMap(({ tensor, layer }) => (layers.includes(layer) ? [tensor.name] : [])))
+  const rule = parseMask(mask)
+  const dropped = rule?.kind === 'depth' ? droppedCount(parameterCount(network), rule.share) : 0
+  return behindCut(network, dropped).filter(({ name }) => wanted.has(name))
+}
+
+const depthMask: OptionSpec<string> = {
+  doc: "parameters whose gradients are left out: 'depth:A' is the share A from the shallow end of the flat order",
+  wanted: "'none' or 'depth:A' with a share A in [0, 1)",
+  parse: (value) => (['none', 'depth'].includes(parseMask(value)?.kind ?? '') ? (value as string) : undefined),
+}
 
 /** All layers for an empty list. Throws `invalid_option` for a layer that the network does not have. */
 function matchedLayers(layers: readonly number[], network: Network): readonly number[] {
@@ -62,10 +76,19 @@ function matchedLayers(layers: readonly number[], network: Network): readonly nu
   const missing = layers.find((layer) => !known.includes(layer))
   if (missing !== undefined) throw expected('invalid_option', 'layers', `layer numbers up to ${known.length} of ${network.name}`, missing)
   const matched = layers.length > 0 ? layers : known
-  if (matchedTensors(matched, network).every(({ layout }) => layout === 'vector')) {
+  if (matchedTensors({ layers: matched, mask: 'none' }, network).every(({ layout }) => layout === 'vector')) {
     throw expected('invalid_option', 'network', 'one with weights whose gradients can be matched', network.name)
   }
   return matched
+}
+
+/** Settles layers; throws `invalid_option` where they and the mask leave nothing that the metric counts. */
+function resolveMatched(options: GradientOptions, network: Network): GradientOptions {
+  const resolved = { ...options, layers: matchedLayers(options.layers, network) }
+  const { metric, layers, mask } = resolved
+  if (matchedTensors(resolved, network).some((tensor) => metric !== 'layer-cosine' || hasRows(tensor))) return resolved
+  const wanted = `one that leaves ${metric === 'layer-cosine' ? 'weights' : 'parameters'} of layers ${layers.join(', ')}`
+  throw expected('invalid_option', 'mask', wanted, mask)
 }
 
 export function gradientMethod(
@@ -88,10 +111,11 @@ export function gradientMethod(
       statisticsBatch: count('real images per class that fix batch-norm statistics before a matching step'),
       metric: oneOf(gradientMetrics, 'D: distance between gradients'),
       layers: blockNumbers('layers whose gradients are matched: a weight and the vectors behind it; default: all', 'layer'),
+      mask: depthMask,
     },
-    resolve: (options, network) => ({ ...options, layers: matchedLayers(options.layers, network) }),
+    resolve: resolveMatched,
     // D_c, from g = d CE(mean over the class's batch, labels all c) / d theta of either side
-    distance: (network, synthetic, real, { metric, layers }) => gradientDistance(metric, matchedTensors(layers, network), synthetic, real),
+    distance: (network, synthetic, real, options) => gradientDistance(options.metric, matchedTensors(options, network), synthetic, real),
     schedule: ({ outerLoop, innerLoop, networkLr, trainBatch, statisticsBatch }) => ({
       outerLoop,
       innerLoop,
