@@ -93,4 +93,29 @@ const plainCases = variants.flatMap((variant): OpCase[] => {
   ]
 })
 
-export const normCases: readonly OpCase[] = [...plainCases, ...sumCases]
+/** The gradient with the cotangents of the sums, as the compiler makes it after the last derivative. */
+const sumGradCases = sumVariants
+  .filter(({ rows, pool, x }) => !rows && (pool !== 2 || (x[2] % 2 === 0 && x[3] % 2 === 0)))
+  .map((variant): OpCase => {
+    const { name, x, power, ...options } = variant
+    const parameters = [x[0], x[4]]
+    const y = options.pool === 2 ? [x[0], x[1], x[2] >> 1, x[3] >> 1, x[4]] : x
+    return {
+      op: 'norm_act_pool_grad',
+      name,
+      inputs: [
+        between(x, -2, 2),
+        between(parameters, 0.5, 1.5),
+        between(parameters, -0.5, 0.5),
+        between(y, -1, 1),
+        between(x.slice(0, 4), -1, 1),
+        between([x[0], x[1], x[4]], -1, 1),
+      ],
+      build(v, gamma, beta, gy, positions, channels) {
+        const { mean, rstd } = normActPool(v, gamma, beta, options)
+        return emit('norm_act_pool_grad', [v, gamma, beta, mean, rstd, gy, positions, channels], { ...attrsOf(variant), power })
+      },
+    }
+  })
+
+export const normCases: readonly OpCase[] = [...plainCases, ...sumCases, ...sumGradCases]

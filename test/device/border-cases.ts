@@ -57,6 +57,11 @@ const normCases: readonly OpCase[] = [
   norm([1, 2, 2, 2, 3], { kind: 'batch', relu: true, pool: 2 }, [0, 0]),
   norm([1, 2, 7, 5, 130], { ...pooled, power: 4 }),
   norm([2, 3, 9, 6, 132], { ...pooled, power: 3 }),
+  // even sizes: the sums' cotangents go into the gradient of the norm
+  norm([1, 2, 16, 6, 132], { ...pooled, power: 4 }),
+  norm([1, 2, 16, 18, 6], { ...pooled, power: 2 }),
+  norm([2, 3, 4, 6, 72], { kind: 'group', groups: 2, relu: true, pool: 2, power: 3 }),
+  norm([2, 40, 4, 2, 36], { kind: 'batch', relu: true, pool: 2, power: 4 }),
   norm([1, 40, 7, 3, 5], { kind: 'batch', relu: true, power: 2 }, [...new Array(17).fill(1), ...new Array(20).fill(0), 1, 0, 1]),
 ]
 

@@ -42,7 +42,7 @@ struct NormShape {
   }
 };
 
-// Attributes and x have been checked. weights_at: the position of the optional rowWeights among the inputs.
+// Attributes and x have been checked. weights_at: the position of the optional rowWeights, the last input where it is there.
 static inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
   NormShape s{};
   const TensorRef& x = args.in[0];
@@ -53,7 +53,7 @@ static inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
   s.pool = args.attrs[4] != 0 ? 2 : 1;
   s.power = args.nattrs > 5 ? (int)args.attrs[5] : 0;
   s.OH = s.H / s.pool, s.OW = s.W / s.pool;
-  s.row_weights = args.nin > weights_at ? args.in[weights_at].as<const float>() : nullptr;
+  s.row_weights = args.nin == weights_at + 1 ? args.in[weights_at].as<const float>() : nullptr;
   s.batch = kind == kBatchNorm;
   s.set_channels = kind == kGroupNorm ? s.C / (int64_t)args.attrs[1] : 1;
   s.lanes = round_up(s.C, VW);
@@ -66,8 +66,9 @@ static inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
 enum class NormOperand { x, y, channel, statistic, row_weights, position, image_channel };
 
 // Checks attributes, the number of operands and the shape and dtype of every one. inputs and outputs list what each must look like;
-// the last input is the optional rowWeights.
-Status check_norm(const KernelArgs& args, const char* op, const NormOperand* inputs, int nin, const NormOperand* outputs, int nout);
+// the last input is the optional rowWeights. sums: whether a sixth attribute, the power of sums of the ReLU map, is expected.
+Status check_norm(const KernelArgs& args, const char* op, const NormOperand* inputs, int nin, const NormOperand* outputs, int nout,
+                  bool sums);
 
 // Rows of windows [begin, end).
 struct Band {

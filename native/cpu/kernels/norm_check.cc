@@ -88,13 +88,14 @@ Status check_operand(const TensorRef& t, const char* op, const char* role, int p
 
 }  // namespace
 
-Status check_norm(const KernelArgs& args, const char* op, const NormOperand* inputs, int nin, const NormOperand* outputs, int nout) {
+Status check_norm(const KernelArgs& args, const char* op, const NormOperand* inputs, int nin, const NormOperand* outputs, int nout,
+                  bool sums) {
   if ((args.nin != nin && args.nin != nin - 1) || args.nout != nout) {
     return fail(Code::invalid_program, "%s: expected %d or %d inputs and %d outputs, got %d and %d", op, nin - 1, nin, nout, args.nin,
                 args.nout);
   }
   ALUDEL_RETURN_IF_ERROR(check_x(args, op));
-  ALUDEL_RETURN_IF_ERROR(check_attributes(args, op, nout > 3));
+  ALUDEL_RETURN_IF_ERROR(check_attributes(args, op, sums));
   if (args.nin == nin && args.attrs[0] != kBatchNorm) {
     return fail(Code::invalid_program, "%s: row weights are only for batch norm (kind 2), got kind %g", op, args.attrs[0]);
   }

@@ -205,8 +205,8 @@ struct Forward {
 };
 
 Status check(const KernelArgs& args) {
-  const int outputs = args.nattrs > kPlainAttributes ? kPlainOutputs + 2 : kPlainOutputs;
-  return check_norm(args, "norm_act_pool", kInputs, 4, kOutputs, outputs);
+  const bool sums = args.nattrs > kPlainAttributes;
+  return check_norm(args, "norm_act_pool", kInputs, 4, kOutputs, sums ? kPlainOutputs + 2 : kPlainOutputs, sums);
 }
 
 }  // namespace

@@ -202,7 +202,7 @@ struct GradGrad {
   }
 };
 
-Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool_grad_grad", kInputs, 10, kOutputs, 3); }
+Status check(const KernelArgs& args) { return check_norm(args, "norm_act_pool_grad_grad", kInputs, 10, kOutputs, 3, false); }
 
 }  // namespace
 

@@ -30,7 +30,7 @@ struct NormShape {
   __host__ __device__ int64_t segment_images() const { return kind == kBatchNorm ? N : 1; }
 };
 
-// Attributes and x have been checked. weights_at: the position of the optional rowWeights among the inputs.
+// Attributes and x have been checked. weights_at: the position of the optional rowWeights, the last input where it is there.
 inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
   NormShape s{};
   const TensorRef& x = args.in[0];
@@ -46,7 +46,7 @@ inline NormShape norm_shape(const KernelArgs& args, int weights_at) {
   s.cells = static_cast<int64_t>(s.CH) * s.CW;
   s.set_channels = s.kind == kGroupNorm ? s.C / static_cast<int>(args.attrs[1]) : 1;
   s.sets = s.C / s.set_channels;
-  s.row_weights = args.nin > weights_at ? args.in[weights_at].as<const float>() : nullptr;
+  s.row_weights = args.nin == weights_at + 1 ? args.in[weights_at].as<const float>() : nullptr;
   return s;
 }
 

@@ -4,11 +4,15 @@
 namespace aludel::cuda {
 namespace {
 
+constexpr int kPlainAttributes = 5;
+
 Status launch_first_order(const KernelArgs& args, const Context& context) {
   NormGrad a{};
   a.gx = args.out[0].as<float>();
   a.total_out[FirstOrder::kDgamma] = args.out[1].as<float>(), a.total_out[FirstOrder::kDbeta] = args.out[2].as<float>();
-  return launch_grad<FirstOrder>(a, args, context);
+  if (args.nattrs <= kPlainAttributes) return launch_grad<FirstOrder>(a, args, context);
+  a.positions = args.in[6].as<const float>(), a.channels = args.in[7].as<const float>();
+  return launch_grad<FirstOrderOfSums>(a, args, context);
 }
 
 }  // namespace

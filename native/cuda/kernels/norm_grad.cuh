@@ -13,7 +13,7 @@ struct ChannelParameters {
 };
 
 struct FirstOrder {
-  static constexpr bool kSecond = false;
+  static constexpr bool kSecond = false, kOfSums = false;
   static constexpr int kWeightsAt = 6;
   static constexpr int kVector = 4;               // channels of a thread where C allows
   static constexpr int kCells1 = 4, kCells2 = 2;  // of a chunk without pool and with it
@@ -35,8 +35,14 @@ struct FirstOrder {
   }
 };
 
+// With the cotangents of the map's sums of powers: gz = [z>0] (pool^T(gy) + p z^(p-1) (of the position + of the channel)).
+struct FirstOrderOfSums : FirstOrder {
+  static constexpr bool kOfSums = true;
+  static constexpr int kCells2 = 1;  // two would not fit the registers
+};
+
 struct SecondOrder {
-  static constexpr bool kSecond = true;
+  static constexpr bool kSecond = true, kOfSums = false;
   static constexpr int kWeightsAt = 9;
   static constexpr int kVector = 2;  // four would not fit the registers
   static constexpr int kCells1 = 4, kCells2 = 1;
@@ -75,13 +81,14 @@ struct NormGrad {
   NormTiling t;
   int parts;
   const float *x, *gamma, *beta, *mean, *rstd, *gy, *ux, *ugamma, *ubeta;
-  float *gx, *ggy;      // gx: dx of the first order
-  float* total_out[2];  // [G,C] each: sums over images
-  double* sums;         // [segments, parts, C, kSums]
-  double* counts;       // [segments, parts]: elements per channel
-  double* totals;       // [segments, C, kTotals]
-  float* coefficients;  // [segments, C, kCoefficients]
-  bool given;           // the coefficients are there already
+  const float *positions, *channels;  // cotangents of sums: [G,N,H,W] and [G,N,C]
+  float *gx, *ggy;                    // gx: dx of the first order
+  float* total_out[2];                // [G,C] each: sums over images
+  double* sums;                       // [segments, parts, C, kSums]
+  double* counts;                     // [segments, parts]: elements per channel
+  double* totals;                     // [segments, C, kTotals]
+  float* coefficients;                // [segments, C, kCoefficients]
+  bool given;                         // the coefficients are there already
 };
 
 // What a thread knows of its channels while it walks.
@@ -89,8 +96,9 @@ template <int VW>
 struct GradChannels {
   float mean[VW], scale[VW], shift[VW];
 
-  // z = d scale + shift, rounded as in norm_forward.cu
-  __device__ __forceinline__ bool opens(float d, int i, bool relu) const { return !relu || fmaf(d, scale[i], shift[i]) > 0; }
+  // rounded as in norm_forward.cu
+  __device__ __forceinline__ float z(float d, int i) const { return fmaf(d, scale[i], shift[i]); }
+  __device__ __forceinline__ bool opens(float d, int i, bool relu) const { return !relu || z(d, i) > 0; }
 };
 
 template <int VW>
@@ -106,6 +114,30 @@ __device__ __forceinline__ GradChannels<VW> grad_channels(const NormGrad& a, int
   }
   return r;
 }
+
+// What sums of powers hand back to the pixels of a cell, p z^(p-1) (of the position + of the channel), where K has such sums.
+template <typename K, int P, int VW>
+struct OfSums {
+  const NormGrad& a;
+  const float* positions;  // from the cell's first pixel on
+  Vec<VW> of_channel;
+
+  __device__ __forceinline__ OfSums(const NormGrad& grad, const Cell<P>& cell, int64_t image, int channel) : a(grad) {
+    if constexpr (K::kOfSums) {
+      positions = a.positions + image * a.s.H * a.s.W + cell.pixel;
+      of_channel = cell.there ? load<VW>(a.channels + image * a.s.C + channel) : zeros<VW>();
+    }
+  }
+  // Of pixel k, which is there.
+  __device__ __forceinline__ float position(int k) const {
+    if constexpr (K::kOfSums) return positions[(k / P) * static_cast<int64_t>(a.s.W) + k % P];
+    return 0.0f;
+  }
+  __device__ __forceinline__ float of(float z, float of_position, int i) const {
+    const float square = z * z, slope = a.s.power == 1 ? 1.0f : a.s.power == 2 ? z : a.s.power == 3 ? square : square * z;
+    return static_cast<float>(a.s.power) * slope * (of_position + of_channel.v[i]);
+  }
+};
 
 template <typename K>
 __device__ __forceinline__ ChannelParameters channel_parameters(const NormGrad& a, int64_t segment, int64_t g, int c) {
@@ -168,8 +200,8 @@ struct Chunk {
 };
 
 template <typename K, int P, int VW>
-__device__ __forceinline__ void sum_cells(const NormGrad& a, const float* x, const float* gy, const float* ux, Cells cells, bool used,
-                                          int channel, const float* weights, float* slot, const GradChannels<VW>& c,
+__device__ __forceinline__ void sum_cells(const NormGrad& a, const float* x, const float* gy, const float* ux, int64_t image, Cells cells,
+                                          bool used, int channel, const float* weights, float* slot, const GradChannels<VW>& c,
                                           double (&sums)[K::kSums][VW], int64_t& pixels) {
   typedef Chunk<K, P, VW> C;
   const bool relu = a.s.relu != 0;
@@ -181,14 +213,17 @@ __device__ __forceinline__ void sum_cells(const NormGrad& a, const float* x, con
 #pragma unroll
     for (int n = 0; n < C::U; ++n) {
       const Cell<P> cell(a.s, cells, used, channel, weights);
+      const OfSums<K, P, VW> of_sums(a, cell, image + cells.n, channel);
 #pragma unroll
       for (int k = 0; k < C::PP; ++k) {
         if (!cell.has(k)) continue;
         ++pixels;
+        const float of_position = of_sums.position(k);
 #pragma unroll
         for (int i = 0; i < VW; ++i) {
           const float d = chunk.x[n * C::PP + k].v[i] - c.mean[i];
-          const float gz = cell.full && c.opens(d, i, relu) ? chunk.g[n].v[i] * (1.0f / C::PP) : 0.0f;
+          float gz = cell.full && c.opens(d, i, relu) ? chunk.g[n].v[i] * (1.0f / C::PP) : 0.0f;
+          if constexpr (K::kOfSums) gz += c.opens(d, i, relu) ? of_sums.of(c.z(d, i), of_position, i) : 0.0f;
           part[K::kGz][i] += gz;
           part[K::kGzD][i] += gz * d;
           if constexpr (K::kSecond) {
@@ -211,7 +246,7 @@ __device__ __forceinline__ void sum_cells(const NormGrad& a, const float* x, con
 // dx = gz scale + d by_d + constant;  second order: q = ux scale + d gate + q0, gx = ux x_ux + gz gate + d x_d + x0.
 template <typename K, int P, int VW>
 __device__ __forceinline__ void write_cells(const NormGrad& a, const float* x, const float* gy, const float* ux, float* gx, float* ggy,
-                                            Cells cells, bool used, int channel, float* slot, const GradChannels<VW>& c,
+                                            int64_t image, Cells cells, bool used, int channel, float* slot, const GradChannels<VW>& c,
                                             const float (&f)[K::kCoefficients][VW]) {
   typedef Chunk<K, P, VW> C;
   const bool relu = a.s.relu != 0;
@@ -222,10 +257,12 @@ __device__ __forceinline__ void write_cells(const NormGrad& a, const float* x, c
 #pragma unroll
     for (int n = 0; n < C::U; ++n) {
       const Cell<P> cell(a.s, cells, used, channel, nullptr);
+      const OfSums<K, P, VW> of_sums(a, cell, image, channel);
       Vec<VW> sum = zeros<VW>();
 #pragma unroll
       for (int k = 0; k < C::PP; ++k) {
         if (!cell.has(k)) continue;
+        const float of_position = of_sums.position(k);
         Vec<VW> out;
 #pragma unroll
         for (int i = 0; i < VW; ++i) {
@@ -237,6 +274,10 @@ __device__ __forceinline__ void write_cells(const NormGrad& a, const float* x, c
             const float part = open ? q * f[K::kGate][i] + f[K::kX0][i] : f[K::kX0][i];
             sum.v[i] += open ? gated : 0.0f;
             out.v[i] = u * f[K::kXUx][i] + (d * f[K::kXD][i] + part);
+          } else if constexpr (K::kOfSums) {
+            const float gz = (cell.full ? q : 0.0f) + of_sums.of(c.z(d, i), of_position, i);
+            const float part = c.opens(d, i, relu) ? gz * c.scale[i] + f[K::kConstant][i] : f[K::kConstant][i];
+            out.v[i] = d * f[K::kByD][i] + part;
           } else {
             const float part = open ? q * c.scale[i] + f[K::kConstant][i] : f[K::kConstant][i];
             out.v[i] = d * f[K::kByD][i] + part;
@@ -278,7 +319,7 @@ __global__ void __launch_bounds__(kThreads, 2) norm_grad_image(Guard guard, Norm
     if (!a.given) {
       double sums[K::kSums][VW] = {}, totals[K::kSums];
       int64_t pixels = 0;
-      sum_cells<K, P, VW>(a, x, gy, ux, cells, used, channel, nullptr, kept, c, sums, pixels);
+      sum_cells<K, P, VW>(a, x, gy, ux, image, cells, used, channel, nullptr, kept, c, sums, pixels);
       sum_rows(sums, a.t.lanes, shared, totals);
       if (thread < tile_channels && first + thread < a.s.C) {
         const ChannelParameters p = channel_parameters<K>(a, image, g, first + thread);
@@ -303,7 +344,7 @@ __global__ void __launch_bounds__(kThreads, 2) norm_grad_image(Guard guard, Norm
         for (int v = 0; v < VW; ++v) f[k][v] = used ? a.coefficients[(segment * a.s.C + channel + v) * K::kCoefficients + k] : 0.0f;
     }
     if (takes_part)
-      write_cells<K, P, VW>(a, x, gy, ux, gx, ggy, cells, used, channel, kept, c, f);
+      write_cells<K, P, VW>(a, x, gy, ux, gx, ggy, image, cells, used, channel, kept, c, f);
     else
       leave_out<P, VW>(a.s, a.t, ggy, gx, cells, used, channel);
     __syncthreads();
@@ -327,8 +368,8 @@ __global__ void __launch_bounds__(kThreads, K::kSecond ? 1 : 2) norm_grad_sums(G
     const GradChannels<VW> c = grad_channels<VW>(a, unit.segment, g, used, channel);
     double sums[K::kSums][VW] = {}, totals[K::kSums], counts[1][1], count[1];
     int64_t pixels = 0;
-    sum_cells<K, P, VW>(a, a.x + at, a.gy + out, K::kSecond ? a.ux + at : nullptr, Cells(a.s, begin, end - begin, row), used, channel,
-                        weights, nullptr, c, sums, pixels);
+    sum_cells<K, P, VW>(a, a.x + at, a.gy + out, K::kSecond ? a.ux + at : nullptr, unit.segment * images,
+                        Cells(a.s, begin, end - begin, row), used, channel, weights, nullptr, c, sums, pixels);
     sum_rows(sums, a.t.lanes, shared, totals);
     __syncthreads();
     counts[0][0] = static_cast<double>(pixels);
@@ -476,7 +517,7 @@ Status launch_grad(NormGrad a, const KernelArgs& args, const Context& context) {
   a.s = norm_shape(args, K::kWeightsAt);
   a.x = args.in[0].as<const float>(), a.gamma = args.in[1].as<const float>(), a.beta = args.in[2].as<const float>();
   a.mean = args.in[3].as<const float>(), a.rstd = args.in[4].as<const float>(), a.gy = args.in[5].as<const float>();
-  const int vw = takes_vectors(a.s.C, K::kVector, {a.x, a.gy, a.ux, a.gx, a.ggy}) ? K::kVector : 1;
+  const int vw = takes_vectors(a.s.C, K::kVector, {a.x, a.gy, a.ux, a.gx, a.ggy, a.channels}) ? K::kVector : 1;
   const GradLayout l = grad_layout<K>(a.s, vw, *context.device);
   a.parts = l.parts;
   a.given = a.s.kind != 0;

@@ -9,6 +9,7 @@ import { bytesMovedBy, flopsOf } from './cost.js'
 import { encode } from './encode.js'
 import { fuseElementwise } from './fuse-elementwise.js'
 import { fuseGradientNorms } from './fuse-gradient-norms.js'
+import { fuseNormCotangents } from './fuse-norm-cotangents.js'
 import { fuseNormReaders } from './fuse-norm-readers.js'
 import { importGraph, type Traceable } from './import-graph.js'
 import type { IrGraph } from './ir.js'
@@ -27,6 +28,7 @@ const passes: readonly (readonly [string, (graph: IrGraph, options: CompileOptio
   ['shared weights', shareWeights],
   ['gradient norms', fuseGradientNorms],
   ['simplify again', simplify],
+  ['norm cotangents', fuseNormCotangents],
   ['norm readers', fuseNormReaders],
   ['slicing', sliceBatches],
   ['algorithms', chooseAlgorithms],

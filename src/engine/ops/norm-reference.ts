@@ -121,14 +121,13 @@ export function normForward(inputs: readonly RefTensor[], attrs: Attrs, [y, mean
 }
 
 /** What both derivatives share: the normalised input and the gated cotangent gz. */
-function gate(x: RefTensor, gamma: RefTensor, beta: RefTensor, mean: RefTensor, rstd: RefTensor, gy: RefTensor, layout: Layout) {
+function gate(inputs: readonly RefTensor[], layout: Layout, ofSum: (i: number, z: number) => number = () => 0) {
+  const [x, gamma, beta, mean, rstd, gy] = inputs
   const { statOf, parameterOf, weightOf, relu } = layout
   const xh = x.data.map((value, i) => (value - mean.data[statOf[i]]) * rstd.data[statOf[i]])
-  const isOpen = Uint8Array.from(xh, (v, i) => {
-    const z = gamma.data[parameterOf[i]] * v + beta.data[parameterOf[i]]
-    return weightOf[i] !== 0 && (!relu || z > 0) ? 1 : 0
-  })
-  const gz = unpoolData(layout, gy).map((g, i) => (isOpen[i] ? g : 0))
+  const zs = xh.map((v, i) => gamma.data[parameterOf[i]] * v + beta.data[parameterOf[i]])
+  const isOpen = Uint8Array.from(zs, (z, i) => (weightOf[i] !== 0 && (!relu || z > 0) ? 1 : 0))
+  const gz = unpoolData(layout, gy).map((g, i) => (isOpen[i] ? g + ofSum(i, zs[i]) : 0))
   const t = gz.map((g, i) => g * gamma.data[parameterOf[i]])
   return { xh, isOpen, gz, t }
 }
@@ -138,11 +137,22 @@ function project({ statOf, weightOf }: Layout, rstd: RefTensor, xh: Float64Array
   return v.map((value, i) => (weightOf[i] === 0 ? 0 : rstd.data[statOf[i]] * (value - a[statOf[i]] - xh[i] * b[statOf[i]])))
 }
 
-/** x, gamma, beta, mean, rstd, gy[, rowWeights] -> dx, dgamma, dbeta. */
+/** power z^(power - 1) times what the sums over channels and over positions hand back to element i of x `[G,N,H,W,C]`. */
+function sumCotangent([x, , , , , , positions, channels]: readonly RefTensor[], power: number) {
+  const [, , height, width, depth] = x.shape
+  return (i: number, z: number): number => {
+    const pixel = Math.floor(i / depth)
+    const both = positions.data[pixel] + channels.data[Math.floor(pixel / (height * width)) * depth + (i % depth)]
+    return power * z ** (power - 1) * both
+  }
+}
+
+/** x, gamma, beta, mean, rstd, gy[, rowWeights | positions, channels] -> dx, dgamma, dbeta. */
 export function normGrad(inputs: readonly RefTensor[], attrs: Attrs): RefTensor[] {
-  const [x, gamma, beta, mean, rstd, gy, rowWeights] = inputs
-  const layout = layoutOf(x, attrs, mean.data.length, rowWeights)
-  const { xh, gz, t } = gate(x, gamma, beta, mean, rstd, gy, layout)
+  const [x, gamma, , mean, rstd] = inputs
+  const power = attrs.power as number | undefined
+  const layout = layoutOf(x, attrs, mean.data.length, power === undefined ? inputs[6] : undefined)
+  const { xh, gz, t } = gate(inputs, layout, power === undefined ? undefined : sumCotangent(inputs, power))
   const a = means(layout, (i) => t[i])
   const b = means(layout, (i) => t[i] * xh[i])
   return [
@@ -154,10 +164,10 @@ export function normGrad(inputs: readonly RefTensor[], attrs: Attrs): RefTensor[
 
 /** x, gamma, beta, mean, rstd, gy, ux, ugamma, ubeta[, rowWeights] -> gx, ggamma, ggy. */
 export function normGradGrad(inputs: readonly RefTensor[], attrs: Attrs): RefTensor[] {
-  const [x, gamma, beta, mean, rstd, gy, ux, ugamma, ubeta, rowWeights] = inputs
+  const [x, gamma, , mean, rstd, gy, ux, ugamma, ubeta, rowWeights] = inputs
   const layout = layoutOf(x, attrs, mean.data.length, rowWeights)
   const { statOf, parameterOf, weightOf } = layout
-  const { xh, isOpen, gz, t } = gate(x, gamma, beta, mean, rstd, gy, layout)
+  const { xh, isOpen, gz, t } = gate(inputs, layout)
   const b = means(layout, (i) => t[i] * xh[i])
   const a = means(layout, (i) => t[i])
   const u = means(layout, (i) => ux.data[i])

@@ -192,26 +192,45 @@ function checkGradInputs(op: string, inputs: readonly TensorType[], attrs: Attrs
   return types
 }
 
+/** With power: gy is joined by the cotangents of both sums, of which every pixel needs its window. */
+function checkSumCotangents(op: string, inputs: readonly TensorType[], attrs: Attrs): NormTypes {
+  checkArity(op, inputs, 8)
+  const types = checkGradInputs(op, inputs, attrs)
+  const [, , height, width] = types.x.shape
+  if (attrs.pool === 2 && (height % 2 === 1 || width % 2 === 1))
+    throw expected('invalid_shape', op, 'an even height and width beside cotangents of sums', formatShape(types.x.shape))
+  for (const [i, shape] of checkPower(op, types.x, attrs).entries()) checkShapeIs(op, ['positions', 'channels'][i], inputs[6 + i], shape)
+  return types
+}
+
+const gradBatched = [true, false, false, true, true, true]
+
 const normGradOp = defineOp({
-  doc: 'Gradients of norm_act_pool with respect to x, gamma and beta; mean and rstd are caches of the statistics of x.',
+  doc: 'Gradients of norm_act_pool with respect to x, gamma and beta, those of its sums of powers included; mean and rstd are caches of the statistics of x.',
   type(inputs, attrs) {
     const op = 'norm_act_pool_grad'
-    checkArity(op, inputs, 6, 7)
-    const { x, parameters } = checkGradInputs(op, inputs, attrs, inputs[6])
+    checkArity(op, inputs, 6, 8)
+    const ofSums = attrs.power !== undefined
+    const { x, parameters } = ofSums ? checkSumCotangents(op, inputs, attrs) : checkGradInputs(op, inputs, attrs, inputs[6])
+    if (!ofSums) checkArity(op, inputs, 6, 7)
     return [f32(x.shape), f32(parameters), f32(parameters)]
   },
   // The gradient with respect to beta is zero almost everywhere (it only moves the ReLU's edge).
   differentiable: [0, 1, 5],
   vjp({ node, inputs, outputs, cotangents }) {
+    // Only the compiler makes it, after the last derivative.
+    if (node.attrs.power !== undefined)
+      throw new AludelError('not_differentiable', 'norm_act_pool_grad: with cotangents of sums it has no derivative')
     const rowWeights = inputs.slice(6)
     const u = cotangents.map((cotangent, i) => cotangent ?? zerosLike(outputs[i]))
     const [gx, ggamma, ggy] = emit('norm_act_pool_grad_grad', [...inputs.slice(0, 6), ...u, ...rowWeights], node.attrs)
     return [gx, ggamma, null, null, null, ggy, ...rowWeights.map(() => null)]
   },
   reference: normGrad,
-  flops: ([x]) => 16 * sizeOf(x.shape),
+  flops: ([x], _, { power = 0 }) => (16 + (power ? (power as number) + 2 : 0)) * sizeOf(x.shape),
   encode: encodeNorm,
-  slice: normSlice([true, false, false, true, true, true], [1, 'sum', 'sum']),
+  slice: (axes, node) =>
+    normSlice(node.attrs.power === undefined ? gradBatched : [...gradBatched, true, true], [1, 'sum', 'sum'])(axes, node),
 })
 
 const normGradGradOp = defineOp({

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { grad } from '../../../src/engine/autodiff/grad.js'
 import { describe as describeProgram, peakBytes } from '../../../src/engine/compile/cost.js'
 import { type CompileOptions, compile } from '../../../src/engine/compile/pipeline.js'
 import type { Value } from '../../../src/engine/graph/node.js'
@@ -91,6 +92,41 @@ const unary: ((x: Value) => Value)[] = [
   (x) => ops.relu(ops.reshape(ops.gather(x, ops.cast(ops.full([x.shape[0]], 1), 'i32')), x.shape)),
 ]
 const binary: ((a: Value, b: Value) => Value)[] = [ops.add, ops.sub, ops.mul, ops.maximum, (a, b) => ops.select(ops.greater(a, b), a, b)]
+
+describe('norm cotangents', () => {
+  /** Gradient to x of what `loss` makes of the ReLU map of a norm over [1,2,size,size,3]. */
+  const gradient = (loss: (map: Value) => Value, { size = 4, relu = true } = {}): Traced =>
+    trace(
+      (x, gamma, beta) => [grad(loss(ops.normActPool(x, gamma, beta, { kind: 'instance', relu }).y), [x])[0]],
+      [spec([1, 2, size, size, 3]), spec([1, 3]), spec([1, 3])],
+    )
+  const pooled = (map: Value): Value => ops.sum(ops.square(ops.avgPool2d(map, { window: 2 })))
+  const summed =
+    (power: number, kinds: readonly ('positions' | 'channels')[] = ['positions', 'channels']) =>
+    (map: Value): Value =>
+      kinds.map((kind) => ops.sum(ops.square(ops.powerSums(map, power)[kind]))).reduce(ops.add)
+  const both = (power: number, kinds?: readonly ('positions' | 'channels')[]) => (map: Value) =>
+    ops.add(pooled(map), summed(power, kinds)(map))
+  const opsIn = (traced: Traced): string[] => decode(checkAgainstInterpreter(traced, {}).bytes).instructions.map(({ op }) => op)
+  const made = ['norm_act_pool', 'norm_act_pool_grad']
+  const norms = (traced: Traced): string[] => opsIn(traced).filter((op) => /norm|pool|power/.test(op))
+
+  it.each([2, 3, 4])('go with those of sums of power %i into one gradient, and no map is written', (power) =>
+    expect(norms(gradient(both(power)))).toEqual(made),
+  )
+  it.each(['positions', 'channels'] as const)('of %s alone go too', (kind) => expect(norms(gradient(both(4, [kind])))).toEqual(made))
+  it('of a pool alone go too, odd sizes as well', () => {
+    expect(norms(gradient(pooled))).toEqual(made)
+    expect(norms(gradient(pooled, { size: 5 }))).toEqual(made)
+  })
+  it('of a pool that leaves pixels out stay apart from those of sums', () =>
+    expect(norms(gradient(both(4), { size: 5 }))).toContain('avg_pool2d_grad'))
+  it.each<[string, Traced]>([
+    ['of a map without ReLU', gradient(both(4), { relu: false })],
+    ['of another map', gradient((map) => ops.add(pooled(map), summed(4)(ops.exp(map))))],
+    ['of two powers', gradient((map) => ops.add(both(4)(map), summed(2)(map)))],
+  ])('%s are added as they were', (_, traced) => expect(norms(traced)).toContain('power_sums'))
+})
 
 describe('norm readers', () => {
   /** Norm with a ReLU and no pool over [1,2,4,4,3]; `read` makes the outputs of its map. */
