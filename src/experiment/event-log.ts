@@ -134,10 +134,13 @@ function parseEvent(text: string): LoggedEvent | undefined {
   }
 }
 
+const optionalNumber = (value: unknown): boolean => value === undefined || isNumber(value)
+
 /** Events of a kind that is not known here are left to whoever knows them. */
 function isEvent(value: unknown): value is LoggedEvent {
   if (!isRecord(value) || typeof value.type !== 'string') return false
-  if (value.type === 'step') return isCount(value.step) && (value.loss === null || isNumber(value.loss))
+  if (value.type === 'step')
+    return isCount(value.step) && (value.loss === null || isNumber(value.loss)) && optionalNumber(value.learningRate)
   if (value.type === 'done') return isCount(value.step) && isNumber(value.seconds)
   if (value.type === 'pruning') return isCount(value.step) && isCount(value.drawn) && isCount(value.used)
   if (value.type === 'rollback') return isCount(value.to) && isCount(value.rollbacks)

@@ -168,6 +168,10 @@ export interface StepEvent {
   readonly seconds: number
   /** Real and synthetic images through the network per second, since the last event. */
   readonly imagesPerSecond: number
+  /** Of trajectory matching: the loss was above the threshold, and nothing was changed. */
+  readonly skipped?: boolean
+  /** Of trajectory matching: the learned rate after the step. */
+  readonly learningRate?: number
 }
 
 export interface DoneEvent {

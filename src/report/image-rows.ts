@@ -3,6 +3,7 @@ import { rowsByClass, shownChannels } from '../experiment/image-grid.js'
 import type { RealImages } from '../experiment/real-images.js'
 import type { SyntheticSet } from '../experiment/types.js'
 import { escapeHtml } from './html.js'
+import { labelCaption } from './learned-labels.js'
 import { pictureStrip, type Strip } from './pictures.js'
 
 /** A page with more images than this is slow to open and to scroll. */
@@ -18,7 +19,7 @@ export function imageRows(set: SyntheticSet, synthetic: Uint8Array, real: RealIm
     const shown = numbers.slice(0, perClass)
     if (shown.length === 0) return ''
     const kind = (name: string, count: number) => `${count} ${name} ${count === 1 ? 'image' : 'images'} of class ${classes[label]}`
-    const captions = shown.map((i) => caption(i, sourceIds?.[i], real))
+    const captions = shown.map((i) => `${caption(i, sourceIds?.[i], real)}${labelCaption(set, i)}`)
     const strips: Strip[] = [
       { name: 'synthetic', images: synthetic, shape, numbers: shown, describe: kind('synthetic', shown.length), captions },
     ]

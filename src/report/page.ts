@@ -2,10 +2,11 @@
 import { accuracyTable } from './accuracy-table.js'
 import { classTable } from './class-table.js'
 import type { ReportData } from './collect.js'
-import { accuracyCurve, lossCurve } from './curves.js'
+import { accuracyCurve, learningRateCurve, lossCurve, skippedSteps } from './curves.js'
 import { figureList, framedPage, section } from './frame.js'
-import { definitionTable, escapeHtml, formatDuration, formatNumber } from './html.js'
+import { definitionTable, escapeHtml, formatDuration, formatNumber, shortNumber } from './html.js'
 import { imageRows } from './image-rows.js'
+import { learnedLabels } from './learned-labels.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
 import { sameProtocol } from './protocol.js'
@@ -42,6 +43,7 @@ function figures({ record, steps, done, set }: ReportData): string {
   ])
   if (set) entries.push(['images', `${set.labels.length} of ${record.data.images}`])
   if (done) entries.push(['distillation', `${done.step} steps, ${formatDuration(done.seconds)}`])
+  if (set?.learningRate !== undefined) entries.push(['learned rate', shortNumber(set.learningRate)])
   if (steps.length > 1) entries.push(['loss', `${formatNumber(steps[0].loss, 3)} → ${formatNumber(steps[steps.length - 1].loss, 3)}`])
   return figureList(entries)
 }
@@ -72,10 +74,12 @@ ${figures(data)}
 ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.evaluations, set.classes) : ''}`,
       ),
       section('Images', set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'),
+      section('Learned labels', set?.labelLogits ? learnedLabels(set, set.labelLogits) : ''),
       section('Nearest real images', real ? nearestSummary(real) : ''),
       section('Training images', trainingImages(subset, kept)),
       section('Dynamic pruning', pruningCurve(looks)),
-      section('Loss', lossCurve(steps)),
+      section('Loss', `${lossCurve(steps)}${skippedSteps(steps, record.config.threshold)}`),
+      section('Learning rate', learningRateCurve(steps)),
       section('Time and memory', phaseTable(record.phases ?? [])),
       section('Do it again', record.commands ? `<pre><code>${escapeHtml(record.commands.join('\n'))}</code></pre>` : ''),
       section(

@@ -49,6 +49,7 @@ h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem }
 .chart .grid { stroke: var(--rule) }
 .chart .line { fill: none; stroke-width: 1.75; stroke-linejoin: round }
 .chart .mark { stroke: none }
+.chart.labels rect { fill: var(--accent) }
 .histogram .bars { fill: var(--accent) }
 .histogram .bars.left-out { fill: var(--left-out) }
 .histogram .axis { stroke: var(--soft) }

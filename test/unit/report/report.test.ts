@@ -11,7 +11,7 @@ import { writeComparison, writeReport } from '../../../src/report/index.js'
 import { thin, ticks } from '../../../src/report/line-chart.js'
 import { expectError, freshDir } from '../data/fixtures.js'
 import { decodePng } from '../experiment/decode-png.js'
-import { tinyRecord, tinySet } from '../experiment/sets.js'
+import { tinyLearned, tinyRecord, tinySet } from '../experiment/sets.js'
 import { elementsLeftOpen } from './elements.js'
 
 const evaluations: EvaluationRecord[] = [
@@ -90,6 +90,37 @@ describe('writeReport', () => {
     expect(html).toContain('<td>trajectory: soft labels, lr 0.01831, batch 128</td>')
     expect(html).toContain('<td>trajectory: hard labels, lr 0.01, batch 256</td>')
     expect(await reportOf({ evaluations }, steps(2))).toContain('<td>dc</td>')
+  })
+
+  it('shows what was learned beside the images: labels, the rate by step, and steps that were skipped', async () => {
+    const events = (skips: (step: number) => boolean): LoggedEvent[] =>
+      steps(40).map((event, i) => ({ ...event, skipped: skips(i + 1), learningRate: 0.01 + i / 1000 }) as LoggedEvent)
+    const page = async (skips: (step: number) => boolean) => {
+      const dir = freshDir()
+      const record = tinyRecord()
+      const run = await createRunDir(dir, { ...record, config: { ...record.config, threshold: 1.5 } })
+      for (const event of events(skips)) await run.append(event)
+      await run.close()
+      // two images of each of two classes: probabilities 0.9, 0.6 of the first, 0.8, 0.3 of the second
+      const logit = (p: number) => Math.log(p / (1 - p))
+      await tinyLearned({ labelLogits: Float32Array.of(logit(0.9), 0, logit(0.6), 0, 0, logit(0.8), 0, logit(0.3)) }).save(dir)
+      return readFileSync(await writeReport(dir), 'utf8')
+    }
+    const html = await page((step) => step % 4 === 3)
+    expect(html).toContain('The learning rate goes from 0.01 after step 1 to 0.049 after step 40.')
+    expect(html).toContain(
+      '10 of 40 steps (25.0 %) had a loss above the threshold 1.5 and changed nothing, the first at step 3, the last at',
+    )
+    expect(html).toContain('<dt>learned rate</dt><dd>0.0125</dd>')
+    expect(html).toContain('The labels give their own class 65 % on average, from 30 % to 90 %. 1 of 4 labels are mostly another class.')
+    expect(html).toContain('<title>&lt;ship&gt;: cat &amp; &quot;dog&quot; 45 %</title>')
+    expect(html).toContain('synthetic image 3, started from real image 4; label: cat &amp; ')
+    expect(html).toContain('70 %, &lt;ship&gt; 30 %')
+    expect(elementsLeftOpen(html)).toEqual([])
+    expect(await page(() => false)).toContain('No step was skipped.')
+    expect(await page(() => true)).toContain('the images are those that the run began with')
+    const plain = await reportOf({}, steps(40))
+    expect(plain).not.toMatch(/Learned|learned rate|Learning rate|skipped/)
   })
 
   it('escapes everything that comes from files', async () => {
