@@ -1,6 +1,6 @@
 /**
- * @file `npm run stress [-- --kills N] [--seed N] [--method NAME]`: kills small runs of every method, and scorings (`--method score`), N
- * times (default 50) at random moments, resumes them, and compares every byte with runs that nobody touched; then runs all tests of the CUDA
+ * @file `npm run stress [-- --kills N] [--seed N] [--method NAME]`: kills small runs of every method, scorings (`--method score`) and trainings of experts (`--method
+ * experts`), N times (default 50) at random moments, resumes them, and compares every byte with runs that nobody touched; then runs all tests of the CUDA
  * backend on the emulated GPU, in every build of it and many orders of threads (`--method emulated`). Needs a build (`npm run build`).
  */
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runEmulated, stressRuns } from './emulated.mjs'
-import { killAndResume, killAndResumeScoring, randomFrom, writeStripes } from './lib/stress.mjs'
+import { killAndResume, killAndResumeExperts, killAndResumeScoring, randomFrom, writeStripes } from './lib/stress.mjs'
 
 const { values } = parseArgs({
   options: { kills: { type: 'string', default: '50' }, seed: { type: 'string', default: '1' }, method: { type: 'string' } },
@@ -42,6 +42,13 @@ try {
     const runs = await killAndResumeScoring({ data, dir: mkdtempSync(join(dir, 'scores-')), kills, random, onKill })
     process.stderr.write('\r')
     console.log(`score: ${kills} kills in ${runs} scorings, the same bytes as an uninterrupted one`)
+  }
+  if (values.method === undefined || values.method === 'experts') {
+    const onKill = ({ kill, after }) => process.stderr.write(`\rexperts: kill ${kill} of ${kills}, after ${Math.round(after)} ms   `)
+    const options = ['--schedule', 'pad:addEndEpoch=2,removeMiddle=5,removeEnd=8', '--scores', 'random']
+    const runs = await killAndResumeExperts({ data, dir: mkdtempSync(join(dir, 'experts-')), kills, random, options, onKill })
+    process.stderr.write('\r')
+    console.log(`experts: ${kills} kills in ${runs} trainings, the same bytes as an uninterrupted one`)
   }
   if (values.method === undefined || values.method === 'emulated')
     for (const run of stressRuns) {

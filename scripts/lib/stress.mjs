@@ -170,6 +170,48 @@ export async function killAndResumeScoring({ data, dir, kills, random, onKill = 
   return runs
 }
 
+/** Every file of a store of experts by name; throws when others are there. */
+function expertFiles(dir) {
+  const names = readdirSync(dir)
+    .filter((name) => name !== 'scores')
+    .sort()
+  const left = names.filter((name) => !/^(expert-\d{4}\.(json|safetensors)|experts\.json|difficulty\.safetensors)$/.test(name))
+  if (left.length > 0) throw new Error(`${dir}: left behind: ${left.join(', ')}`)
+  return Object.fromEntries(names.map((name) => [name, readFileSync(join(dir, name))]))
+}
+
+/**
+ * Kills trainings of experts `kills` times in all, at random moments, and resumes each until it is done. Returns how many that took. Throws
+ * when one fails, or ends with other bytes than one that nobody touched.
+ */
+export async function killAndResumeExperts({ data, dir, kills, random, options = [], onKill = () => {} }) {
+  const training = ['--network', 'mlp', '--experts', '3', '--epochs', '12', '--optimizer', 'gsam', '--together', '2', '--threads', '1']
+  const settings = ['experts', '--data', data, ...training, '--keep-epochs', '1-9', ...options]
+  const whole = join(dir, 'whole')
+  const started = performance.now()
+  await expectDone(aludel([...settings, '--out', whole]))
+  const life = performance.now() - started
+  const wanted = expertFiles(whole)
+  let done = 0
+  let runs = 0
+  while (done < kills) {
+    const run = join(dir, `experts-${runs++}`)
+    for (;;) {
+      const begun = readdirSync(dir).includes(`experts-${runs - 1}`) && readdirSync(run).includes('experts.json')
+      const after = done < kills ? random() * life : undefined
+      const { code, said } = await aludel(begun ? ['experts', '--resume', run] : [...settings, '--out', run], after)
+      if (code === 0) break
+      if (code !== null) throw new Error(`experts: ended with exit code ${code}: ${said}`)
+      onKill({ kill: ++done, after })
+    }
+    const files = expertFiles(run)
+    if (Object.keys(files).join() !== Object.keys(wanted).join()) throw new Error(`${run}: other files than ${whole}`)
+    for (const [name, bytes] of Object.entries(files))
+      if (!bytes.equals(wanted[name])) throw new Error(`${name} of ${whole} and ${run} differ`)
+  }
+  return runs
+}
+
 async function expectDone(ended) {
   const { code, said } = await ended
   if (code !== 0) throw new Error(`a run that nobody killed ended with exit code ${code}: ${said}`)

@@ -30,6 +30,8 @@ import type {
   SyntheticSet,
   SyntheticSetFields,
 } from '../experiment/types.js'
+import type { ExpertsOptions } from '../experts/settings.js'
+import type { ExpertStore } from '../experts/store.js'
 import type { ExportedSet, ExportSetOptions } from '../export/export-set.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
@@ -116,6 +118,13 @@ export interface Library {
   resumeScoreModel(dir: string, options: Omit<ResumeModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ScoresRecord>
   /** Weights of one network of the registry each, for images of `train`. */
   loadNetworks(paths: readonly string[], network: string, train: Dataset): Promise<NetworkTensors[]>
+  /** Throws what `trainExperts` would, before anything is trained. */
+  checkExperts(train: Dataset, options: Omit<ExpertsOptions, 'device'> & { readonly device: DeviceHandle }): Promise<void>
+  trainExperts(
+    dir: string,
+    train: Dataset,
+    options: Omit<ExpertsOptions, 'device'> & { readonly device: DeviceHandle },
+  ): Promise<ExpertStore>
   planRun(dataset: Dataset, options: Omit<PlanOptions, 'device'> & { readonly device: DeviceHandle }): Promise<RunPlan>
   backends(): Promise<{ readonly cpu: BackendState; readonly cuda: CudaState }>
   /** The version of ONNX Runtime and where it can compute, or why it is not there. */
@@ -222,6 +231,14 @@ export const library: Library = {
     const loaded: NetworkTensors[] = []
     for (const path of paths) loaded.push(await loadNetwork(path, network))
     return loaded
+  },
+  async checkExperts(train, options) {
+    const { planExperts } = await import('../experts/settings.js')
+    planExperts('experts', train, options as ExpertsOptions)
+  },
+  async trainExperts(dir, train, options) {
+    const { trainExperts } = await import('../experts/train-experts.js')
+    return trainExperts(dir, train, options as ExpertsOptions)
   },
   async planRun(dataset, options) {
     const { planRun } = await import('../plan/plan.js')

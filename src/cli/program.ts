@@ -6,6 +6,7 @@ import { addBuild } from './commands/build.js'
 import { addDistill } from './commands/distill.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEvaluate } from './commands/evaluate.js'
+import { addExperts } from './commands/experts.js'
 import { addExport } from './commands/export.js'
 import { addMerge } from './commands/merge.js'
 import { addPack } from './commands/pack.js'
@@ -38,6 +39,7 @@ function buildProgram(context: CliContext): Command {
     addScore,
     addMerge,
     addPrune,
+    addExperts,
     addDistill,
     addSweep,
     addEvaluate,

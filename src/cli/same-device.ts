@@ -15,7 +15,7 @@ export async function openSameDevice(
   library: Library,
   options: DeviceOptions,
   { isa: saved, precision: rounded }: Readonly<Record<string, unknown>>,
-  what: 'run' | 'scoring' | 'sweep',
+  what: 'run' | 'scoring' | 'sweep' | 'training',
 ): Promise<DeviceHandle> {
   const isa = typeof saved === 'string' ? saved : undefined
   const gpu = isa !== undefined && isGpu(isa)

@@ -35,16 +35,27 @@ export async function whitenTraining(train: Dataset, zca: ZcaChoice | undefined,
 }
 
 /** Writes the whitening of a new run into its directory, so that a continuation finds it. */
-export async function keepWhitening({ dir }: RunDir, { whitened }: Dataset): Promise<void> {
+export const keepWhitening = ({ dir }: RunDir, dataset: Dataset): Promise<void> => keepWhiteningIn(dir, dataset)
+
+/** Writes the whitening of a data set, where it has one, into a directory that is there. */
+export async function keepWhiteningIn(dir: string, { whitened }: Dataset): Promise<void> {
   if (whitened) await writeAtomic(join(dir, whiteningFile), encodeWhitening(whitened.whitening))
 }
 
+/** As `whitenAs`, for a run. */
+export const whitenAgain = (train: Dataset, { dir, record }: RunDir, tools: WhiteningTools): Promise<Dataset> =>
+  whitenAs(train, dir, record.data.zca, tools)
+
 /**
- * The training images under the whitening of the run: the one in its directory, else fitted again. Throws `incompatible` when it is another
+ * The training images under the whitening of a directory that was begun: the one in its directory, else fitted again. Throws `incompatible` when it is another
  * than the run began with.
  */
-export async function whitenAgain(train: Dataset, { dir, record }: RunDir, tools: WhiteningTools): Promise<Dataset> {
-  const { zca } = record.data
+export async function whitenAs(
+  train: Dataset,
+  dir: string,
+  zca: { readonly order: string; readonly eps: number; readonly sha256: string } | undefined | null,
+  tools: WhiteningTools,
+): Promise<Dataset> {
   if (!zca) return train
   const whitening = (await wholeWhitening(join(dir, whiteningFile), tools.output)) ?? (await refit(train, zca, tools))
   if (whitening.sha256 !== zca.sha256) {

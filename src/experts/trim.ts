@@ -1,8 +1,8 @@
 /** @file Leaves some epochs of a store only: what no matching will read is given back to the disk. */
-import { readdir, rename } from 'node:fs/promises'
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileSize } from '../data/file-bytes.js'
-import { AludelError, expected, isMissing, onFile } from '../errors.js'
+import { AludelError, expected, onFile } from '../errors.js'
 import { prepareDirectory, syncDirectory } from '../files/atomic-file.js'
 import { checkpointsBytes, readCheckpointAt, sealCheckpoints, writeCheckpointAt } from './checkpoints-file.js'
 import {
@@ -15,7 +15,7 @@ import {
   writeRecord,
 } from './record.js'
 import { finishedExperts, keptEpochs, rangesOf } from './store.js'
-import { locked, progressDir } from './work-directory.js'
+import { begunGroups, locked } from './work-directory.js'
 
 export interface TrimmedStore {
   readonly record: ExpertsRecord
@@ -49,10 +49,7 @@ export async function trimExperts(dir: string, range: { readonly from: number; r
 
 /** Throws `locked` where experts are begun and not finished: what they have stored so far is laid out for the epochs that were to be kept. */
 async function checkQuiet(dir: string): Promise<void> {
-  const names = await readdir(join(dir, progressDir)).catch((error) => {
-    if (isMissing(error)) return []
-    throw error
-  })
+  const names = await begunGroups(dir)
   if (names.length > 0)
     throw new AludelError(
       'locked',

@@ -1,6 +1,7 @@
 /** @file Where experts grow until they are finished: a folder for each group that is trained together, locked by the process that works in it. */
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { onFile } from '../errors.js'
+import { isMissing, onFile } from '../errors.js'
 import { lockRun } from '../experiment/run-lock.js'
 
 export const progressDir = 'progress'
@@ -20,3 +21,12 @@ export async function locked<T>(dir: string, action: () => Promise<T>): Promise<
     await lock.release()
   }
 }
+
+/** Groups of experts that are begun and not finished, by the names of their folders. Throws `io`. */
+export const begunGroups = (dir: string): Promise<string[]> =>
+  onFile(dir, () =>
+    readdir(join(dir, progressDir)).catch((error) => {
+      if (isMissing(error)) return []
+      throw error
+    }),
+  )

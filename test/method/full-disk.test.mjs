@@ -86,6 +86,25 @@ describe.skipIf(!probe)('a disk of 2 MB (where one can be mounted)', () => {
     for (const name of artifact) expect(readFileSync(join(dir, name)).equals(readFileSync(join(whole, name))), name).toBe(true)
   })
 
+  it('ends a training of experts, whose finished ones stay; with room again it goes on', () => {
+    const { dir: root, grow } = diskWith(2 * mebibyte)
+    const training = ['--network', 'mlp', '--experts', '3', '--epochs', '6', '--together', '1', '--threads', '1']
+    const args = ['experts', '--data', data, ...training]
+    const dir = join(root, 'store')
+    const { status, result } = run([...args, '--out', dir])
+    expect([status, result.error]).toEqual([
+      1,
+      { code: 'io', message: expect.stringMatching(/could not be written, it needs \d{6,7} bytes: no space left/) },
+    ])
+    expect(run(['experts', '--verify', dir])).toMatchObject({ status: 0, result: { experts: [{ expert: 0, checkpoints: 7 }] } })
+    grow()
+    expect(run(['experts', '--resume', dir])).toMatchObject({ status: 0, result: { status: 'done' } })
+    const whole = join(freshDir(), 'store')
+    run([...args, '--out', whole])
+    expect(filesBelow(dir)).toEqual(filesBelow(whole))
+    for (const name of filesBelow(whole)) expect(readFileSync(join(dir, name)).equals(readFileSync(join(whole, name))), name).toBe(true)
+  })
+
   it.each([
     ['npz', 64 * 1024, /set: could not be written, it needs 23\d{4} bytes: no space left/],
     ['parquet', 64 * 1024, /set: could not be written, it needs \d{5,} bytes: no space left/],

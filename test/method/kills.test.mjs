@@ -6,7 +6,15 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { runStatus } from '../../dist/experiment/index.js'
 import { methodNames } from '../../dist/index.js'
-import { artifact, distill, killAndResume, killAndResumeScoring, randomFrom, writeStripes } from '../../scripts/lib/stress.mjs'
+import {
+  artifact,
+  distill,
+  killAndResume,
+  killAndResumeExperts,
+  killAndResumeScoring,
+  randomFrom,
+  writeStripes,
+} from '../../scripts/lib/stress.mjs'
 
 const freshDir = () => mkdtempSync(join(tmpdir(), 'aludel-test-'))
 const main = new URL('../../dist/cli/main.js', import.meta.url).pathname
@@ -59,6 +67,13 @@ it.each([
 
 it('a scoring ends with the same bytes however often it is killed', async () => {
   await killAndResumeScoring({ data, dir: freshDir(), kills: 5, random: randomFrom(23) })
+})
+
+it.each([
+  ['plain', []],
+  ['by a curriculum', ['--schedule', 'pad:addEndEpoch=2,removeMiddle=5,removeEnd=8', '--scores', 'random']],
+])('a training of experts, %s, ends with the same bytes however often it is killed', async (_, options) => {
+  await killAndResumeExperts({ data, dir: freshDir(), kills: 5, random: randomFrom(29), options })
 })
 
 it('a sweep ends with the same images and accuracies however often it is killed', async () => {

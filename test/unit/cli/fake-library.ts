@@ -66,6 +66,8 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
         },
       }
     },
+    checkExperts: async () => undefined,
+    trainExperts: () => Promise.reject(new AludelError('unavailable', 'no experts here')),
     async distill(_, options) {
       calls.distill.push(options)
       if (options.method === 'unknown') throw new AludelError('not_found', "method: expected one of dm but received 'unknown'")
