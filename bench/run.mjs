@@ -16,6 +16,7 @@ const names = [
   'dc',
   'dc10',
   'expert',
+  'gsam',
   'evaluate',
   'mtt',
   'per-sample-loss',

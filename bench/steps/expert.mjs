@@ -6,7 +6,7 @@ import { sgdUpdate } from '../../dist/optim/sgd.js'
 import { normalArray, parameterArrays, parameterInputs, pickParameters, prefixed, readScalar, scalarArray, zeros } from './arrays.mjs'
 import { classes, grouped, image, network } from './network.mjs'
 
-const rows = 256
+export const rows = 256
 const sgd = { lr: 0.01, momentum: 0.9, weightDecay: 5e-4 }
 const names = network.parameters.map(({ name }) => name)
 
@@ -26,6 +26,16 @@ function build(v) {
   return outputs
 }
 
+/** Images and labels of the step. */
+export const expertBatch = (device) => ({
+  x: normalArray(device, [rows, ...image], 1),
+  labels: device.array(
+    'i32',
+    [rows],
+    Int32Array.from(randomBits([20, 24], 0, 2, rows), (bits) => bits % classes),
+  ),
+})
+
 export function prepare(device) {
   const state = { ...parameterInputs(network), ...parameterInputs(network, 'velocity.') }
   const program = bindProgram(device, {
@@ -37,12 +47,7 @@ export function prepare(device) {
   const velocities = Object.fromEntries(network.parameters.map(({ name, shape }) => [name, zeros(device, [1, ...shape])]))
   const arrays = {
     loss,
-    x: normalArray(device, [rows, ...image], 1),
-    labels: device.array(
-      'i32',
-      [rows],
-      Int32Array.from(randomBits([20, 24], 0, 2, rows), (bits) => bits % classes),
-    ),
+    ...expertBatch(device),
     ...parameterArrays(device, network),
     ...prefixed('velocity.', velocities),
   }

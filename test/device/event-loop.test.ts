@@ -1,9 +1,13 @@
 /** @file The event loop belongs to the caller: in steady state nothing here holds it. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { distill } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { evaluate, evaluateModel, randomRealSet } from '../../src/evaluate/index.js'
+import { trainExperts } from '../../src/experts/index.js'
 import { exportOnnx } from '../../src/export/onnx/export-network.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
 import { stripes } from '../method/contract.js'
@@ -39,6 +43,15 @@ it('while networks train and are measured', async () => {
   const started = () => histogram.enable()
   await evaluate(set, { networks: ['convnet'], repeats: 2, epochs: 30, augment: 'dsa', test: dataset, device, onProgress: started })
   expectFree(histogram)
+})
+
+it('while experts are trained and stored', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'experts-'))
+  const histogram = delay()
+  const onProgress = ({ done }: { readonly done: number }) => done > 2 && histogram.enable()
+  await trainExperts(dir, dataset, { experts: 1, epochs: 12, optimizer: 'gsam', device, onProgress })
+  expectFree(histogram)
+  rmSync(dir, { recursive: true })
 })
 
 it('while an ONNX model is measured', async () => {

@@ -15,7 +15,7 @@ import { makeDirectory } from '../../files/make-directory.js'
 import type { DataSchedule } from '../../schedule/index.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
-import { exitCode } from '../exit-codes.js'
+import { asUsageError, exitCode } from '../exit-codes.js'
 import { keepScores, type PadChoice, randomScores, ruleOf, scheduleAgain, scheduleBy, scheduleChoice } from '../experts-schedule.js'
 import { flagOf, given, nonEmptyPath, positiveNumber, shardOption, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
@@ -146,12 +146,14 @@ async function begin(options: Options, command: Command, context: CliContext): P
   if (schedule === 'none') checkNoScores(options, command)
   const zca = zcaOf(options)
   const data = inPlace(specificationOf(options.data, options))
-  const raw = await library.openDataset(data, 'train', openOptions(options))
   const settings = { ...settingsOf(options), seed, specification: data }
+  const raw = await library.openDataset(data, 'train', openOptions(options))
   const device = await library.openDevice(deviceOf(options))
   try {
     // a mistyped name must not cost the hours that scores take
-    await library.checkExperts(raw, { ...settings, device })
+    await library.checkExperts(raw, { ...settings, device }).catch((error) => {
+      throw asUsageError(error)
+    })
     if (schedule !== 'none' && options.scores === undefined) await checkOwnScoring(raw, { ...ownScoring(options), device })
     const train = await whitenTraining(raw, zca, { library, output, device, ...openOptions(options) })
     await onFile(out, () => makeDirectory(out))
