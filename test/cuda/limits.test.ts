@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Opcode } from '../../src/engine/ops/opcodes.js'
 import { Device } from '../../src/engine/runtime/device.js'
+import { sizeOf } from '../../src/engine/tensor/shape.js'
 import { encodeBytes } from '../device/program-bytes.js'
 
 type Shape = readonly number[]
@@ -140,5 +141,38 @@ describe.each(['f32', 'f64'] as const)('matmul of %s', (dtype) => {
     expect(() => product(m, k, n)).toThrow(
       refused(new RegExp(`at most 2147483392 rows.* 4294967040 elements .*got \\[${m},${k}\\] times \\[${k},${n}\\]; .*'cpu'`)),
     )
+  })
+})
+
+describe('an operand that vectors of four cannot be read from', () => {
+  const shapes = { x: [1, 2, 3, 3, 8], w: [1, 3, 3, 8, 4], y: [1, 2, 3, 3, 4], bias: [1, 4] }
+  const cases: readonly [Opcode, readonly Shape[], readonly Shape[], readonly number[]][] = [
+    ['conv2d', [shapes.x, shapes.w], [shapes.y], [1, 1, 1, 1, 0]],
+    ['conv2d_input_grad', [shapes.y, shapes.w], [shapes.x], [1, 1, 1, 1, 0]],
+    ['conv2d_weight_grad', [shapes.x, shapes.y], [shapes.w, shapes.bias], [1, 1, 1, 1, 0]],
+    ['conv2d_weight_grad_squared_norm', [shapes.x, shapes.y], [[1], [1]], [1, 1, 1, 1, 0, 3, 3]],
+  ]
+
+  /** Runs the instruction with the first operand `offset` bytes into its argument. */
+  async function runAt(offset: number, [op, inputs, outputs, attrs]: (typeof cases)[number]): Promise<void> {
+    const operands = [...inputs, ...outputs]
+    const bytes = encodeBytes({
+      argumentCount: operands.length,
+      values: operands.map((shape, argument) => ({ shape, storage: 'argument', argument, offset: argument === 0 ? offset : 0 })),
+      instructions: [[op, inputs.map((_, i) => i), outputs.map((_, i) => inputs.length + i), attrs]],
+    })
+    const held = operands.map((shape, i) => (i === 0 ? [sizeOf(shape) + 4] : shape))
+    const program = device.load({ bytes, arguments: held.map((shape) => ({ dtype: 'f32' as const, shape })), plan: null })
+    const arrays = held.map((shape) => device.array('f32', shape))
+    try {
+      await program.run(arrays)
+    } finally {
+      for (const one of [program, ...arrays]) one.dispose()
+    }
+  }
+
+  it.each(cases)('is refused by %s, and the device goes on', async (...one) => {
+    await expect(runAt(8, one)).rejects.toEqual(refused(/expected operand 0 at a multiple of 16 bytes on CUDA/))
+    await expect(runAt(16, one)).resolves.toBeUndefined()
   })
 })

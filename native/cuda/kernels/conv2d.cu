@@ -91,6 +91,7 @@ int64_t workspace_bytes(const KernelArgs& args, const DeviceInfo&) {
 }
 
 Status launch_kernel(const KernelArgs& args, const Context& context) {
+  ALUDEL_RETURN_IF_ERROR(check_places("conv2d", args));
   const ConvShape s = shape_of(args);
   if (s.filters % 4 != 0) return launch_vectors<1, 1>(s, args, context);
   return s.channels % 4 == 0 ? launch_vectors<4, 4>(s, args, context) : launch_vectors<1, 4>(s, args, context);

@@ -284,6 +284,7 @@ int64_t workspace_bytes(const KernelArgs& args, const DeviceInfo&) {
 }
 
 Status launch_kernel(const KernelArgs& args, const Context& context) {
+  ALUDEL_RETURN_IF_ERROR(check_places("conv2d_input_grad", args));
   const ConvShape s = shape_of(args);
   if (s.channels <= kFewChannels) return launch_few(s, args, context);
   return s.filters % 4 == 0 ? launch_many<4>(s, args, context) : launch_many<1>(s, args, context);

@@ -86,4 +86,15 @@ inline Status check_conv(const char* op, const ConvShape& s) {
   return {};
 }
 
+// Lines of a multiple of four are read and written four at a time, so they must stand on 16 bytes. Compilers place them so; a program that
+// does not would fault, and cost the whole device.
+inline Status check_places(const char* op, const KernelArgs& args) {
+  const auto stands = [](const TensorRef& t) { return t.dims[t.rank - 1] % 4 != 0 || reinterpret_cast<uintptr_t>(t.data) % 16 == 0; };
+  for (int i = 0; i < args.nin + args.nout; ++i)
+    if (!stands(i < args.nin ? args.in[i] : args.out[i - args.nin]))
+      return fail(Code::invalid_program, "%s: expected operand %d at a multiple of 16 bytes on CUDA; place it so, or take device 'cpu'", op,
+                  i);
+  return {};
+}
+
 }  // namespace aludel::cuda

@@ -24,6 +24,7 @@ ConvShape shape_of(const KernelArgs& args) {
 int64_t workspace_bytes(const KernelArgs& args, const DeviceInfo&) { return weight_grad_workspace_bytes(shape_of(args)); }
 
 Status launch_kernel(const KernelArgs& args, const Context& context) {
+  ALUDEL_RETURN_IF_ERROR(check_places("conv2d_weight_grad", args));
   const WeightGrad p = {args.in[0].as<const float>(), args.in[1].as<const float>(), args.out[0].as<float>(), args.out[1].as<float>()};
   return launch_weight_grad(shape_of(args), p, context.workspace, context);
 }

@@ -303,6 +303,7 @@ int64_t workspace_bytes(const KernelArgs& args, const DeviceInfo&) {
 }
 
 Status launch_kernel(const KernelArgs& args, const Context& context) {
+  ALUDEL_RETURN_IF_ERROR(check_places("conv2d_weight_grad_squared_norm", args));
   const ConvShape s = shape_of(args);
   const WeightGrad p = {args.in[0].as<const float>(), args.in[1].as<const float>(), args.out[0].as<float>(), args.out[1].as<float>()};
   switch (way_of(s)) {
