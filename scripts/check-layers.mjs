@@ -89,7 +89,7 @@ const layers = {
     node: true,
   },
   distill: {
-    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'preprocess', 'schedule'],
+    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'preprocess', 'schedule', 'experts/store'],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate', 'experts'],
   },
   evaluate: {
@@ -154,6 +154,7 @@ const layers = {
       'evaluate',
       'export',
     ],
+    types: ['experts/store'],
     node: true,
   },
   golden: {

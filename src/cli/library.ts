@@ -2,6 +2,7 @@
 import type { Dataset, Split } from '../data/dataset.js'
 import type { OpenOptions } from '../data/open.js'
 import type { Whitening } from '../data/whitening.js'
+import type { InitKind } from '../distill/method.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { CudaLibrary, CudaSurvey, NativeBinding } from '../engine/runtime/native-types.js'
 import type { OpenDeviceOptions } from '../engine/runtime/open-device.js'
@@ -72,9 +73,10 @@ export interface Library {
   fitZca(train: Dataset, options: Omit<ZcaOptions, 'device'> & { readonly device: DeviceHandle }): Promise<Whitening>
   whiten(dataset: Dataset, whitening: Whitening, device: DeviceHandle): Promise<Dataset>
   openDevice(options: OpenDeviceOptions): Promise<DeviceHandle>
+  openExperts(dir: string): Promise<ExpertStore>
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
   /** Settings of a run that must be known before it begins; throws what `distill` throws for settings that do not fit the data. */
-  checkSettings(dataset: Dataset, settings: DistillSettings): Promise<{ ipc: number; init: 'real' | 'noise'; seed: number }>
+  checkSettings(dataset: Dataset, settings: DistillSettings): Promise<{ ipc: number; init: InitKind; seed: number }>
   evaluate(source: TrainingSource, options: EvaluateOptions): Promise<EvaluationResult[]>
   evaluateModel(model: string, options: Omit<EvaluateModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ModelAccuracy>
   exportSet(set: SyntheticSet, options: ExportSetOptions): Promise<ExportedSet>
@@ -147,6 +149,10 @@ export const library: Library = {
   async openDevice(options) {
     const { openDevice } = await import('../engine/runtime/open-device.js')
     return openDevice(options)
+  },
+  async openExperts(dir) {
+    const { openExperts } = await import('../experts/index.js')
+    return openExperts(dir)
   },
   async distill(dataset, options) {
     const { distill } = await import('../distill/index.js')

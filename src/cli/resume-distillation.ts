@@ -2,6 +2,7 @@
 import { AludelError, expected } from '../errors.js'
 import { loadRunSet, type RunDir, type RunRecord, runFile, runSpecification } from '../experiment/run-dir.js'
 import type { OnDivergence } from '../experiment/types.js'
+import type { ExpertStore } from '../experts/store.js'
 import type { DeviceOptions } from './commands/shared-options.js'
 import { completedBy, openOptions } from './data-options.js'
 import { hostDescription, versions } from './host.js'
@@ -25,6 +26,8 @@ export interface ResumeJob {
   readonly cache?: string
   /** Where to compute, within what the run was begun with. */
   readonly chosen: DeviceOptions
+  /** Where the experts are now; default where they were. */
+  readonly experts?: string
   readonly checkpointEvery?: number
   readonly iterations?: number
   readonly onDivergence?: OnDivergence
@@ -57,6 +60,7 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
     const todo = 'a run continues on its own data; --data says where it is'
     throw expected('incompatible', `${specification}: sha256`, `${record.data.sha256}, that of the run,`, train.sha256, todo)
   }
+  const experts = await expertsOf(job)
   const device = await openSameDevice(library, job.chosen, record.host, 'run')
   try {
     const checkpointEvery = job.checkpointEvery ?? record.checkpointEvery ?? undefined
@@ -71,7 +75,7 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
     const abort = new AbortController()
     const run = await library.distill(dataset, {
       ...settings,
-      ...given({ iterations, onDivergence, checkpointEvery }),
+      ...given({ iterations, onDivergence, checkpointEvery, experts }),
       device,
       signal: abort.signal,
       checkpoints: runDir.checkpoints,
@@ -80,6 +84,23 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
   } finally {
     await device.close()
   }
+}
+
+/** The experts that the run began with, of which more may be finished by now. Throws `incompatible` for another store, `invalid_option`. */
+async function expertsOf({ library, runDir, experts: dir }: ResumeJob): Promise<ExpertStore | undefined> {
+  const { experts: begun } = runDir.record
+  if (!begun) {
+    if (dir !== undefined)
+      throw expected('invalid_option', `${runDir.dir}: --experts`, 'a run that matches experts', runDir.record.config.method)
+    return undefined
+  }
+  const store = await library.openExperts(dir ?? begun.path)
+  const todo = 'a run continues with its own experts; --experts says where they are'
+  if (store.sha256 !== begun.sha256) throw expected('incompatible', `experts in ${store.dir}: sha256`, begun.sha256, store.sha256, todo)
+  const missing = begun.numbers.filter((number) => !store.experts.includes(number))
+  if (missing.length > 0)
+    throw expected('incompatible', `experts in ${store.dir}`, `all that the run began with: ${begun.numbers}`, store.experts, todo)
+  return { ...store, experts: begun.numbers }
 }
 
 /** Settings as they were given; what they lead to is compared with the checkpoint's. */

@@ -1,5 +1,5 @@
 /** @file Drives one distillation for a command: events to the run directory and the progress line, images to disk, ctrl-c in order. */
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
 import { exists } from '../data/file-bytes.js'
 import type { Whitening } from '../data/whitening.js'
@@ -16,6 +16,7 @@ import type {
   StepEvent,
   SyntheticSet,
 } from '../experiment/types.js'
+import type { ExpertStore } from '../experts/store.js'
 import type { Subset } from '../prune/index.js'
 import { writeReport } from '../report/index.js'
 import type { CliContext } from './context.js'
@@ -50,8 +51,21 @@ export interface DistillationJob extends DistillationTools {
   readonly args: readonly string[]
   readonly checkpointEvery?: number
   readonly overwrite?: boolean
+  /** What a method of trajectory matching reads. */
+  readonly experts?: ExpertStore
   /** How the run chooses its images of `dataset`; absent when it takes all. */
   readonly pruning?: Pruning
+}
+
+/** How a run of trajectory matching went on, where something is to be said; of others nothing. */
+function warnings({ skips, guards, steps }: RunConfig): string[] {
+  const frozen = skips === steps ? ': nothing was learned; raise the threshold, or start from other epochs' : ''
+  return [
+    ...(skips ? [`${skips} of ${steps} steps had a loss above the threshold and changed nothing${frozen}`] : []),
+    ...(guards
+      ? [`the learning rate would have become 0 or less ${guards} times and was kept; lower its learning rate (--set lrLr=…)`]
+      : []),
+  ]
 }
 
 export interface Distillation {
@@ -65,7 +79,7 @@ export interface Distillation {
 
 /** A run in a directory of its own. */
 export async function runDistillation(job: DistillationJob): Promise<Distillation> {
-  const { library, dataset, settings, device, dir, checkpointEvery, overwrite = false, pruning } = job
+  const { library, dataset, settings, device, dir, checkpointEvery, overwrite = false, pruning, experts } = job
   if (!overwrite && (await exists(join(dir, runFile)))) {
     throw new AludelError('invalid_option', `${dir}: already holds a run; continue it with --resume, give another --out or remove it first`)
   }
@@ -83,7 +97,7 @@ export async function runDistillation(job: DistillationJob): Promise<Distillatio
       device,
       signal: abort.signal,
       checkpoints: checkpointsOf(directory.promise),
-      ...given({ checkpointEvery }),
+      ...given({ checkpointEvery, experts }),
     }
     run = await library.distill(dataset, options)
   } catch (error) {
@@ -204,7 +218,7 @@ export async function finishDistillation(followed: FollowedRun): Promise<Distill
 
 /** Closes the run, writes its report and says how it ended. */
 export async function concludeDistillation(
-  { runDir, done, loss, interrupted }: Distillation,
+  { runDir, set, done, loss, interrupted }: Distillation,
   output: Output,
   context: CliContext,
 ): Promise<void> {
@@ -212,6 +226,7 @@ export async function concludeDistillation(
   await runDir.close()
   const report = await writeReport(dir)
   output.line(`${done.step} of ${done.iterations} steps in ${done.seconds.toFixed(1)} s; images in ${dir}, report in ${report}`)
+  for (const line of warnings(set.config)) output.notice(line)
   const { status } = runDir.record
   output.value({ run: dir, status, steps: done.step, iterations: done.iterations, seconds: done.seconds, loss, report })
   if (interrupted) context.setExitCode(exitCode.interrupted)
@@ -230,6 +245,7 @@ async function follow(
 ): Promise<{ done: DoneEvent; last: StepEvent | undefined }> {
   let bar: Progress | undefined
   let last: StepEvent | undefined
+  let skips = 0
   let done: DoneEvent | undefined
   try {
     for await (const event of run) {
@@ -246,7 +262,8 @@ async function follow(
       await runDir.append(event)
       if (event.type === 'step') {
         last = event
-        bar?.update(event.step, [`loss ${event.loss.toPrecision(4)}`, `${Math.round(event.imagesPerSecond)} images/s`])
+        if (event.skipped) skips++
+        bar?.update(event.step, progressOf(event, skips))
       } else if (event.type === 'notice') {
         output.notice(event.message)
       } else if (event.type === 'rollback') {
@@ -263,6 +280,12 @@ async function follow(
   return { done, last }
 }
 
+/** What the progress line says of a step, and of those that were skipped so far. */
+function progressOf({ loss, learningRate, imagesPerSecond }: StepEvent, skips: number): string[] {
+  const learned = learningRate === undefined ? [] : [`lr ${learningRate.toPrecision(3)}`]
+  return [`loss ${loss.toPrecision(4)}`, ...learned, ...(skips > 0 ? [`${skips} skipped`] : []), `${Math.round(imagesPerSecond)} images/s`]
+}
+
 /** What run.json says of the training images; classes in label order. */
 const dataRecord = ({ name, sha256, shape, classes, mean, std, flip, whitened }: Dataset) => ({
   ...{ name, sha256, images: shape[0], image: shape.slice(1) },
@@ -272,7 +295,17 @@ const dataRecord = ({ name, sha256, shape, classes, mean, std, flip, whitened }:
 
 const zcaRecord = ({ order, eps, sha256 }: Whitening) => ({ order, eps, sha256 })
 
-function initialRecord({ dataset, specification, settings, recipe, checkpointEvery, device, args, pruning }: DistillationJob): RunRecord {
+function initialRecord({
+  dataset,
+  specification,
+  settings,
+  recipe,
+  checkpointEvery,
+  device,
+  args,
+  pruning,
+  experts,
+}: DistillationJob): RunRecord {
   const { methodOptions = {}, network, dynamic, shard, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
   const part = shard && { shard: `${shard.index}/${shard.of}` }
@@ -288,6 +321,7 @@ function initialRecord({ dataset, specification, settings, recipe, checkpointEve
     checkpointEvery: checkpointEvery ?? null,
     data: { specification, ...dataRecord(dataset) },
     ...(pruning && { prune: pruning.record }),
+    ...(experts && { experts: { path: resolve(experts.dir), sha256: experts.sha256, numbers: experts.experts } }),
     versions: versions(),
     host: hostDescription(device),
     started: new Date().toISOString(),

@@ -18,6 +18,18 @@ export interface IterationRange {
   readonly signal?: AbortSignal
   /** Hears of looks at the real samples, before the losses of their steps are known. */
   readonly onPruning?: (event: PruningEvent) => void
+  /** Hears what became of an iteration, before its loss is known. */
+  readonly onOutcome?: (iteration: number, outcome: StepOutcome) => void
+}
+
+/** What an iteration of trajectory matching tells beside its loss. */
+export interface StepOutcome {
+  /** The loss was above the threshold, or not finite: nothing was changed. */
+  readonly skipped: boolean
+  /** The learning rate would have become 0 or less, and was kept. */
+  readonly guarded: boolean
+  /** The student's learning rate after the iteration. */
+  readonly learningRate: number
 }
 
 /** Programs and inputs of a run's iterations, and the draws that feed them: all follow from the settings and the number of the iteration. */
@@ -36,6 +48,8 @@ export interface Iterations {
   readonly ownClasses?: ClassRange
   /** What the run keeps beside the pixels and their momentum, by name; `load` reads it. */
   readonly extraState?: StateDeclaration['tensors']
+  /** Counters that the loop keeps beside its own. */
+  readonly extraCounters?: StateDeclaration['counters']
   /** Takes over the extra state as it is on the device: at the start, and after the run went back. */
   load?(state: IterationState): Promise<void>
   /**

@@ -5,19 +5,30 @@ import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AbortError, AludelError } from '../errors.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
-import type { DistillOptions, DistillRun, LoadedCheckpoint, PruningEvent, SyntheticSet } from '../experiment/types.js'
+import type {
+  DistillOptions,
+  DistillRun,
+  LoadedCheckpoint,
+  PruningEvent,
+  StepEvent,
+  SyntheticSet,
+  SyntheticSetFields,
+} from '../experiment/types.js'
 import { Checkpointer, checkEvery } from './checkpointer.js'
 import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEvery, rollbackFactor, withRollback } from './divergence.js'
 import { DynamicIterations } from './dynamic/dynamic-iterations.js'
 import { EventStream } from './events.js'
 import { GradientIterations } from './gradient-matching-loop.js'
 import { type InitialImages, initialImages } from './initial-images.js'
-import type { IterationState, Iterations } from './iterations.js'
+import type { IterationState, Iterations, StepOutcome } from './iterations.js'
 import { lossIterations } from './loss-iterations.js'
 import { imagesOf, initialLatents } from './parametrise.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
 import { RunState, type StateDeclaration } from './state.js'
+import { requireExperts } from './trajectory/check-experts.js'
+import { trajectoryStart } from './trajectory/start.js'
+import { TrajectoryIterations } from './trajectory/trajectory-iterations.js'
 
 /** A chunk is replayed in one crossing; it grows until it lasts about this long, so that events and aborts stay prompt. */
 const chunkSeconds = 0.25
@@ -31,7 +42,11 @@ export function distill(data: AnyDataset, options: DistillOptions<Device>): Dist
   checkDistillOptions(options)
   checkEvery(options.checkpointEvery)
   const resolved = resolveDataset(data)
-  const prepare = (dataset: Dataset): Task => ({ dataset, settings: resolveSettings(dataset, options) })
+  const prepare = (dataset: Dataset): Task => {
+    const settings = resolveSettings(dataset, options)
+    requireExperts(settings.method, settings.experts)
+    return { dataset, settings }
+  }
   const task = resolved instanceof Promise ? resolved.then(prepare) : prepare(resolved)
   // A run that is aborted before it begins looks at neither.
   if (task instanceof Promise) task.catch(() => undefined)
@@ -64,7 +79,7 @@ async function runLoop(
   const { dataset, settings } = await task // options errors throw from distill itself; everything below rejects
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
-  const start = await startOf(dataset, settings)
+  const start = await startOf(dataset, settings, options)
   const run = prepareWithin(options.device, () =>
     prepareRun(dataset, settings, options.device, {
       start,
@@ -105,7 +120,8 @@ async function runLoop(
 }
 
 /** The images that the state begins as, or the latents of those. */
-async function startOf(dataset: Dataset, settings: ResolvedSettings): Promise<InitialImages> {
+async function startOf(dataset: Dataset, settings: ResolvedSettings, options: DistillOptions<Device>): Promise<InitialImages> {
+  if ('trajectory' in settings.method) return trajectoryStart(dataset, settings, options.device, options.signal)
   const start = await initialImages(dataset, settings)
   const { parametrise, ipc, seed } = settings
   if (!parametrise) return start
@@ -158,7 +174,7 @@ export function prepareRun(
   device: Device,
   { start, rollbacks = 0 }: { readonly start?: InitialImages; readonly rollbacks?: number } = {},
 ): PreparedRun {
-  const open = (count: number) => openIterations(device, dataset, { ...settings, imageLr: imageLrAfter(settings, count) })
+  const open = (count: number) => openIterations(device, dataset, { ...settings, imageLr: imageLrAfter(settings, count) }, start)
   const { work, state } = allOrNothing((own) => {
     const opened = own(open(rollbacks))
     return { work: opened, state: own(new RunState(device, declareState(settings, opened, start?.images))) }
@@ -171,10 +187,14 @@ const imageLrAfter = ({ imageLr }: ResolvedSettings, rollbacks: number): number 
 
 const dataOf = ({ classes, mean, std, flip }: Dataset) => ({ classes, mean, std, flip })
 
-function declareState({ onDivergence }: ResolvedSettings, { stateShape, extraState }: Iterations, start?: Float32Array): StateDeclaration {
+function declareState(
+  { onDivergence }: ResolvedSettings,
+  { stateShape, extraState, extraCounters }: Iterations,
+  start?: Float32Array,
+): StateDeclaration {
   const matching: StateDeclaration = {
     tensors: { images: { shape: stateShape, ...(start && { start }) }, velocity: { shape: stateShape }, ...extraState },
-    counters: { step: 0, rollbacks: 0 },
+    counters: { step: 0, rollbacks: 0, ...extraCounters },
   }
   return onDivergence === 'rollback' ? withRollback(matching) : matching
 }
@@ -241,16 +261,28 @@ async function replayChunk(run: PreparedRun, settings: ResolvedSettings, { strea
   const first = state.counters.step
   const before = seconds()
   const onPruning = (event: PruningEvent) => stream.push(event)
-  const losses = await work.run(state.arrays as IterationState, { first, n, onPruning, ...(signal && { signal }) })
+  const outcomes = new Map<number, StepOutcome>()
+  const onOutcome = (iteration: number, outcome: StepOutcome) => outcomes.set(iteration, outcome)
+  const losses = await work.run(state.arrays as IterationState, { first, n, onPruning, onOutcome, ...(signal && { signal }) })
   const elapsed = seconds() - before
   const imagesPerSecond = (n * work.imagesPerIteration) / elapsed
   for (const [i, loss] of losses.entries()) {
     if (!Number.isFinite(loss)) throw await divergenceAt(state, first + i, loss)
     const time = before + (elapsed * (i + 1)) / n
-    stream.push({ type: 'step', step: first + i + 1, iterations: settings.iterations, loss, seconds: time, imagesPerSecond })
+    const told = eventOf(outcomes.get(first + i), state)
+    stream.push({ type: 'step', step: first + i + 1, iterations: settings.iterations, loss, seconds: time, imagesPerSecond, ...told })
     state.counters.step = first + i + 1
   }
   return elapsed
+}
+
+/** Counts what became of an iteration, and what its event says of it. */
+function eventOf(outcome: StepOutcome | undefined, { counters }: RunState): Partial<StepEvent> {
+  if (!outcome) return {}
+  const { skipped, guarded, learningRate } = outcome
+  if (skipped) counters.skips++
+  if (guarded) counters.guards++
+  return { learningRate, skipped, ...(guarded && { guarded }) }
 }
 
 /** A loss that is not finite, and the tensor that made it so when there is one. */
@@ -295,8 +327,9 @@ async function collectSet(
   const count = (end - first) * ipc
   const [, height, width, channels] = dataset.shape
   const pixels = ipc * height * width * channels
-  const { step, rollbacks } = state.counters
-  const reached = (await state.arrays.images.read()) as Float32Array
+  const { step, rollbacks, skips, guards } = state.counters
+  // the average, where there is one
+  const reached = (await (state.arrays.ema ?? state.arrays.images).read()) as Float32Array
   const { parametrise } = settings
   const images = parametrise ? await imagesOf(parametrise, reached, [height, width, channels], device) : reached
   return createSyntheticSet({
@@ -309,15 +342,33 @@ async function collectSet(
     flip: dataset.flip,
     // rows are numbered in the data set that the subset was taken of
     source: { name: dataset.name, split: dataset.split, sha256: dataset.part?.of ?? dataset.sha256 },
-    config: { ...settings.config, steps: step, ...(rollbacks > 0 && { rollbacks }) },
+    config: {
+      ...settings.config,
+      steps: step,
+      ...(rollbacks > 0 && { rollbacks }),
+      ...(skips > 0 && { skips }),
+      ...(guards > 0 && { guards }),
+    },
     sourceIds: rowsOfWhole(dataset, sourceIds.subarray(first * ipc, end * ipc)),
     ...(dataset.whitened && { whitening: dataset.whitened.whitening }),
+    ...(await learned(state)),
   })
 }
 
+/** What a run learned beside the images. */
+async function learned({
+  arrays: { labelLogits, learningRate },
+}: RunState): Promise<Pick<SyntheticSetFields, 'labelLogits' | 'learningRate'>> {
+  return {
+    ...(labelLogits && { labelLogits: (await labelLogits.read()) as Float32Array }),
+    ...(learningRate && { learningRate: ((await learningRate.read()) as Float32Array)[0] }),
+  }
+}
+
 /** The iterations of the method's kind. */
-function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings): Iterations {
+function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings, start?: InitialImages): Iterations {
   const { method, dynamic } = settings
+  if ('trajectory' in method) return new TrajectoryIterations(device, dataset.classes.length, { ...settings, method }, start)
   // A class gives at most all it has: rows beyond the largest class would be padding in every step.
   const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method, realBatch })

@@ -34,6 +34,13 @@ export const countOrAll = (doc: string): OptionSpec<number | null> => {
   return { doc, wanted: "a whole number >= 1, or 'all'", parse: (value) => (value === null || value === 'all' ? null : parse(value)) }
 }
 
+/** What `spec` takes, or null while it is not used. */
+export const orNone = <T extends number | string>({ doc, wanted, parse }: OptionSpec<T>): OptionSpec<T | null> => ({
+  doc,
+  wanted: `${wanted}, or 'none'`,
+  parse: (value) => (value === null || value === 'none' ? null : parse(value)),
+})
+
 /** One of a few names. */
 export const oneOf = <T extends string>(names: readonly T[], doc: string): OptionSpec<T> => ({
   doc,

@@ -3,6 +3,7 @@ import type { Value } from '../engine/index.js'
 import { expected } from '../errors.js'
 import type { Applied, Network, Parameters } from '../nn/module.js'
 import type { MethodOptions, OptionSpecs } from './method-options.js'
+import type { TrajectorySettings } from './trajectory/options.js'
 
 /** One side of a step: images and what tells their classes apart. */
 export interface ClassBatch {
@@ -35,12 +36,16 @@ export interface LossContext {
   readonly means?: ClassMeanPairs
 }
 
+/** What the images start from; 'predicted': real ones that the experts classify right. */
+export type InitKind = 'real' | 'noise' | 'predicted'
+
 export interface MethodDefaults {
   readonly iterations: number
+  /** 0 where a method takes no real images in its steps. */
   readonly realBatch: number
   readonly imageLr: number
   readonly imageMomentum: number
-  readonly init: 'real' | 'noise'
+  readonly init: InitKind
   readonly augment: string
   /** Registry name of the network that images are matched under. */
   readonly network: string
@@ -51,6 +56,8 @@ export interface PresetContext {
   readonly ipc: number
   /** [H, W, C] */
   readonly image: readonly [number, number, number]
+  /** Name of the data set, as its reader gives it; absent where none is at hand. */
+  readonly data?: string
 }
 
 /** A published set of settings, complete: general settings and the method's own options. */
@@ -100,9 +107,15 @@ export interface GradientMethod<O extends MethodOptions = MethodOptions> extends
   schedule(options: O): NetworkSchedule
 }
 
-export type Method<O extends MethodOptions = MethodOptions> = LossMethod<O> | GradientMethod<O>
+/** A method that matches stretches of the training of experts: it says what of its options the iterations go by. */
+export interface TrajectoryMethod<O extends MethodOptions = MethodOptions> extends MethodBase<O> {
+  trajectory(options: O): TrajectorySettings
+}
+
+export type Method<O extends MethodOptions = MethodOptions> = LossMethod<O> | GradientMethod<O> | TrajectoryMethod<O>
 
 export const defineMethod = <O extends MethodOptions>(method: LossMethod<O>): LossMethod<O> => method
+export const defineTrajectoryMethod = <O extends MethodOptions>(method: TrajectoryMethod<O>): TrajectoryMethod<O> => method
 export const defineGradientMethod = <O extends MethodOptions>(method: GradientMethod<O>): GradientMethod<O> => method
 
 /** A preset by name, the first one when no name is given. Throws `not_found` with the known names. */

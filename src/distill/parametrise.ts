@@ -53,8 +53,8 @@ export function checkParametrisation(given: unknown, count: number, image: Shape
 }
 
 /** Throws `invalid_option` for what latents do not go together with. */
-export function checkLatentRun(run: { isGradient: boolean; dynamic: boolean; parts: boolean }): void {
-  const reason = run.isGradient
+export function checkLatentRun(run: { trainsOnImages: boolean; dynamic: boolean; parts: boolean }): void {
+  const reason = run.trainsOnImages
     ? "the method trains a network on the images too; take 'dm', 'datadam' or 'atom'"
     : run.dynamic
       ? 'dynamic pruning measures effects on pixels; leave it out'

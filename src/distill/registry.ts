@@ -6,8 +6,9 @@ import { dc } from './matching/dc.js'
 import { dm } from './matching/dm.js'
 import { dsa } from './matching/dsa.js'
 import type { Method } from './method.js'
+import { datm, ftd, mtt, pad, tesla } from './trajectory/methods.js'
 
-const methods: Readonly<Record<string, Method>> = { dm, datadam, atom, dc, dsa }
+const methods: Readonly<Record<string, Method>> = { dm, datadam, atom, dc, dsa, mtt, ftd, tesla, datm, pad }
 
 export const methodNames = Object.keys(methods)
 

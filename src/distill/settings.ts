@@ -6,15 +6,18 @@ import type { Dataset } from '../data/dataset.js'
 import type { Whitening } from '../data/whitening.js'
 import { AludelError, expected } from '../errors.js'
 import type { DistillOptions, DistillSettings, OnDivergence, RunConfig } from '../experiment/types.js'
+import type { ExpertStore } from '../experts/store.js'
 import type { Network } from '../nn/module.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
 import { checkClassGroup, checkSeparable } from './class-groups.js'
 import { type DynamicSettings, dynamicConfig, resolveDynamic } from './dynamic/settings.js'
-import { type Method, presetByName } from './method.js'
+import { type InitKind, type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
 import { checkLatentRun, checkParametrisation, type Parametrisation } from './parametrise.js'
 import { methodByName } from './registry.js'
 import { checkShard, type Shard, shardText } from './shard.js'
+import { checkExpertsFit, expertsConfig } from './trajectory/check-experts.js'
+import { checkStart } from './trajectory/start.js'
 
 export interface ResolvedSettings {
   readonly method: Method
@@ -24,7 +27,7 @@ export interface ResolvedSettings {
   readonly realBatch: number
   readonly imageLr: number
   readonly imageMomentum: number
-  readonly init: 'real' | 'noise'
+  readonly init: InitKind
   readonly augment: AugmentPolicy
   readonly seed: number
   readonly onDivergence: OnDivergence
@@ -37,6 +40,8 @@ export interface ResolvedSettings {
   readonly shard?: Shard
   /** Absent where the pixels themselves are optimised. */
   readonly parametrise?: Parametrisation
+  /** What a method of trajectory matching reads; absent for others, and where a run is only planned. */
+  readonly experts?: ExpertStore
   /** The same as JSON values, for run.json and the manifest. */
   readonly config: RunConfig
 }
@@ -45,7 +50,7 @@ const optionNames: Readonly<Record<keyof DistillOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, device: true, signal: true },
   ...{ checkpoints: true, checkpointEvery: true, onDivergence: true, dynamic: true },
-  ...{ classGroup: true, shard: true, parametrise: true },
+  ...{ classGroup: true, shard: true, parametrise: true, experts: true },
 }
 
 /** Throws `invalid_option` for options that are no object, a name that is not known, and what is no device or signal. */
@@ -55,22 +60,25 @@ export function checkDistillOptions(options: DistillOptions): void {
   checkSignal('distill', options.signal)
 }
 
-export function resolveSettings(dataset: Dataset, settings: DistillSettings & Pick<DistillOptions, 'parametrise'>): ResolvedSettings {
+export function resolveSettings(
+  dataset: Dataset,
+  settings: DistillSettings & Pick<DistillOptions, 'parametrise' | 'experts'>,
+): ResolvedSettings {
   const method = methodByName(settings.method)
   const ipc = wholeNumber('ipc', settings.ipc)
   const [, height, width, channels] = dataset.shape
   const image = [height, width, channels] as const
   const { name: presetName, preset } = presetByName(method, settings.preset)
-  const defaults = preset.settings({ ipc, image })
+  const defaults = preset.settings({ ipc, image, data: dataset.name })
   const choice = orDefault(settings.network, defaults.network)
   const network = resolveNetwork(choice, [height, width, channels], dataset.classes.length)
   const methodOptions = resolveOptions(method, defaults.options, settings.methodOptions, network)
   const iterations = wholeNumber('iterations', orDefault(settings.iterations, defaults.iterations))
-  const realBatch = wholeNumber('realBatch', orDefault(settings.realBatch, defaults.realBatch))
+  const realBatch = resolveRealBatch(method, settings.realBatch, defaults.realBatch)
   const imageLr = orDefault(settings.imageLr, defaults.imageLr)
   if (!(Number.isFinite(imageLr) && imageLr > 0)) throw expected('invalid_option', 'imageLr', 'a number > 0', imageLr)
-  const init = orDefault(settings.init, defaults.init)
-  if (init !== 'real' && init !== 'noise') throw expected('invalid_option', 'init', "'real' or 'noise'", init)
+  const init = resolveInit(method, orDefault(settings.init, defaults.init))
+  if ('trajectory' in method) checkStart(init, methodOptions.labels)
   const augmentText = orDefault(settings.augment, defaults.augment)
   const augment = parseAugment(augmentText, dataset.flip)
   const seed = checkSeed('seed', orDefault(settings.seed, 0))
@@ -87,7 +95,12 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings & Pi
     settings.parametrise === undefined ? undefined : checkParametrisation(settings.parametrise, dataset.classes.length * ipc, image)
   if (parametrise) {
     const inParts = parts.classGroup !== undefined || parts.shard !== undefined
-    checkLatentRun({ isGradient: 'distance' in method, dynamic: dynamic !== undefined, parts: inParts })
+    checkLatentRun({ trainsOnImages: !('loss' in method), dynamic: dynamic !== undefined, parts: inParts })
+  }
+  const { experts } = settings
+  if (experts !== undefined) {
+    if (!('trajectory' in method)) throw new AludelError('invalid_option', `experts: ${method.name} reads none; leave them out`)
+    checkExpertsFit(experts, { network, dataset, settings: method.trajectory(methodOptions) })
   }
   const config: RunConfig = {
     method: method.name,
@@ -111,9 +124,34 @@ export function resolveSettings(dataset: Dataset, settings: DistillSettings & Pi
     ...(parts.classGroup !== undefined && { classGroup: parts.classGroup }),
     ...(parts.shard && { shard: shardText(parts.shard) }),
     ...(parametrise && { parametrise: parametrise.name }),
+    ...(experts && expertsConfig(experts)),
   }
   const general = { ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, onDivergence }
-  return { method, network, ...general, methodOptions, ...(dynamic && { dynamic }), ...parts, ...(parametrise && { parametrise }), config }
+  return {
+    method,
+    network,
+    ...general,
+    methodOptions,
+    ...(dynamic && { dynamic }),
+    ...parts,
+    ...(parametrise && { parametrise }),
+    ...(experts && { experts }),
+    config,
+  }
+}
+
+/** Throws `invalid_option` for a batch of a method that takes no real images. */
+function resolveRealBatch(method: Method, given: number | undefined, preset: number): number {
+  if (!('trajectory' in method)) return wholeNumber('realBatch', orDefault(given, preset))
+  if (given === undefined) return 0
+  throw new AludelError('invalid_option', `realBatch: ${method.name} takes no real images in its steps, the experts saw them; leave it out`)
+}
+
+function resolveInit(method: Method, init: InitKind): InitKind {
+  const known: readonly InitKind[] = 'trajectory' in method ? ['real', 'noise', 'predicted'] : ['real', 'noise']
+  if (known.includes(init)) return init
+  const why = init === 'predicted' ? `, since ${method.name} has no experts that predict` : ''
+  throw expected('invalid_option', 'init', known.map((name) => `'${name}'`).join(' or ') + why, init)
 }
 
 /** What the classes are cut into, where they can be, and whether their rows can be read from the disk. */
@@ -173,10 +211,10 @@ function checkSize(dataset: Dataset, ipc: number): void {
 }
 
 /** Every class needs real images to match, and as many as IPC when the images start from real ones. */
-function checkClasses(dataset: Dataset, ipc: number, init: 'real' | 'noise'): void {
+function checkClasses(dataset: Dataset, ipc: number, init: InitKind): void {
   for (const [c, name] of dataset.classes.entries()) {
     const available = dataset.classIndices(c).length
-    const needed = init === 'real' ? ipc : 1
+    const needed = init === 'noise' ? 1 : ipc
     if (available < needed) {
       const todo = available === 0 ? 'give every class at least one image' : "lower ipc or use init 'noise'"
       throw expected('invalid_option', `class '${name}'`, `at least ${needed} images for ipc ${ipc}`, available, todo)

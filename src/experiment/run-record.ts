@@ -93,6 +93,8 @@ export interface RunRecord {
   readonly data: DataRecord
   /** Absent in runs that take their data as it is. `data` is that of the images that stay, once they are chosen. */
   readonly prune?: PruneRecord
+  /** Of a run that matches experts: their store, its hash, and the experts that were finished when the run began. */
+  readonly experts?: { readonly path: string; readonly sha256: string; readonly numbers: readonly number[] }
   readonly versions: Readonly<Record<string, string>>
   readonly host: Readonly<Record<string, string | number>>
   /** The compiled programs of the run, by name. */
@@ -186,6 +188,8 @@ const isPrune = (value: unknown): boolean =>
   isTextOrNull(value.subsetSha256) &&
   [value.zca, value.scoring].every(optional(isRecord))
 
+const isExperts = (value: unknown): boolean => isRecord(value) && isTexts([value.path, value.sha256]) && isNumbers(value.numbers)
+
 const isArtifact = (value: unknown): boolean => isRecord(value) && isText(value.manifestSha256)
 
 const rules: FieldRules<RunRecord> = [
@@ -193,6 +197,7 @@ const rules: FieldRules<RunRecord> = [
   ['config', 'settings by name', isConfig],
   ['data', 'specification, name and sha256 as text and the number of images', isData],
   ['prune', 'plan, scores, zca and subsetSha256', optional(isPrune)],
+  ['experts', 'path and sha256 as text and numbers', optional(isExperts)],
   ['settings', 'settings as they were given', optional(isRecord)],
   ['recipe', 'a name, and how it measures', optional(isRecipe)],
   ['checkpointEvery', 'a number of steps or null', optional(isCount)],

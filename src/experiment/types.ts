@@ -6,6 +6,7 @@ import type { Parametrisation } from '../distill/parametrise.js'
 import type { Plan } from '../engine/compile/program.js'
 import type { DType, TypedArray } from '../engine/tensor/dtype.js'
 import type { Shape } from '../engine/tensor/shape.js'
+import type { ExpertStore } from '../experts/store.js'
 import type { Network } from '../nn/module.js'
 
 /** The part of a device that the shell handles; the engine's Device satisfies it. */
@@ -35,8 +36,8 @@ export interface DistillSettings {
   readonly realBatch?: number
   /** Learning rate of the synthetic pixels. */
   readonly imageLr?: number
-  /** Start from real images or from normal noise. */
-  readonly init?: 'real' | 'noise'
+  /** Start from real images, from normal noise, or from real images that experts classify right (methods of trajectory matching). */
+  readonly init?: 'real' | 'noise' | 'predicted'
   /** Augmentation applied to real and synthetic images alike: 'none', 'dsa', or a list such as 'color_crop_flip'. */
   readonly augment?: string
   /** Registry name of the network, for example 'convnet', or a network of your own; the run's record keeps its name. */
@@ -76,6 +77,8 @@ export interface DistillOptions<D extends DeviceHandle = DeviceHandle> extends D
    * themselves. The run's record keeps its name only, so repeat such a run from the program that defines it.
    */
   readonly parametrise?: Parametrisation
+  /** Trained experts, from `openExperts(dir)`: what 'mtt', 'ftd', 'tesla', 'datm' and 'pad' match. They must be of this data and network. */
+  readonly experts?: ExpertStore
   /** Aborts at the next step boundary: iteration and `result` reject with AbortError. */
   readonly signal?: AbortSignal
   /**
@@ -172,6 +175,8 @@ export interface StepEvent {
   readonly skipped?: boolean
   /** Of trajectory matching: the learned rate after the step. */
   readonly learningRate?: number
+  /** Of trajectory matching: the rate would have become 0 or less, and was kept. */
+  readonly guarded?: boolean
 }
 
 export interface DoneEvent {

@@ -56,7 +56,7 @@ export interface RunPlan {
   readonly fits: boolean
   /** Operations per second measured on this device with this network. */
   readonly flopsPerSecond: number
-  /** Largest values that fit while all other settings stay; null where even the smallest does not. */
+  /** Largest values that fit while all other settings stay; null where even the smallest does not, or where the method has no real batch. */
   readonly largest: { readonly ipc: number | null; readonly realBatch: number | null }
 }
 
@@ -132,7 +132,10 @@ function largestSettings(train: Dataset, ipc: number, realBatch: number, fits: (
     if (!fits({ [name]: start })) return null
     return largest(start, Math.max(start, start === chosen ? most : chosen), (value) => fits({ [name]: value }))
   }
-  return { ipc: upTo('ipc', ipc, Math.min(mostIpc, ...sizes)), realBatch: upTo('realBatch', realBatch, Math.max(...sizes)) }
+  return {
+    ipc: upTo('ipc', ipc, Math.min(mostIpc, ...sizes)),
+    realBatch: realBatch === 0 ? null : upTo('realBatch', realBatch, Math.max(...sizes)),
+  }
 }
 
 /** Settings that cannot be planned at all, such as more images than a program can address, do not fit either. */

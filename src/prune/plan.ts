@@ -22,7 +22,7 @@ export interface PruneChoice extends Amount {
 }
 
 export interface PruneContext extends ShareContext {
-  readonly init: 'real' | 'noise'
+  readonly init: 'real' | 'noise' | 'predicted'
   /** Of the run. */
   readonly seed: number
 }
@@ -86,7 +86,7 @@ export function planPruning(
   if (Object.keys(amount).length === 1 && keepsAll(amount)) return undefined
   amountRule(what, amount)
   if (scope !== 'class' && scope !== 'global') throw expected('invalid_option', `${what}: scope`, "'class' or 'global'", scope)
-  const minimum = wholeNumber(`${what}: minimum`, choice.minimum ?? (context.init === 'real' ? context.ipc : 1), 0)
+  const minimum = wholeNumber(`${what}: minimum`, choice.minimum ?? (context.init === 'noise' ? 1 : context.ipc), 0)
   const plan: PrunePlan = {
     ...{ kind, order, scope, minimum, amount },
     seed: random ? checkSeed(`${what}: seed`, seed) : null,

@@ -24,7 +24,7 @@ const distill = z
     iterations: count.exactOptional(),
     realBatch: count.exactOptional(),
     imageLr: z.number().positive().exactOptional(),
-    init: z.enum(['real', 'noise']).exactOptional(),
+    init: z.enum(['real', 'noise', 'predicted']).exactOptional(),
     augment: z.string().min(1).exactOptional(),
     network: z.string().min(1).exactOptional(),
     seed: z.int().min(0).exactOptional(),

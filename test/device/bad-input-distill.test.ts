@@ -3,12 +3,14 @@ import { appendFileSync, existsSync, mkdirSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDataset, openDataset } from '../../src/data/index.js'
-import { distill, methodNames } from '../../src/distill/index.js'
+import { distill, methodByName, methodNames } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { AludelError, type ErrorCode } from '../../src/errors.js'
 import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
 import type { DistillSettings, RunEvent } from '../../src/experiment/types.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
+import { networkByName } from '../../src/nn/networks/registry.js'
+import { fakeExperts } from '../fake-experts.js'
 import { stripes } from '../method/contract.js'
 import { freshDir, mnistDir, write } from '../unit/data/fixtures.js'
 
@@ -178,7 +180,14 @@ it('frees everything that a refused call had made', async () => {
 })
 
 it.each(methodNames)('%s of a single class is a run like any other', async (method) => {
-  const { images, labels } = await distill(stripes([8]), { ...settings, method, device }).result
+  const data = stripes([8])
+  const matched = 'trajectory' in methodByName(method)
+  const { realBatch: _, ...others } = settings
+  const general = matched
+    ? { ...others, experts: fakeExperts(networkByName('convnet', data.shape.slice(1) as [number, number, number], 1), data, { epochs: 8 }) }
+    : settings
+  const methodOptions = matched ? { innerSteps: 2, maxStartEpoch: 4, threshold: null } : {}
+  const { images, labels } = await distill(data, { ...general, method, methodOptions, device }).result
   expect([labels.length, images.every(Number.isFinite)]).toEqual([1, true])
 })
 

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { methodByName } from '../../dist/distill/index.js'
 import { runStatus } from '../../dist/experiment/index.js'
 import { methodNames } from '../../dist/index.js'
 import {
@@ -15,13 +16,24 @@ import {
   randomFrom,
   writeStripes,
 } from '../../scripts/lib/stress.mjs'
+import { writeWalkingExperts } from '../../scripts/lib/walking-experts.mjs'
 
 const freshDir = () => mkdtempSync(join(tmpdir(), 'aludel-test-'))
 const main = new URL('../../dist/cli/main.js', import.meta.url).pathname
 let data
-beforeAll(() => {
+let experts
+beforeAll(async () => {
   data = writeStripes(freshDir())
+  experts = await writeWalkingExperts(join(freshDir(), 'experts'), { data, network: 'mlp' })
 })
+
+/** Small steps of a method, whatever it matches. */
+function optionsOf(method) {
+  if (!('trajectory' in methodByName(method))) return ['--real-batch', '2', '--network', 'mlp']
+  const set = ['innerSteps=3', 'maxStartEpoch=4', 'synBatch=4', 'threshold=none']
+  // experts that know nothing predict nothing right
+  return ['--experts', experts, '--network', 'mlp', '--init', 'real', '--image-lr', '1', ...set.flatMap((option) => ['--set', option])]
+}
 
 const small = ['--real-batch', '2', '--network', 'mlp', '--threads', '1']
 const recordOf = (dir) => JSON.parse(readFileSync(join(dir, 'run.json'), 'utf8'))
@@ -52,7 +64,7 @@ describe.each(methodNames)('%s', (method) => {
       kills: 3,
       iterations: 20,
       random,
-      options: ['--real-batch', '2', '--network', 'mlp'],
+      options: optionsOf(method),
     })
   })
 })

@@ -29,6 +29,7 @@ import {
   addWhiteningOptions,
   type DeviceOptions,
   deviceOf,
+  methodOptionsOf,
   resumableDeviceOptions,
   seedOption,
   type WhiteningOptions,
@@ -43,14 +44,17 @@ interface Options extends Omit<DistillSettings, 'dynamic'>, DeviceOptions, DataO
   readonly set?: Readonly<Record<string, OptionText>>
   readonly prune?: PruneText
   readonly scores?: string
+  readonly mask?: string
+  readonly experts?: string
 }
 
 /** Options that a continued run may be given; everything else is its own. */
-const resumable = ['data', 'cache', 'iterations', 'checkpointEvery', 'onDivergence', ...resumableDeviceOptions]
+const resumable = ['data', 'cache', 'experts', 'iterations', 'checkpointEvery', 'onDivergence', ...resumableDeviceOptions]
 
 export function addDistill(program: Command, context: CliContext): void {
   const command = program.command('distill').description('distill a data set into a few synthetic images per class')
   addMethodOptions(command)
+  command.option('--experts <dir>', 'trained experts, from aludel experts: what mtt, ftd, tesla, datm and pad match', nonEmptyPath)
   command.option('--image-lr <x>', "learning rate of the pixels (default: the preset's)", positiveNumber)
   addWhiteningOptions(command)
   command
@@ -90,7 +94,7 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const { library } = context
   const output = outputOf(context, command)
   const { options, recipe } = await withRecipe(fromCommand, command)
-  const { out, method, ipc, seed, checkpointEvery, set } = options
+  const { out, method, ipc, seed, checkpointEvery } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = inPlace(specificationOf(options.data, options))
   const { classGroup, shard } = options
@@ -100,7 +104,13 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const part = shard ? `-part${shard.index}of${shard.of}` : ''
   const dir = out ?? join('runs', `${method}-${train.name}-ipc${ipc}-seed${seed}${part}`)
   const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence, dynamic, classGroup, shard }
-  const settings = { method, ipc, ...given({ ...general, methodOptions: set }) } as DistillSettings
+  const settings = { method, ipc, ...given({ ...general, methodOptions: methodOptionsOf(options) }) } as DistillSettings
+  if (options.experts !== undefined && prune !== undefined)
+    throw new AludelError(
+      'invalid_option',
+      '--prune: experts match what they saw; train them on the images that are to stay, and give those as --data',
+    )
+  const experts = options.experts === undefined ? undefined : await library.openExperts(options.experts)
   const device = await library.openDevice(deviceOf(options))
   try {
     const zca = zcaOf(options)
@@ -118,7 +128,7 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
       settings,
       dir,
       args: context.args,
-      ...given({ checkpointEvery, recipe, pruning }),
+      ...given({ checkpointEvery, recipe, pruning, experts }),
       ...openOptions(options),
     }
     await concludeDistillation(await runDistillation(job), output, context)
@@ -136,7 +146,7 @@ async function resumeCommand(dir: string, options: Options, command: Command, co
   if (wrong !== undefined) {
     throw new AludelError('invalid_option', `${flagOf(wrong)}: a run continues with its own settings; leave it out beside --resume`)
   }
-  const { data, cache, iterations, checkpointEvery, onDivergence } = options
+  const { data, cache, experts, iterations, checkpointEvery, onDivergence } = options
   const runDir = await reopenRunDir(dir)
   try {
     const completed = await completedSteps(runDir, iterations, output)
@@ -151,7 +161,7 @@ async function resumeCommand(dir: string, options: Options, command: Command, co
       runDir,
       args: context.args,
       chosen: options,
-      ...given({ data, cache, iterations, checkpointEvery, onDivergence }),
+      ...given({ data, cache, experts, iterations, checkpointEvery, onDivergence }),
     }
     await concludeDistillation(await resumeDistillation(job), output, context)
   } finally {

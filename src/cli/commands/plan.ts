@@ -14,6 +14,7 @@ import {
   addWhiteningOptions,
   type DeviceOptions,
   deviceOf,
+  methodOptionsOf,
   protocolOption,
   type WhiteningOptions,
   zcaOf,
@@ -21,6 +22,7 @@ import {
 
 interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions, WhiteningOptions {
   readonly set?: Readonly<Record<string, OptionText>>
+  readonly mask?: string
   readonly networks: string[]
   readonly repeats: number
   readonly protocol?: ProtocolName
@@ -47,7 +49,7 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
   const { library } = context
   const output = outputOf(context, command)
   const { options } = await withRecipe(fromCommand, command)
-  const { set, method, ipc, networks, repeats, protocol, ...rest } = options
+  const { method, ipc, networks, repeats, protocol, ...rest } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = specificationOf(options.data, options)
   const { iterations, realBatch, init, augment, network, preset, epochs, memory, classGroup, shard } = rest
@@ -60,7 +62,7 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
     const settings = {
       method,
       ipc,
-      ...given({ iterations, realBatch, init, augment, network, preset, classGroup, shard, methodOptions: set }),
+      ...given({ iterations, realBatch, init, augment, network, preset, classGroup, shard, methodOptions: methodOptionsOf(options) }),
     } as DistillSettings
     const plan = await library.planRun(train, {
       ...{ ...settings, networks, repeats, test, device },
@@ -84,7 +86,7 @@ function planLines({ phases, dataBytes, peakBytes, freeBytes, fits, flopsPerSeco
     ),
     `data    ${formatBytes(dataBytes)} in this process`,
     `needs   ${formatBytes(peakBytes)} at most, ${formatBytes(freeBytes)} are free: ${fits ? 'fits' : 'does not fit'}`,
-    `largest that fits: ${largestLine('--ipc', largest.ipc, config.ipc)}, ${largestLine('--real-batch', largest.realBatch, config.realBatch)}`,
+    `largest that fits: ${largestLine('--ipc', largest.ipc, config.ipc)}${realBatchLine(largest.realBatch, config.realBatch)}`,
     `times are predicted from ${gigaflops} GFLOP/s, measured just now with this network`,
   ]
 }
@@ -92,6 +94,10 @@ function planLines({ phases, dataBytes, peakBytes, freeBytes, fits, flopsPerSeco
 /** An evaluation's steps are batches of its training, of all its networks; measuring is counted in its time. */
 const countOf = (name: string, steps: number): string =>
   name.startsWith('evaluate') ? `${steps} training steps and the measuring` : name === 'whiten' ? 'the whitening' : `${steps} steps`
+
+/** Nothing where a method takes no real images in its steps. */
+const realBatchLine = (most: number | null, chosen: unknown): string =>
+  chosen === 0 ? '' : `, ${largestLine('--real-batch', most, chosen)}`
 
 const largestLine = (flag: string, most: number | null, chosen: unknown): string =>
   most === null ? `no ${flag} at all` : `${flag} ${most} (chosen: ${chosen})`

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import type { ZcaOrder } from '../../data/whitening.js'
 import { type Precision, precisions } from '../../engine/isa.js'
 import { AludelError } from '../../errors.js'
-import { assignment, byteCount, given, positiveNumber, shardOption, wholeNumber } from '../options.js'
+import { assignment, byteCount, given, type OptionText, positiveNumber, shardOption, wholeNumber } from '../options.js'
 import type { ZcaChoice } from '../whitening.js'
 
 export interface DeviceOptions {
@@ -39,13 +39,21 @@ export function addMethodOptions(command: Command): Command {
     .option('--ipc <n>', 'synthetic images per class', wholeNumber(1), 1)
     .option('--iterations <n>', "outer steps (default: the preset's)", wholeNumber(1))
     .option('--real-batch <n>', "real images per class and step (default: the preset's)", wholeNumber(1))
-    .addOption(new Option('--init <start>', "what the images start from (default: the preset's)").choices(['real', 'noise']))
+    .addOption(new Option('--init <start>', "what the images start from (default: the preset's)").choices(['real', 'noise', 'predicted']))
     .option('--augment <policy>', "none, dsa, or operations joined by _ such as color_crop_flip (default: the preset's)")
     .option('--network <name>', "network that the images are matched under (default: the preset's)")
     .option('--preset <name>', "published settings that everything not given is taken from (default: the method's first)")
     .option('--class-group <n>', 'classes that a step computes at once (default: all where they fit 4 GiB)', wholeNumber(1))
     .option('--shard <i/n>', 'distil part i of n of the classes only; aludel merge puts the parts together', shardOption)
+    .option('--mask <rule>', "parameters that the loss leaves out: none, depth:A or loss:A (default: the preset's)")
     .option('--set <key=value>', "one of the method's own options; repeatable", assignment)
+}
+
+/** The method's own options: those of --set, and the mask. Throws `invalid_option` where both say the mask. */
+export function methodOptionsOf({ set, mask }: { readonly set?: Readonly<Record<string, OptionText>>; readonly mask?: string }) {
+  if (mask === undefined) return set
+  if (set?.mask !== undefined) throw new AludelError('invalid_option', '--mask: --set says the mask too; give one of the two')
+  return { ...set, mask }
 }
 
 export interface WhiteningOptions {

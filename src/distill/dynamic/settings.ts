@@ -22,6 +22,10 @@ const defaultEvery = { gradient: 40, loss: 5 }
 /** Throws `invalid_option`, also for a network under which a sample has no effect of its own. */
 export function resolveDynamic(given: DynamicPruning, method: Method, network: Network): DynamicSettings {
   checkOptions<DynamicPruning>('dynamic', given, optionNames)
+  if ('trajectory' in method) {
+    const why = `${method.name} matches the training of experts and sees no real images, so none has an effect`
+    throw new AludelError('invalid_option', `dynamic: ${why}; train the experts on the images that are to stay`)
+  }
   const {
     betaLow = 0.1,
     betaHigh = 0.1,

@@ -80,6 +80,21 @@ export class DeviceArray {
     }
   }
 
+  /** `count` elements from `first` on. Throws `invalid_shape` when there are not so many, `disposed`. */
+  async readAt(first: number, count: number): Promise<TypedArray> {
+    const native = this.native
+    const what = `${this}.readAt`
+    if (![first, count].every((n) => Number.isInteger(n) && n >= 0) || first + count > sizeOf(this.shape))
+      throw expected('invalid_shape', what, `elements within ${sizeOf(this.shape)}`, `${count} from ${first} on`)
+    const site = new Error()
+    const size = bytesPerElement(this.dtype)
+    try {
+      return new views[this.dtype](await native.read(first * size, count * size))
+    } catch (failure) {
+      throw fromNative(failure, what, { site })
+    }
+  }
+
   /** Copies another array of the same dtype and shape on the same device into this one, on the device. */
   async copyFrom(source: DeviceArray): Promise<void> {
     if (!(source instanceof DeviceArray)) throw expected('invalid_option', `${this}.copyFrom`, 'a DeviceArray', source)

@@ -68,6 +68,9 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
     },
     checkExperts: async () => undefined,
     trainExperts: () => Promise.reject(new AludelError('unavailable', 'no experts here')),
+    openExperts: async (dir) => {
+      throw new AludelError('not_found', `${dir}: holds no experts`)
+    },
     async distill(_, options) {
       calls.distill.push(options)
       if (options.method === 'unknown') throw new AludelError('not_found', "method: expected one of dm but received 'unknown'")
