@@ -14,6 +14,7 @@ import { scoresDirectory, subsetFile } from './run-data.js'
 import { lockedBy, lockRun, type RunLock, runOwner } from './run-lock.js'
 import { checkRunRecord, type RunRecord, type RunStatus } from './run-record.js'
 import { checkSeal, encodeSealed, type JsonRecord, parseRecord } from './sealed-json.js'
+import { addStage, stagesFile } from './stages.js'
 import { dataFile, loadSyntheticSet, manifestFile, manifestHash, previewFile } from './synthetic-set.js'
 import type { CheckpointStore, SyntheticSet } from './types.js'
 
@@ -27,7 +28,18 @@ export const eventsFile = 'events.jsonl'
 export const checkpointsDir = 'checkpoints'
 
 /** What a new run in the directory of an earlier one takes away first. */
-const replaced = [manifestFile, dataFile, previewFile, whiteningFile, realFile, 'report.html', checkpointsDir, subsetFile, scoresDirectory]
+const replaced = [
+  manifestFile,
+  dataFile,
+  previewFile,
+  whiteningFile,
+  realFile,
+  stagesFile,
+  'report.html',
+  checkpointsDir,
+  subsetFile,
+  scoresDirectory,
+]
 
 /** Longest run.json. */
 const maxRunBytes = 64 << 20
@@ -120,6 +132,7 @@ function handleOf(dir: string, initial: RunRecord, lock: RunLock, events: EventL
         await events.logged(checkpoint.counters.step)
         await events.sync()
         await store.save(checkpoint)
+        await addStage(join(dir, stagesFile), checkpoint)
       },
     },
     async update(fields) {

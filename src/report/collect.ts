@@ -1,4 +1,5 @@
 /** @file Everything a report shows, read from a run directory. */
+import { join } from 'node:path'
 import { AludelError } from '../errors.js'
 import { type RealImages, readRealImages } from '../experiment/real-images.js'
 import {
@@ -10,10 +11,12 @@ import {
   readRunRecord,
   runStatus,
 } from '../experiment/run-dir.js'
+import { readStages, stagesFile } from '../experiment/stages.js'
 import { displayPixels } from '../experiment/synthetic-set.js'
 import type { DoneEvent, PruningEvent, StepEvent, SyntheticSet } from '../experiment/types.js'
 
 import { type RunSubset, readRunSubset } from './run-subset.js'
+import type { ShownStages } from './stage-rows.js'
 
 export interface ReportData {
   readonly record: RunRecord
@@ -29,6 +32,8 @@ export interface ReportData {
   readonly shown: Uint8Array | undefined
   /** Absent when the run was not compared with real images. */
   readonly real: RealImages | undefined
+  /** Some of its images on the way; absent where no checkpoint was taken, and for a run of latents. */
+  readonly stages: ShownStages | undefined
   /** What the run's training images are of the data; absent when they are all. */
   readonly subset: RunSubset | undefined
 }
@@ -45,6 +50,15 @@ function historyOf(events: readonly LoggedEvent[]): Pick<ReportData, 'steps' | '
     while ((looks.at(-1)?.step ?? 0) > event.to) looks.pop()
   }
   return { steps, looks }
+}
+
+/** Those of images like the set's, as the eye sees them; a file of other ones is left alone. */
+async function stagesOf(dir: string, set: SyntheticSet): Promise<ShownStages | undefined> {
+  const found = await readStages(join(dir, stagesFile))
+  if (found?.image.join() !== set.shape.slice(1).join() || !found.rows.every((row) => row < set.shape[0])) return undefined
+  const stages: ShownStages['stages'][number][] = []
+  for (const { step, images } of found.stages) stages.push({ step, shown: await displayPixels({ ...set, images }) })
+  return { rows: found.rows, stages }
 }
 
 const isDone = (event: LoggedEvent): event is DoneEvent => event.type === 'done'
@@ -64,5 +78,6 @@ export async function collectReport(dir: string): Promise<ReportData> {
   const real = set && (await readRealImages(dir, { images, pixels: set.images.length / images, classes: set.classes.length }))
   const subset = await readRunSubset(dir, record)
   const shown = set && (await displayPixels(set))
-  return { record, status, ...historyOf(events), done: events.findLast(isDone), set, shown, real, subset }
+  const stages = set && (await stagesOf(dir, set))
+  return { record, status, ...historyOf(events), done: events.findLast(isDone), set, shown, real, stages, subset }
 }

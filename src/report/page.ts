@@ -10,6 +10,7 @@ import { learnedLabels } from './learned-labels.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
 import { sameProtocol } from './protocol.js'
+import { stageRows } from './stage-rows.js'
 import { keptGallery, pruningCurve, trainingImages } from './training-images.js'
 
 const loading = `from safetensors.torch import load_file
@@ -57,7 +58,7 @@ function reportedLine(recipe: ReportData['record']['recipe']): string {
 }
 
 export function reportPage(data: ReportData): string {
-  const { record, status, steps, looks, set, shown, real, subset } = data
+  const { record, status, steps, looks, done, set, shown, real, stages, subset } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} image${record.config.ipc === 1 ? '' : 's'} per class`
   const { specification, name, sha256, images } = record.data
   const kept = subset?.subset && set ? keptGallery(subset.subset, real?.kept, set.classes, set.shape.slice(1)) : ''
@@ -74,6 +75,7 @@ ${figures(data)}
 ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.evaluations, set.classes) : ''}`,
       ),
       section('Images', set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'),
+      section('Images over steps', set && shown && stages && done ? stageRows(set, shown, stages, done.step) : ''),
       section('Learned labels', set?.labelLogits ? learnedLabels(set, set.labelLogits) : ''),
       section('Nearest real images', real ? nearestSummary(real) : ''),
       section('Training images', trainingImages(subset, kept)),

@@ -21,6 +21,7 @@ import { readCheckpoint, writeCheckpoint } from '../../../src/experiment/checkpo
 import { decodeManifest } from '../../../src/experiment/manifest.js'
 import { readRealImages, writeRealImages } from '../../../src/experiment/real-images.js'
 import { createRunDir, readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
+import { addStage, readStages } from '../../../src/experiment/stages.js'
 import { loadSyntheticSet } from '../../../src/experiment/synthetic-set.js'
 import { decodeSafetensors } from '../../../src/files/safetensors.js'
 import { decodeWhitening, encodeWhitening } from '../../../src/preprocess/whitening-file.js'
@@ -139,6 +140,12 @@ const subjects: Readonly<Record<string, () => Subject | Promise<Subject>>> = {
     return { path, read }
   },
   'a whitening': async () => inMemory(await whiteningFile(), decodeWhitening),
+  'images of a report on the way': async () => {
+    const path = join(freshDir(), 'stages.safetensors')
+    const images = { dtype: 'f32', shape: [2, 1, 2, 2, 1], data: new Float32Array(8) } as const
+    for (const step of [3, 9]) await addStage(path, { ...tinyCheckpoint(step), tensors: { images } })
+    return { path, read: () => readStages(path) }
+  },
   'real images of a report': async () => {
     const dir = freshDir()
     await writeRealImages(dir, real)

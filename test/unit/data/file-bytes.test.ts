@@ -13,6 +13,7 @@ import { tinyImagenet } from '../../../src/data/tiny-imagenet.js'
 import { readCheckpoint } from '../../../src/experiment/checkpoint-file.js'
 import { readRealImages } from '../../../src/experiment/real-images.js'
 import { readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
+import { readStages } from '../../../src/experiment/stages.js'
 import { loadSyntheticSet, readManifest } from '../../../src/experiment/synthetic-set.js'
 import { readModelFile } from '../../../src/onnx/classifier.js'
 import { readWhitening } from '../../../src/preprocess/whitening-file.js'
@@ -46,6 +47,7 @@ const readers: Record<string, { readonly file: string; readonly read: (dir: stri
   'events.jsonl': { file: 'events.jsonl', read: readEvents },
   'manifest.json': { file: 'manifest.json', read: readManifest },
   'real.safetensors': { file: 'real.safetensors', read: (dir) => readRealImages(dir, { images: 4, pixels: 36, classes: 2 }) },
+  'stages.safetensors': { file: 'stages.safetensors', read: (dir) => readStages(join(dir, 'stages.safetensors')) },
   'data.safetensors': { file: 'data.safetensors', read: loadSyntheticSet },
 }
 

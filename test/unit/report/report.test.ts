@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type RealImages, writeRealImages } from '../../../src/experiment/real-images.js'
 import { createRunDir, type EvaluationRecord, type LoggedEvent, type RunRecord } from '../../../src/experiment/run-dir.js'
+import type { Checkpoint } from '../../../src/experiment/types.js'
 import { collectReport } from '../../../src/report/collect.js'
 import { accuracyCurve, lossCurve } from '../../../src/report/curves.js'
 import { formatDuration, formatNumber } from '../../../src/report/html.js'
@@ -121,6 +122,31 @@ describe('writeReport', () => {
     expect(await page(() => true)).toContain('the images are those that the run began with')
     const plain = await reportOf({}, steps(40))
     expect(plain).not.toMatch(/Learned|learned rate|Learning rate|skipped/)
+  })
+
+  it('shows some images at steps on the way, where checkpoints were taken', async () => {
+    const dir = freshDir()
+    const run = await createRunDir(dir, tinyRecord())
+    for (const event of steps(30)) await run.append(event)
+    const state = (step: number): Checkpoint => ({
+      ...{ config: { method: 'dm', ipc: 2, seed: 5 }, plans: {}, counters: { step }, seconds: step },
+      data: { classes: ['cat & "dog"', '<ship>'], mean: [0.5, 0.4, 0.3], std: [0.25, 0.2, 0.1], flip: true },
+      tensors: { images: { dtype: 'f32', shape: [4, 3, 4, 3], data: new Float32Array(144).fill(step / 100) } },
+    })
+    for (const step of [1, 20, 30]) await run.checkpoints.save(state(step))
+    await run.append({ type: 'done', step: 30, iterations: 30, seconds: 9, stopped: false })
+    await run.close()
+    await tinySet().save(dir)
+    const html = readFileSync(await writeReport(dir), 'utf8')
+    expect([...html.matchAll(/<figcaption>(after [^<]*)</g)].map(([, name]) => name)).toEqual([
+      'after 1 step',
+      'after 20 steps',
+      'after 30 steps',
+    ])
+    expect(html).toContain('alt="2 synthetic images after 20 steps, 4 by 3 pixels each"')
+    expect(html).toContain('synthetic image 2, &lt;ship&gt;, after 30 steps')
+    expect(elementsLeftOpen(html)).toEqual([])
+    expect(await reportOf({}, steps(30))).not.toContain('Images over steps')
   })
 
   it('escapes everything that comes from files', async () => {
