@@ -173,6 +173,8 @@ const layers = {
       'prune',
       'scoring/score-directory',
       'evaluate/summary',
+      // Which parameters a run's mask keeps, and what its experts trained on, follow from its settings.
+      ...['nn', 'schedule/pad-rule', 'distill/matching/gradient-method', 'distill/trajectory/mask', 'experts/record'],
     ],
     node: true,
   },

@@ -14,7 +14,7 @@ import {
 import { readStages, stagesFile } from '../experiment/stages.js'
 import { displayPixels } from '../experiment/synthetic-set.js'
 import type { DoneEvent, PruningEvent, StepEvent, SyntheticSet } from '../experiment/types.js'
-
+import { type RunExperts, readRunExperts } from './run-experts.js'
 import { type RunSubset, readRunSubset } from './run-subset.js'
 import type { ShownStages } from './stage-rows.js'
 
@@ -36,6 +36,8 @@ export interface ReportData {
   readonly stages: ShownStages | undefined
   /** What the run's training images are of the data; absent when they are all. */
   readonly subset: RunSubset | undefined
+  /** Absent for methods that match none. */
+  readonly experts: RunExperts | undefined
 }
 
 /** Steps and looks that led to where the run is: those that it went back from are left out. */
@@ -77,7 +79,8 @@ export async function collectReport(dir: string): Promise<ReportData> {
   const images = set?.labels.length ?? 0
   const real = set && (await readRealImages(dir, { images, pixels: set.images.length / images, classes: set.classes.length }))
   const subset = await readRunSubset(dir, record)
+  const experts = await readRunExperts(record)
   const shown = set && (await displayPixels(set))
   const stages = set && (await stagesOf(dir, set))
-  return { record, status, ...historyOf(events), done: events.findLast(isDone), set, shown, real, stages, subset }
+  return { record, status, ...historyOf(events), done: events.findLast(isDone), set, shown, real, stages, subset, experts }
 }

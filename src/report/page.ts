@@ -2,11 +2,13 @@
 import { accuracyTable } from './accuracy-table.js'
 import { classTable } from './class-table.js'
 import type { ReportData } from './collect.js'
+import { expertsSection } from './curriculum.js'
 import { accuracyCurve, learningRateCurve, lossCurve, skippedSteps } from './curves.js'
 import { figureList, framedPage, section } from './frame.js'
 import { definitionTable, escapeHtml, formatDuration, formatNumber, shortNumber } from './html.js'
 import { imageRows } from './image-rows.js'
 import { learnedLabels } from './learned-labels.js'
+import { matchedParameters } from './matched-parameters.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
 import { sameProtocol } from './protocol.js'
@@ -58,7 +60,7 @@ function reportedLine(recipe: ReportData['record']['recipe']): string {
 }
 
 export function reportPage(data: ReportData): string {
-  const { record, status, steps, looks, done, set, shown, real, stages, subset } = data
+  const { record, status, steps, looks, done, set, shown, real, stages, subset, experts } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} image${record.config.ipc === 1 ? '' : 's'} per class`
   const { specification, name, sha256, images } = record.data
   const kept = subset?.subset && set ? keptGallery(subset.subset, real?.kept, set.classes, set.shape.slice(1)) : ''
@@ -79,6 +81,8 @@ ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.
       section('Learned labels', set?.labelLogits ? learnedLabels(set, set.labelLogits) : ''),
       section('Nearest real images', real ? nearestSummary(real) : ''),
       section('Training images', trainingImages(subset, kept)),
+      section('Experts', expertsSection(experts, record.config)),
+      section('Matched parameters', set ? matchedParameters(record.config, set.shape.slice(1), set.classes.length) : ''),
       section('Dynamic pruning', pruningCurve(looks)),
       section('Loss', `${lossCurve(steps)}${skippedSteps(steps, record.config.threshold)}`),
       section('Learning rate', learningRateCurve(steps)),
