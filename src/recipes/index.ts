@@ -5,21 +5,24 @@ import { checkRecipe, type Recipe } from './schema.js'
 export { override } from './override.js'
 export { checkRecipe, type Recipe, recipeJsonSchema, recipeSchema } from './schema.js'
 
-const matching = ['dm', 'datadam', 'atom', 'dc', 'dsa'] as const
-const gradients = ['dc', 'dsa'] as const
+type Cells = Readonly<Record<string, readonly number[]>>
 
-/** Methods with a recipe at 1, 10 and 50 images per class. */
-const cells: Readonly<Record<string, readonly string[]>> = {
-  cifar10: matching,
-  cifar100: matching,
-  'tiny-imagenet': matching,
+const small = [1, 10, 50] as const
+const gradients: Cells = { dc: small, dsa: small }
+const matching: Cells = { dm: small, datadam: small, atom: small, ...gradients }
+
+/** Images per class by method. */
+const cells: Readonly<Record<string, Cells>> = {
+  cifar10: { ...matching, mtt: small, ftd: small, tesla: [1], datm: [...small, 500, 1000], pad: [...small, 500, 1000] },
+  cifar100: { ...matching, mtt: small, ftd: small, tesla: [50], datm: [...small, 100], pad: [...small, 100] },
+  'tiny-imagenet': { ...matching, mtt: small, ftd: [1, 10], datm: small, pad: small },
   mnist: gradients,
   'fashion-mnist': gradients,
 }
 
 /** 'cifar10/dm-ipc1', … */
 export const recipeNames: readonly string[] = Object.entries(cells).flatMap(([data, methods]) =>
-  methods.flatMap((method) => [1, 10, 50].map((ipc) => `${data}/${method}-ipc${ipc}`)),
+  Object.entries(methods).flatMap(([method, counts]) => counts.map((ipc) => `${data}/${method}-ipc${ipc}`)),
 )
 
 /** The recipe of this name, checked. Rejects with `not_found` and the names of its data set, or of all data sets. */

@@ -510,6 +510,24 @@ describe('a recipe', () => {
     expect(JSON.parse((await run(library, 'recipes', 'cifar10/dm-ipc1')).stdout)).toMatchObject({ distill: { method: 'dm', ipc: 1 } })
     expect(JSON.parse((await run(library, 'recipes', '--schema')).stdout)).toMatchObject({ type: 'object' })
   })
+
+  it('is explained: every setting with its origin', async () => {
+    const { library } = fakeLibrary()
+    const { stdout } = await run(library, 'recipes', 'cifar10/pad-ipc10', '--explain')
+    for (const line of [
+      /^innerSteps +80 +PAD, table 7$/m,
+      /^mask +depth:0\.25 +PAD, table 7; the shipped files have 0\.5$/m,
+      /^zca +true +configuration files/m,
+      /^gsam +rho=0\.01 alpha=0\.3 adaptive=true +readme/m,
+      /^emaDecay +none +/m,
+    ])
+      expect(stdout).toMatch(line)
+    expect(stdout).not.toContain('realBatch')
+    const dm = JSON.parse((await run(library, 'recipes', 'cifar10/dm-ipc1', '--explain', '--json')).stdout)
+    expect(dm).toContainEqual({ name: 'realBatch', value: 256, origin: expect.stringMatching(/^preset 'code': released code/) })
+    expect(dm).toContainEqual({ name: 'zca', value: false, origin: 'the recipe' })
+    expect(await run(library, 'recipes', '--explain')).toMatchObject({ code: 2, stderr: expect.stringContaining('the name of one recipe') })
+  })
 })
 
 describe('plan', () => {

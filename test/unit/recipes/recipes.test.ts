@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { datasetNames } from '../../../src/data/open.js'
 import { presetByName } from '../../../src/distill/method.js'
 import { methodByName } from '../../../src/distill/registry.js'
+import { publishedCells } from '../../../src/distill/trajectory/published.js'
 import { networkNames } from '../../../src/nn/networks/registry.js'
 import { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, recipeNames } from '../../../src/recipes/index.js'
 import { expectError } from '../data/fixtures.js'
@@ -31,9 +32,26 @@ describe('the list', () => {
   })
 
   it('is what an unknown name is answered with', async () => {
-    await expectError(() => recipeByName('cifar10/dm-ipc2'), 'not_found', /one of cifar10\/dm-ipc1, .*cifar10\/dsa-ipc50 but received/)
+    await expectError(() => recipeByName('cifar10/dm-ipc2'), 'not_found', /one of cifar10\/dm-ipc1, .*cifar10\/pad-ipc1000 but received/)
     await expectError(() => recipeByName('../../errors'), 'not_found', /one of cifar10\/dm-ipc1/)
     await expectError(() => recipeByName(3 as never), 'invalid_option', /a name such as/)
+  })
+})
+
+describe('of trajectory matching', () => {
+  const methods = ['mtt', 'ftd', 'tesla', 'datm', 'pad'] as const
+
+  it('there is one for every published cell whose data can be read, whitened as published', async () => {
+    const keys: Readonly<Record<string, string>> = { tiny: 'tiny-imagenet' }
+    for (const method of methods) {
+      const stated = publishedCells(method).filter(({ data }) => data !== 'imagenet64')
+      const wanted = stated.map(({ data, ipc }) => `${keys[data] ?? data}/${method}-ipc${ipc}`)
+      expect(recipeNames.filter((name) => name.includes(`/${method}-`)).sort()).toEqual([...new Set(wanted)].sort())
+      for (const { data, ipc, zca } of stated) {
+        const recipe = await recipeByName(`${keys[data] ?? data}/${method}-ipc${ipc}`)
+        expect(recipe.data.zca ?? false).toBe(zca)
+      }
+    }
   })
 })
 

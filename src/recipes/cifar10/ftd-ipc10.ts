@@ -1,0 +1,9 @@
+/** @file FTD (2211.11004) on CIFAR-10, 10 images per class. */
+import type { Recipe } from '../schema.js'
+
+export const recipe: Recipe = {
+  data: { name: 'cifar10', zca: true },
+  distill: { method: 'ftd', preset: 'paper', ipc: 10 },
+  evaluate: { networks: ['convnet'], repeats: 5, protocol: 'trajectory' },
+  reported: { accuracy: 66.6, source: 'FTD, 2211.11004, table 1, of the averaged images' },
+}

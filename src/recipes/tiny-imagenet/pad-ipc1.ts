@@ -1,0 +1,9 @@
+/** @file PAD (2408.03360) on Tiny ImageNet, 1 image per class. */
+import type { Recipe } from '../schema.js'
+
+export const recipe: Recipe = {
+  data: { name: 'tiny-imagenet', zca: true },
+  distill: { method: 'pad', preset: 'paper', ipc: 1 },
+  evaluate: { networks: ['convnet'], repeats: 5, protocol: 'trajectory' },
+  reported: { accuracy: 17.7, spread: 0.2, source: 'PAD, 2408.03360, table 1' },
+}
