@@ -7,7 +7,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { keyOf } from '../engine/tensor/key.js'
 import { planEvaluation } from '../evaluate/plan.js'
 import type { Protocol } from '../evaluate/protocol.js'
-import type { DistillSettings, RunConfig } from '../experiment/types.js'
+import type { DistillSettings, LabelKind, RunConfig } from '../experiment/types.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
 import { type DeviceBytes, PlanningDevice } from './planning-device.js'
 
@@ -26,13 +26,24 @@ const planningDevice = (target: Device): { device: Device; planned: PlanningDevi
   return { device: planned as unknown as Device, planned }
 }
 
-/** The distillation, and its settings as they are resolved. */
-export function distillationPhase(dataset: Dataset, settings: DistillSettings, target: Device): { phase: Phase; config: RunConfig } {
+export interface PlannedDistillation {
+  readonly phase: Phase
+  /** Settings as they are resolved. */
+  readonly config: RunConfig
+  /** What the set will have beside its images: a rate, and labels of logits. */
+  readonly learns: { readonly rate: boolean; readonly labels: LabelKind }
+}
+
+/** The distillation, and what its set will be. */
+export function distillationPhase(dataset: Dataset, settings: DistillSettings, target: Device): PlannedDistillation {
   const resolved = resolveSettings(dataset, settings)
   const { device, planned } = planningDevice(target)
   const { work } = prepareRun(dataset, resolved, device)
   const { iterations, config } = resolved
-  return { phase: { name: 'distill', bytes: planned.bytes, flops: iterations * work.flopsPerIteration, steps: iterations }, config }
+  const labels = resolved.methodOptions.labels === 'soft' ? 'soft' : 'hard'
+  const learns = { rate: 'trajectory' in resolved.method, labels } as const
+  const phase = { name: 'distill', bytes: planned.bytes, flops: iterations * work.flopsPerIteration, steps: iterations }
+  return { phase, config, learns }
 }
 
 export interface EvaluationSize {
@@ -40,12 +51,13 @@ export interface EvaluationSize {
   readonly ipc: number
   readonly repeats: number
   readonly protocol: Protocol
+  readonly labels: LabelKind
   readonly epochs: number
 }
 
 /** Training and measuring of the networks of one name, on `train`'s shapes. */
 export function evaluationPhase(train: Dataset, test: Dataset, size: EvaluationSize, target: Device): Phase {
-  const { ipc, repeats, protocol, epochs } = size
+  const { ipc, repeats, protocol, labels, epochs } = size
   const image = train.shape.slice(1) as [number, number, number]
   const rows = train.classes.length * ipc
   const { device, planned } = planningDevice(target)
@@ -54,6 +66,7 @@ export function evaluationPhase(train: Dataset, test: Dataset, size: EvaluationS
     images: new Float32Array(0),
     shape: [rows, ...image],
     labels: new Int32Array(rows),
+    ...(labels === 'soft' && { softLabels: new Float32Array(rows * train.classes.length) }),
     mean: train.mean,
     std: train.std,
   } as const

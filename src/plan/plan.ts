@@ -4,7 +4,7 @@ import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
 import { isGpu } from '../engine/isa.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
-import { protocolOf } from '../evaluate/protocol.js'
+import { protocolFor, protocolOf } from '../evaluate/protocol.js'
 import type { DistillSettings, ProtocolName, RunConfig } from '../experiment/types.js'
 import { freeMemory } from '../free-memory.js'
 import { resolveNetwork, withPools } from '../nn/networks/registry.js'
@@ -27,7 +27,7 @@ export interface PlanOptions extends DistillSettings {
   readonly networks?: readonly string[]
   /** Networks trained per name, default 5. */
   readonly repeats?: number
-  /** Default 'dc'. */
+  /** Default 'trajectory' for methods that learn a rate, else 'dc'. */
   readonly protocol?: ProtocolName
   /** Epochs of each, default 1000. */
   readonly epochs?: number
@@ -76,8 +76,7 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   checkOptions('plan', options, optionNames)
   checkDevice('plan', options.device)
   const { protocol: protocolName, ...others } = options
-  const protocol = protocolOf(protocolName)
-  const { device, memory, test, zca, networks = ['convnet'], repeats = 5, epochs = protocol.epochs, ...settings } = others
+  const { device, memory, test, zca, networks = ['convnet'], repeats = 5, epochs = protocolOf(protocolName).epochs, ...settings } = others
   if (memory !== undefined) wholeNumber('plan: memory', memory)
   for (const [name, value] of Object.entries({ repeats, epochs })) wholeNumber(name, value)
   if (!Array.isArray(networks)) throw expected('invalid_option', 'plan: networks', 'a list of registry names', networks)
@@ -87,9 +86,11 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   const train = whitened(asRead.train)
   const measured = asRead.test && whitened(asRead.test)
   const sets = Object.values(asRead)
-  const { phase, config } = distillationPhase(train, settings, device)
+  const { phase, config, learns } = distillationPhase(train, settings, device)
+  const { labels } = learns
+  const protocol = protocolFor({}, labels, protocolName ?? (learns.rate ? 'trajectory' : 'dc'))
   const evaluation = (network: string) =>
-    measured ? [evaluationPhase(train, measured, { network, ipc: settings.ipc, repeats, protocol, epochs }, device)] : []
+    measured ? [evaluationPhase(train, measured, { network, ipc: settings.ipc, repeats, protocol, labels, epochs }, device)] : []
   const before = zca === undefined ? [] : [whiteningPhase(asRead.train, sets, device)]
   const phases = [...before, phase, ...withPools(networks).flatMap(evaluation)]
   const image = train.shape.slice(1) as [number, number, number]

@@ -40,7 +40,9 @@ export function learningRateCurve(steps: readonly StepEvent[]): string {
   const learned = steps.flatMap(({ step, learningRate }) => (learningRate === undefined ? [] : [{ step, loss: learningRate }]))
   if (learned.length < 2) return ''
   const [first, last] = [learned[0], learned[learned.length - 1]]
-  const text = `The learning rate goes from ${shortNumber(first.loss)} after step ${first.step} to ${shortNumber(last.loss)} after step ${last.step}.`
+  const guards = steps.filter(({ guarded }) => guarded).length
+  const kept = guards > 0 ? ` At ${guards} of ${steps.length} steps it would have become 0 or less and was kept.` : ''
+  const text = `The learning rate goes from ${shortNumber(first.loss)} after step ${first.step} to ${shortNumber(last.loss)} after step ${last.step}.${kept}`
   const points = thin(learned)
   const values = points.map(({ loss }) => loss)
   const about = { id: 'learning-rate', title: 'Learned rate by step', text, steps: points.map(({ step }) => step), marked: false }

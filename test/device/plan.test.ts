@@ -4,6 +4,7 @@ import { createDataset, type Dataset } from '../../src/data/index.js'
 import { distill } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
+import { createSyntheticSet } from '../../src/experiment/synthetic-set.js'
 import { planRun } from '../../src/plan/plan.js'
 import { fitZca, whiten } from '../../src/preprocess/index.js'
 import { expectError } from '../unit/data/fixtures.js'
@@ -84,6 +85,20 @@ describe('a plan', () => {
     const set = randomRealSet(train, 2, 0)
     await evaluate(set, { test, device, networks: ['convnet-w32', 'mlp'], repeats: 2, epochs: 3, inference: 'engine', onProgress })
     expect(plan.phases.slice(1).map(({ bytes }) => bytes.arrays)).toEqual(held.map(({ arrayBytes }) => arrayBytes))
+  })
+
+  it('of trajectory matching plans the evaluation by its own protocol, with the labels that will have been learned', async () => {
+    const general = { method: 'datm', ipc: 12, network: 'mlp', methodOptions: { innerSteps: 2 } }
+    const plan = await planRun(train, { ...general, device, test, networks: ['mlp'], repeats: 1, epochs: 3 })
+    const held: ReturnType<Device['memory']>[] = []
+    const onProgress = ({ epoch }: { readonly epoch: number }) => {
+      if (epoch === 4) held.push(device.memory())
+    }
+    const { save: _, ...real } = randomRealSet(train, 12, 0)
+    const set = createSyntheticSet({ ...real, labelLogits: new Float32Array(48), learningRate: 0.01 })
+    const [{ training }] = await evaluate(set, { test, device, networks: ['mlp'], repeats: 1, epochs: 3, inference: 'engine', onProgress })
+    expect(training).toMatchObject({ protocol: 'trajectory', labels: 'soft' })
+    expect(plan.phases[1].bytes.arrays).toBe(held[0].arrayBytes)
   })
 
   it('leaves nothing on the device', async () => {

@@ -95,7 +95,10 @@ describe('writeReport', () => {
 
   it('shows what was learned beside the images: labels, the rate by step, and steps that were skipped', async () => {
     const events = (skips: (step: number) => boolean): LoggedEvent[] =>
-      steps(40).map((event, i) => ({ ...event, skipped: skips(i + 1), learningRate: 0.01 + i / 1000 }) as LoggedEvent)
+      steps(40).map(
+        (event, i) =>
+          ({ ...event, skipped: skips(i + 1), learningRate: 0.01 + i / 1000, ...(i === 8 && { guarded: true }) }) as LoggedEvent,
+      )
     const page = async (skips: (step: number) => boolean) => {
       const dir = freshDir()
       const record = tinyRecord()
@@ -108,7 +111,7 @@ describe('writeReport', () => {
       return readFileSync(await writeReport(dir), 'utf8')
     }
     const html = await page((step) => step % 4 === 3)
-    expect(html).toContain('The learning rate goes from 0.01 after step 1 to 0.049 after step 40.')
+    expect(html).toContain('The learning rate goes from 0.01 after step 1 to 0.049 after step 40. At 1 of 40 steps it would have become 0')
     expect(html).toContain(
       '10 of 40 steps (25.0 %) had a loss above the threshold 1.5 and changed nothing, the first at step 3, the last at',
     )
