@@ -100,7 +100,11 @@ export function resolveSettings(
   const { experts } = settings
   if (experts !== undefined) {
     if (!('trajectory' in method)) throw new AludelError('invalid_option', `experts: ${method.name} reads none; leave them out`)
-    checkExpertsFit(experts, { network, dataset, settings: method.trajectory(methodOptions) })
+    checkExpertsFit(experts, {
+      network: typeof choice === 'string' ? choice : network,
+      dataset,
+      settings: method.trajectory(methodOptions),
+    })
   }
   const config: RunConfig = {
     method: method.name,

@@ -3,6 +3,8 @@ import { readdir } from 'node:fs/promises'
 import { isRecord, wholeNumber } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
 import { AludelError, expected, onFile } from '../errors.js'
+import { type Network, parameterCount } from '../nn/module.js'
+import { networkByName, networkNames } from '../nn/networks/registry.js'
 import { checkFile, readCheckpointAt } from './checkpoints-file.js'
 import { checkpointsPath, type ExpertRecord, type ExpertsRecord, readExpertRecord, readRecord } from './record.js'
 
@@ -88,8 +90,8 @@ export function rangesOf(numbers: readonly number[]): string {
 }
 
 export interface ExpertsUse {
-  /** Registry name. */
-  readonly network: string
+  /** Registry name, or a network: then one of equal name and size is taken for the same. */
+  readonly network: string | Network
   readonly data: Dataset
 }
 
@@ -103,7 +105,11 @@ export function checkExperts({ dir, record, experts }: ExpertStore, { network, d
     if (JSON.stringify(there) !== JSON.stringify(here))
       throw expected('incompatible', `experts in ${dir}: ${what}`, shown(here), shown(there), hint)
   }
-  same('network', record.network, network, `use --network ${record.network}, or train experts of '${network}'`)
+  const own = typeof network === 'string' ? network : network.name
+  if (!isTrainedNetwork(record, network)) {
+    const hint = `use --network ${record.network}, or train experts of '${own}'`
+    throw expected('incompatible', `experts in ${dir}: network`, own, `${record.network} (${record.parameters} parameters)`, hint)
+  }
   same('image', record.image, data.shape.slice(1))
   same('classes', record.classes.length, data.classes.length)
   const named = ({ name, sha256 }: { readonly name: string; readonly sha256: string }) => `${name} (sha256 ${sha256})`
@@ -117,6 +123,12 @@ export function checkExperts({ dir, record, experts }: ExpertStore, { network, d
       'invalid_option',
       `${dir}: none of its ${record.experts} experts is finished; train on with: aludel experts --resume ${dir}`,
     )
+}
+
+function isTrainedNetwork({ network: name, image, classes, parameters }: ExpertsRecord, network: string | Network): boolean {
+  if (typeof network === 'string') return network === name
+  const trained = networkNames.includes(name) ? networkByName(name, image, classes.length).name : name
+  return network.name === trained && parameterCount(network) === parameters
 }
 
 const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))

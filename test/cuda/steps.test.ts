@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TypedArray } from '../../src/engine/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { runStep, type StepRun, type StepRunOptions } from '../device/run-step.js'
-import { hessianProduct, matchingStep, type StepGraph, trainingStep } from '../device/step-graphs.js'
+import { gsamStep, hessianProduct, matchingStep, type StepGraph, trainingStep } from '../device/step-graphs.js'
 
 let gpu: Device
 let cpu: Device
@@ -36,6 +36,7 @@ async function compare(graph: StepGraph, options: StepRunOptions): Promise<void>
 describe.each([
   ['matching', matchingStep],
   ['training', trainingStep],
+  ['training by GSAM', gsamStep],
   ['a Hessian-vector product', hessianProduct],
 ] as const)('%s', (_, graphOf) => {
   it.each(['instance', 'batch'] as const)('under %s norm is that of the CPU', async (norm) => {

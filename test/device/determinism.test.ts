@@ -8,7 +8,7 @@ import { boundErrors, largest, largestError } from './error-bound.js'
 import { largeCases } from './large-cases.js'
 import { runStep, type StepRun } from './run-step.js'
 import { runTraced } from './run-traced.js'
-import { hessianProduct, matchingStep, rows, trainingStep } from './step-graphs.js'
+import { gsamStep, hessianProduct, matchingStep, rows, trainingStep } from './step-graphs.js'
 import { wideConvCases } from './wide-conv-cases.js'
 
 const threadCounts = [1, 2, 3, 8]
@@ -62,6 +62,7 @@ const steps = [
   ['a matching step with batch norm', matchingStep('batch'), false],
   ['a training step', trainingStep(), true],
   ['a training step with batch norm', trainingStep('batch'), false],
+  ['a step of GSAM', gsamStep(), true],
   ['a Hessian-vector product', hessianProduct(), true],
   ['a Hessian-vector product with batch norm', hessianProduct('batch'), false],
 ] as const

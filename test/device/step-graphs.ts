@@ -3,6 +3,7 @@ import { dm } from '../../src/distill/matching/dm.js'
 import type { BoundProgramSpec, NamedInput, NamedOutput } from '../../src/engine/bound-program.js'
 import { fold, grad, hvp, keyOf, mean, normal, reshape, sizeOf, softmaxCe, type TypedArray, type Value } from '../../src/engine/index.js'
 import { convNet, type Norm } from '../../src/nn/networks/conv-net.js'
+import { type GsamOptions, gsamGradient } from '../../src/optim/gsam.js'
 import { sgdUpdate } from '../../src/optim/sgd.js'
 
 const classes = 4
@@ -77,16 +78,16 @@ function trainedNetwork(norm: Norm) {
     data[name] = numbers(name, shape, 0.2)
     if (name.endsWith('gamma')) data[name] = (data[name] as Float32Array).map((v) => 1 + v)
   }
-  const lossOf = (v: Readonly<Record<string, Value>>): Value => {
-    const { logits } = network.apply(v, reshape(v.x, [1, rows, ...image]))
+  const lossOf = (v: Readonly<Record<string, Value>>, parameters = v): Value => {
+    const { logits } = network.apply(parameters, reshape(v.x, [1, rows, ...image]))
     return mean(softmaxCe(reshape(logits, [rows, classes]), v.labels).loss)
   }
   const valuesOf = (v: Readonly<Record<string, Value>>): Value[] => names.map((name) => v[name])
   return { names, inputs, data, lossOf, valuesOf }
 }
 
-/** One SGD step on all parameters, written over the old ones. */
-export function trainingStep(norm: Norm = 'instance'): StepGraph {
+/** One step on all parameters, written over the old ones: by their gradient, or by that of GSAM. */
+export function trainingStep(norm: Norm = 'instance', gsam?: GsamOptions): StepGraph {
   const { names, inputs, data, lossOf, valuesOf } = trainedNetwork(norm)
   return {
     spec: {
@@ -94,7 +95,10 @@ export function trainingStep(norm: Norm = 'instance'): StepGraph {
       outputs: { loss: {}, ...Object.fromEntries(names.map((name): [string, NamedOutput] => [name, { donate: name }])) },
       build(v) {
         const loss = lossOf(v)
-        const gradients = grad(loss, valuesOf(v))
+        const own = valuesOf(v)
+        const gradientsAt = (values: readonly Value[]) =>
+          grad(values === own ? loss : lossOf(v, Object.fromEntries(names.map((name, i) => [name, values[i]]))), values)
+        const { gradients } = gsamGradient(own, gradientsAt, gsam ?? { rho: 0, alpha: 0, adaptive: true })
         const next = names.map((name, i) => [name, sgdUpdate(v[name], v[name], gradients[i], { lr: 0.1 }).parameter])
         return { loss, ...Object.fromEntries(next) }
       },
@@ -102,6 +106,9 @@ export function trainingStep(norm: Norm = 'instance'): StepGraph {
     data,
   }
 }
+
+/** A step of GSAM as experts are trained by, with a radius that shows. */
+export const gsamStep = (norm: Norm = 'instance'): StepGraph => trainingStep(norm, { rho: 0.5, alpha: 0.3, adaptive: true })
 
 /** The Hessian of the training loss in all parameters times a vector. */
 export function hessianProduct(norm: Norm = 'instance'): StepGraph {

@@ -17,9 +17,12 @@ export function epochsRead({ minStartEpoch, maxStartEpoch, expertEpochs }: Traje
 /**
  * Throws `incompatible` for experts of another network, data or whitening, `invalid_option` where none is finished or an epoch is not stored.
  */
-export function checkExpertsFit(store: ExpertStore, run: { network: Network; dataset: Dataset; settings: TrajectorySettings }): void {
+export function checkExpertsFit(
+  store: ExpertStore,
+  run: { network: string | Network; dataset: Dataset; settings: TrajectorySettings },
+): void {
   const { network, dataset, settings } = run
-  checkExperts(store, { network: network.name, data: dataset })
+  checkExperts(store, { network, data: dataset })
   const { kept, epochs } = store.record
   const { maxStartEpoch, expertEpochs, minStartEpoch } = settings
   const last = maxStartEpoch - 1 + expertEpochs

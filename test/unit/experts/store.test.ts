@@ -8,6 +8,8 @@ import { checkExperts, keptEpochs, openExperts, rangesOf } from '../../../src/ex
 import { trimExperts } from '../../../src/experts/trim.js'
 import { verifyExperts } from '../../../src/experts/verify.js'
 import { decodeSafetensors } from '../../../src/files/safetensors.js'
+import type { Network } from '../../../src/nn/module.js'
+import { networkByName } from '../../../src/nn/networks/registry.js'
 import { writeStore } from '../../experts-store.js'
 import { noiseDataset } from '../../noise-dataset.js'
 
@@ -140,7 +142,7 @@ describe('use', () => {
   it('by another network, other data or another normalisation names both', async () => {
     await writeStore(dir)
     const store = await openExperts(dir)
-    const told = (network: string, data = noiseDataset) => {
+    const told = (network: string | Network, data = noiseDataset) => {
       try {
         checkExperts(store, { network, data })
         return undefined
@@ -149,7 +151,10 @@ describe('use', () => {
       }
     }
     expect(told('convnet')).toBeUndefined()
-    expect(told('mlp')?.message).toMatch(/mlp.*'convnet'/)
+    expect(told(networkByName('convnet', [8, 8, 3], 2))).toBeUndefined()
+    for (const other of ['convnet-w64', 'mlp', 'convnet-d2'])
+      expect(told(networkByName(other, [8, 8, 3], 2))?.message).toMatch(/expected .* received/)
+    expect(told('mlp')?.message).toMatch(/mlp.*'convnet /)
     const fewer = noiseDataset.subset([1, 2, 3])
     const { code, message } = told('convnet', fewer) as { code: string; message: string }
     expect(code).toBe('incompatible')
