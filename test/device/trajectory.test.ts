@@ -112,3 +112,134 @@ describe.each(variants)('%s', (_, given) => {
     }
   })
 })
+
+describe('the gate', () => {
+  it('changes nothing above the threshold, and counts', async () => {
+    const shut = await finish({ methodOptions: { threshold: 1e-6, lrLr: 1, emaDecay: 0.5 } })
+    expect(shut.steps.map(({ skipped }) => skipped)).toEqual(new Array(6).fill(true))
+    const still = await finish({ iterations: 1, methodOptions: { threshold: 1e-6 } })
+    expect(numbers(shut.set)).toEqual(numbers(still.set))
+    expect(shut.set.config).toMatchObject({ steps: 6, skips: 6 })
+    const open = await finish({ methodOptions: { threshold: 1e6 } })
+    expect(open.set.config).not.toHaveProperty('skips')
+    expect(open.steps.map(({ skipped }) => skipped)).toEqual(new Array(6).fill(false))
+  })
+
+  it('keeps a learning rate that would become 0 or less, and counts', async () => {
+    // so much that any gradient that would lower the rate takes it below 0, and none that raises it leads far
+    const { set, steps } = await finish({ imageLr: 1e-20, methodOptions: { lrLr: 0.5, lrMomentum: 0 } })
+    const guarded = steps.filter((event) => event.guarded)
+    expect(guarded.length).toBeGreaterThan(0)
+    for (const { learningRate } of steps) expect(learningRate).toBeGreaterThan(0)
+    expect(set.config).toMatchObject({ guards: guarded.length })
+  })
+})
+
+it('makes the set of the average of the images where there is one', async () => {
+  const raw = await finish({ iterations: 1 })
+  const averaged = await finish({ iterations: 1, methodOptions: { emaDecay: 0.75 } })
+  const before = await finish({ iterations: 1, methodOptions: { threshold: 1e-6 } })
+  const wanted = before.set.images.map((x, i) => x + 0.25 * (raw.set.images[i] - x))
+  for (const [i, x] of averaged.set.images.entries()) expect(x).toBeCloseTo(wanted[i], 4)
+})
+
+it('reads every expert as often, and only epochs that the range allows', async () => {
+  const store = fakeExperts(network, noiseDataset, { experts: 3 })
+  await distill(noiseDataset, {
+    ...{ method: 'mtt', ipc: 1, iterations: 9, seed: 1, network, device, experts: store },
+    methodOptions: { ...options, minStartEpoch: 1, startEpoch: 2, maxStartEpoch: 4, expansionEnd: 6 },
+  }).result
+  const starts = store.reads.filter((_, i) => i % 2 === 0)
+  expect(starts.map(([expert]) => expert).sort()).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2])
+  expect(starts[0][1]).toBe(1)
+  for (const [i, [expert, epoch]] of starts.entries()) {
+    expect(epoch).toBeGreaterThanOrEqual(1)
+    expect(epoch).toBeLessThan(4)
+    expect(store.reads[2 * i + 1]).toEqual([expert, epoch + 2])
+  }
+})
+
+describe('what is refused before anything is read', () => {
+  const other = convNet({ input: [noiseSide, noiseSide, 3], classes: 2, depth: 1, width: 8 })
+  it.each<[string, Given, string, RegExp]>([
+    [
+      'M = 0',
+      { methodOptions: { expertEpochs: 0 } },
+      'invalid_option',
+      /epochs of the expert \(M\); steps on synthetic images \(N\) are innerSteps/,
+    ],
+    [
+      'N = 0',
+      { methodOptions: { innerSteps: 0 } },
+      'invalid_option',
+      /steps on synthetic images \(N\); epochs of the expert \(M\) are expertEpochs/,
+    ],
+    [
+      'N and M confused',
+      { methodOptions: { innerSteps: 2, expertEpochs: 30 } },
+      'invalid_option',
+      /maxStartEpoch \+ expertEpochs - 1 = 32.*M counts epochs of the expert/,
+    ],
+    [
+      'T+ beyond what was trained',
+      { methodOptions: { maxStartEpoch: 9 } },
+      'invalid_option',
+      /at most 6, the epochs that the experts in .* were trained for/,
+    ],
+    [
+      'epochs that were not kept',
+      { store: { kept: [0, 1, 2, 6] } },
+      'invalid_option',
+      /epochs 3-4, needed for .* one of those stored: 0-2, 6/,
+    ],
+    ['no start epoch', { methodOptions: { minStartEpoch: 3, startEpoch: 3 } }, 'invalid_option', /min < max/],
+    ['a mask of everything', { methodOptions: { mask: 'depth:1' } }, 'invalid_option', /mask: expected 'none', 'depth:A' or 'loss:A'/],
+    ['experts of another network', { store: { record: { network: 'resnet18' } } }, 'incompatible', /network/],
+    [
+      'experts of other data',
+      { store: { record: { data: { name: 'x', split: 'train', sha256: '0', samples: 1 } } } },
+      'incompatible',
+      /data/,
+    ],
+    ['whitened experts', { store: { record: { zca: { order: 'raw', eps: 0.1, sha256: '0' } } } }, 'incompatible', /whitening/],
+    ['a store without finished experts', { store: { experts: 0 } }, 'invalid_option', /none of its 0 experts is finished/],
+    ['real batches', { realBatch: 4 }, 'invalid_option', /realBatch: mtt takes no real images in its steps/],
+    ['dynamic pruning', { dynamic: {} }, 'invalid_option', /dynamic: mtt matches the training of experts/],
+    ['groups of classes', { classGroup: 1 }, 'invalid_option', /classGroup: mtt trains one student/],
+    ['parts of the classes', { shard: { index: 1, of: 2 } }, 'invalid_option', /shard: mtt trains one student/],
+    [
+      'soft labels of noise',
+      { init: 'noise', methodOptions: { labels: 'soft', labelLr: 1 } },
+      'invalid_option',
+      /of noise they say nothing/,
+    ],
+    ['a rate of labels that are not learned', { methodOptions: { labelLr: 1 } }, 'invalid_option', /labels 'hard' are not learned/],
+  ])('%s', async (_, given, code, message) => {
+    const refused = async () => start(given).result
+    await expect(refused()).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+  })
+
+  it('no experts', () => {
+    const run = () => distill(noiseDataset, { method: 'mtt', ipc: 1, device })
+    const message = expect.stringMatching(/experts: mtt matches the training of experts, and none were given/)
+    expect(run).toThrow(expect.objectContaining({ code: 'invalid_option', message }))
+  })
+
+  it('experts for a method that reads none', () => {
+    const run = () => distill(noiseDataset, { method: 'dm', ipc: 1, device, experts: fakeExperts(other, noiseDataset) })
+    expect(run).toThrow(expect.objectContaining({ code: 'invalid_option', message: expect.stringMatching(/experts: dm reads none/) }))
+  })
+
+  it("init 'predicted' without experts that predict", () => {
+    const run = () => distill(noiseDataset, { method: 'dm', ipc: 1, device, init: 'predicted' })
+    expect(run).toThrow(expect.objectContaining({ code: 'invalid_option', message: expect.stringMatching(/no experts that predict/) }))
+  })
+})
+
+it('names expert and epochs where the loss has no scale', async () => {
+  const still = { checkpoint: (parameters: Float32Array) => new Float32Array(parameters.length).fill(0.1) }
+  await expect(start({ store: still }).result).rejects.toMatchObject({
+    code: 'invalid_data',
+    message: expect.stringMatching(/is the same after epochs/),
+  })
+})
