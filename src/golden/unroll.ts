@@ -285,7 +285,8 @@ export async function replayUnrollInputs(golden: GoldenCase, engine: GoldenEngin
   const sweeps = new Sweeps(golden, engine)
   for (const name of Object.keys(fieldAt(golden, 'meta', 'cases') as object)) {
     const number = (...path: string[]) => scalarTensor(numberAt(golden, 'meta', 'cases', name, ...path))
-    const { loss, denominator, lr, kept } = await sweeps.gradients(name, 'exact')
+    const exact = await sweeps.gradients(name, 'exact')
+    const { loss, denominator, lr, kept } = exact
     checks.add(`${name}.loss`, 'trajectory', scalarTensor(loss), number('loss'))
     checks.add(`${name}.denominator`, 'trajectory', scalarTensor(denominator), number('denominator'))
     checks.add(`${name}.grad_lr`, 'trajectory', lr, number('grad_lr'))
@@ -293,8 +294,18 @@ export async function replayUnrollInputs(golden: GoldenCase, engine: GoldenEngin
     if (fieldAt(golden, 'meta', 'cases', name, 'tesla_vs_exact') === undefined) continue
     const tesla = await sweeps.gradients(name, 'tesla')
     checks.add(`${name}.tesla.grad_lr`, 'trajectory', tesla.lr, number('tesla_vs_exact', 'lr_tesla'))
+    const { error, cosine } = apart(tesla.images.data, exact.images.data)
+    checks.add(`${name}.tesla.images_rel_error`, 'trajectory', scalarTensor(error), number('tesla_vs_exact', 'images_rel_error'))
+    checks.add(`${name}.tesla.images_cosine`, 'trajectory', scalarTensor(cosine), number('tesla_vs_exact', 'images_cosine'))
   }
   return checks.checks
+}
+
+/** How far an approximation is from the exact gradient: |a - b| / |b|, and the cosine of their angle. */
+function apart(a: Float64Array, b: Float64Array): { readonly error: number; readonly cosine: number } {
+  const dot = (x: Float64Array, y: Float64Array) => x.reduce((sum, value, i) => sum + value * y[i], 0)
+  const difference = a.map((value, i) => value - b[i])
+  return { error: Math.sqrt(dot(difference, difference) / dot(b, b)), cosine: dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)) }
 }
 
 const results = /^(soft|hard)_(depth|loss)_a\d+/

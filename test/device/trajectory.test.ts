@@ -1,9 +1,12 @@
 /** @file Trajectory matching through the loop: what it moves, what it counts, what it reads, and that a continued run has the same bits. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { thetaSize } from '../../src/augment/dsa.js'
 import { distill } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import type { Checkpoint, CheckpointStore, DistillOptions, StepEvent, SyntheticSet } from '../../src/experiment/types.js'
+import { parameterCount } from '../../src/nn/module.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
+import { planRun } from '../../src/plan/plan.js'
 import { type FakeExperts, fakeExperts } from '../fake-experts.js'
 import { noiseDataset, noiseSide } from '../noise-dataset.js'
 
@@ -242,4 +245,17 @@ it('names expert and epochs where the loss has no scale', async () => {
     code: 'invalid_data',
     message: expect.stringMatching(/is the same after epochs/),
   })
+})
+
+it('plans the memory of one step and N + 1 copies of the parameters: nothing else grows with N', async () => {
+  const plan = async (innerSteps: number) => {
+    const settings = { method: 'mtt', ipc: 3, network, methodOptions: { ...options, innerSteps } }
+    const { phases, config, largest } = await planRun(noiseDataset, { ...settings, device })
+    expect([config.realBatch, largest.realBatch]).toEqual([0, null])
+    return phases[0].bytes
+  }
+  const [few, many] = [await plan(10), await plan(80)]
+  const rows = 6 * (4 + 4 * thetaSize)
+  expect(many.arrays - few.arrays).toBe(70 * (4 * parameterCount(network) + rows))
+  expect([many.workspace, many.constants]).toEqual([few.workspace, few.constants])
 })
