@@ -184,7 +184,13 @@ it.each(methodNames)('%s of a single class is a run like any other', async (meth
   const matched = 'trajectory' in methodByName(method)
   const { realBatch: _, ...others } = settings
   const general = matched
-    ? { ...others, experts: fakeExperts(networkByName('convnet', data.shape.slice(1) as [number, number, number], 1), data, { epochs: 8 }) }
+    ? {
+        ...others,
+        experts: fakeExperts(networkByName('convnet', data.shape.slice(1) as [number, number, number], 1), data, {
+          epochs: 8,
+          record: { network: 'convnet' },
+        }),
+      }
     : settings
   const methodOptions = matched ? { innerSteps: 2, maxStartEpoch: 4, threshold: null } : {}
   const { images, labels } = await distill(data, { ...general, method, methodOptions, device }).result
