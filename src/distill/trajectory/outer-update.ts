@@ -1,5 +1,18 @@
 /** @file The update of pixels, label logits and learning rate after a sweep: SGD with momentum behind a gate, and FTD's average of the images. */
-import { add, equal, greater, greaterEqual, isFiniteMask, mul, type Operand, select, sub, type Value } from '../../engine/index.js'
+import {
+  add,
+  addAll,
+  equal,
+  greater,
+  greaterEqual,
+  isFiniteMask,
+  mul,
+  type Operand,
+  select,
+  squaredNorm,
+  sub,
+  type Value,
+} from '../../engine/index.js'
 import { sgdUpdate } from '../../optim/sgd.js'
 
 /** Settings of the update, as constants or as values that the program reads. */
@@ -29,6 +42,8 @@ export interface OuterState {
 }
 
 export interface OuterUpdate extends OuterState {
+  /** The loss as it was given; not finite either where it would have been followed but a gradient is not finite, f32 []. */
+  readonly loss: Value
   /** 1 where the step was taken, 0 where the gate was shut, f32 []. */
   readonly applied: Value
   /** 1 where the learning rate would have become 0 or less and was kept, f32 []. */
@@ -36,7 +51,8 @@ export interface OuterUpdate extends OuterState {
 }
 
 /**
- * One step down `gradients`. A loss that is not finite or above the threshold changes nothing, momenta and average included. A learning rate
+ * One step down `gradients`. A loss that is not finite or above the threshold changes nothing, momenta and average included, nor does a
+ * gradient that is not finite: a student that ran away may still end at a finite distance. A learning rate
  * that would become 0 or less, or no number, keeps its value, and its momentum is cleared.
  */
 export function outerUpdate(
@@ -46,7 +62,9 @@ export function outerUpdate(
   rates: OuterRates,
 ): OuterUpdate {
   const finite = isFiniteMask(loss)
-  const applied = rates.threshold === null ? finite : mul(finite, greaterEqual(rates.threshold, loss))
+  const open = rates.threshold === null ? finite : mul(finite, greaterEqual(rates.threshold, loss))
+  const norm = addAll([gradients.images, gradients.lr, ...(gradients.labels ? [gradients.labels] : [])].map((g) => squaredNorm(g)))
+  const applied = mul(open, isFiniteMask(norm))
   const gated = (next: Value, before: Value) => select(applied, next, before)
   const image = sgdUpdate(state.images, state.velocity, gradients.images, { lr: rates.imageLr, momentum: rates.imageMomentum })
   const images = gated(image.parameter, state.images)
@@ -59,6 +77,7 @@ export function outerUpdate(
     learningRate: gated(select(sound, rate.parameter, state.learningRate), state.learningRate),
     lrVelocity: gated(select(sound, rate.velocity, 0), state.lrVelocity),
     ...(state.ema && rates.emaDecay !== null && { ema: gated(averaged(state.ema, images, rates.emaDecay), state.ema) }),
+    loss: select(greater(open, applied), norm, loss),
     applied,
     guarded: mul(applied, equal(sound, 0)),
   }

@@ -197,9 +197,9 @@ function updateProgram(device: Device, shape: TrajectoryShape): BoundProgram {
         ...(v.ema && { ema: v.ema }),
       }
       const gradient = { images: v.gradX, lr: v.gradLr, ...(v.gradY && { labels: v.gradY }) }
-      const { applied, guarded, labels, ...next } = outerUpdate(before, v.loss, gradient, shape.rates)
+      const { loss, applied, guarded, labels, ...next } = outerUpdate(before, v.loss, gradient, shape.rates)
       const told: Record<(typeof outcomeNames)[number], Value> = {
-        ...{ loss: v.loss, denominator: v.denominator, applied, guarded, learningRate: next.learningRate },
+        ...{ loss, denominator: v.denominator, applied, guarded, learningRate: next.learningRate },
       }
       return {
         ...next,
