@@ -20,7 +20,7 @@ import { isHessianVector, replayHessianVector } from './trajectory.js'
 import { isTreatmentEffect, replayTreatmentEffect } from './treatment-effect.js'
 import { isTreatmentTrace, replayTreatmentTrace } from './treatment-trace.js'
 import { isUnrollInputs, isUnrollResults, replayUnrollInputs, replayUnrollResults } from './unroll.js'
-import { isZca, replayZca } from './zca.js'
+import { isFittedZca, isZca, replayFittedZca, replayZca } from './zca.js'
 
 interface Kind {
   readonly matches: (golden: GoldenCase) => boolean
@@ -42,6 +42,7 @@ const kinds: readonly Kind[] = [
   { matches: isUnrollResults, replay: replayUnrollResults },
   { matches: isOuterUpdates, replay: replayOuterUpdates },
   { matches: isZca, replay: replayZca },
+  { matches: isFittedZca, replay: replayFittedZca },
   { matches: isTreatmentEffect, replay: replayTreatmentEffect },
   { matches: isTreatmentTrace, replay: replayTreatmentTrace },
   { matches: isNetworkScores, replay: replayNetworkScores },

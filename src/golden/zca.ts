@@ -2,8 +2,8 @@
 import { symmetricEigen } from '../engine/reference/symmetric-eigen.js'
 import type { Device } from '../engine/runtime/device.js'
 import { zcaMatrices } from '../preprocess/zca.js'
-import type { GoldenCase } from './case-file.js'
-import { type Check, CheckList } from './compare.js'
+import { type GoldenCase, readArray } from './case-file.js'
+import { type Check, CheckList, listTensor } from './compare.js'
 import type { GoldenEngine } from './engines.js'
 import { fieldAt, numberAt, tensorAt } from './fields.js'
 
@@ -52,29 +52,60 @@ async function deviceMatrices(device: Device, covariance: Float64Array, d: numbe
   }
 }
 
-export async function replayZca(golden: GoldenCase, { name, device }: GoldenEngine): Promise<Check[]> {
-  const { shape, data: x } = tensorAt(golden, 4, 'inputs', 'x')
-  const n = shape[0]
+interface Fitted {
+  readonly mean: Float64Array
+  readonly transform: ArrayLike<number>
+  readonly inverse: ArrayLike<number>
+  /** Rows of width d, whitened. */
+  whiten(x: Float64Array): Float64Array
+}
+
+/** The whitening of the rows of x [n, d]. */
+async function fitted(x: Float64Array, n: number, eps: number, device: Device | undefined): Promise<Fitted> {
   const d = x.length / n
   const { mean, covariance } = moments(x, n, d)
-  const eps = numberAt(golden, 'params', 'eps')
   const [transform, inverse] = device ? await deviceMatrices(device, covariance, d, eps) : referenceMatrices(covariance, d, eps)
-  const whitened = new Float64Array(n * d)
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < d; j++) {
-      const centred = x[i * d + j] - mean[j]
-      for (let k = 0; k < d; k++) whitened[i * d + k] += centred * transform[j * d + k]
+  const whiten = (rows: Float64Array): Float64Array => {
+    const whitened = new Float64Array(rows.length)
+    for (let at = 0; at < rows.length; at += d) {
+      for (let j = 0; j < d; j++) {
+        const centred = rows[at + j] - mean[j]
+        for (let k = 0; k < d; k++) whitened[at + k] += centred * transform[j * d + k]
+      }
     }
+    return whitened
   }
+  return { mean, transform, inverse, whiten }
+}
+
+export async function replayZca(golden: GoldenCase, { name, device }: GoldenEngine): Promise<Check[]> {
+  const { shape, data: x } = tensorAt(golden, 4, 'inputs', 'x')
+  const d = x.length / shape[0]
+  const { mean, transform, inverse, whiten } = await fitted(x, shape[0], numberAt(golden, 'params', 'eps'), device)
   const checks = new CheckList(name)
-  checks.add('mean', 'loss', { shape: [d], data: mean }, tensorAt(golden, 1, 'expected', 'mean'))
+  checks.add('mean', 'loss', listTensor(mean), tensorAt(golden, 1, 'expected', 'mean'))
   checks.add('T', 'loss', { shape: [d, d], data: Float64Array.from(transform) }, tensorAt(golden, 2, 'expected', 'T'))
-  checks.add('whitened', 'loss', { shape, data: whitened }, tensorAt(golden, 4, 'expected', 'whitened'))
-  checks.add(
-    'T_inv_row0',
-    'loss',
-    { shape: [d], data: Float64Array.from({ length: d }, (_, k) => inverse[k]) },
-    tensorAt(golden, 1, 'expected', 'T_inv_row0'),
-  )
+  checks.add('whitened', 'loss', { shape, data: whiten(x) }, tensorAt(golden, 4, 'expected', 'whitened'))
+  const firstRow = listTensor(Float64Array.from({ length: d }, (_, k) => inverse[k]))
+  checks.add('T_inv_row0', 'loss', firstRow, tensorAt(golden, 1, 'expected', 'T_inv_row0'))
+  return checks.checks
+}
+
+const fittedArrays = ['train', 'test', 'mean', 'transform', 'inverse', 'train_white', 'test_white']
+
+/** A whitening fitted to training images, and test images under it. */
+export const isFittedZca = (golden: GoldenCase): boolean => fittedArrays.every((name) => golden.arrayNames.includes(name))
+
+export async function replayFittedZca(golden: GoldenCase, { name, device }: GoldenEngine): Promise<Check[]> {
+  const [train, test] = [readArray(golden, 'train'), readArray(golden, 'test')]
+  const { mean, transform, inverse, whiten } = await fitted(train.data, train.shape[0], numberAt(golden, 'meta', 'eps'), device)
+  const checks = new CheckList(name)
+  const compare = (array: string, actual: ArrayLike<number>) =>
+    checks.add(array, 'trajectory', listTensor(actual), readArray(golden, array))
+  compare('mean', mean)
+  compare('transform', transform)
+  compare('inverse', inverse)
+  compare('train_white', whiten(train.data))
+  compare('test_white', whiten(test.data))
   return checks.checks
 }
