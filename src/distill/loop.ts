@@ -80,7 +80,7 @@ async function runLoop(
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
   const start = await startOf(dataset, settings, options)
-  const run = prepareWithin(options.device, () =>
+  const run = prepareWithin(options.device, settings, () =>
     prepareRun(dataset, settings, options.device, {
       start,
       rollbacks: loaded?.checkpoint.counters.rollbacks ?? 0,
@@ -144,10 +144,11 @@ interface PreparedRun {
  * Throws `out_of_memory` when what `prepare` reserves on the device is more than the bytes that were free: the system would hand it out
  * and end the process when it is written to, hours later perhaps.
  */
-function prepareWithin(device: Device, prepare: () => PreparedRun): PreparedRun {
+function prepareWithin(device: Device, { method }: ResolvedSettings, prepare: () => PreparedRun): PreparedRun {
   const free = device.freeBytes
   const before = reserved(device)
-  const todo = 'lower ipc or realBatch; planRun (on the command line: aludel plan) finds the largest that fit'
+  const lower = 'trajectory' in method ? 'ipc, synBatch or innerSteps' : 'ipc or realBatch'
+  const todo = `lower ${lower}; planRun (on the command line: aludel plan) finds the largest that fit`
   let run: PreparedRun
   try {
     run = prepare()
@@ -301,11 +302,13 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
   if (settings.onDivergence !== 'rollback' || state.counters.rollbacks >= mostRollbacks) {
     const tried = settings.onDivergence === 'rollback' ? `, after ${mostRollbacks} rollbacks` : ''
     const kept = checkpointer.saved === undefined ? '' : `; nothing was saved after step ${checkpointer.saved}`
-    const lower = 'lower the learning rate of the pixels (imageLr, on the command line --image-lr)'
+    const isTrajectory = 'trajectory' in settings.method
+    const students = isTrajectory ? ", or what trains the student: startLr, lrLr, innerSteps (--set)" : ''
+    const lower = `lower the learning rate of the pixels (imageLr, on the command line --image-lr)${students}`
     const rate = tried === '' ? `${lower}, or let the run go back (onDivergence 'rollback', --on-divergence rollback)` : lower
-    // no rate has acted before the first step has ended
+    // no rate but a student's has acted before the first step has ended
     const start = 'look at the normalisation of the data (mean, std) and at the weights that the network starts with'
-    const todo = state.counters.step === 0 ? start : rate
+    const todo = state.counters.step === 0 && !isTrajectory ? start : rate
     throw new AludelError('not_finite', `${cause.message}${tried}${kept}: ${todo}`, { cause })
   }
   await rollBack(state)

@@ -120,7 +120,7 @@ const numbered = (expert: number): string => `expert-${String(expert).padStart(4
 export const checkpointsPath = (dir: string, expert: number): string => join(dir, `${numbered(expert)}.safetensors`)
 export const expertRecordPath = (dir: string, expert: number): string => join(dir, `${numbered(expert)}.json`)
 
-/** Hash of everything that experts of one store have in common and that no trimming changes. */
+/** Hash of everything that experts of one store have in common: neither trimming it nor adding experts changes it. */
 export function settingsOf(record: ExpertsRecord): string {
   const { kept: _, specification: __, experts: ___, ...settings } = record
   return sealOf(settings)
@@ -137,13 +137,13 @@ function writeSealed(path: string, record: object): Promise<void> {
   return writeShared(path, bytes, bytes.length)
 }
 
-/** Reads and verifies experts.json. Throws `not_found`, `invalid_data` naming the field that is not what it must be, `io`. */
+/** Reads and verifies experts.json; `sha256` is its `settingsOf`. Throws `not_found`, `invalid_data` naming the field that is not what it must be, `io`. */
 export async function readRecord(dir: string): Promise<{ readonly record: ExpertsRecord; readonly sha256: string }> {
   checkPath('experts', dir)
   const record = await readSealed(recordPath(dir), rules, 'give a directory that aludel experts wrote')
   if ((record.kept.at(-1) as number) > record.epochs)
     throw expected('invalid_data', `${recordPath(dir)}: field 'kept'`, `epochs up to ${record.epochs}`, record.kept)
-  return { record, sha256: sealOf(record) }
+  return { record, sha256: settingsOf(record) }
 }
 
 /** Reads and verifies the record of one expert of the store. Throws `not_found`, `invalid_data`, `incompatible` for that of another store, `io`. */

@@ -11,7 +11,7 @@ import { checkpointsPath, type ExpertRecord, type ExpertsRecord, readExpertRecor
 export interface ExpertStore {
   readonly dir: string
   readonly record: ExpertsRecord
-  /** Of the record: the identity of the store's settings. */
+  /** The identity of the store: of all that its experts have in common, not of how many there are or which epochs are kept. */
   readonly sha256: string
   /** Numbers of the finished experts, ascending. */
   readonly experts: readonly number[]
@@ -99,21 +99,15 @@ export interface ExpertsUse {
  * Throws `incompatible`, naming both, unless the experts of a store are networks of that name trained on those images under the same
  * normalisation and whitening; `invalid_option` when none is finished.
  */
-export function checkExperts({ dir, record, experts }: ExpertStore, { network, data }: ExpertsUse): void {
-  const todo = 'give experts that were trained on this data: aludel experts --data … --out DIR'
-  const same = (what: string, there: unknown, here: unknown, hint = todo) => {
-    if (JSON.stringify(there) !== JSON.stringify(here))
-      throw expected('incompatible', `experts in ${dir}: ${what}`, shown(here), shown(there), hint)
-  }
+export function checkExperts(store: ExpertStore, { network, data }: ExpertsUse): void {
+  const { dir, record, experts } = store
+  const same = comparison(dir)
   const own = typeof network === 'string' ? network : network.name
   if (!isTrainedNetwork(record, network)) {
     const hint = `use --network ${record.network}, or train experts of '${own}'`
     throw expected('incompatible', `experts in ${dir}: network`, own, `${record.network} (${record.parameters} parameters)`, hint)
   }
-  same('image', record.image, data.shape.slice(1))
-  same('classes', record.classes.length, data.classes.length)
-  const named = ({ name, sha256 }: { readonly name: string; readonly sha256: string }) => `${name} (sha256 ${sha256})`
-  if (record.data.sha256 !== data.sha256) throw expected('incompatible', `experts in ${dir}: data`, named(data), named(record.data), todo)
+  checkSameImages(store, data)
   const whitening = data.whitened?.whitening
   same('whitening', record.zca?.sha256 ?? 'none', whitening?.sha256 ?? 'none', 'give the --zca that the experts were trained with')
   same('mean', record.mean, data.mean, 'give the --normalize that the experts were trained with')
@@ -130,6 +124,25 @@ function isTrainedNetwork({ network: name, image, classes, parameters }: Experts
   const trained = networkNames.includes(name) ? networkByName(name, image, classes.length).name : name
   return network.name === trained && parameterCount(network) === parameters
 }
+
+/** The part of `checkExperts` that needs no whitening: the same images, in as many classes. Throws `incompatible`. */
+export function checkSameImages({ dir, record }: Pick<ExpertStore, 'dir' | 'record'>, data: Dataset): void {
+  const same = comparison(dir)
+  same('image', record.image, data.shape.slice(1))
+  same('classes', record.classes.length, data.classes.length)
+  const named = ({ name, sha256 }: { readonly name: string; readonly sha256: string }) => `${name} (sha256 ${sha256})`
+  if (record.data.sha256 !== data.sha256)
+    throw expected('incompatible', `experts in ${dir}: data`, named(data), named(record.data), otherExperts)
+}
+
+const otherExperts = 'give experts that were trained on this data: aludel experts --data … --out DIR'
+
+const comparison =
+  (dir: string) =>
+  (what: string, there: unknown, here: unknown, hint = otherExperts): void => {
+    if (JSON.stringify(there) !== JSON.stringify(here))
+      throw expected('incompatible', `experts in ${dir}: ${what}`, shown(here), shown(there), hint)
+  }
 
 const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 

@@ -10,6 +10,7 @@ import { type ExpertsRecord, readRecord, recordPath, settingsOf, writeRecord } f
 import { type ExpertsOptions, type ExpertsPlan, planExperts } from './settings.js'
 import { type ExpertStore, finishedExperts, openExperts } from './store.js'
 import { trainGroup } from './train-group.js'
+import { isBegun } from './work-directory.js'
 
 /**
  * Trains networks on real images and keeps their parameters after every kept epoch in `dir`: what trajectory matching (MTT, FTD, TESLA, DATM,
@@ -41,7 +42,9 @@ export async function trainExperts(dir: string, data: Dataset | DatasetInput, op
   for (const { first, count } of groups) {
     if (options.signal?.aborted) throw new AbortError(options.signal.reason)
     progress.begin(first, count)
-    if (Array.from({ length: count }, (_, i) => first + i).every((expert) => finished.includes(expert))) progress.found(record.epochs)
+    const done = Array.from({ length: count }, (_, i) => first + i).every((expert) => finished.includes(expert))
+    // a process that was ended behind its last expert left a folder, which is removed as that of a group with nothing to train
+    if (done && !(await isBegun(dir, first, count))) progress.found(record.epochs)
     else {
       const { device, signal } = options
       const hooks = {
@@ -122,6 +125,14 @@ function checkShard(what: string, shard: unknown): Shard | undefined {
   return shard as Shard
 }
 
+/** Throws `invalid_option` for an epoch without rows, or with some that the data set does not have. */
+function checkRows(rows: Int32Array, epoch: number, samples: number): void {
+  if (rows.length === 0) throw expected('invalid_option', `trainExperts: schedule: epoch ${epoch + 1}`, 'at least one row', 'none')
+  const wrong = rows.find((row) => row < 0 || row >= samples)
+  if (wrong !== undefined)
+    throw expected('invalid_option', `trainExperts: schedule: epoch ${epoch + 1}`, `rows from 0 to ${samples - 1}`, wrong)
+}
+
 /** Steps done, of all of a call's. */
 class ProgressMeter {
   readonly #plan: ExpertsPlan
@@ -150,7 +161,9 @@ class ProgressMeter {
     let steps = 0
     this.#before = [0]
     for (let epoch = 0; epoch < epochs; epoch++) {
-      steps += Math.ceil((schedule?.rows(epoch).length ?? data.samples) / Math.min(batch, data.samples))
+      const rows = schedule?.rows(epoch)
+      if (rows) checkRows(rows, epoch, data.samples)
+      steps += Math.ceil((rows?.length ?? data.samples) / Math.min(batch, data.samples))
       this.#before.push(steps)
       await turn.breathe()
     }

@@ -1,6 +1,6 @@
 /** @file Where experts grow until they are finished: a folder for each group that is trained together, locked by the process that works in it. */
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { isMissing, onFile } from '../errors.js'
 import { lockRun } from '../experiment/run-lock.js'
 
@@ -11,6 +11,10 @@ export const groupDir = (dir: string, first: number, count: number): string => {
   const number = (expert: number) => String(expert).padStart(4, '0')
   return join(dir, progressDir, `experts-${number(first)}-${number(first + count - 1)}`)
 }
+
+/** Whether the experts [first, first + count) have a folder. Throws `io`. */
+export const isBegun = async (dir: string, first: number, count: number): Promise<boolean> =>
+  (await begunGroups(dir)).includes(basename(groupDir(dir, first, count)))
 
 /** Runs `action` while no other process works in `dir`. Throws `locked`. */
 export async function locked<T>(dir: string, action: () => Promise<T>): Promise<T> {

@@ -2,9 +2,11 @@
 
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
+import type { Dataset } from '../../data/dataset.js'
 import { AludelError, expected } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings, DynamicPruning } from '../../experiment/types.js'
+import { checkSameImages, type ExpertStore } from '../../experts/store.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
 import {
@@ -90,6 +92,15 @@ export function addDistill(program: Command, context: CliContext): void {
   )
 }
 
+/** Throws `incompatible` for experts of other images, or of whitened ones where these are not to be, or the other way round. */
+function checkBeforeWhitening(experts: ExpertStore, train: Dataset, zca: ReturnType<typeof zcaOf>): void {
+  checkSameImages(experts, train)
+  const { dir, record } = experts
+  const of = (whitened: boolean) => (whitened ? 'whitened images' : 'images that are not whitened')
+  const todo = record.zca ? 'give --zca as the experts were trained with' : 'leave --zca out'
+  if (!record.zca !== !zca) throw expected('incompatible', `experts in ${dir}`, `those of ${of(!!zca)}`, `those of ${of(!!record.zca)}`, todo)
+}
+
 async function distillCommand(fromCommand: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
@@ -117,6 +128,8 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
     if (scores !== undefined && prune === undefined) throw expected('invalid_option', '--scores', '--prune beside it', undefined)
     const pruning =
       prune && (await preparePruning(train, { ...prune, dir, settings, zca, ...given({ scores }) }, { library, output, device }))
+    // a whitening may take long: what can be said of the experts is said before
+    if (experts) checkBeforeWhitening(experts, train, zca)
     // what stays is whitened, once it is known
     const dataset = pruning ? train : await whitenTraining(train, zca, { library, output, device, ...openOptions(options) })
     const job = {

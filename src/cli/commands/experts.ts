@@ -129,11 +129,23 @@ export function addExperts(program: Command, context: CliContext): void {
   addWhiteningOptions(command)
   addDataOptions(command, 'data set whose training images the experts are trained on')
   addDeviceOptions(command).action(async (options: Options) => {
-    if (options.verify !== undefined) return verify(options.verify, command, context)
-    if (options.trim !== undefined) return trim(options.trim, options, command, context)
+    if (options.verify !== undefined) {
+      checkAlone(options, command, ['verify'])
+      return verify(options.verify, command, context)
+    }
+    if (options.trim !== undefined) {
+      checkAlone(options, command, ['trim', 'out'])
+      return trim(options.trim, options, command, context)
+    }
     if (options.resume !== undefined) return resume(options.resume, options, command, context)
     return begin(options, command, context)
   })
+}
+
+/** Throws `invalid_option` for an option beside those named. */
+function checkAlone(options: Options, command: Command, names: readonly string[]): void {
+  const wrong = Object.keys(options).find((name) => !names.includes(name) && command.getOptionValueSource(name) === 'cli')
+  if (wrong !== undefined) throw new AludelError('invalid_option', `${flagOf(wrong)}: does nothing beside --${names[0]}; leave it out`)
 }
 
 async function begin(options: Options, command: Command, context: CliContext): Promise<void> {
@@ -142,7 +154,9 @@ async function begin(options: Options, command: Command, context: CliContext): P
   const { out, schedule = 'none', seed } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   if (out === undefined) throw new AludelError('invalid_option', "required option '--out <dir>' not specified")
-  if (options.shard === undefined) await checkFree(out)
+  const there = await recordAt(out)
+  if (there && options.shard === undefined)
+    throw new AludelError('invalid_option', `${out}: holds experts already; continue them with --resume ${out}, or give another directory`)
   if (schedule === 'none') checkNoScores(options, command)
   const zca = zcaOf(options)
   const data = inPlace(specificationOf(options.data, options))
@@ -157,9 +171,11 @@ async function begin(options: Options, command: Command, context: CliContext): P
     if (schedule !== 'none' && options.scores === undefined) await checkOwnScoring(raw, { ...ownScoring(options), device })
     const train = await whitenTraining(raw, zca, { library, output, device, ...openOptions(options) })
     await onFile(out, () => makeDirectory(out))
+    // the files of a store that is there are compared with before they are written
+    checkSame(out, 'whitening', there && (there.zca?.sha256 ?? 'none'), train.whitened?.whitening.sha256 ?? 'none')
     await keepWhiteningIn(out, train)
     const curriculum =
-      schedule === 'none' ? undefined : await curriculumOf(train, schedule, { ...options, out, data }, { library, output, device })
+      schedule === 'none' ? undefined : await curriculumOf(train, schedule, { ...options, out, data, there }, { library, output, device })
     const store = await withExperts(output, train, out, (hooks) =>
       library.trainExperts(out, train, { ...settings, ...given({ schedule: curriculum, shard: options.shard }), ...hooks, device }),
     )
@@ -169,13 +185,20 @@ async function begin(options: Options, command: Command, context: CliContext): P
   }
 }
 
-async function checkFree(out: string): Promise<void> {
-  const begun = await readRecord(out).catch((error) => {
+/** The record of the store in a directory; undefined where there is none. */
+async function recordAt(out: string): Promise<ExpertsRecord | undefined> {
+  try {
+    return (await readRecord(out)).record
+  } catch (error) {
     if (error instanceof AludelError && error.code === 'not_found') return undefined
     throw error
-  })
-  if (begun)
-    throw new AludelError('invalid_option', `${out}: holds experts already; continue them with --resume ${out}, or give another directory`)
+  }
+}
+
+/** Throws `incompatible` where the store that is there, if any, has another `what`. */
+function checkSame(out: string, what: string, there: unknown, here: unknown): void {
+  const todo = 'give the settings of that store, or another directory'
+  if (there !== undefined && there !== here) throw expected('incompatible', `${out}: ${what}`, String(there), String(here), todo)
 }
 
 function checkNoScores(options: Options, command: Command): void {
@@ -213,7 +236,7 @@ interface Tools {
 async function curriculumOf(
   train: Dataset,
   choice: PadChoice,
-  options: Options & { readonly out: string; readonly data: string },
+  options: Options & { readonly out: string; readonly data: string; readonly there: ExpertsRecord | undefined },
   tools: Tools,
 ): Promise<DataSchedule> {
   const { out, data, scores, seed } = options
@@ -228,11 +251,13 @@ async function curriculumOf(
     await scoreInto(train, { dir, ...ownScoring(options), specification: data, ...tools, goOn })
     found = await scoresAt(dir, options.kind ?? 'el2n', train)
   }
+  const curriculum = await scheduleBy(train, choice, found)
+  checkSame(out, 'ranking of the images', options.there?.schedule.ranking, curriculum.config.ranking)
   await keepScores(out, train, found)
   const { initialRatio, addEndEpoch, removeMiddle, removeEnd, r1, r2 } = ruleOf(train, choice)
   const stages = `${100 * initialRatio} % of the images at first, all by epoch ${addEndEpoch}; without the easiest ${100 * r1} % after epoch ${removeMiddle}, ${100 * r2} % after ${removeEnd}`
   tools.output.notice(`curriculum by ${found.score.name}: ${stages}`)
-  return scheduleBy(train, choice, found)
+  return curriculum
 }
 
 async function resume(dir: string, options: Options, command: Command, context: CliContext): Promise<void> {

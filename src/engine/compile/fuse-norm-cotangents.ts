@@ -12,7 +12,7 @@ export const fuseNormCotangents = (graph: IrGraph): IrGraph =>
 function fused(node: IrNode, inputs: readonly IrValue[], builder: IrBuilder): readonly IrValue[] | undefined {
   if (node.op !== 'norm_act_pool_grad' || node.attrs.pool !== 0 || node.attrs.power !== undefined) return undefined
   const cotangent = inputs[5]
-  const sums = inputs.length === 6 && node.attrs.relu ? sumsIn(cotangent, inputs) : undefined
+  const sums = inputs.length === 6 && node.attrs.relu ? sumsIn(cotangent, inputs, node.numbers) : undefined
   const rest = sums ? sums.rest : cotangent
   const pooled = isPoolGradient(rest) && (!sums || isEven(inputs[0])) ? rest.node.inputs[0] : undefined
   if (!sums && !pooled) return undefined
@@ -28,30 +28,47 @@ const isEven = ({ shape: [, , height, width] }: IrValue): boolean => height % 2 
 
 interface Sums {
   readonly power: number
-  /** What the sums hand back, [G,N,H,W,1] and [G,N,1,1,C] in any order, or one of them. */
+  /** What the sums hand back: [G,N,H,W,1] and [G,N,1,1,C], or one of them. */
   readonly both: readonly IrValue[]
   /** The other cotangents of the map. */
   readonly rest: IrValue
 }
 
-/** rest + power both map^(power - 1), as the gradient of `power_sums` has it, where the map is the norm's own. */
-function sumsIn({ node }: IrValue, [x, gamma, beta]: readonly IrValue[]): Sums | undefined {
+/**
+ * rest + power both map^(power - 1), as the gradient of `power_sums` has it, where the map is that of the norm of these `inputs` and `numbers`
+ * (kind, groups, eps).
+ */
+function sumsIn({ node }: IrValue, [x, gamma, beta]: readonly IrValue[], numbers: readonly number[]): Sums | undefined {
   if (node.op !== 'add') return undefined
-  const isMap = ({ node: { op, inputs, attrs }, index }: IrValue): boolean =>
-    op === 'norm_act_pool' && index === 0 && attrs.pool === 0 && inputs[0] === x && inputs[1] === gamma && inputs[2] === beta
+  const isMap = ({ node: { op, inputs, attrs, numbers: own }, index }: IrValue): boolean =>
+    op === 'norm_act_pool' &&
+    index === 0 &&
+    attrs.pool === 0 &&
+    inputs.length === 3 &&
+    [x, gamma, beta].every((input, i) => inputs[i] === input) &&
+    [0, 1, 2].every((i) => own[i] === numbers[i])
   for (const [term, rest] of bothWays(node)) {
-    if (term.node.op !== 'mul') continue
+    // what was broadcast along with the sum is no cotangent by itself
+    if (term.node.op !== 'mul' || `${rest.shape}` !== `${x.shape}`) continue
     for (const [scaled, power] of bothWays(term.node)) {
       const exponent = exponentOf(power, isMap)
       if (exponent === undefined || scaled.node.op !== 'mul') continue
       for (const [sum, factor] of bothWays(scaled.node)) {
         if (!isConstant(factor, exponent + 1)) continue
-        const both = sum.node.op === 'add' ? sum.node.inputs : [sum]
-        if (both.every((v) => isOf(v, x, positionsOf) || isOf(v, x, channelsOf))) return { power: exponent + 1, both, rest }
+        const both = partsOf(sum, x)
+        if (both) return { power: exponent + 1, both, rest }
       }
     }
   }
   return undefined
+}
+
+/** One value of positions and one of channels that make up `sum`, or the sum itself where it is one of the two. */
+function partsOf(sum: IrValue, x: IrValue): readonly IrValue[] | undefined {
+  if (sum.node.op === 'add') {
+    for (const [a, b] of bothWays(sum.node)) if (a !== b && isOf(a, x, positionsOf) && isOf(b, x, channelsOf)) return [a, b]
+  }
+  return isOf(sum, x, positionsOf) || isOf(sum, x, channelsOf) ? [sum] : undefined
 }
 
 const bothWays = ({ inputs: [a, b] }: IrNode) => [[a, b] as const, [b, a] as const]

@@ -5,7 +5,7 @@ import { describe as describeProgram, peakBytes } from '../../../src/engine/comp
 import { type CompileOptions, compile } from '../../../src/engine/compile/pipeline.js'
 import type { Value } from '../../../src/engine/graph/node.js'
 import * as ops from '../../../src/engine/ops/index.js'
-import type { Shape } from '../../../src/engine/tensor/shape.js'
+import { type Shape, sizeOf } from '../../../src/engine/tensor/shape.js'
 import { spec, type Traced, trace } from '../../../src/engine/trace/trace.js'
 import { checkAgainstInterpreter } from './compare.js'
 import { decode } from './decode.js'
@@ -126,6 +126,36 @@ describe('norm cotangents', () => {
     ['of another map', gradient((map) => ops.add(pooled(map), summed(4)(ops.exp(map))))],
     ['of two powers', gradient((map) => ops.add(both(4)(map), summed(2)(map)))],
   ])('%s are added as they were', (_, traced) => expect(norms(traced)).toContain('power_sums'))
+
+  it('of a sum that is read twice are both counted', () => {
+    const twice = (kind: 'positions' | 'channels') => (map: Value) => {
+      const [, n, h, w, c] = map.shape
+      const sums = ops.reshape(ops.powerSums(map, 2)[kind], kind === 'positions' ? [1, n, h, w, 1] : [1, n, 1, 1, c])
+      const weighed = ops.mul(sums, ops.constant(Array.from({ length: sizeOf(sums.shape) }, (_, i) => i / 7), sums.shape))
+      return ops.add(pooled(map), ops.add(ops.sum(ops.square(sums)), ops.sum(weighed)))
+    }
+    for (const kind of ['positions', 'channels'] as const) checkAgainstInterpreter(gradient(twice(kind)), {})
+  })
+  it.each<[string, (map: Value) => Value]>([
+    ['the sum of the map', (map) => ops.sum(map)],
+    ['a mean over images', (map) => ops.sum(ops.square(ops.mean(map, { axes: [1] })))],
+    ['a pool of a mean over images', (map) => pooled(ops.mean(map, { axes: [1], keep: true }))],
+    ['a mean over positions', (map) => ops.sum(ops.square(ops.mean(map, { axes: [2, 3] })))],
+  ])('are right beside %s', (_, other) => {
+    checkAgainstInterpreter(gradient((map) => ops.add(other(map), summed(4)(map))), {})
+    checkAgainstInterpreter(gradient((map) => ops.add(other(map), both(4)(map))), {})
+  })
+  it('are not mixed up with those of another norm of the same values', () => {
+    const traced = trace(
+      (x, gamma, beta) => {
+        const [own, other] = (['instance', 'batch'] as const).map((kind) => ops.normActPool(x, gamma, beta, { kind, relu: true }).y)
+        const like = ops.mul(ops.mul(ops.full([1, 2, 4, 4, 1], 0.3), 2), other)
+        return [grad(ops.add(pooled(own), ops.sum(ops.mul(own, like))), [x])[0]]
+      },
+      [spec([1, 2, 4, 4, 3]), spec([1, 3]), spec([1, 3])],
+    )
+    checkAgainstInterpreter(traced, {})
+  })
 })
 
 describe('norm readers', () => {
