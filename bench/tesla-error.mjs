@@ -3,11 +3,12 @@
  * same iterations, by the number of steps of the student. `node bench/tesla-error.mjs DATA EXPERTS [STEPS,STEPS,…] [ITERATIONS]`, such as
  * `node bench/tesla-error.mjs cifar10:DIR experts/c10 10,30,80 4`: synthetic images are one real image a class, start epochs those of the store.
  */
-
+import { join } from 'node:path'
 import { initialImages } from '../dist/distill/initial-images.js'
 import { mtt } from '../dist/distill/trajectory/methods.js'
 import { TrajectoryIterations } from '../dist/distill/trajectory/trajectory-iterations.js'
-import { openDataset, openDevice, openExperts } from '../dist/index.js'
+import { checkExperts } from '../dist/experts/store.js'
+import { openDataset, openDevice, openExperts, readWhitening, whiten } from '../dist/index.js'
 import { networkByName } from '../dist/nn/networks/registry.js'
 
 const [data, dir, steps = '10,30,80', count = '4'] = process.argv.slice(2)
@@ -15,9 +16,12 @@ if (!data || !dir) {
   console.error('usage: node bench/tesla-error.mjs DATA EXPERTS [STEPS,STEPS,…] [ITERATIONS]')
   process.exit(2)
 }
-const train = await openDataset(data, 'train')
 const experts = await openExperts(dir)
+if (!experts.record.kept.includes(0)) throw new Error(`${dir}: epoch 0 is not kept`)
 const device = await openDevice()
+const read = await openDataset(data, 'train')
+const train = experts.record.zca ? await whiten(read, await readWhitening(join(dir, 'zca.safetensors')), { device }) : read
+checkExperts(experts, { network: experts.record.network, data: train })
 const network = networkByName(experts.record.network, experts.record.image, train.classes.length)
 const expertEpochs = 2
 /** Starts s with s + M stored, from the first epoch on. */

@@ -82,13 +82,16 @@ int64_t CudaProgram::find_library_call(uint32_t index, const KernelArgs& args) {
   return bytes;
 }
 
-// Bits depend on the version and on the model of GPU: cuBLASLt 13.1.0, cuDNN 9.10.2 (132 multiprocessors).
+// Bits depend on the versions, on the model of GPU and on what is left to the libraries:
+// cuBLASLt 13.1.0, cuDNN 9.10.2 (132 multiprocessors; instructions 3, 17).
 std::string CudaProgram::libraries() const {
   std::set<std::string> names;
   for (const auto& [index, call] : library_calls_) names.insert(call->library());
-  std::string all;
+  std::string all, computed;
   for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
-  return all.empty() ? all : all + " (" + std::to_string(device_->info().multiprocessors) + " multiprocessors)";
+  for (const auto& [index, call] : library_calls_) computed += (computed.empty() ? "" : ", ") + std::to_string(index);
+  if (all.empty()) return all;
+  return all + " (" + std::to_string(device_->info().multiprocessors) + " multiprocessors; instructions " + computed + ")";
 }
 
 Status CudaProgram::reserve() {

@@ -303,7 +303,7 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
     const tried = settings.onDivergence === 'rollback' ? `, after ${mostRollbacks} rollbacks` : ''
     const kept = checkpointer.saved === undefined ? '' : `; nothing was saved after step ${checkpointer.saved}`
     const isTrajectory = 'trajectory' in settings.method
-    const students = isTrajectory ? ", or what trains the student: startLr, lrLr, innerSteps (--set)" : ''
+    const students = isTrajectory ? ', or what trains the student: startLr, lrLr, innerSteps (--set)' : ''
     const lower = `lower the learning rate of the pixels (imageLr, on the command line --image-lr)${students}`
     const rate = tried === '' ? `${lower}, or let the run go back (onDivergence 'rollback', --on-divergence rollback)` : lower
     // no rate but a student's has acted before the first step has ended

@@ -67,7 +67,7 @@ describe.skipIf(!emulated && library?.version === '')('every convolution', () =>
 
     it.each(convolutions.map((c) => [caseTitle(c), c] as const))('%s', async (_, c) => {
       const { plan, error } = await runRounded(device, precision, c)
-      expect(plan.libraries).toMatch(/^cuDNN 9\.\d+\.\d+ \(\d+ multiprocessors\)$/)
+      expect(plan.libraries).toMatch(/^cuDNN 9\.\d+\.\d+ \(\d+ multiprocessors; instructions \d+\)$/)
       expect(error).toBeLessThanOrEqual(roundings)
     })
 

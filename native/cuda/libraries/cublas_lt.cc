@@ -5,8 +5,9 @@ namespace {
 
 constexpr uint64_t kMostWorkspaceBytes = uint64_t{32} << 20;
 
-// Of the contiguous axis, which is also what matrices of a batch and slices of an array are apart by multiples of.
-uint32_t alignment(int64_t contiguous) { return contiguous % 4 == 0 ? 16 : 4; }
+// Of the contiguous axis, which is also what matrices of a batch and slices of an array are apart by multiples of, where the operands
+// themselves are `aligned`.
+uint32_t alignment(int64_t contiguous, bool aligned) { return aligned && contiguous % 4 == 0 ? 16 : 4; }
 
 lt::ComputeType compute_type(Precision precision) {
   switch (precision) {
@@ -43,13 +44,14 @@ LtHandle::~LtHandle() {
   if (handle_ != nullptr) library_.call.destroy(handle_);
 }
 
-std::unique_ptr<LibraryCall> LtProduct::find(std::shared_ptr<const LtHandle> handle, const Product& product, Precision precision) {
+std::unique_ptr<LibraryCall> LtProduct::find(std::shared_ptr<const LtHandle> handle, const Product& product, bool aligned,
+                                             Precision precision) {
   // 3xTF32 is no arithmetic of the library's; its sizes are 32-bit numbers, and nothing to do is not worth a question.
   constexpr int64_t most = INT32_MAX;
   if (precision == Precision::tf32x3 || product.empty()) return nullptr;
   if (product.batch > most || product.m > most || product.n > most || product.k > most) return nullptr;
   std::unique_ptr<LtProduct> made(new LtProduct(std::move(handle)));
-  if (made->describe(product, precision) != lt::kSuccess || made->choose(product) != lt::kSuccess) return nullptr;
+  if (made->describe(product, precision) != lt::kSuccess || made->choose(product, aligned) != lt::kSuccess) return nullptr;
   return made;
 }
 
@@ -73,7 +75,7 @@ lt::Status LtProduct::describe(const Product& p, Precision precision) {
   return status;
 }
 
-lt::Status LtProduct::choose(const Product& p) {
+lt::Status LtProduct::choose(const Product& p, bool aligned) {
   const lt::Functions& call = handle_->library().call;
   lt::Preference* wanted = nullptr;
   lt::Status status = call.create_preference(&wanted);
@@ -82,10 +84,10 @@ lt::Status LtProduct::choose(const Product& p) {
   };
   set(lt::kMostWorkspaceBytes, kMostWorkspaceBytes);
   set(lt::kReductionSchemes, lt::kReductionInWorkspace);
-  set(lt::kAlignmentA, alignment(p.contiguous_b()));
-  set(lt::kAlignmentB, alignment(p.contiguous_a()));
-  set(lt::kAlignmentC, alignment(p.n));
-  set(lt::kAlignmentD, alignment(p.n));
+  set(lt::kAlignmentA, alignment(p.contiguous_b(), aligned));
+  set(lt::kAlignmentB, alignment(p.contiguous_a(), aligned));
+  set(lt::kAlignmentC, alignment(p.n, aligned));
+  set(lt::kAlignmentD, alignment(p.n, aligned));
   int found = 0;
   if (status == lt::kSuccess) status = call.heuristic(handle_->get(), desc_, b_, a_, out_, out_, wanted, 1, &chosen_, &found);
   if (wanted != nullptr) call.destroy_preference(wanted);

@@ -41,7 +41,8 @@ class LtHandle {
 class LtProduct final : public LibraryCall {
  public:
   // Null where the library has no algorithm or fails: the own kernel computes it then.
-  static std::unique_ptr<LibraryCall> find(std::shared_ptr<const LtHandle> handle, const Product& product, Precision precision);
+  static std::unique_ptr<LibraryCall> find(std::shared_ptr<const LtHandle> handle, const Product& product, bool aligned,
+                                           Precision precision);
   ~LtProduct() override;
   LtProduct(const LtProduct&) = delete;
   LtProduct& operator=(const LtProduct&) = delete;
@@ -53,7 +54,7 @@ class LtProduct final : public LibraryCall {
  private:
   explicit LtProduct(std::shared_ptr<const LtHandle> handle) : handle_(std::move(handle)) {}
   lt::Status describe(const Product& product, Precision precision);
-  lt::Status choose(const Product& product);
+  lt::Status choose(const Product& product, bool aligned);
 
   const std::shared_ptr<const LtHandle> handle_;
   lt::MatmulDesc* desc_ = nullptr;

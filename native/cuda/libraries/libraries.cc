@@ -24,7 +24,7 @@ std::unique_ptr<LibraryCall> Libraries::find(const KernelArgs& args, bool aligne
       if (args.out[0].dtype != DType::f32) return nullptr;
       const Product product = Product::of(args);
       const auto handle = wants(product, device) ? ready(&lt_) : nullptr;
-      return handle == nullptr ? nullptr : LtProduct::find(handle, product, device.precision);
+      return handle == nullptr ? nullptr : LtProduct::find(handle, product, aligned, device.precision);
     }
     case Opcode::conv2d:
     case Opcode::conv2d_input_grad:

@@ -98,7 +98,8 @@ function checkBeforeWhitening(experts: ExpertStore, train: Dataset, zca: ReturnT
   const { dir, record } = experts
   const of = (whitened: boolean) => (whitened ? 'whitened images' : 'images that are not whitened')
   const todo = record.zca ? 'give --zca as the experts were trained with' : 'leave --zca out'
-  if (!record.zca !== !zca) throw expected('incompatible', `experts in ${dir}`, `those of ${of(!!zca)}`, `those of ${of(!!record.zca)}`, todo)
+  if (!record.zca !== !zca)
+    throw expected('incompatible', `experts in ${dir}`, `those of ${of(!!zca)}`, `those of ${of(!!record.zca)}`, todo)
 }
 
 async function distillCommand(fromCommand: Options, command: Command, context: CliContext): Promise<void> {

@@ -131,7 +131,13 @@ describe('norm cotangents', () => {
     const twice = (kind: 'positions' | 'channels') => (map: Value) => {
       const [, n, h, w, c] = map.shape
       const sums = ops.reshape(ops.powerSums(map, 2)[kind], kind === 'positions' ? [1, n, h, w, 1] : [1, n, 1, 1, c])
-      const weighed = ops.mul(sums, ops.constant(Array.from({ length: sizeOf(sums.shape) }, (_, i) => i / 7), sums.shape))
+      const weighed = ops.mul(
+        sums,
+        ops.constant(
+          Array.from({ length: sizeOf(sums.shape) }, (_, i) => i / 7),
+          sums.shape,
+        ),
+      )
       return ops.add(pooled(map), ops.add(ops.sum(ops.square(sums)), ops.sum(weighed)))
     }
     for (const kind of ['positions', 'channels'] as const) checkAgainstInterpreter(gradient(twice(kind)), {})
@@ -142,8 +148,14 @@ describe('norm cotangents', () => {
     ['a pool of a mean over images', (map) => pooled(ops.mean(map, { axes: [1], keep: true }))],
     ['a mean over positions', (map) => ops.sum(ops.square(ops.mean(map, { axes: [2, 3] })))],
   ])('are right beside %s', (_, other) => {
-    checkAgainstInterpreter(gradient((map) => ops.add(other(map), summed(4)(map))), {})
-    checkAgainstInterpreter(gradient((map) => ops.add(other(map), both(4)(map))), {})
+    checkAgainstInterpreter(
+      gradient((map) => ops.add(other(map), summed(4)(map))),
+      {},
+    )
+    checkAgainstInterpreter(
+      gradient((map) => ops.add(other(map), both(4)(map))),
+      {},
+    )
   })
   it('are not mixed up with those of another norm of the same values', () => {
     const traced = trace(
