@@ -1,8 +1,9 @@
 /** @file Training of experts into a store: the same bytes continued, sharded or not; what is stored is what was trained; bad ends leave the store usable. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { library } from '../../src/cli/library.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { settingsOf } from '../../src/experts/record.js'
 import type { ExpertsOptions } from '../../src/experts/settings.js'
@@ -13,6 +14,7 @@ import { parameterCount } from '../../src/nn/module.js'
 import { networkByName } from '../../src/nn/networks/registry.js'
 import { padSchedule } from '../../src/schedule/index.js'
 import { noiseDataset as data } from '../noise-dataset.js'
+import { run } from '../unit/cli/fake-library.js'
 
 let device: Device
 beforeAll(async () => {
@@ -169,6 +171,32 @@ describe('a schedule', () => {
   })
 })
 
+it('of more experts is the same store, and a folder that a killed process left is removed', async () => {
+  const { sha256 } = await train('store', { experts: 2 })
+  await mkdir(join(at('store'), 'progress', 'experts-0001-0001'), { recursive: true })
+  const grown = await train('store')
+  expect([grown.sha256, grown.experts]).toEqual([sha256, [0, 1, 2]])
+  expect(await filesOf('store')).toHaveProperty('expert-0002.json')
+})
+
+it('by the command in shards compares with the store that is there before it writes', async () => {
+  const shard = (part: string, ...more: string[]) =>
+    run(
+      library,
+      ...['experts', '--data', 'fashion-mnist', '--network', 'mlp', '--experts', '2', '--epochs', '1', '--out', at('store')],
+      ...['--schedule', 'pad:addEndEpoch=0,removeMiddle=0,removeEnd=0', '--scores', 'random', '--shard', part, ...more],
+    )
+  expect((await shard('1/2')).code).toBe(0)
+  const before = await filesOf('store')
+  const other = await shard('2/2', '--seed', '1')
+  expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/ranking of the images: expected/)])
+  const whitened = await shard('2/2', '--zca')
+  expect([whitened.code, whitened.stderr]).toEqual([1, expect.stringMatching(/whitening: expected none but received/)])
+  expect(await filesOf('store')).toEqual(before)
+  expect((await shard('2/2')).code).toBe(0)
+  expect((await openExperts(at('store'))).experts).toEqual([0, 1])
+})
+
 describe('bad ends', () => {
   it('of a loss that is no number stores nothing of it, and tells the expert and the epoch', async () => {
     const { code, message } = await failure(train('store', { lr: 1e30 }))
@@ -208,6 +236,34 @@ describe('bad ends', () => {
       expect(message, JSON.stringify(options)).toMatch(told)
     }
     expect(await readdir(dir)).toEqual([])
+  })
+
+  it('come before anything is trained: epochs without rows, or with rows that are not there', async () => {
+    const schedule = (rows: (epoch: number) => number[]) => ({
+      schedule: { name: 'own', config: { kind: 'own' }, rows: (epoch: number) => Int32Array.from(rows(epoch)) },
+    })
+    expect(
+      await failure(
+        train(
+          'empty',
+          schedule((epoch) => (epoch === 2 ? [] : [0, 1])),
+        ),
+      ),
+    ).toMatchObject({
+      code: 'invalid_option',
+      message: expect.stringMatching(/epoch 3: expected at least one row/),
+    })
+    expect(
+      await failure(
+        train(
+          'beyond',
+          schedule((epoch) => (epoch === 1 ? [0, 40] : [0, 1])),
+        ),
+      ),
+    ).toMatchObject({
+      code: 'invalid_option',
+      message: expect.stringMatching(/epoch 2: expected rows from 0 to 39 but received 40/),
+    })
   })
 
   it('of other settings name the one that differs', async () => {

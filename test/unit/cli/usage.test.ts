@@ -50,6 +50,8 @@ describe('wrong command lines', () => {
     ['experts --data tiny --out x --scores random', /--scores: goes with --schedule pad only/],
     ['experts --data tiny --out x --schedule hard', /expected none, pad, or pad:key=value/],
     ['experts --data tiny --out x --schedule pad:ratio=1', /'ratio' is none of initialRatio/],
+    ['experts --trim 0-4 --out x --experts 5', /--experts: does nothing beside --trim/],
+    ['experts --verify x --epochs 3', /--epochs: does nothing beside --verify/],
     ['experts --data tiny --out x --shard 3/2', /expected i\/N/],
     ['experts --resume x --lr 1', /--lr: experts continue with their own settings/],
     ['experts --trim 0-3', /--trim: expected --out with the directory of the store/],

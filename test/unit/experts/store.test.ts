@@ -173,10 +173,13 @@ describe('use', () => {
 describe('trimming', () => {
   it('leaves the range and the last epoch, and gives the rest back', async () => {
     const { parameters } = await writeStore(dir, { epochs: 6, checkpoint: numbers })
+    const { sha256 } = await openExperts(dir)
     const { freed, record } = await trimExperts(dir, { from: 2, to: 3 })
     expect(record.kept).toEqual([2, 3, 6])
     expect(freed).toBeGreaterThanOrEqual(2 * 4 * 4 * parameters)
     const store = await openExperts(dir)
+    // runs that were begun with the whole store go on with it
+    expect(store.sha256).toBe(sha256)
     for (const expert of [0, 1])
       for (const epoch of [2, 3, 6]) expect(await store.checkpoint(expert, epoch)).toEqual(numbers(expert, epoch, parameters))
     expect((await verifyExperts(dir)).every(({ problem }) => problem === undefined)).toBe(true)
