@@ -1,9 +1,10 @@
 /** @file Scores that a run or a sweep computes itself, in a directory of its own: begun, continued, or there already. */
 import type { Dataset } from '../data/dataset.js'
 import type { Device } from '../engine/runtime/device.js'
+import { expected } from '../errors.js'
 import type { DeviceHandle } from '../experiment/types.js'
 import type { ScoreName } from '../scores/registry.js'
-import { isScoreDirectory, readRecord } from '../scoring/score-directory.js'
+import { isScoreDirectory, readRecord, type ScoresRecord } from '../scoring/score-directory.js'
 import type { Library } from './library.js'
 import type { Output } from './output.js'
 import { withScoring } from './run-scoring.js'
@@ -41,8 +42,9 @@ export async function checkOwnScoring(
 /** Scores `train` into the directory, from wherever that stands. Rejects with AbortError on a signal; what was reached stays. */
 export async function scoreInto(train: Dataset, job: ScoringJob): Promise<void> {
   const { dir, kind, scoring, seed, specification, library, output, device, goOn } = job
-  const begun = await isScoreDirectory(dir)
-  if (begun && (await readRecord(dir)).status === 'done') return
+  const begun = (await isScoreDirectory(dir)) ? await readRecord(dir) : undefined
+  if (begun) checkSameScoring(dir, begun, job)
+  if (begun?.status === 'done') return
   const work = { kinds: [kind as ScoreName], seed, specification, ...scoring }
   await withScoring(
     output,
@@ -54,4 +56,15 @@ export async function scoreInto(train: Dataset, job: ScoringJob): Promise<void> 
     },
     goOn,
   )
+}
+
+/** Throws `incompatible` for a directory of scores that are not those wanted. */
+function checkSameScoring(dir: string, { source, kinds }: ScoresRecord, { kind, scoring, seed }: ScoringJob): void {
+  const wanted: Readonly<Record<string, unknown>> = { ...scoring, seed }
+  for (const [name, value] of Object.entries(wanted)) {
+    if (value === undefined || source[name] === value) continue
+    const todo = 'leave that option as it was, or give another directory'
+    throw expected('incompatible', `${dir}: scores with ${name}`, String(value), String(source[name]), todo)
+  }
+  if (!kinds.includes(kind as ScoreName)) throw expected('incompatible', `${dir}: scores`, `'${kind}' among them`, kinds.join(', '))
 }

@@ -91,7 +91,7 @@ describe('aludel sweep', () => {
     const lost = record.cells[4].run
     const bytes = () => artifact.map((name) => readFileSync(join(out, lost, name)).toString('hex'))
     const before = bytes()
-    for (const name of [...artifact, 'run.json', 'events.jsonl', 'real.safetensors', 'report.html', 'checkpoints'])
+    for (const name of [...artifact, 'run.json', 'events.jsonl', 'real.safetensors', 'stages.safetensors', 'report.html', 'checkpoints'])
       rmSync(join(out, lost, name), { recursive: true })
     await writeSweep(out, { ...record, status: 'running', cells: record.cells.slice(0, 3) })
     expect((await call('sweep', '--resume', out, '--json')).code).toBe(0)

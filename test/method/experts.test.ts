@@ -197,6 +197,20 @@ it('by the command in shards compares with the store that is there before it wri
   expect((await openExperts(at('store'))).experts).toEqual([0, 1])
 })
 
+it('by the command takes scores that are there only where they are those asked for', async () => {
+  const scores = ['--kind', 'el2n', '--network', 'mlp', '--runs', '1', '--epochs', '1', '--out', join(at('store'), 'scores')]
+  expect((await run(library, 'score', '--data', 'fashion-mnist', ...scores)).code).toBe(0)
+  const experts = (...more: string[]) =>
+    run(
+      library,
+      ...['experts', '--data', 'fashion-mnist', '--network', 'mlp', '--experts', '1', '--epochs', '1', '--out', at('store')],
+      ...['--schedule', 'pad:addEndEpoch=0,removeMiddle=0,removeEnd=0', '--score-network', 'mlp', '--score-epochs', '1', ...more],
+    )
+  const other = await experts('--score-runs', '2')
+  expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/scores with runs: expected 2 but received '?1/)])
+  expect((await experts('--score-runs', '1')).code).toBe(0)
+})
+
 describe('bad ends', () => {
   it('of a loss that is no number stores nothing of it, and tells the expert and the epoch', async () => {
     const { code, message } = await failure(train('store', { lr: 1e30 }))
