@@ -52,7 +52,7 @@ export interface OuterUpdate extends OuterState {
 
 /**
  * One step down `gradients`. A loss that is not finite or above the threshold changes nothing, momenta and average included, nor does a
- * gradient that is not finite: a student that ran away may still end at a finite distance. A learning rate
+ * gradient of pixels or labels that is not finite: a student that ran away may still end at a finite distance. A learning rate
  * that would become 0 or less, or no number, keeps its value, and its momentum is cleared.
  */
 export function outerUpdate(
@@ -63,7 +63,7 @@ export function outerUpdate(
 ): OuterUpdate {
   const finite = isFiniteMask(loss)
   const open = rates.threshold === null ? finite : mul(finite, greaterEqual(rates.threshold, loss))
-  const norm = addAll([gradients.images, gradients.lr, ...(gradients.labels ? [gradients.labels] : [])].map((g) => squaredNorm(g)))
+  const norm = addAll([gradients.images, ...(gradients.labels ? [gradients.labels] : [])].map((g) => squaredNorm(g)))
   const applied = mul(open, isFiniteMask(norm))
   const gated = (next: Value, before: Value) => select(applied, next, before)
   const image = sgdUpdate(state.images, state.velocity, gradients.images, { lr: rates.imageLr, momentum: rates.imageMomentum })
