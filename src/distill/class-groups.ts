@@ -23,12 +23,9 @@ const smallBytes = 64 * 2 ** 20
 
 /** Throws `invalid_option` for what does not go class by class; `what` is the option that asks for it. */
 export function checkSeparable(what: string, { method, network, dynamic }: { method: Method; network: Network; dynamic: boolean }): void {
-  if ('trajectory' in method) {
-    const why = `${method.name} trains one student on the images of all classes`
-    throw new AludelError('invalid_option', `${what}: ${why}, so none can be distilled without the others; take 'dm', 'datadam' or 'atom'`)
-  }
-  if ('distance' in method) {
-    const why = `${method.name} trains one network on the images of all classes`
+  if ('distance' in method || 'trajectory' in method) {
+    const trained = 'trajectory' in method ? 'student' : 'network'
+    const why = `${method.name} trains one ${trained} on the images of all classes`
     throw new AludelError('invalid_option', `${what}: ${why}, so none can be distilled without the others; take 'dm', 'datadam' or 'atom'`)
   }
   if (network.state.length > 0) {

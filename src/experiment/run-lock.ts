@@ -10,7 +10,7 @@ import { open, readdir, readFile, readlink, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AludelError } from '../errors.js'
+import { AludelError, onFile } from '../errors.js'
 
 export interface RunOwner {
   readonly pid: number
@@ -160,5 +160,15 @@ function lockAt(path: string): RunLock {
       if (held) await rm(path, { force: true })
       held = false
     },
+  }
+}
+
+/** Runs `action` while no other process works in `dir`. Throws `locked`. */
+export async function locked<T>(dir: string, action: () => Promise<T>): Promise<T> {
+  const lock = await onFile(dir, () => lockRun(dir))
+  try {
+    return await action()
+  } finally {
+    await lock.release()
   }
 }

@@ -1,4 +1,5 @@
 /** @file Trains the experts of one program: their parameters after kept epochs go into files that grow, and the state of all of them is kept after every epoch. */
+
 import { rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
@@ -10,6 +11,7 @@ import { readNetworks } from '../evaluate/train-networks.js'
 import { Trainer } from '../evaluate/trainer.js'
 import { Turn } from '../event-loop.js'
 import { checkpointStore } from '../experiment/checkpoint-store.js'
+import { locked } from '../experiment/run-lock.js'
 import type { Checkpoint, StateTensor } from '../experiment/types.js'
 import { prepareDirectory } from '../files/atomic-file.js'
 import { makeDirectory } from '../files/make-directory.js'
@@ -18,7 +20,7 @@ import { ExpertWriter } from './expert-writer.js'
 import { type ExpertsRecord, settingsOf } from './record.js'
 import type { ExpertsPlan } from './settings.js'
 import { finishedExperts } from './store.js'
-import { groupDir, locked } from './work-directory.js'
+import { groupDir } from './work-directory.js'
 
 export interface GroupJob {
   readonly dir: string

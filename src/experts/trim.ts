@@ -1,8 +1,10 @@
 /** @file Leaves some epochs of a store only: what no matching will read is given back to the disk. */
+
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileSize } from '../data/file-bytes.js'
 import { AludelError, expected, onFile } from '../errors.js'
+import { locked } from '../experiment/run-lock.js'
 import { prepareDirectory, syncDirectory } from '../files/atomic-file.js'
 import { checkpointsBytes, readCheckpointAt, sealCheckpoints, writeCheckpointAt } from './checkpoints-file.js'
 import {
@@ -15,7 +17,7 @@ import {
   writeRecord,
 } from './record.js'
 import { finishedExperts, keptEpochs, rangesOf } from './store.js'
-import { begunGroups, locked } from './work-directory.js'
+import { begunGroups } from './work-directory.js'
 
 export interface TrimmedStore {
   readonly record: ExpertsRecord

@@ -2,7 +2,6 @@
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { isMissing, onFile } from '../errors.js'
-import { lockRun } from '../experiment/run-lock.js'
 
 export const progressDir = 'progress'
 
@@ -15,16 +14,6 @@ export const groupDir = (dir: string, first: number, count: number): string => {
 /** Whether the experts [first, first + count) have a folder. Throws `io`. */
 export const isBegun = async (dir: string, first: number, count: number): Promise<boolean> =>
   (await begunGroups(dir)).includes(basename(groupDir(dir, first, count)))
-
-/** Runs `action` while no other process works in `dir`. Throws `locked`. */
-export async function locked<T>(dir: string, action: () => Promise<T>): Promise<T> {
-  const lock = await onFile(dir, () => lockRun(dir))
-  try {
-    return await action()
-  } finally {
-    await lock.release()
-  }
-}
 
 /** Groups of experts that are begun and not finished, by the names of their folders. Throws `io`. */
 export const begunGroups = (dir: string): Promise<string[]> =>

@@ -1,10 +1,12 @@
 /** @file Scores a data set into a directory: locked while it is worked in, its state kept after every epoch, complete or to be continued. */
+
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
 import { arithmeticOf } from '../engine/isa.js'
 import { AludelError, expected, onFile } from '../errors.js'
 import { checkpointStore } from '../experiment/checkpoint-store.js'
+import { locked } from '../experiment/run-lock.js'
 import { saveNetwork } from '../export/network-file.js'
 import { prepareDirectory } from '../files/atomic-file.js'
 import { makeDirectory } from '../files/make-directory.js'
@@ -25,7 +27,7 @@ import {
   writeKind,
   writeRecord,
 } from './score-directory.js'
-import { locked, progressDir } from './work-directory.js'
+import { progressDir } from './work-directory.js'
 
 const networksDir = 'networks'
 

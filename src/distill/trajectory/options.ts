@@ -10,22 +10,35 @@ export type GradientKind = (typeof gradientKinds)[number]
 export type LabelKind = (typeof labelKinds)[number]
 
 export type TrajectoryOptions = {
+  /** N: steps of the student on synthetic images. */
   readonly innerSteps: number
+  /** M: epochs of the expert that they are to match. */
   readonly expertEpochs: number
+  /** T-, the first epoch to start from. */
   readonly minStartEpoch: number
+  /** T, the exclusive bound of the start at iteration 0. */
   readonly startEpoch: number
+  /** T+, the bound that it grows to. */
   readonly maxStartEpoch: number
+  /** Iteration at which it is there; null where the range does not grow. */
   readonly expansionEnd: number | null
+  /** Synthetic images of one step; null, or more than there are, for all of them. */
   readonly synBatch: number | null
+  /** Learning rate of label logits; null where labels are not learned. */
   readonly labelLr: number | null
   readonly labelMomentum: number
+  /** Learning rate of the student's learning rate. */
   readonly lrLr: number
   readonly lrMomentum: number
+  /** eta0: the student's learning rate at iteration 0. */
   readonly startLr: number
+  /** Loss above which an iteration changes nothing; null for no such bound. */
   readonly threshold: number | null
+  /** 'none', 'depth:A' or 'loss:A'. */
   readonly mask: string
   readonly gradient: GradientKind
   readonly labels: LabelKind
+  /** Decay of the average of the images; null without one. */
   readonly emaDecay: number | null
 }
 

@@ -1,44 +1,11 @@
 /** @file What the papers and the released code of trajectory matching state for one data set and IPC: every value with where it comes from. */
 import type { PadRule } from '../../schedule/pad-rule.js'
+import type { TrajectoryOptions } from './options.js'
 
 /** 'paper': tables and commands that the authors publish; 'yaml': configuration files that they ship. */
 export type PublishedSource = 'paper' | 'yaml'
 /** 'tiny': Tiny ImageNet; 'imagenet64': ImageNet-1K at 64 x 64. */
 export type PublishedData = 'cifar10' | 'cifar100' | 'tiny' | 'imagenet64'
-
-/** The method's own options, under their names. */
-export type PublishedOptions = {
-  /** N: steps of the student on synthetic images. */
-  readonly innerSteps: number
-  /** M: epochs of the expert that they are to match. */
-  readonly expertEpochs: number
-  /** T-, the first epoch to start from. */
-  readonly minStartEpoch: number
-  /** T, the exclusive bound of the start at iteration 0. */
-  readonly startEpoch: number
-  /** T+, the bound that it grows to. */
-  readonly maxStartEpoch: number
-  /** Iteration at which it is there; null where the range does not grow. */
-  readonly expansionEnd: number | null
-  /** Synthetic images of one step; null, or more than there are, for all of them. */
-  readonly synBatch: number | null
-  /** Learning rate of label logits; null where labels are not learned. */
-  readonly labelLr: number | null
-  readonly labelMomentum: number
-  /** Learning rate of the student's learning rate. */
-  readonly lrLr: number
-  readonly lrMomentum: number
-  /** eta0: the student's learning rate at iteration 0. */
-  readonly startLr: number
-  /** Loss above which an iteration changes nothing; null for no such bound. */
-  readonly threshold: number | null
-  /** 'none' or 'depth:A'. */
-  readonly mask: string
-  readonly gradient: 'exact' | 'tesla'
-  readonly labels: 'hard' | 'soft' | 'teacher'
-  /** Decay of the average of the images; null without one. */
-  readonly emaDecay: number | null
-}
 
 /** How the experts are trained: plain SGD with gsam = null. */
 export type PublishedExperts = {
@@ -59,7 +26,7 @@ export type PublishedSettings = {
   readonly zca: boolean
 }
 
-export type PublishedValues = PublishedSettings & PublishedOptions & PublishedExperts
+export type PublishedValues = PublishedSettings & TrajectoryOptions & PublishedExperts
 
 /** A value and where it comes from. */
 export type Sourced<T> = readonly [value: T, source: string]

@@ -1,17 +1,10 @@
 /** @file Published settings of the five methods of trajectory matching by data set, IPC and source, complete, each value with its origin. */
-import {
-  type PublishedData,
-  type PublishedOptions,
-  type PublishedRow,
-  type PublishedSource,
-  type PublishedValues,
-  sourcesOf,
-  valuesOf,
-} from './published-cell.js'
+import type { TrajectoryOptions } from './options.js'
+import { type PublishedData, type PublishedRow, type PublishedSource, type PublishedValues, sourcesOf, valuesOf } from './published-cell.js'
 import { ftd, mtt, tesla } from './published-mtt.js'
 import { datm, pad } from './published-pad.js'
 
-export type { PublishedData, PublishedOptions, PublishedSource } from './published-cell.js'
+export type { PublishedData, PublishedSource } from './published-cell.js'
 
 const tables = { mtt, ftd, tesla, datm, pad } as const
 
@@ -31,7 +24,7 @@ export interface TrajectoryDefaults {
   readonly network: string
   readonly zca: boolean
   /** The method's own. */
-  readonly options: PublishedOptions
+  readonly options: TrajectoryOptions
   /** How its experts are trained. */
   readonly training: Pick<PublishedValues, 'experts' | 'trainedEpochs' | 'expertLr' | 'expertBatch' | 'gsam' | 'schedule'>
   /** Where each value comes from, by its name above. */
