@@ -172,8 +172,10 @@ export async function killAndResumeScoring({ data, dir, kills, random, onKill = 
 
 /** Every file of a store of experts by name; throws when others are there. */
 function expertFiles(dir) {
+  // several processes may write the record of a store: what one that died left of it is removed after a day
+  const stays = (name) => name === 'scores' || /^\.experts\.json\.\w+\.partial$/.test(name)
   const names = readdirSync(dir)
-    .filter((name) => name !== 'scores')
+    .filter((name) => !stays(name))
     .sort()
   const left = names.filter((name) => !/^(expert-\d{4}\.(json|safetensors)|experts\.json|difficulty\.safetensors)$/.test(name))
   if (left.length > 0) throw new Error(`${dir}: left behind: ${left.join(', ')}`)

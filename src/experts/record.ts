@@ -6,7 +6,7 @@ import { expected } from '../errors.js'
 import { checkFields, type FieldRules, isConfig, isCount, isNumber, isNumbers, isText, isTexts } from '../experiment/json-fields.js'
 import { checkSeal, encodeSealed, parseRecord, sealOf } from '../experiment/sealed-json.js'
 import type { RunConfig } from '../experiment/types.js'
-import { writeShared } from '../files/atomic-file.js'
+import { writeAtomic, writeShared } from '../files/atomic-file.js'
 
 export const expertsFormat = 'aludel-experts'
 export const expertFormat = 'aludel-expert'
@@ -127,15 +127,14 @@ export function settingsOf(record: ExpertsRecord): string {
 }
 
 /** Writes experts.json; processes that do so at once leave one of their files, whole. Throws `io`. */
-export const writeRecord = (dir: string, record: ExpertsRecord): Promise<void> => writeSealed(recordPath(dir), record)
-
-export const writeExpertRecord = (dir: string, record: ExpertRecord): Promise<void> =>
-  writeSealed(expertRecordPath(dir, record.expert), record)
-
-function writeSealed(path: string, record: object): Promise<void> {
+export function writeRecord(dir: string, record: ExpertsRecord): Promise<void> {
   const bytes = new TextEncoder().encode(encodeSealed(record))
-  return writeShared(path, bytes, bytes.length)
+  return writeShared(recordPath(dir), bytes, bytes.length)
 }
+
+/** For who alone works on that expert: what a death leaves behind is overwritten by the next who does. Throws `io`. */
+export const writeExpertRecord = (dir: string, record: ExpertRecord): Promise<void> =>
+  writeAtomic(expertRecordPath(dir, record.expert), encodeSealed(record))
 
 /** Reads and verifies experts.json; `sha256` is its `settingsOf`. Throws `not_found`, `invalid_data` naming the field that is not what it must be, `io`. */
 export async function readRecord(dir: string): Promise<{ readonly record: ExpertsRecord; readonly sha256: string }> {

@@ -10,7 +10,7 @@ import { type ExpertsRecord, readRecord, recordPath, settingsOf, writeRecord } f
 import { type ExpertsOptions, type ExpertsPlan, planExperts } from './settings.js'
 import { type ExpertStore, finishedExperts, openExperts } from './store.js'
 import { trainGroup } from './train-group.js'
-import { isBegun } from './work-directory.js'
+import { isBegun, removeEmpty } from './work-directory.js'
 
 /**
  * Trains networks on real images and keeps their parameters after every kept epoch in `dir`: what trajectory matching (MTT, FTD, TESLA, DATM,
@@ -55,6 +55,7 @@ export async function trainExperts(dir: string, data: Dataset | DatasetInput, op
       await trainGroup({ dir, device, train, plan, record, first, count, signal, ...hooks })
     }
   }
+  await removeEmpty(dir)
   return openExperts(dir)
 }
 

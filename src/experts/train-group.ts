@@ -1,7 +1,7 @@
 /** @file Trains the experts of one program: their parameters after kept epochs go into files that grow, and the state of all of them is kept after every epoch. */
 
-import { rm, rmdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Dataset } from '../data/dataset.js'
 import type { Device } from '../engine/runtime/device.js'
 import { checkSavedPlan } from '../engine/saved-plan.js'
@@ -50,8 +50,6 @@ export async function trainGroup(job: GroupJob): Promise<void> {
     if (missing.length > 0) await new Group(job, place, missing).run()
     await onFile(place, () => rm(place, { recursive: true, force: true }))
   })
-  // the folder of the groups stays while there are others
-  await rmdir(dirname(place)).catch(() => undefined)
 }
 
 async function missingExperts({ dir, first, count }: GroupJob): Promise<number[]> {

@@ -1,5 +1,5 @@
 /** @file Where experts grow until they are finished: a folder for each group that is trained together, locked by the process that works in it. */
-import { readdir } from 'node:fs/promises'
+import { readdir, rmdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { isMissing, onFile } from '../errors.js'
 
@@ -23,3 +23,6 @@ export const begunGroups = (dir: string): Promise<string[]> =>
       throw error
     }),
   )
+
+/** Removes the folder of the groups unless one is begun, by this process or another. */
+export const removeEmpty = (dir: string): Promise<void> => rmdir(join(dir, progressDir)).catch(() => undefined)
