@@ -1,61 +1,37 @@
-/** @file One expert training step: batch 256, cross-entropy, SGD (lr 0.01, momentum 0.9, weight decay 5e-4) on all parameters. Value: the loss. */
-import { bindProgram } from '../../dist/engine/bound-program.js'
-import { grad, mean, reshape, softmaxCe } from '../../dist/engine/index.js'
-import { randomBits } from '../../dist/engine/tensor/philox.js'
-import { sgdUpdate } from '../../dist/optim/sgd.js'
-import { normalArray, parameterArrays, parameterInputs, pickParameters, prefixed, readScalar, scalarArray, zeros } from './arrays.mjs'
-import { classes, grouped, image, network } from './network.mjs'
+/**
+ * @file One training step of an expert as `trainExperts` takes it: batch 256 gathered from the set, cross-entropy, SGD (lr 0.01, momentum 0.9,
+ * weight decay 5e-4) on all parameters; the draw of the batch and the reading of the loss are part of it. Value: the loss.
+ */
+import { keyOf } from '../../dist/engine/tensor/key.js'
+import { normal, randomBits } from '../../dist/engine/tensor/philox.js'
+import { Trainer } from '../../dist/evaluate/trainer.js'
+import { classes, image, network } from './network.mjs'
 
-export const rows = 256
-const sgd = { lr: 0.01, momentum: 0.9, weightDecay: 5e-4 }
-const names = network.parameters.map(({ name }) => name)
+const rows = 256
 
-function build(v) {
-  const parameters = pickParameters(network, v)
-  const { logits } = network.apply(parameters, grouped(v.x))
-  const loss = mean(softmaxCe(reshape(logits, [rows, classes]), v.labels).loss)
-  const gradients = grad(
-    loss,
-    names.map((name) => parameters[name]),
-  )
-  const outputs = { loss }
-  for (const [i, name] of names.entries()) {
-    const { parameter, velocity } = sgdUpdate(v[name], v[`velocity.${name}`], gradients[i], sgd)
-    Object.assign(outputs, { [name]: parameter, [`velocity.${name}`]: velocity })
+/** One batch is an epoch. Options are those of a Trainer beside the set. */
+export function expertTrainer(device, { rule, groups = 1, operations = [], ...options }) {
+  const set = {
+    images: Float32Array.from(normal([20, 24], 0, 1, rows * image[0] * image[1] * image[2])),
+    shape: [rows, ...image],
+    labels: Int32Array.from(randomBits([20, 24], 0, 2, rows), (bits) => bits % classes),
+    ...{ mean: [0, 0, 0], std: [1, 1, 1] },
   }
-  return outputs
-}
-
-/** Images and labels of the step. */
-export const expertBatch = (device) => ({
-  x: normalArray(device, [rows, ...image], 1),
-  labels: device.array(
-    'i32',
-    [rows],
-    Int32Array.from(randomBits([20, 24], 0, 2, rows), (bits) => bits % classes),
-  ),
-})
-
-export function prepare(device) {
-  const state = { ...parameterInputs(network), ...parameterInputs(network, 'velocity.') }
-  const program = bindProgram(device, {
-    inputs: { x: { shape: [rows, ...image] }, labels: { shape: [rows], dtype: 'i32' }, ...state },
-    outputs: { loss: {}, ...Object.fromEntries(Object.keys(state).map((name) => [name, { donate: name }])) },
-    build,
-  })
-  const loss = scalarArray(device)
-  const velocities = Object.fromEntries(network.parameters.map(({ name, shape }) => [name, zeros(device, [1, ...shape])]))
-  const arrays = {
-    loss,
-    ...expertBatch(device),
-    ...parameterArrays(device, network),
-    ...prefixed('velocity.', velocities),
-  }
+  const own = { network, sets: [set], groups, augment: { operations }, key: keyOf(0), firstNetwork: 0 }
+  const trainer = new Trainer(device, { ...own, rule: { batch: rows, lr: () => 0.01, ...rule }, ...options })
+  const ready = trainer.initialize(device)
+  let epoch = 0
   return {
-    plans: [program.plan],
+    plan: trainer.plan,
     async step() {
-      await program.run(arrays)
-      return readScalar(loss)
+      await ready
+      const losses = await trainer.train(epoch++, 1)
+      return losses.reduce((a, b) => a + b, 0) / groups
     },
   }
+}
+
+export function prepare(device) {
+  const { plan, step } = expertTrainer(device, { rule: { momentum: 0.9, weightDecay: 5e-4 } })
+  return { plans: [plan], step }
 }

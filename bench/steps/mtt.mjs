@@ -14,6 +14,12 @@ import { network } from './network.mjs'
 const ipc = 10
 const innerSteps = Number(process.env.ALUDEL_MTT_STEPS ?? 10)
 
+const defaults = {
+  ...{ innerSteps, expertEpochs: 1, minStartEpoch: 0, startEpoch: 1, maxStartEpoch: 1, expansionEnd: null, synBatch: null },
+  ...{ labels: 'hard', labelLr: null, labelMomentum: 0.9, startLr: 0.01, lrLr: 1e-9, lrMomentum: 0.5 },
+  ...{ threshold: null, mask: 'none', gradient: 'exact', emaDecay: null },
+}
+
 /** One expert of one epoch: the initialisation, and what it is to become. */
 function experts() {
   const initial = network.parameters.map((parameter, i) => [parameter.name, initialValues(parameter, 100 + i)])
@@ -23,15 +29,11 @@ function experts() {
   return { dir: 'memory', experts: [0], checkpoint: async (_, epoch) => (epoch === 0 ? start : target) }
 }
 
-const methodOptions = {
-  ...{ innerSteps, expertEpochs: 1, minStartEpoch: 0, startEpoch: 1, maxStartEpoch: 1, expansionEnd: null, synBatch: null },
-  ...{ labels: 'hard', labelLr: null, labelMomentum: 0.9, startLr: 0.01, lrLr: 1e-9, lrMomentum: 0.5 },
-  ...{ threshold: null, mask: 'none', gradient: 'exact', emaDecay: null },
-}
-
-export function prepare(device) {
-  const general = { ipc, network, imageLr: 100, imageMomentum: 0.5, iterations: 1e6, augment: { operations: [] }, seed: 1 }
-  const iterations = new TrajectoryIterations(device, network.classes, { ...general, method: mtt, methodOptions, experts: experts() })
+/** One iteration of a method on an expert in memory; `options` are its own. */
+export function prepareMatching(device, { method, ipc, options = {}, augment = { operations: [] } }) {
+  const general = { ipc, network, imageLr: 100, imageMomentum: 0.5, iterations: 1e6, augment, seed: 1 }
+  const methodOptions = { ...defaults, ...options }
+  const iterations = new TrajectoryIterations(device, network.classes, { ...general, method, methodOptions, experts: experts() })
   const shape = iterations.stateShape
   const extra = Object.entries(iterations.extraState).map(([name, { shape, start }]) => [name, device.array('f32', shape, start)])
   const state = { images: normalArray(device, shape, 1), velocity: zeros(device, shape), ...Object.fromEntries(extra) }
@@ -43,7 +45,7 @@ export function prepare(device) {
     plans,
     work: {
       flops: iterations.flopsPerIteration,
-      bytes: innerSteps * (moved(forward) + moved(reverse)) + moved(match) + moved(update),
+      bytes: methodOptions.innerSteps * (moved(forward) + moved(reverse)) + moved(match) + moved(update),
     },
     async step() {
       const [loss] = await iterations.run(state, { first: iteration++, n: 1 })
@@ -51,3 +53,5 @@ export function prepare(device) {
     },
   }
 }
+
+export const prepare = (device) => prepareMatching(device, { method: mtt, ipc })
