@@ -46,9 +46,13 @@ export const writeCheckpointAt = (path: string, layout: CheckpointsLayout, epoch
     await writeAll(handle, bytesOf(flat), placeOf(layout, epoch))
   })
 
-/** Completes the file by the hashes of its tensors. Throws `io`. */
+/** Completes the file by the hashes of its tensors, and cuts off what an earlier, longer one left behind it. Throws `io`. */
 export const sealCheckpoints = (path: string, layout: CheckpointsLayout, hashes: readonly string[]): Promise<void> =>
-  changing(path, layout, (handle) => writeAll(handle, headerOf(layout, hashes), 0))
+  changing(path, layout, async (handle) => {
+    await writeAll(handle, headerOf(layout, hashes), 0)
+    const bytes = checkpointsBytes(layout)
+    if ((await handle.stat()).size > bytes) await handle.truncate(bytes)
+  })
 
 const changing = (path: string, layout: CheckpointsLayout, change: (handle: FileHandle) => Promise<void>): Promise<void> =>
   onFile(path, async () => {

@@ -200,9 +200,12 @@ describe('trimming', () => {
     await trimExperts(dir, { from: 2, to: 3 })
     // the file of one expert as it was: the record is rewritten first
     await writeFile(checkpointsPath(dir, 1), whole)
+    // and what was copied of it, of more epochs than the next trimming leaves
+    await writeFile(join(dir, '.expert-1.partial'), whole)
     expect(await (await openExperts(dir)).checkpoint(1, 3)).toEqual(numbers(1, 3, parameters))
     expect((await trimExperts(dir, { from: 2, to: 3 })).freed).toBeGreaterThan(0)
     expect(await (await openExperts(dir)).checkpoint(1, 3)).toEqual(numbers(1, 3, parameters))
+    expect((await bytesAt(checkpointsPath(dir, 1))).length).toBe((await bytesAt(checkpointsPath(dir, 0))).length)
   })
 })
 
