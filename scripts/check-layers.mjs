@@ -154,7 +154,7 @@ const layers = {
       'evaluate',
       'export',
     ],
-    types: ['experts/store'],
+    types: ['experts/store', 'schedule/data-schedule'],
     node: true,
   },
   golden: {

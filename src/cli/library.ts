@@ -76,7 +76,10 @@ export interface Library {
   openExperts(dir: string): Promise<ExpertStore>
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
   /** Settings of a run that must be known before it begins; throws what `distill` throws for settings that do not fit the data. */
-  checkSettings(dataset: Dataset, settings: DistillSettings): Promise<{ ipc: number; init: InitKind; seed: number }>
+  checkSettings(
+    dataset: Dataset,
+    settings: DistillSettings & Pick<DistillOptions, 'schedule' | 'scheduleEvery' | 'experts'>,
+  ): Promise<{ ipc: number; init: InitKind; seed: number; scheduleEvery: number | undefined }>
   evaluate(source: TrainingSource, options: EvaluateOptions): Promise<EvaluationResult[]>
   evaluateModel(model: string, options: Omit<EvaluateModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ModelAccuracy>
   exportSet(set: SyntheticSet, options: ExportSetOptions): Promise<ExportedSet>
@@ -160,8 +163,11 @@ export const library: Library = {
   },
   async checkSettings(dataset, settings) {
     const { resolveSettings } = await import('../distill/settings.js')
-    const { ipc, init, seed } = resolveSettings(dataset, settings)
-    return { ipc, init, seed }
+    const { checkSchedule } = await import('../distill/scheduled-rows.js')
+    const resolved = resolveSettings(dataset, settings)
+    await checkSchedule(dataset, resolved)
+    const { ipc, init, seed, schedule } = resolved
+    return { ipc, init, seed, scheduleEvery: schedule?.every }
   },
   async evaluate(source, options) {
     const { evaluate } = await import('../evaluate/index.js')

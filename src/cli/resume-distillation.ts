@@ -11,6 +11,7 @@ import { given } from './options.js'
 import type { Output } from './output.js'
 import { commandLine } from './phase.js'
 import { type Distillation, distillPruned, finishDistillation } from './run-distillation.js'
+import { scheduleOfRun } from './run-schedule.js'
 import { openSameDevice } from './same-device.js'
 import { whitenAgain } from './whitening.js'
 
@@ -75,6 +76,7 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
     const abort = new AbortController()
     const run = await library.distill(dataset, {
       ...settings,
+      ...(await scheduleOfRun(dataset, record)),
       ...given({ iterations, onDivergence, checkpointEvery, experts }),
       device,
       signal: abort.signal,

@@ -30,6 +30,7 @@ import { commandLine, startPhase } from './phase.js'
 import { Progress } from './progress.js'
 import { type Pruning, pruneRun } from './pruning.js'
 import { addRealImages } from './real-images.js'
+import type { RunScheduling } from './run-schedule.js'
 import { keepWhitening, whitenTraining, type ZcaChoice } from './whitening.js'
 
 /** What a distillation runs on and writes to. */
@@ -53,6 +54,8 @@ export interface DistillationJob extends DistillationTools {
   readonly overwrite?: boolean
   /** What a method of trajectory matching reads. */
   readonly experts?: ExpertStore
+  /** What real batches are drawn by; absent where they come from all images. */
+  readonly scheduling?: RunScheduling
   /** How the run chooses its images of `dataset`; absent when it takes all. */
   readonly pruning?: Pruning
 }
@@ -79,7 +82,7 @@ export interface Distillation {
 
 /** A run in a directory of its own. */
 export async function runDistillation(job: DistillationJob): Promise<Distillation> {
-  const { library, dataset, settings, device, dir, checkpointEvery, overwrite = false, pruning, experts } = job
+  const { library, dataset, settings, device, dir, checkpointEvery, overwrite = false, pruning, experts, scheduling } = job
   if (!overwrite && (await exists(join(dir, runFile)))) {
     throw new AludelError('invalid_option', `${dir}: already holds a run; continue it with --resume, give another --out or remove it first`)
   }
@@ -94,6 +97,7 @@ export async function runDistillation(job: DistillationJob): Promise<Distillatio
   try {
     const options = {
       ...settings,
+      ...scheduling?.options,
       device,
       signal: abort.signal,
       checkpoints: checkpointsOf(directory.promise),
@@ -305,6 +309,7 @@ function initialRecord({
   args,
   pruning,
   experts,
+  scheduling,
 }: DistillationJob): RunRecord {
   const { methodOptions = {}, network, dynamic, shard, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
@@ -321,6 +326,7 @@ function initialRecord({
     checkpointEvery: checkpointEvery ?? null,
     data: { specification, ...dataRecord(dataset) },
     ...(pruning && { prune: pruning.record }),
+    ...(scheduling && { schedule: scheduling.record }),
     ...(experts && { experts: { path: resolve(experts.dir), sha256: experts.sha256, numbers: experts.experts } }),
     versions: versions(),
     host: hostDescription(device),

@@ -4,7 +4,7 @@
  */
 import { drawRow, thetaSize } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
-import { createSampler, type Sampler } from '../data/sampler.js'
+import type { Sampler } from '../data/sampler.js'
 import { allOrNothing, type Own } from '../engine/all-or-nothing.js'
 import type { BoundProgram } from '../engine/bound-program.js'
 import type { Plan } from '../engine/compile/program.js'
@@ -19,6 +19,7 @@ import { type GradientShape, gradientStep, networkDraw, networkInputs, statistic
 import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import type { GradientMethod, NetworkSchedule } from './method.js'
 import { NetworkTraining } from './network-training.js'
+import { type RealDraws, realSampler } from './scheduled-rows.js'
 import type { ResolvedSettings } from './settings.js'
 
 type Settings = ResolvedSettings & { readonly method: GradientMethod }
@@ -57,7 +58,8 @@ export class GradientIterations implements Iterations {
     const key = keyOf(seed)
     this.#settings = settings
     this.#schedule = schedule
-    this.#sampler = createSampler({ dataset, perClass: realBatch, seed, purpose: purpose.realBatch })
+    const iterationOf = (step: number) => Math.floor(step / outerLoop)
+    this.#sampler = realSampler(dataset, { ...settings, perClass: realBatch, iterationOf })
     const padded = this.#sampler.counts.some((count) => count < realBatch)
     const augmented = augment.operations.length > 0
     const shape: GradientShape = { network, rows: rowSource(dataset), classes, ipc, realBatch, padded, augmented }
@@ -67,7 +69,10 @@ export class GradientIterations implements Iterations {
       match: dynamic ? undefined : own(gradientStep(device, { ...settings, options: methodOptions }, shape)),
       pruning: dynamic && own(new GradientPruning(device, { ...settings, dynamic }, shape, this.#sampler, dataset.shape[0])),
       training: outerLoop > 1 ? own(new NetworkTraining(device, { network, classes, ipc, batch, lr: networkLr, augment }, key)) : undefined,
-      statistics: network.state.length > 0 ? own(new FrozenStatistics(device, dataset, settings, schedule.statisticsBatch)) : undefined,
+      statistics:
+        network.state.length > 0
+          ? own(new FrozenStatistics(device, dataset, settings, { perClass: schedule.statisticsBatch, iterationOf }))
+          : undefined,
       arrays: gradientArrays(own, device, shape, { key, sampler: this.#sampler }),
     }))
     this.#draw = made.draw
@@ -167,10 +172,12 @@ class FrozenStatistics {
   readonly #arrays: { readonly index: DeviceArray; readonly weights?: DeviceArray }
   readonly images: number
 
-  constructor(device: Device, dataset: Dataset, { network, seed }: Settings, perClass: number) {
+  constructor(device: Device, dataset: Dataset, settings: Settings, draws: Pick<RealDraws, 'iterationOf'> & { readonly perClass: number }) {
+    const { network, seed, schedule } = settings
+    const { perClass } = draws
     const [low, high] = fold(keyOf(seed), 'statistics')
     const key = (BigInt(high) << 32n) | BigInt(low)
-    this.#sampler = createSampler({ dataset, perClass, seed: key, purpose: purpose.realBatch })
+    this.#sampler = realSampler(dataset, { ...draws, seed: key, ...(schedule && { schedule }) })
     const { counts, weights } = this.#sampler
     const padded = counts.some((count) => count < perClass)
     const batch = weights.length

@@ -24,6 +24,7 @@ import type { IterationState, Iterations, StepOutcome } from './iterations.js'
 import { lossIterations } from './loss-iterations.js'
 import { imagesOf, initialLatents } from './parametrise.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
+import { checkSchedule } from './scheduled-rows.js'
 import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
 import { RunState, type StateDeclaration } from './state.js'
 import { requireExperts } from './trajectory/check-experts.js'
@@ -79,6 +80,7 @@ async function runLoop(
   const { dataset, settings } = await task // options errors throw from distill itself; everything below rejects
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
+  await checkSchedule(dataset, settings)
   const start = await startOf(dataset, settings, options)
   const run = prepareWithin(options.device, settings, () =>
     prepareRun(dataset, settings, options.device, {

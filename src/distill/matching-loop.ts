@@ -1,7 +1,7 @@
 /** @file Iterations of a method with a loss: one step each, replayed in chunks whose draws are uploaded together. */
 import { drawRow, thetaSize } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
-import { createSampler, type Sampler } from '../data/sampler.js'
+import type { Sampler } from '../data/sampler.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
@@ -11,6 +11,7 @@ import { rowSource } from '../preprocess/row-source.js'
 import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
 import type { LossMethod } from './method.js'
+import { realSampler } from './scheduled-rows.js'
 import type { ResolvedSettings } from './settings.js'
 import type { ClassRange } from './shard.js'
 
@@ -20,7 +21,7 @@ export type LossSettings = ResolvedSettings & { readonly method: LossMethod }
 export function matchingIterations(device: Device, dataset: Dataset, settings: LossSettings, own: ClassRange): Iterations {
   const { realBatch, ipc } = settings
   const classes = dataset.classes.length
-  const sampler = createSampler({ dataset, perClass: realBatch, seed: settings.seed, purpose: purpose.realBatch })
+  const sampler = realSampler(dataset, { ...settings, perClass: realBatch })
   const shape: StepShape = {
     rows: rowSource(dataset),
     image: dataset.shape.slice(1) as [number, number, number],

@@ -3,18 +3,18 @@
  * finds its rows in a slot of a ring, filled while the one before computes.
  */
 import type { Dataset } from '../data/dataset.js'
-import { createSampler, type Sampler } from '../data/sampler.js'
+import type { Sampler } from '../data/sampler.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import type { BoundProgram } from '../engine/bound-program.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
-import { purpose } from '../engine/tensor/key.js'
 import { Turn } from '../event-loop.js'
 import { ringSlots, ringSource, rowSource, writePixels } from '../preprocess/row-source.js'
 import type { IterationRange, IterationState, Iterations } from './iterations.js'
 import { drawTheta, type LossSettings, sharedArrays } from './matching-loop.js'
 import { buildMatchingStep, chunkSlots, type StepShape } from './matching-step.js'
 import { Prefetch } from './prefetch.js'
+import { realSampler } from './scheduled-rows.js'
 import type { ClassRange } from './shard.js'
 
 type Arrays = Readonly<Record<string, DeviceArray>>
@@ -48,11 +48,11 @@ export class ReplayedIterations implements Iterations {
   readonly #window: ClassRange
 
   constructor(device: Device, dataset: Dataset, settings: LossSettings, { perGroup, own }: Replays) {
-    const { realBatch, ipc, seed } = settings
+    const { realBatch, ipc } = settings
     const classes = dataset.classes.length
     const groups = classes / perGroup
     const image = dataset.shape.slice(1) as [number, number, number]
-    const sampler = createSampler({ dataset, perClass: realBatch, seed, purpose: purpose.realBatch })
+    const sampler = realSampler(dataset, { ...settings, perClass: realBatch })
     const realRows = perGroup * realBatch
     const window: ClassRange = groups === 1 ? own : [0, perGroup]
     const shape: StepShape = {

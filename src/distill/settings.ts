@@ -15,6 +15,7 @@ import { type InitKind, type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
 import { checkLatentRun, checkParametrisation, type Parametrisation } from './parametrise.js'
 import { methodByName } from './registry.js'
+import { type RunSchedule, resolveSchedule, scheduleConfig } from './scheduled-rows.js'
 import { checkShard, type Shard, shardText } from './shard.js'
 import { checkExpertsFit, expertsConfig } from './trajectory/check-experts.js'
 import { checkStart } from './trajectory/start.js'
@@ -42,6 +43,8 @@ export interface ResolvedSettings {
   readonly parametrise?: Parametrisation
   /** What a method of trajectory matching reads; absent for others, and where a run is only planned. */
   readonly experts?: ExpertStore
+  /** What real batches are drawn by; absent where they come from all rows. */
+  readonly schedule?: RunSchedule
   /** The same as JSON values, for run.json and the manifest. */
   readonly config: RunConfig
 }
@@ -50,7 +53,7 @@ const optionNames: Readonly<Record<keyof DistillOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, device: true, signal: true },
   ...{ checkpoints: true, checkpointEvery: true, onDivergence: true, dynamic: true },
-  ...{ classGroup: true, shard: true, parametrise: true, experts: true },
+  ...{ classGroup: true, shard: true, parametrise: true, experts: true, schedule: true, scheduleEvery: true },
 }
 
 /** Throws `invalid_option` for options that are no object, a name that is not known, and what is no device or signal. */
@@ -62,7 +65,7 @@ export function checkDistillOptions(options: DistillOptions): void {
 
 export function resolveSettings(
   dataset: Dataset,
-  settings: DistillSettings & Pick<DistillOptions, 'parametrise' | 'experts'>,
+  settings: DistillSettings & Pick<DistillOptions, 'parametrise' | 'experts' | 'schedule' | 'scheduleEvery'>,
 ): ResolvedSettings {
   const method = methodByName(settings.method)
   const ipc = wholeNumber('ipc', settings.ipc)
@@ -87,6 +90,7 @@ export function resolveSettings(
     throw expected('invalid_option', 'onDivergence', "'stop' or 'rollback'", onDivergence)
   }
   const dynamic = settings.dynamic === undefined ? undefined : resolveDynamic(settings.dynamic, method, network)
+  const schedule = resolveSchedule(settings, { method, iterations, dynamic: dynamic !== undefined })
   const parts = resolveParts(dataset, settings, { method, network, onDivergence, dynamic: dynamic !== undefined })
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)
@@ -129,6 +133,7 @@ export function resolveSettings(
     ...(parts.shard && { shard: shardText(parts.shard) }),
     ...(parametrise && { parametrise: parametrise.name }),
     ...(experts && expertsConfig(experts)),
+    ...(schedule && scheduleConfig(schedule)),
   }
   const general = { ipc, iterations, realBatch, imageLr, imageMomentum, init, augment, seed, onDivergence }
   return {
@@ -140,6 +145,7 @@ export function resolveSettings(
     ...parts,
     ...(parametrise && { parametrise }),
     ...(experts && { experts }),
+    ...(schedule && { schedule }),
     config,
   }
 }

@@ -67,6 +67,18 @@ export interface PruneRecord {
   readonly subsetSha256: string | null
 }
 
+/** What real batches of a run are drawn by, where they do not come from all images at once. */
+export interface ScheduleRecord {
+  /** Settings of the rule, with nothing left out. */
+  readonly rule: RunConfig
+  /** Iterations of one epoch of it. */
+  readonly every: number
+  /** File or directory of the scores that it sorts by; null for a random order. */
+  readonly scores: string | null
+  /** Which score of those; null: as the command chooses where nobody says. */
+  readonly kind: string | null
+}
+
 /** Settings as the user gave them: what a continuation resolves again. */
 export type GivenSettings = Omit<DistillSettings, 'network'> & { readonly network?: string }
 
@@ -93,6 +105,8 @@ export interface RunRecord {
   readonly data: DataRecord
   /** Absent in runs that take their data as it is. `data` is that of the images that stay, once they are chosen. */
   readonly prune?: PruneRecord
+  /** Absent in runs that draw from all images in every iteration. */
+  readonly schedule?: ScheduleRecord
   /** Of a run that matches experts: their store, its hash, and the experts that were finished when the run began. */
   readonly experts?: { readonly path: string; readonly sha256: string; readonly numbers: readonly number[] }
   readonly versions: Readonly<Record<string, string>>
@@ -188,6 +202,9 @@ const isPrune = (value: unknown): boolean =>
   isTextOrNull(value.subsetSha256) &&
   [value.zca, value.scoring].every(optional(isRecord))
 
+const isSchedule = (value: unknown): boolean =>
+  isRecord(value) && isRecord(value.rule) && isConfig(value.rule) && isCount(value.every) && [value.scores, value.kind].every(isTextOrNull)
+
 const isExperts = (value: unknown): boolean => isRecord(value) && isTexts([value.path, value.sha256]) && isNumbers(value.numbers)
 
 const isArtifact = (value: unknown): boolean => isRecord(value) && isText(value.manifestSha256)
@@ -197,6 +214,7 @@ const rules: FieldRules<RunRecord> = [
   ['config', 'settings by name', isConfig],
   ['data', 'specification, name and sha256 as text and the number of images', isData],
   ['prune', 'plan, scores, zca and subsetSha256', optional(isPrune)],
+  ['schedule', 'rule, every, scores and kind', optional(isSchedule)],
   ['experts', 'path and sha256 as text and numbers', optional(isExperts)],
   ['settings', 'settings as they were given', optional(isRecord)],
   ['recipe', 'a name, and how it measures', optional(isRecipe)],

@@ -8,6 +8,7 @@ import type { DType, TypedArray } from '../engine/tensor/dtype.js'
 import type { Shape } from '../engine/tensor/shape.js'
 import type { ExpertStore } from '../experts/store.js'
 import type { Network } from '../nn/module.js'
+import type { DataSchedule } from '../schedule/data-schedule.js'
 
 /** The part of a device that the shell handles; the engine's Device satisfies it. */
 export interface DeviceHandle {
@@ -79,6 +80,13 @@ export interface DistillOptions<D extends DeviceHandle = DeviceHandle> extends D
   readonly parametrise?: Parametrisation
   /** Trained experts, from `openExperts(dir)`: what 'mtt', 'ftd', 'tesla', 'datm' and 'pad' match. They must be of this data and network. */
   readonly experts?: ExpertStore
+  /**
+   * Real batches are drawn from the rows of the schedule's epoch that an iteration is in, for example `await padSchedule(…)`: of methods that
+   * take real images in their steps. Default: from all rows.
+   */
+  readonly schedule?: DataSchedule
+  /** Iterations of one epoch of the schedule, >= 1. Default: a hundredth of `iterations`, rounded up. */
+  readonly scheduleEvery?: number
   /** Aborts at the next step boundary: iteration and `result` reject with AbortError. */
   readonly signal?: AbortSignal
   /**

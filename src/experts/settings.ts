@@ -10,7 +10,7 @@ import type { RunConfig, Shard } from '../experiment/types.js'
 import { type MapShape, type Network, parameterCount } from '../nn/module.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
 import { checkGsam, type GsamOptions } from '../optim/gsam.js'
-import type { DataSchedule } from '../schedule/index.js'
+import { checkDataSchedule, type DataSchedule } from '../schedule/data-schedule.js'
 import { type ExpertsRecord, expertsFormat, expertsVersion } from './record.js'
 import { keptEpochs } from './store.js'
 
@@ -162,13 +162,11 @@ function withoutStatistics(what: string, network: Network): Network {
   )
 }
 
-function checkSchedule(what: string, schedule: unknown, epochs: number): void {
+function checkSchedule(what: string, schedule: DataSchedule | undefined, epochs: number): void {
   if (schedule === undefined) return
-  const { name, config, rows } = (isRecord(schedule) ? schedule : {}) as Partial<DataSchedule>
-  if (typeof name !== 'string' || !isRecord(config) || typeof rows !== 'function')
-    throw expected('invalid_option', `${what}: schedule`, 'a data schedule such as one of padSchedule()', schedule)
+  checkDataSchedule(`${what}: schedule`, schedule)
   for (const epoch of [0, epochs - 1]) {
-    const chosen = rows.call(schedule, epoch)
+    const chosen = schedule.rows(epoch)
     if (chosen instanceof Int32Array && chosen.length > 0) continue
     throw expected('invalid_option', `${what}: schedule`, 'an Int32Array of rows for every epoch', chosen)
   }

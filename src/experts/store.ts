@@ -135,6 +135,27 @@ export function checkSameImages({ dir, record }: Pick<ExpertStore, 'dir' | 'reco
     throw expected('incompatible', `experts in ${dir}: data`, named(data), named(record.data), otherExperts)
 }
 
+/**
+ * All of `checkExperts` that can be said before the images are whitened: the same images, and a whitening by the same rule. `zca` is what they
+ * are to be whitened by. Throws `incompatible`.
+ */
+export function checkBeforeWhitening(
+  store: Pick<ExpertStore, 'dir' | 'record'>,
+  data: Dataset,
+  zca: { readonly order?: string; readonly eps?: number } | undefined,
+): void {
+  checkSameImages(store, data)
+  const { dir, record } = store
+  const of = (whitened: boolean) => (whitened ? 'whitened images' : 'images that are not whitened')
+  const todo = record.zca ? 'give --zca as the experts were trained with' : 'leave --zca out'
+  if (!record.zca !== !zca)
+    throw expected('incompatible', `experts in ${dir}`, `those of ${of(!!zca)}`, `those of ${of(!!record.zca)}`, todo)
+  if (!record.zca || !zca) return
+  const { order = 'raw', eps = 0.1 } = zca
+  const rule = (one: { readonly order: string; readonly eps: number }) => `${one.order}, eps ${one.eps}`
+  comparison(dir)('whitening', rule(record.zca), rule({ order, eps }), todo)
+}
+
 const otherExperts = 'give experts that were trained on this data: aludel experts --data … --out DIR'
 
 const comparison =

@@ -1,5 +1,5 @@
 /** @file Data schedules: which rows of a data set an epoch of training sees. PAD's goes from easy samples to all, then to hard ones. */
-import { checkOptions, wholeNumber } from '../arguments.js'
+import { checkOptions, isRecord, wholeNumber } from '../arguments.js'
 import { AludelError, expected } from '../errors.js'
 import { inPieces, Turn } from '../event-loop.js'
 import { bytesOf, hashOfParts } from '../files/pieces.js'
@@ -18,6 +18,13 @@ export interface DataSchedule {
    * Throws `invalid_option` for what is no epoch.
    */
   rows(epoch: number): Int32Array
+}
+
+/** Throws `invalid_option` for what is no schedule. */
+export function checkDataSchedule(what: string, schedule: unknown): void {
+  const { name, config, rows } = (isRecord(schedule) ? schedule : {}) as Partial<DataSchedule>
+  if (typeof name !== 'string' || !isRecord(config) || typeof rows !== 'function')
+    throw expected('invalid_option', what, 'a data schedule such as one of padSchedule()', schedule)
 }
 
 export interface PadScheduleOptions extends PadRule {

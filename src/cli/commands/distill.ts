@@ -2,13 +2,13 @@
 
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
-import type { Dataset } from '../../data/dataset.js'
 import { AludelError, expected } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings, DynamicPruning } from '../../experiment/types.js'
-import { checkSameImages, type ExpertStore } from '../../experts/store.js'
+import { checkBeforeWhitening } from '../../experts/store.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
+import { type PadChoice, scheduleChoice } from '../experts-schedule.js'
 import {
   dynamicPruning,
   flagOf,
@@ -24,6 +24,7 @@ import { preparePruning } from '../pruning.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import { completedSteps, resumeDistillation } from '../resume-distillation.js'
 import { concludeDistillation, runDistillation } from '../run-distillation.js'
+import { prepareSchedule } from '../run-schedule.js'
 import { whitenTraining } from '../whitening.js'
 import {
   addDeviceOptions,
@@ -48,6 +49,9 @@ interface Options extends Omit<DistillSettings, 'dynamic'>, DeviceOptions, DataO
   readonly scores?: string
   readonly mask?: string
   readonly experts?: string
+  readonly schedule?: PadChoice | 'none'
+  readonly scheduleEvery?: number
+  readonly kind?: string
 }
 
 /** Options that a continued run may be given; everything else is its own. */
@@ -67,9 +71,16 @@ export function addDistill(program: Command, context: CliContext): void {
     )
     .option(
       '--scores <path>',
-      'scores that --prune chooses by: a file or directory of them (default: networks are trained to score)',
+      'scores that --prune chooses or --schedule sorts by: a file or directory (default for --prune: networks are trained to score)',
       nonEmptyPath,
     )
+    .option('--kind <score>', 'which score of --scores the schedule sorts by (default: the only one there, else loss)')
+    .option(
+      '--schedule <rule>',
+      'draw real images from easy to hard: none, pad, or pad:addEndEpoch=4 and other settings (default: none)',
+      scheduleChoice,
+    )
+    .option('--schedule-every <n>', 'iterations of one epoch of the schedule (default: a hundredth of all)', wholeNumber(1))
     .option('--dynamic <rule>', 'leave out real samples step by step by their effect: bilp, or bilp:betaLow=0.05,every=10', dynamicPruning)
     .addOption(seedOption())
     .option('--out <dir>', 'run directory (default: runs/METHOD-DATA-ipcN-seedN)', nonEmptyPath)
@@ -92,14 +103,15 @@ export function addDistill(program: Command, context: CliContext): void {
   )
 }
 
-/** Throws `incompatible` for experts of other images, or of whitened ones where these are not to be, or the other way round. */
-function checkBeforeWhitening(experts: ExpertStore, train: Dataset, zca: ReturnType<typeof zcaOf>): void {
-  checkSameImages(experts, train)
-  const { dir, record } = experts
-  const of = (whitened: boolean) => (whitened ? 'whitened images' : 'images that are not whitened')
-  const todo = record.zca ? 'give --zca as the experts were trained with' : 'leave --zca out'
-  if (!record.zca !== !zca)
-    throw expected('incompatible', `experts in ${dir}`, `those of ${of(!!zca)}`, `those of ${of(!!record.zca)}`, todo)
+/** The choice of --schedule, if any. Throws `invalid_option` for options that do not go with it. */
+function checkedSchedule({ schedule = 'none', scheduleEvery, kind, prune }: Options): PadChoice | undefined {
+  if (schedule !== 'none') {
+    if (prune === undefined) return schedule
+    throw new AludelError('invalid_option', '--schedule: --prune chooses its images in the run; prune them first, and give --subset')
+  }
+  if (scheduleEvery !== undefined || kind !== undefined)
+    throw new AludelError('invalid_option', `--${kind === undefined ? 'schedule-every' : 'kind'}: goes with --schedule pad only`)
+  return undefined
 }
 
 async function distillCommand(fromCommand: Options, command: Command, context: CliContext): Promise<void> {
@@ -112,6 +124,7 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const { classGroup, shard } = options
   const { iterations, realBatch, imageLr, init, augment, network, preset, onDivergence, prune, scores } = options
   const dynamic = options.dynamic === 'off' ? undefined : options.dynamic
+  const choice = checkedSchedule(options)
   const train = await library.openDataset(data, 'train', openOptions(options))
   const part = shard ? `-part${shard.index}of${shard.of}` : ''
   const dir = out ?? join('runs', `${method}-${train.name}-ipc${ipc}-seed${seed}${part}`)
@@ -126,7 +139,11 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const device = await library.openDevice(deviceOf(options))
   try {
     const zca = zcaOf(options)
-    if (scores !== undefined && prune === undefined) throw expected('invalid_option', '--scores', '--prune beside it', undefined)
+    if (scores !== undefined && prune === undefined && choice === undefined)
+      throw expected('invalid_option', '--scores', '--prune or --schedule beside it', undefined)
+    const scheduling =
+      choice &&
+      (await prepareSchedule(train, { choice, settings, ...given({ scores, kind: options.kind, every: options.scheduleEvery }) }, library))
     const pruning =
       prune && (await preparePruning(train, { ...prune, dir, settings, zca, ...given({ scores }) }, { library, output, device }))
     // a whitening may take long: what can be said of the experts is said before
@@ -142,7 +159,7 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
       settings,
       dir,
       args: context.args,
-      ...given({ checkpointEvery, recipe, pruning, experts }),
+      ...given({ checkpointEvery, recipe, pruning, experts, scheduling }),
       ...openOptions(options),
     }
     await concludeDistillation(await runDistillation(job), output, context)

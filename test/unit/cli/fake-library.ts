@@ -76,7 +76,7 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       if (options.method === 'unknown') throw new AludelError('not_found', "method: expected one of dm but received 'unknown'")
       return fakeRun(options, duringStep)
     },
-    checkSettings: async (_, { ipc, init = 'real', seed = 0 }) => ({ ipc, init, seed }),
+    checkSettings: async (_, { ipc, init = 'real', seed = 0 }) => ({ ipc, init, seed, scheduleEvery: undefined }),
     async evaluate(source, { networks, repeats = 5, onProgress, onResult, signal, ...rest }) {
       calls.evaluate.push({ networks, repeats, ...rest })
       const set = typeof source === 'function' ? source(0) : source
