@@ -7,7 +7,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { keyOf } from '../engine/tensor/key.js'
 import { planEvaluation } from '../evaluate/plan.js'
 import type { Protocol } from '../evaluate/protocol.js'
-import type { DistillSettings, LabelKind, RunConfig } from '../experiment/types.js'
+import type { DistillOptions, DistillSettings, LabelKind, RunConfig } from '../experiment/types.js'
 import { resolveNetwork } from '../nn/networks/registry.js'
 import { type DeviceBytes, PlanningDevice } from './planning-device.js'
 
@@ -34,8 +34,10 @@ export interface PlannedDistillation {
   readonly learns: { readonly rate: boolean; readonly labels: LabelKind }
 }
 
+export type PlannedSettings = DistillSettings & Pick<DistillOptions, 'experts'>
+
 /** The distillation, and what its set will be. */
-export function distillationPhase(dataset: Dataset, settings: DistillSettings, target: Device): PlannedDistillation {
+export function distillationPhase(dataset: Dataset, settings: PlannedSettings, target: Device): PlannedDistillation {
   const resolved = resolveSettings(dataset, settings)
   const { device, planned } = planningDevice(target)
   const { work } = prepareRun(dataset, resolved, device)

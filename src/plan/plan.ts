@@ -5,11 +5,11 @@ import { isGpu } from '../engine/isa.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
 import { protocolFor, protocolOf } from '../evaluate/protocol.js'
-import type { DistillSettings, ProtocolName, RunConfig } from '../experiment/types.js'
+import type { DistillOptions, DistillSettings, ProtocolName, RunConfig } from '../experiment/types.js'
 import { freeMemory } from '../free-memory.js'
 import { resolveNetwork, withPools } from '../nn/networks/registry.js'
 import { largest } from './largest.js'
-import { distillationPhase, evaluationPhase, type Phase } from './phases.js'
+import { distillationPhase, evaluationPhase, type Phase, type PlannedSettings } from './phases.js'
 import type { DeviceBytes } from './planning-device.js'
 import { measureRate } from './rate.js'
 import { asIfWhitened, type PlannedZca, whiteningPhase } from './whitening.js'
@@ -19,6 +19,8 @@ export interface PlanOptions extends DistillSettings {
   readonly device: Device
   /** Bytes that may be used, of a GPU those on it; default: what is free for the device. */
   readonly memory?: number
+  /** What a method of trajectory matching is to read: with them it is checked that they fit the run. Their bytes stay on the disk. */
+  readonly experts?: NonNullable<DistillOptions['experts']>
   /** Real images that the networks are measured on; without them no evaluation is planned. */
   readonly test?: Dataset | DatasetInput
   /** The images are whitened first, by a whitening fitted to `data`: counted as its own phase, roughly. */
@@ -63,7 +65,7 @@ export interface RunPlan {
 const optionNames: Readonly<Record<keyof PlanOptions, true>> = {
   ...{ method: true, ipc: true, iterations: true, realBatch: true, imageLr: true, init: true, augment: true },
   ...{ network: true, seed: true, preset: true, methodOptions: true, onDivergence: true, dynamic: true },
-  ...{ classGroup: true, shard: true },
+  ...{ classGroup: true, shard: true, experts: true },
   ...{ device: true, memory: true, test: true, zca: true, networks: true, repeats: true, protocol: true, epochs: true },
 }
 
@@ -82,7 +84,7 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   if (!Array.isArray(networks)) throw expected('invalid_option', 'plan: networks', 'a list of registry names', networks)
   if (zca !== undefined) checkOptions('plan: zca', zca, { order: true, eps: true })
   const asRead = { train: asDataset(data), ...(test !== undefined && { test: asDataset(test) }) }
-  const whitened = (set: Dataset) => (zca === undefined ? set : asIfWhitened(set, zca))
+  const whitened = (set: Dataset) => (zca === undefined ? set : asIfWhitened(set, zca, options.experts?.record.zca?.sha256))
   const train = whitened(asRead.train)
   const measured = asRead.test && whitened(asRead.test)
   const sets = Object.values(asRead)
@@ -140,7 +142,7 @@ function largestSettings(train: Dataset, ipc: number, realBatch: number, fits: (
 }
 
 /** Settings that cannot be planned at all, such as more images than a program can address, do not fit either. */
-function fitsInto(room: number, train: Dataset, settings: DistillSettings, device: Device): boolean {
+function fitsInto(room: number, train: Dataset, settings: PlannedSettings, device: Device): boolean {
   try {
     return totalBytes(distillationPhase(train, settings, device).phase) <= room
   } catch (error) {

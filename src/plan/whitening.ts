@@ -13,14 +13,17 @@ export interface PlannedZca {
   readonly eps?: number
 }
 
-/** `dataset` with the type of whitened pixels but none in memory: enough to plan by, and for nothing else. */
-export function asIfWhitened(dataset: Dataset, { order = 'raw', eps = 0.1 }: PlannedZca): Dataset {
+/**
+ * `dataset` with the type of whitened pixels but none in memory: enough to plan by, and for nothing else. `sha256` is what the whitening is
+ * taken to be, where something else was made with it.
+ */
+export function asIfWhitened(dataset: Dataset, { order = 'raw', eps = 0.1 }: PlannedZca, sha256 = ''): Dataset {
   const none = new Float32Array(0)
   const [, h, w, c] = dataset.shape
   const channels =
     order === 'raw' ? { mean: new Array<number>(c).fill(0), std: new Array<number>(c).fill(1) } : { mean: dataset.mean, std: dataset.std }
   const source = { name: dataset.name, sha256: dataset.sha256 }
-  const whitening: Whitening = { order, eps, image: [h, w, c], channels, mean: none, transform: none, inverse: none, source, sha256: '' }
+  const whitening: Whitening = { order, eps, image: [h, w, c], channels, mean: none, transform: none, inverse: none, source, sha256 }
   return whitenedDataset(dataset, whitening, none)
 }
 

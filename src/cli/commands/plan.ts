@@ -2,11 +2,12 @@
 import type { Command } from 'commander'
 import { AludelError } from '../../errors.js'
 import type { DistillSettings, ProtocolName } from '../../experiment/types.js'
+import { checkBeforeWhitening } from '../../experts/store.js'
 import type { RunPlan } from '../../plan/plan.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { exitCode } from '../exit-codes.js'
-import { given, nameList, type OptionText, wholeNumber } from '../options.js'
+import { given, nameList, nonEmptyPath, type OptionText, wholeNumber } from '../options.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
 import {
   addDeviceOptions,
@@ -23,6 +24,7 @@ import {
 interface Options extends DistillSettings, DeviceOptions, DataOptions, RecipeOptions, WhiteningOptions {
   readonly set?: Readonly<Record<string, OptionText>>
   readonly mask?: string
+  readonly experts?: string
   readonly networks: string[]
   readonly repeats: number
   readonly protocol?: ProtocolName
@@ -36,6 +38,7 @@ export function addPlan(program: Command, context: CliContext): void {
   addMethodOptions(command)
   addWhiteningOptions(command)
   command
+    .option('--experts <dir>', 'of a method that matches experts: check that these fit the run', nonEmptyPath)
     .option('--networks <names>', 'networks of the evaluation, or pools such as unseen, separated by commas', nameList, ['convnet'])
     .option('--repeats <n>', 'networks trained per name', wholeNumber(1), 5)
     .addOption(protocolOption())
@@ -55,6 +58,9 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
   const { iterations, realBatch, init, augment, network, preset, epochs, memory, classGroup, shard } = rest
   const train = await library.openDataset(data, 'train', openOptions(options))
   const test = await library.openDataset(data, 'test', openOptions(options))
+  const zca = zcaOf(options)
+  const experts = options.experts === undefined ? undefined : await library.openExperts(options.experts)
+  if (experts) checkBeforeWhitening(experts, train, zca)
   // What does not fit is to be counted, not refused: the limit is the plan's.
   const { memory: _, ...choice } = options
   const device = await library.openDevice(deviceOf(choice))
@@ -66,7 +72,7 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
     } as DistillSettings
     const plan = await library.planRun(train, {
       ...{ ...settings, networks, repeats, test, device },
-      ...given({ protocol, epochs, memory, zca: zcaOf(options) }),
+      ...given({ protocol, epochs, memory, zca, experts }),
     })
     for (const line of planLines(plan)) output.line(line)
     output.value(plan)

@@ -20,6 +20,7 @@ import {
   addMethodOptions,
   addWhiteningOptions,
   type DeviceOptions,
+  methodOptionsOf,
   protocolOption,
   resumableDeviceOptions,
   seedOption,
@@ -46,6 +47,8 @@ interface Options extends Omit<DistillSettings, 'dynamic' | 'network'>, DeviceOp
   readonly evaluationAugment?: string
   readonly inference: 'auto' | 'onnx' | 'engine'
   readonly checkpointEvery?: number
+  readonly experts?: string
+  readonly mask?: string
   readonly out?: string
   readonly resume?: string
 }
@@ -56,6 +59,7 @@ const orders: readonly string[] = ['asc', 'desc', 'random']
 export function addSweep(program: Command, context: CliContext): void {
   const command = program.command('sweep').description('distil different shares of a data set, chosen by score or at random, and compare')
   addMethodOptions(command)
+  command.option('--experts <dir>', 'trained experts, for methods that match them; they saw all images, so only --keep 1', nonEmptyPath)
   command.option('--image-lr <x>', "learning rate of the pixels (default: the preset's)", positiveNumber)
   addWhiteningOptions(command)
   command
@@ -121,13 +125,17 @@ async function sweep(options: Options, command: Command, context: CliContext): P
   if (await exists(join(out, sweepFile)))
     throw new AludelError('invalid_option', `${out}: holds a sweep already; continue it with --resume, or give another --out`)
   checkNameable(out)
+  if (options.experts !== undefined && keep.some((share) => share < 1)) {
+    const why = 'experts match what they saw, which is all images'
+    throw expected('invalid_option', '--keep', `1 beside --experts: ${why}`, keep.join(','))
+  }
   const byScore = order.some((one) => one !== 'random') && keep.some((share) => share < 1)
   const scoring = given({ network: options.scoreNetwork, runs: options.scoreRuns, epochs: options.scoreEpochs })
   const scoresItself = byScore && scores === undefined
   if (!scoresItself && Object.keys(scoring).length > 0)
     throw expected('invalid_option', '--score-network, --score-runs, --score-epochs', 'none where nothing is scored', Object.keys(scoring))
-  const { method, ipc, iterations, realBatch, imageLr, init, augment, network, preset, set, dynamic } = options
-  const general = { iterations, realBatch, imageLr, init, augment, network, preset, methodOptions: set }
+  const { method, ipc, iterations, realBatch, imageLr, init, augment, network, preset, dynamic } = options
+  const general = { iterations, realBatch, imageLr, init, augment, network, preset, methodOptions: methodOptionsOf(options) }
   const { networks, trained, protocol, epochs, evaluationAugment, inference } = options
   const settings: SweepSettings = {
     data: inPlace(specificationOf(data, options)),
@@ -137,6 +145,7 @@ async function sweep(options: Options, command: Command, context: CliContext): P
     scores: byScore && scores !== undefined ? resolve(scores) : null,
     scoring: scoresItself ? scoring : null,
     zca: zcaOf(options) ?? null,
+    experts: options.experts === undefined ? null : resolve(options.experts),
     checkpointEvery: checkpointEvery ?? null,
     isa: null,
   }

@@ -7,6 +7,7 @@ import { AbortError } from '../../errors.js'
 import { type EvaluationRecord, loadRunSet, readEvents, readRunRecord, reopenRunDir, runFile } from '../../experiment/run-dir.js'
 import type { SweepCell } from '../../experiment/sweep-record.js'
 import type { DeviceHandle, EvaluationResult, SyntheticSet } from '../../experiment/types.js'
+import type { ExpertStore } from '../../experts/store.js'
 import { makeDirectory } from '../../files/make-directory.js'
 import { applySubset, createSubset, type PrunePlan, planPruning, selectionOptions, selectSamples, writeSubset } from '../../prune/index.js'
 import { writeReport } from '../../report/index.js'
@@ -38,15 +39,17 @@ export interface SweepTools {
   readonly train: Dataset
   readonly test: Dataset
   readonly scores: NamedScores | undefined
+  /** What every run matches, where its method matches experts. */
+  readonly experts?: ExpertStore
 }
 
 /** The plan of a cell's choice; undefined where everything stays. */
 export async function planOf(
   { choice, seed }: PlannedCell,
-  tools: Pick<SweepTools, 'library' | 'settings' | 'train'>,
+  tools: Pick<SweepTools, 'library' | 'settings' | 'train' | 'experts'>,
 ): Promise<PrunePlan | undefined> {
   const { distill } = tools.settings
-  const { ipc, init } = await tools.library.checkSettings(tools.train, { ...distill, seed })
+  const { ipc, init } = await tools.library.checkSettings(tools.train, { ...distill, seed, ...given({ experts: tools.experts }) })
   return choice && planPruning(tools.train, choice, { method: distill.method, ipc, init, seed, data: tools.train.name })
 }
 
@@ -85,7 +88,7 @@ async function partOf(cell: PlannedCell, { library, settings, train, dir, scores
 
 /** Begins, continues or leaves alone the distillation of a cell. */
 async function distillCell(cell: PlannedCell, part: Dataset, runDir: string, tools: SweepTools): Promise<void> {
-  const { library, output, device, args, cache, chosen, settings, dir } = tools
+  const { library, output, device, args, cache, chosen, settings, dir, experts } = tools
   const checkpointEvery = settings.checkpointEvery ?? undefined
   const begun = await exists(join(runDir, runFile))
   if (begun && (await isDone(runDir))) return
@@ -109,7 +112,7 @@ async function distillCell(cell: PlannedCell, part: Dataset, runDir: string, too
       settings: own,
       dir: runDir,
       args,
-      ...given({ checkpointEvery }),
+      ...given({ checkpointEvery, experts }),
     })
   }
 

@@ -1,10 +1,10 @@
 /** @file Runs the cells of a sweep that are not there yet; sweep.json is written after each. */
 import { join } from 'node:path'
 import type { Dataset } from '../../data/dataset.js'
-
 import { onFile } from '../../errors.js'
 import { lockRun } from '../../experiment/run-lock.js'
 import { type SweepRecord, writeSweep } from '../../experiment/sweep-record.js'
+import { checkBeforeWhitening, type ExpertStore } from '../../experts/store.js'
 import { makeDirectory } from '../../files/make-directory.js'
 import { type DeviceOptions, deviceOf } from '../commands/shared-options.js'
 import type { CliContext } from '../context.js'
@@ -38,7 +38,10 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
   const train = await library.openDataset(data, 'train', open)
   const test = await library.openDataset(data, 'test', open)
   await checkMeasuring(job.settings, train)
-  for (const cell of cells) await planOf(cell, { library, settings: job.settings, train })
+  const experts = job.settings.experts ? await library.openExperts(job.settings.experts) : undefined
+  await checkExpertsOf(job.settings, train, experts)
+  for (const cell of cells)
+    await planOf(cell, { library, settings: job.settings, train, ...(job.settings.zca === null && given({ experts })) })
   // scores that were given are looked at now, before the directory is made
   const scoresGiven = job.settings.scores === null ? undefined : await scoresAt(job.settings.scores, job.settings.kind, train)
   const device =
@@ -59,7 +62,7 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
       }
       if (!job.record) await writeSweep(dir, record)
       const scores = scoring ? await ownScores() : scoresGiven
-      const tools = { library, output, device, args, dir, settings, train, test, scores, chosen, ...given({ cache }) }
+      const tools = { library, output, device, args, dir, settings, train, test, scores, chosen, ...given({ cache, experts }) }
       for (const [i, cell] of cells.entries()) {
         if (record.cells.some(({ run }) => run === cell.run)) continue
         output.notice(`${cell.run}, ${i + 1} of ${cells.length} runs`)
@@ -85,6 +88,16 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
     await scoreInto(train, { ...work, library, output, device })
     return scoresAt(path, kind, train)
   }
+}
+
+/** Whether a method has the experts that it matches, of these images. Throws `invalid_option`, `incompatible`. */
+async function checkExpertsOf({ distill, zca }: SweepSettings, train: Dataset, experts: ExpertStore | undefined): Promise<void> {
+  const [{ methodByName }, { requireExperts }] = await Promise.all([
+    import('../../distill/registry.js'),
+    import('../../distill/trajectory/check-experts.js'),
+  ])
+  requireExperts(methodByName(distill.method), experts)
+  if (experts) checkBeforeWhitening(experts, train, zca ?? undefined)
 }
 
 /** Networks and augmentation of the evaluation: better refused now than after the first run. */

@@ -27,6 +27,8 @@ export interface SweepSettings extends SweepGrid {
   /** Networks that score, where the sweep scores itself; null where it does not. */
   readonly scoring: OwnScoring | null
   readonly zca: ZcaChoice | null
+  /** Directory of the experts; absent in records of earlier versions. */
+  readonly experts?: string | null
   readonly checkpointEvery: number | null
   /** Instruction set that the sweep was begun with. */
   readonly isa: string | null
