@@ -7,7 +7,7 @@ const upper = ['errors', 'arguments', 'engine/index', 'engine/tensor']
 // Loops bind compiled steps; devices and arrays reach them as arguments, so they know the types only.
 const programs = ['engine/bound-program', 'engine/all-or-nothing', 'engine/saved-plan']
 // What a run ends with and an evaluation starts from.
-const artifact = ['experiment/synthetic-set']
+const artifact = ['experiment/synthetic-set', 'experiment/representation-set']
 
 /**
  * Longest matching prefix wins. `may` lists prefixes a module may import besides its own folder; `types` those from which it may import

@@ -4,6 +4,16 @@ export { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/
 export { checkpointStore } from './checkpoint-store.js'
 export { type Manifest, manifestFormat, manifestVersion } from './manifest.js'
 export {
+  createRepresentationSet,
+  loadRepresentationSet,
+  type RepresentationManifest,
+  type RepresentationSet,
+  type RepresentationSetFields,
+  readRepresentationManifest,
+  type TargetStatistics,
+  type TeacherIdentity,
+} from './representation-set.js'
+export {
   createRunDir,
   type EvaluationRecord,
   type LoggedEvent,
