@@ -10,6 +10,7 @@ import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isGsamInputs, isGsamOutputs, replayGsamInputs, replayGsamOutputs } from './gsam.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
+import { isOptimizers, replayOptimizers } from './optimizers.js'
 import { isOuterUpdates, replayOuterUpdates } from './outer-updates.js'
 import { isScheduler, replayScheduler } from './scheduler.js'
 import { isGeometry, replayGeometry } from './selection-geometry.js'
@@ -40,6 +41,7 @@ const kinds: readonly Kind[] = [
   { matches: isGsamOutputs, replay: replayGsamOutputs },
   { matches: isUnrollInputs, replay: replayUnrollInputs },
   { matches: isUnrollResults, replay: replayUnrollResults },
+  { matches: isOptimizers, replay: replayOptimizers },
   { matches: isOuterUpdates, replay: replayOuterUpdates },
   { matches: isZca, replay: replayZca },
   { matches: isFittedZca, replay: replayFittedZca },
