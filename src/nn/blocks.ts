@@ -41,23 +41,33 @@ export interface ConvLayerOptions {
   readonly pad: number
   readonly stride?: number
   readonly bias?: boolean
+  /** Draws of the weight: uniform in ±1/sqrt(fan in) (default), or normal of variance 2 / fan out (He et al., torchvision's ResNets). */
+  readonly init?: 'uniform' | 'fan-out' | undefined
 }
 
-/** Convolution with PyTorch's default draws: weight and bias uniform in ±1/sqrt(fan in). */
+/** Convolution with PyTorch's default draws unless `init` says otherwise: weight and bias uniform in ±1/sqrt(fan in). */
 export function convLayer(name: string, [height, width, inputs]: MapShape, options: ConvLayerOptions): Layer {
   const { channels, kernel, pad, stride = 1, bias = true } = options
   const init = { kind: 'uniform', bound: 1 / Math.sqrt(kernel * kernel * inputs) } as const
-  const weight: ParameterSpec = { name: `${name}.weight`, shape: [kernel, kernel, inputs, channels], layout: 'conv', init }
+  const drawn = options.init === 'fan-out' ? ({ kind: 'normal', std: Math.sqrt(2 / (kernel * kernel * channels)) } as const) : init
+  const weight: ParameterSpec = { name: `${name}.weight`, shape: [kernel, kernel, inputs, channels], layout: 'conv', init: drawn }
   const parameters = bias ? [weight, { name: `${name}.bias`, shape: [channels], layout: 'vector', init } as const] : [weight]
-  const size = (pixels: number) => Math.floor((pixels + 2 * pad - kernel) / stride) + 1
-  const output: MapShape = [size(height), size(width), channels]
-  checkMap(name, output, [height, width, inputs])
+  const output = convolvedMap(name, [height, width, inputs], options)
   return {
     parameters,
     state: [],
     output,
     apply: (x, { parameters: p }) => conv2d(x, p[`${name}.weight`], bias ? p[`${name}.bias`] : undefined, { stride, pad }),
   }
+}
+
+/** [H, W, C] that a convolution gives of a map; refuses one that it is too large for. */
+export function convolvedMap(name: string, [height, width, inputs]: MapShape, options: ConvLayerOptions): MapShape {
+  const { channels, kernel, pad, stride = 1 } = options
+  const size = (pixels: number) => Math.floor((pixels + 2 * pad - kernel) / stride) + 1
+  const output: MapShape = [size(height), size(width), channels]
+  checkMap(name, output, [height, width, inputs])
+  return output
 }
 
 function checkMap(name: string, [height, width]: MapShape, input: MapShape): void {
@@ -77,6 +87,30 @@ export function activate(x: Value, activation: Activation): Value {
   // PyTorch's default slope.
   return activation === 'relu' ? relu(x) : select(greater(x, 0), x, mul(x, 0.01))
 }
+
+/** A convolution without bias and a norm, which residual branches consist of; `apply` with ReLU or without. */
+export function convNorm(
+  [convName, normName]: readonly [string, string],
+  map: MapShape,
+  { norm, gamma, ...conv }: Omit<ConvLayerOptions, 'bias'> & { readonly norm: Norm; readonly gamma?: number | undefined },
+) {
+  const convolution = convLayer(convName, map, { ...conv, bias: false })
+  const normalization = normLayer(normName, norm, convolution.output, gamma)
+  return {
+    parameters: [...convolution.parameters, ...normalization.parameters],
+    state: normalization.state,
+    output: convolution.output,
+    apply: (x: Value, pass: Pass, active: boolean) => normalization.apply(convolution.apply(x, pass), pass, { relu: active, pool: 0 }),
+  }
+}
+
+/** Mean over all positions of a map. */
+export const globalAverage = ([height, width, channels]: MapShape): Layer => ({
+  parameters: [],
+  state: [],
+  output: [1, 1, channels],
+  apply: (x) => avgPool2d(x, { window: [height, width] }),
+})
 
 export interface ConvBlockOptions extends ConvLayerOptions {
   readonly norm: Norm

@@ -50,8 +50,11 @@ export interface NormLayer {
   apply(x: Value, pass: NormPass, after: AfterNorm): Value
 }
 
-/** A normalisation of maps [H, W, C]; parameters `NAME.gamma` and `NAME.beta`, state `NAME.mean` and `NAME.variance` (batch norm). */
-export function normLayer(name: string, kind: Norm, map: MapShape): NormLayer {
+/**
+ * A normalisation of maps [H, W, C]; parameters `NAME.gamma` (which starts with the value `scale`) and `NAME.beta`, state `NAME.mean` and
+ * `NAME.variance` (batch norm).
+ */
+export function normLayer(name: string, kind: Norm, map: MapShape, scale = 1): NormLayer {
   const [, , channels] = map
   if (!norms.includes(kind)) throw expected('invalid_option', `${name} norm`, `one of ${norms.join(', ')}`, kind)
   if (kind === 'none') return { parameters: [], state: [], apply: (x, _, after) => finish(x, after) }
@@ -60,7 +63,7 @@ export function normLayer(name: string, kind: Norm, map: MapShape): NormLayer {
   }
   const [shape, layout] = kind === 'layer' ? ([map, 'map'] as const) : ([[channels], 'vector'] as const)
   const parameters: ParameterSpec[] = [
-    { name: `${name}.gamma`, shape, layout, init: { kind: 'constant', value: 1 } },
+    { name: `${name}.gamma`, shape, layout, init: { kind: 'constant', value: scale } },
     { name: `${name}.beta`, shape, layout, init: { kind: 'constant', value: 0 } },
   ]
   const state: StateSpec[] = [

@@ -26,6 +26,8 @@ export interface ConvNetOptions {
   readonly depth?: number
   /** Channels of every block, default 128. */
   readonly width?: number
+  /** Channels of each block in place of `depth` and `width`. */
+  readonly widths?: readonly number[]
   /** Default 'instance'. 'batch' normalises by the batch in train mode and by running statistics in eval mode; 'group' has 4 groups. */
   readonly norm?: Norm
   /** Default 'relu'; 'leakyrelu' has slope 0.01. */
@@ -34,7 +36,9 @@ export interface ConvNetOptions {
   readonly pooling?: Pooling
 }
 
-const known = { input: true, classes: true, depth: true, width: true, norm: true, activation: true, pooling: true } as const
+const known = {
+  ...{ input: true, classes: true, depth: true, width: true, widths: true, norm: true, activation: true, pooling: true },
+} as const satisfies Readonly<Record<keyof ConvNetOptions, true>>
 
 /** Parameters conv0.weight, conv0.bias, norm0.gamma, norm0.beta, conv1.weight, …, fc.weight, fc.bias. @throws AludelError 'invalid_option' */
 export function convNet(options: ConvNetOptions): Network {
@@ -42,14 +46,50 @@ export function convNet(options: ConvNetOptions): Network {
   const { input, classes, width = 128, norm = 'instance', activation = 'relu', pooling = 'avg' } = options
   const depth = options.depth ?? Math.max(1, Math.round(Math.log2(Math.min(input[0], input[1]) / 4)))
   checkCounts('convNet', { depth, width, classes })
+  const widths = options.widths ?? Array<number>(depth).fill(width)
+  checkWidths(options)
   if (!activations.includes(activation))
     throw expected('invalid_option', 'convNet activation', `one of ${activations.join(', ')}`, activation)
   if (!poolings.includes(pooling)) throw expected('invalid_option', 'convNet pooling', `one of ${poolings.join(', ')}`, pooling)
   const layers: Layer[] = []
-  for (let block = 0; block < depth; block++) {
+  for (const [block, channels] of widths.entries()) {
     const map = layers.at(-1)?.output ?? input
     const pad = block === 0 ? firstPad(3, input) : 1
-    layers.push(convBlock(block, map, { channels: width, kernel: 3, pad, norm, activation, pooling }))
+    layers.push(convBlock(block, map, { channels, kernel: 3, pad, norm, activation, pooling }))
   }
-  return compose({ name: `convnet${depth}`, input, classes, layers })
+  return compose({ name: `convnet${widths.length}`, input, classes, layers })
+}
+
+function checkWidths({ widths, depth, width }: ConvNetOptions): void {
+  if (widths === undefined) return
+  if (!Array.isArray(widths) || widths.length === 0)
+    throw expected('invalid_option', 'convNet widths', 'the channels of at least one block', widths)
+  if (depth !== undefined || width !== undefined)
+    throw expected('invalid_option', 'convNet widths', 'no depth or width beside them', { depth, width }, 'leave those out')
+  checkCounts('convNet', Object.fromEntries(widths.map((channels, block) => [`width of block ${block}`, channels])))
+}
+
+/** Options of `convBn`. */
+export interface ConvBnOptions {
+  /** [H, W, C] of one image. */
+  readonly input: MapShape
+  readonly classes: number
+  /** Channels of each block; default 128-256-512 for 28 and 32 pixels, 64-128-256-512 for 64, 32-64-128-256-512 from 128 on. */
+  readonly widths?: readonly number[]
+}
+
+/** Channels of the last block. */
+const widest = 512
+
+/**
+ * ConvNet with batch norm whose channels double from block to block, as KRR-ST distils under (arXiv 2310.06511): 8192 features at 32 and 64
+ * pixels. @throws AludelError 'invalid_option'
+ */
+export function convBn(options: ConvBnOptions): Network {
+  checkNetworkOptions('convBn', options, { input: true, classes: true, widths: true })
+  const { input, classes } = options
+  const side = Math.min(input[0], input[1]) === 28 ? 32 : Math.min(input[0], input[1])
+  const depth = Math.min(5, Math.max(1, Math.floor(Math.log2(side / 4))))
+  const widths = options.widths ?? Array.from({ length: depth }, (_, i) => widest >> (depth - 1 - i))
+  return { ...convNet({ input, classes, widths, norm: 'batch' }), name: 'conv-bn' }
 }

@@ -5,10 +5,11 @@ import { expected } from '../../errors.js'
 import { checkInput } from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
 import { alexNet } from './alex-net.js'
-import { type ConvNetOptions, convNet } from './conv-net.js'
+import { type ConvNetOptions, convBn, convNet } from './conv-net.js'
 import { leNet } from './le-net.js'
 import { mlp } from './mlp.js'
-import { resNet18 } from './res-net.js'
+import { mobileNet } from './mobile-net.js'
+import { paddedResNet, resNet18 } from './res-net.js'
 import { vgg11 } from './vgg.js'
 import { vit } from './vit.js'
 
@@ -48,11 +49,16 @@ const networks: Readonly<Record<string, Build>> = {
       (input, classes) => convNet({ input, classes, ...variant }),
     ]),
   ),
+  'conv-bn': (input, classes) => convBn({ input, classes }),
   alexnet: (input, classes) => alexNet({ input, classes }),
+  'alexnet-bn': (input, classes) => alexNet({ input, classes, norm: 'batch' }),
   vgg11: (input, classes) => vgg11({ input, classes }),
   'vgg11-bn': (input, classes) => vgg11({ input, classes, norm: 'batch' }),
   resnet18: (input, classes) => resNet18({ input, classes }),
   'resnet18-bn': (input, classes) => resNet18({ input, classes, norm: 'batch' }),
+  'resnet18-krr': (input, classes) => paddedResNet({ input, classes, depth: 18 }),
+  resnet10: (input, classes) => paddedResNet({ input, classes, depth: 10 }),
+  mobilenet: (input, classes) => mobileNet({ input, classes }),
   lenet: (input, classes) => leNet({ input, classes }),
   mlp: (input, classes) => mlp({ input, classes }),
   vit: (input, classes) => vit({ input, classes }),

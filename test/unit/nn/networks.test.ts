@@ -4,11 +4,12 @@ import { fold, interpret, keyOf, refTensor, spec, trace, uniform } from '../../.
 import { dropout } from '../../../src/nn/dropout.js'
 import { initialize, type MapShape, type Network, parameterCount } from '../../../src/nn/module.js'
 import { alexNet } from '../../../src/nn/networks/alex-net.js'
-import { type ConvNetOptions, convNet } from '../../../src/nn/networks/conv-net.js'
+import { type ConvNetOptions, convBn, convNet } from '../../../src/nn/networks/conv-net.js'
 import { leNet } from '../../../src/nn/networks/le-net.js'
 import { mlp } from '../../../src/nn/networks/mlp.js'
+import { mobileNet } from '../../../src/nn/networks/mobile-net.js'
 import { evaluationPools, networkByName, networkNames, resolveNetwork } from '../../../src/nn/networks/registry.js'
-import { resNet18 } from '../../../src/nn/networks/res-net.js'
+import { paddedResNet, resNet18 } from '../../../src/nn/networks/res-net.js'
 import { vgg11 } from '../../../src/nn/networks/vgg.js'
 import { vit } from '../../../src/nn/networks/vit.js'
 import { testNetwork } from '../../contracts/testNetwork.js'
@@ -48,6 +49,18 @@ describe('parameter counts', () => {
     ['lenet', cifar, 10, 62_006],
     ['lenet', gray, 10, 61_706],
     ['mlp', gray, 10, 118_282],
+    // KRR-ST's networks with a head of 512, as PyTorch counts them.
+    ['conv-bn', cifar, 512, 5_675_520],
+    ['conv-bn', [64, 64, 3], 512, 5_747_712],
+    ['vgg11-bn', cifar, 512, 9_488_640],
+    ['vgg11-bn', [64, 64, 3], 512, 10_275_072],
+    ['alexnet-bn', cifar, 512, 3_416_768],
+    ['alexnet-bn', [64, 64, 3], 512, 8_135_360],
+    ['mobilenet', cifar, 512, 1_735_376],
+    ['mobilenet', [64, 64, 3], 512, 1_735_376],
+    ['resnet10', cifar, 512, 5_160_768],
+    ['resnet10', [64, 64, 3], 512, 5_160_768],
+    ['resnet18-krr', cifar, 512, 11_431_488],
     ['vit', [128, 128, 3], 10, vitCount({ patch: 16, tokens: 65, channels: 3, classes: 10 })],
     ['vit', cifar, 10, vitCount({ patch: 4, tokens: 65, channels: 3, classes: 10 })],
     ['vit', gray, 10, vitCount({ patch: 4, tokens: 50, channels: 1, classes: 10 })],
@@ -71,6 +84,51 @@ describe('initial values', () => {
   })
 })
 
+describe("KRR-ST's networks", () => {
+  const features = (name: string, input: MapShape) => networkByName(name, input, 512).parameters.at(-2)?.shape[0]
+
+  it.each([
+    ['conv-bn', 8192, 8192],
+    ['vgg11-bn', 512, 2048],
+    ['alexnet-bn', 3072, 12288],
+    ['mobilenet', 1280, 1280],
+    ['resnet10', 512, 512],
+    ['resnet18-krr', 512, 512],
+  ])('%s has %i features at 32 pixels and %i at 64', (name, at32, at64) => {
+    expect([features(name, cifar), features(name, [64, 64, 3])]).toEqual([at32, at64])
+  })
+
+  it('have channels by the size of the images', () => {
+    const widths = (side: number) =>
+      networkByName('conv-bn', [side, side, 3], 2).parameters.flatMap(({ name, shape }) => (/^conv\d+\.bias$/.test(name) ? shape : []))
+    expect([16, 28, 32, 64, 224].map(widths)).toEqual([
+      [256, 512],
+      [128, 256, 512],
+      [128, 256, 512],
+      [64, 128, 256, 512],
+      [32, 64, 128, 256, 512],
+    ])
+  })
+
+  it("start as torchvision's: the stem uniform, other convolutions normal by their fan out, the last norm of a branch at 0", () => {
+    const { parameters } = paddedResNet({ input: cifar, classes: 10, depth: 18 })
+    const init = (name: string) => parameters.find((p) => p.name === name)?.init
+    expect(init('conv0.weight')).toEqual({ kind: 'uniform', bound: 1 / Math.sqrt(27) })
+    expect(init('stage1.block0.conv0.weight')).toEqual({ kind: 'normal', std: Math.sqrt(2 / (9 * 128)) })
+    expect(init('stage1.block0.shortcut.conv.weight')).toEqual({ kind: 'normal', std: Math.sqrt(2 / 128) })
+    expect(init('stage1.block0.norm0.gamma')).toEqual({ kind: 'constant', value: 1 })
+    expect(init('stage1.block0.norm1.gamma')).toEqual({ kind: 'constant', value: 0 })
+    expect(init('stage1.block0.shortcut.norm.gamma')).toEqual({ kind: 'constant', value: 1 })
+  })
+
+  it('convolve each channel by itself in MobileNet', () => {
+    const network = mobileNet({ input: [4, 4, 1], classes: 2, width: 1 / 16 })
+    const depthwise = network.parameters.filter(({ name }) => name.endsWith('depthwise.weight'))
+    expect(depthwise.map(({ shape }) => shape.slice(0, 3))).toEqual(Array(17).fill([3, 3, 1]))
+    expect(depthwise[0].init).toEqual({ kind: 'uniform', bound: 1 / 3 })
+  })
+})
+
 const tiny = (options: Partial<ConvNetOptions>): Network => convNet({ input: [6, 6, 2], classes: 3, depth: 2, width: 4, ...options })
 
 for (const norm of ['none', 'instance', 'batch', 'layer', 'group'] as const) testNetwork(`convnet ${norm}`, tiny({ norm }))
@@ -81,6 +139,11 @@ testNetwork('vgg11', vgg11({ input: [32, 32, 1], classes: 3, width: 2 }))
 testNetwork('vgg11-bn', vgg11({ input: [32, 32, 1], classes: 3, width: 2, norm: 'batch' }))
 testNetwork('resnet18', resNet18({ input: [16, 16, 1], classes: 3, width: 2 }))
 testNetwork('resnet18-bn', resNet18({ input: [12, 12, 1], classes: 3, width: 2, norm: 'batch' }))
+testNetwork('conv-bn', convBn({ input: [8, 8, 1], classes: 3, widths: [2, 4] }))
+testNetwork('alexnet-bn', alexNet({ input: [8, 8, 1], classes: 3, width: 2, norm: 'batch' }))
+testNetwork('resnet10', paddedResNet({ input: [10, 10, 1], classes: 3, depth: 10, width: 2 }))
+testNetwork('resnet18-krr', paddedResNet({ input: [10, 10, 1], classes: 3, depth: 18, width: 2 }))
+testNetwork('mobilenet', mobileNet({ input: [20, 20, 1], classes: 3, width: 1 / 32 }))
 testNetwork('lenet', leNet({ input: [16, 16, 1], classes: 3 }))
 testNetwork('vit', vit({ input: [4, 6, 2], classes: 3, patch: 2, width: 6, depth: 2, heads: 2, hidden: 5 }))
 testNetwork('vit, mean', vit({ input: [4, 4, 1], classes: 3, patch: 2, width: 4, depth: 1, heads: 1, hidden: 3, pool: 'mean' }))
@@ -195,6 +258,10 @@ describe('the registry', () => {
   it.each([
     ['a depth that leaves no map', () => convNet({ input: [8, 8, 1], classes: 2, depth: 4 })],
     ['a width that 4 groups do not divide', () => tiny({ norm: 'group', width: 6 })],
+    ['widths beside a depth', () => tiny({ widths: [4, 4] })],
+    ['no widths', () => convBn({ input: [8, 8, 1], classes: 2, widths: [] })],
+    ['a ResNet of another depth', () => paddedResNet({ input: cifar, classes: 2, depth: 34 as 18 })],
+    ['a MobileNet of no width', () => mobileNet({ input: cifar, classes: 2, width: 0 })],
     ['a width of 0', () => tiny({ width: 0 })],
     ['an unknown norm', () => tiny({ norm: 'weight' as 'none' })],
     ['an unknown activation', () => tiny({ activation: 'gelu' as 'relu' })],
@@ -209,7 +276,7 @@ describe('the registry', () => {
     ['images without a shape', () => convNet({ classes: 2 } as never)],
     ['a shape of two sizes', () => leNet({ input: [28, 28], classes: 2 } as never)],
     ['a mistyped option', () => convNet({ input: cifar, classes: 10, dept: 3 } as never)],
-    ['an option of another network', () => alexNet({ input: cifar, classes: 10, norm: 'batch' } as never)],
+    ['an option of another network', () => alexNet({ input: cifar, classes: 10, depth: 5 } as never)],
     ['a name without images', () => networkByName('convnet', undefined as never, 10)],
     ['parameters of nothing', () => parameterCount(undefined as never)],
     ['draws for nothing', () => initialize({} as Network, {} as never)],
