@@ -35,15 +35,16 @@ export function probabilities(logits: Float32Array, width: number): Float32Array
 }
 
 /**
- * What networks are trained towards: the soft labels beside the set, else the softmax of its label logits, else its classes; `kind` asks for
+ * What networks are trained towards: the soft labels beside the set, else its targets or the softmax of its label logits, else its classes; `kind` asks for
  * one of the two. Throws `invalid_option` for soft labels of a set that has none.
  */
 export function labelled({ softLabels: given, ...set }: TrainingImages, kind: LabelKind | undefined): TrainingImages {
-  const { labelLogits, classes } = set
-  if (kind === 'hard' || (kind === undefined && !given && !labelLogits)) return set
+  const { labelLogits, targets, classes } = set
+  if (kind === 'hard' || (kind === undefined && !given && !labelLogits && !targets)) return set
+  if (!given && targets) return { ...set, softLabels: targets, squared: true }
   const softLabels = given ?? (labelLogits && probabilities(labelLogits, classes.length))
   if (softLabels) return { ...set, softLabels }
-  throw expected('invalid_option', "labels: 'soft'", 'a set with label logits, or a teacher', 'one with classes only')
+  throw expected('invalid_option', "labels: 'soft'", 'a set with label logits or targets, or a teacher', 'one with classes only')
 }
 
 /** The set with the teacher's answers to its images in place of the labels; `evaluate` and `trainModels` train networks towards them. */

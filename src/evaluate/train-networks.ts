@@ -23,6 +23,8 @@ export type TrainingSource = TrainingImages | ((network: number) => TrainingImag
 /** Images of a set, with probabilities [M, classes] in place of its labels and logits where networks are to be trained towards a teacher's answers. */
 export interface TrainingImages extends SyntheticSetFields {
   readonly softLabels?: Float32Array
+  /** As `TrainingSet.squared`. */
+  readonly squared?: boolean
 }
 
 export interface TrainingOptions extends Omit<EvaluationSettings, 'inference'> {
@@ -133,7 +135,7 @@ export async function trainNetworks(
 
 /** Networks trained together share one program, and one accuracy speaks of one task. */
 function checkAlike(own: TrainingImages, first: TrainingImages): void {
-  const task = ({ shape, mean, std, classes, whitening, softLabels, learningRate }: TrainingImages) =>
+  const task = ({ shape, mean, std, classes, whitening, softLabels, squared, learningRate }: TrainingImages) =>
     JSON.stringify({
       shape,
       mean,
@@ -141,7 +143,7 @@ function checkAlike(own: TrainingImages, first: TrainingImages): void {
       classes,
       learningRate,
       ...(whitening && { zca: whitening.sha256 }),
-      ...(softLabels && { labels: 'soft' }),
+      ...(softLabels && { labels: squared ? 'targets' : 'soft' }),
     })
   if (task(own) !== task(first)) throw expected('invalid_data', 'the images of each network', task(first), task(own))
 }

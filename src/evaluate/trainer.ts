@@ -17,6 +17,7 @@ import {
   mul,
   reshape,
   softmaxCe,
+  square,
   sub,
   sum,
   type Value,
@@ -44,6 +45,8 @@ export interface TrainingSet {
   readonly std: readonly number[]
   /** Probabilities [rows, classes] that the networks are trained towards in place of the labels; all sets have them, or none. */
   readonly softLabels?: Float32Array
+  /** Soft labels are no probabilities: networks are trained towards them by half the squared distance, not by the cross-entropy. */
+  readonly squared?: boolean
 }
 
 export interface TrainerOptions {
@@ -435,7 +438,8 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       const targets = set.softLabels ? reshape(gather(v.targets, v.index), [groups, batch, network.classes]) : v.labels
       const lossAt = (values: typeof parameters) => {
         const applied = network.apply(values, x, { mode: 'train', state, ...padding, ...draws })
-        return { applied, loss: sum(mul(softmaxCe(applied.logits, targets).loss, v.weights), { axes: [1] }) }
+        const losses = set.squared ? halfSquares(applied.logits, targets) : softmaxCe(applied.logits, targets).loss
+        return { applied, loss: sum(mul(losses, v.weights), { axes: [1] }) }
       }
       const own = names.map((name) => parameters[name])
       const { applied, loss } = lossAt(parameters)
@@ -463,6 +467,9 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
     },
   })
 }
+
+/** Half the squared distance of each row, [G, N]. */
+const halfSquares = (logits: Value, targets: Value): Value => mul(sum(square(sub(logits, targets)), { axes: [2] }), 0.5)
 
 /** Inputs of a program that holds `groups` networks. */
 export const networkInputs = (network: Network, groups: number): Record<string, NamedInput> =>

@@ -1,4 +1,4 @@
-/** @file What a set has learned beside its pixels, a label of logits for each image and the learning rate to train at, and how its files hold them. */
+/** @file What a set has learned beside its pixels, a label of logits or of targets for each image and the learning rate to train at, and how its files hold them. */
 import type { FieldCheck } from '../data/image-fields.js'
 import { expected } from '../errors.js'
 import { bytesOf } from '../files/pieces.js'
@@ -6,9 +6,10 @@ import type { SafeTensor } from '../files/safetensors.js'
 import type { Manifest } from './manifest.js'
 import type { SyntheticSetFields } from './types.js'
 
-type Learned = Pick<SyntheticSetFields, 'labelLogits' | 'learningRate'>
+type Learned = Pick<SyntheticSetFields, 'labelLogits' | 'targets' | 'learningRate'>
 
 const logitsTensor = 'label_logits'
+const targetsTensor = 'targets'
 const rateTensor = 'lr'
 
 /** Throws `invalid_data`, `detached` or `not_finite` unless `labelLogits` are [rows, classes] finite logits; absent is right too. */
@@ -21,6 +22,22 @@ export function checkLabelLogits(check: FieldCheck, labelLogits: unknown, rows: 
     throw expected('not_finite', `label logits of synthetic image ${Math.floor(broken / classes)}`, 'finite logits', logits[broken])
 }
 
+/** Throws as `checkLabelLogits` for targets [rows, classes]; `invalid_data` beside logits: one of them is what a network is to answer. */
+export function checkTargets(
+  check: FieldCheck,
+  { targets, labelLogits }: { targets?: unknown; labelLogits?: unknown },
+  rows: number,
+  classes: number,
+) {
+  if (targets === undefined) return
+  check.array('targets', ['f32', 'Float32Array'], targets, rows * classes, `numbers, ${classes} for each of ${rows} images`)
+  const values = targets as Float32Array
+  const broken = values.findIndex((value) => !Number.isFinite(value))
+  if (broken >= 0)
+    throw expected('not_finite', `targets of synthetic image ${Math.floor(broken / classes)}`, 'finite numbers', values[broken])
+  if (labelLogits !== undefined) throw check.bad('targets', 'no label logits beside them', 'both')
+}
+
 /** A rate is kept as float32, and must be finite and above 0 as such. */
 export function checkLearningRate(check: FieldCheck, learningRate: unknown): void {
   if (learningRate === undefined) return
@@ -28,12 +45,13 @@ export function checkLearningRate(check: FieldCheck, learningRate: unknown): voi
   if (!(kept > 0 && Number.isFinite(kept))) throw check.bad('learningRate', 'a finite number > 0 in float32', learningRate)
 }
 
-/** The tensors of what a set has of the two: `label_logits` F32 [M, classes], `lr` F32 []. */
-export function learnedTensors({ labelLogits, learningRate, shape: [rows], classes }: SyntheticSetFields): [string, SafeTensor][] {
+/** The tensors of what a set has of these: `label_logits` and `targets` F32 [M, classes], `lr` F32 []. */
+export function learnedTensors({ labelLogits, targets, learningRate, shape: [rows], classes }: SyntheticSetFields): [string, SafeTensor][] {
+  const byClass = (name: string, data: Float32Array | undefined): [string, SafeTensor][] =>
+    data ? [[name, { dtype: 'F32', shape: [rows, classes.length], data: bytesOf(data) }]] : []
   return [
-    ...(labelLogits
-      ? [[logitsTensor, { dtype: 'F32', shape: [rows, classes.length], data: bytesOf(labelLogits) }] as [string, SafeTensor]]
-      : []),
+    ...byClass(logitsTensor, labelLogits),
+    ...byClass(targetsTensor, targets),
     ...(learningRate !== undefined
       ? [[rateTensor, { dtype: 'F32', shape: [], data: bytesOf(Float32Array.of(learningRate)) }] as [string, SafeTensor]]
       : []),
@@ -43,22 +61,25 @@ export function learnedTensors({ labelLogits, learningRate, shape: [rows], class
 /** What the manifest says of them. */
 export const learnedEntries = ({
   labelLogits,
+  targets,
   learningRate,
   shape: [rows],
   classes,
 }: SyntheticSetFields): Pick<Manifest, keyof Learned> => ({
   ...(labelLogits && { labelLogits: { dtype: 'F32', shape: [rows, classes.length] } }),
+  ...(targets && { targets: { dtype: 'F32', shape: [rows, classes.length] } }),
   ...(learningRate !== undefined && { learningRate: Math.fround(learningRate) }),
 })
 
-/** The two from the tensors of a file, as the manifest announces them. Throws `invalid_data` where they differ. */
+/** These from the tensors of a file, as the manifest announces them. Throws `invalid_data` where they differ. */
 export function readLearned(path: string, tensors: ReadonlyMap<string, SafeTensor>, manifest: Manifest): Learned {
-  const { labelLogits, learningRate, images, classes } = manifest
+  const { labelLogits, targets, learningRate, images, classes } = manifest
   const logits = floatTensor(path, tensors, logitsTensor, labelLogits && [images.shape[0], classes.length])
+  const wanted = floatTensor(path, tensors, targetsTensor, targets && [images.shape[0], classes.length])
   const rate = floatTensor(path, tensors, rateTensor, learningRate === undefined ? undefined : [])?.[0]
   if (!Object.is(rate, learningRate))
     throw expected('invalid_data', `${path}: tensor '${rateTensor}'`, `${learningRate} as in the manifest`, rate)
-  return { ...(logits && { labelLogits: logits }), ...(rate !== undefined && { learningRate: rate }) }
+  return { ...(logits && { labelLogits: logits }), ...(wanted && { targets: wanted }), ...(rate !== undefined && { learningRate: rate }) }
 }
 
 /** A float32 tensor of exactly `shape`; without one, there must be none. */

@@ -29,6 +29,8 @@ export interface Manifest {
   readonly zca?: { readonly file: string; readonly order: string; readonly eps: number; readonly sha256: string } | null
   /** Of tensor `label_logits`, what the images' labels are beside their classes; absent where the set has none. */
   readonly labelLogits?: { readonly dtype: 'F32'; readonly shape: readonly [images: number, classes: number] }
+  /** Of tensor `targets`, what a network is to answer by squared errors; absent where the set has none. */
+  readonly targets?: { readonly dtype: 'F32'; readonly shape: readonly [images: number, classes: number] }
   /** The learned learning rate, the value of tensor `lr`; absent where none was learned. */
   readonly learningRate?: number
   /** Row of the source each image started from, -1 for none; null when no image has one. */
@@ -62,6 +64,7 @@ const rules: FieldRules<Manifest> = [
   ['sourceIds', 'a list of rows >= -1 or null', (value) => value === null || (Array.isArray(value) && value.every(isRow))],
   ['zca', 'file, order, eps and sha256, or null', (value) => value === undefined || value === null || isZca(value)],
   ['labelLogits', 'dtype F32 and shape [images, classes]', (value) => value === undefined || isLogits(value)],
+  ['targets', 'dtype F32 and shape [images, classes]', (value) => value === undefined || isLogits(value)],
   ['learningRate', 'a number > 0', (value) => value === undefined || (isNumber(value) && value > 0)],
   ['files', 'bytes and sha256 of each file', (value) => isRecord(value) && Object.values(value).every(isEntry)],
 ]

@@ -32,8 +32,8 @@ export async function joinRuns(dirs: readonly string[]): Promise<MergedRuns> {
   for (const part of others) checkAlike(first, part)
   checkAllThere(parts)
   const sets = await Promise.all(parts.map(({ dir, record }) => loadRunSet(dir, record)))
-  for (const [i, { labelLogits, learningRate }] of sets.entries()) {
-    if (labelLogits || learningRate !== undefined)
+  for (const [i, { labelLogits, targets, learningRate }] of sets.entries()) {
+    if (labelLogits || targets || learningRate !== undefined)
       throw expected(
         'invalid_option',
         parts[i].dir,

@@ -14,7 +14,7 @@ import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
 import { decodeWhitening, encodeWhitening, whiteningFile } from '../preprocess/whitening-file.js'
 import { imageGrid, rowsByClass } from './image-grid.js'
 import { isConfig } from './json-fields.js'
-import { checkLabelLogits, checkLearningRate, learnedEntries, learnedTensors, readLearned } from './learned-training.js'
+import { checkLabelLogits, checkLearningRate, checkTargets, learnedEntries, learnedTensors, readLearned } from './learned-training.js'
 import { decodeManifest, encodeManifest, fileEntry, isSource, type Manifest, manifestFormat, manifestVersion } from './manifest.js'
 import type { SyntheticSet, SyntheticSetFields } from './types.js'
 
@@ -28,7 +28,7 @@ const maxManifestBytes = 64 << 20
 
 const fieldNames: Readonly<Record<keyof SyntheticSet, true>> = {
   ...{ images: true, shape: true, labels: true, classes: true, mean: true, std: true, flip: true },
-  ...{ source: true, config: true, sourceIds: true, whitening: true, labelLogits: true, learningRate: true, save: true },
+  ...{ source: true, config: true, sourceIds: true, whitening: true, labelLogits: true, targets: true, learningRate: true, save: true },
 }
 
 /**
@@ -62,6 +62,7 @@ export function checkSyntheticSet(fields: Unchecked<SyntheticSetFields>): assert
   if (!isConfig(config)) throw check.bad('config', 'settings by name: texts, numbers, true, false, null, or lists of them', config)
   if (whitening !== undefined) checkWhitening(what, whitening, [h, w, c])
   checkLabelLogits(check, labelLogits, m, classes.length)
+  checkTargets(check, fields, m, classes.length)
   checkLearningRate(check, learningRate)
   checkFinite(images as Float32Array, h * w * c)
 }

@@ -267,6 +267,11 @@ export interface SyntheticSetFields {
   readonly whitening?: Whitening
   /** Learned labels, [M, classes]: logits, whose softmax is what a network is to answer. `labels` stay the classes of the images. */
   readonly labelLogits?: Float32Array
+  /**
+   * Learned labels, [M, classes]: what a network is to answer, in place of probabilities, as centred one-hot rows are; trained towards by squared
+   * errors. A set has these or `labelLogits`, not both.
+   */
+  readonly targets?: Float32Array
   /** Learned rate > 0 of plain SGD on the set, float32. */
   readonly learningRate?: number
 }
@@ -299,7 +304,7 @@ export interface EvaluationSettings {
   /** Default 'trajectory' for a set with a learned rate, else 'dc'. Accuracies of different protocols are not comparable. */
   readonly protocol?: ProtocolName
   /**
-   * 'soft': towards the softmax of the set's label logits, or towards the answers of a teacher that stand beside it as `softLabels`; an error
+   * 'soft': towards the set's targets by squared errors, or towards the softmax of its label logits, or towards the answers of a teacher that stand beside it as `softLabels`; an error
    * for a set without either. 'hard': towards the classes, whatever the set has. Default: 'soft' where there are some.
    */
   readonly labels?: LabelKind

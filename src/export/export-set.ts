@@ -58,7 +58,17 @@ async function* filesOf(images: AsyncIterable<NewFile>, labels: readonly NewFile
   yield* labels
 }
 
-const npzOf = ({ images, shape, labels, mean, std, classes, labelLogits, learningRate }: SyntheticSetFields): Promise<Uint8Array> => {
+const npzOf = ({
+  images,
+  shape,
+  labels,
+  mean,
+  std,
+  classes,
+  labelLogits,
+  targets,
+  learningRate,
+}: SyntheticSetFields): Promise<Uint8Array> => {
   const [m, h, w, c] = shape
   return encodeNpz({
     images: floatArray(nhwcToNchw(images, [m, h, w, c]), [m, c, h, w]),
@@ -67,6 +77,7 @@ const npzOf = ({ images, shape, labels, mean, std, classes, labelLogits, learnin
     std: doubleArray(std),
     classes: textArray(classes),
     ...(labelLogits && { label_logits: floatArray(labelLogits, [m, classes.length]) }),
+    ...(targets && { targets: floatArray(targets, [m, classes.length]) }),
     ...(learningRate !== undefined && { lr: floatScalar(learningRate) }),
   })
 }

@@ -38,19 +38,20 @@ export function imagePaths({ labels, classes }: SyntheticSetFields): string[] {
 }
 
 /**
- * labels.json of a set with learned labels or rate: `classes`, `lr` and `label_logits`, a list of one logit a class by the path of each image;
- * no file for a set without.
+ * labels.json of a set with learned labels or rate: `classes`, `lr`, and `label_logits` or `targets`, a list of one number a class by the path of
+ * each image; no file for a set without.
  */
 export function labelsFile(set: SyntheticSetFields): NewFile[] {
-  const { labelLogits, learningRate, classes } = set
-  if (!labelLogits && learningRate === undefined) return []
+  const { labelLogits, targets, learningRate, classes } = set
+  if (!labelLogits && !targets && learningRate === undefined) return []
   const width = classes.length
-  const rows =
-    labelLogits && imagePaths(set).map((path, i) => [path, Array.from(labelLogits.subarray(i * width, (i + 1) * width))] as const)
+  const byPath = (rows: Float32Array) =>
+    Object.fromEntries(imagePaths(set).map((path, i) => [path, Array.from(rows.subarray(i * width, (i + 1) * width))]))
   const content = {
     classes,
     ...(learningRate !== undefined && { lr: Math.fround(learningRate) }),
-    ...(rows && { label_logits: Object.fromEntries(rows) }),
+    ...(labelLogits && { label_logits: byPath(labelLogits) }),
+    ...(targets && { targets: byPath(targets) }),
   }
   return [{ path: 'labels.json', bytes: new TextEncoder().encode(`${JSON.stringify(content)}\n`) }]
 }
@@ -74,7 +75,8 @@ export async function* imageFiles(set: SyntheticSetFields): AsyncGenerator<Label
     const label = set.labels[i]
     const shown = await displayPixels({ ...set, images: set.images.subarray(i * pixels, (i + 1) * pixels) })
     const bytes = encodePng({ width, height, channels, pixels: shown })
-    const labelLogits = set.labelLogits?.subarray(i * set.classes.length, (i + 1) * set.classes.length)
-    yield { path: imageName(folders[label], i, count), bytes, label, ...(labelLogits && { labelLogits }) }
+    const row = (of?: Float32Array) => of?.subarray(i * set.classes.length, (i + 1) * set.classes.length)
+    const [labelLogits, targets] = [row(set.labelLogits), row(set.targets)]
+    yield { path: imageName(folders[label], i, count), bytes, label, ...(labelLogits && { labelLogits }), ...(targets && { targets }) }
   }
 }

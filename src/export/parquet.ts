@@ -1,5 +1,5 @@
 /**
- * @file Parquet in the form of Hugging Face `datasets`: columns image {bytes, path} and label, and label_logits of a set with learned labels;
+ * @file Parquet in the form of Hugging Face `datasets`: columns image {bytes, path} and label, and label_logits or targets of a set with learned labels;
  * the features and a learned rate in the file's metadata.
  */
 import type { SchemaElement } from 'hyparquet-writer'
@@ -15,14 +15,15 @@ export interface LabelledImageFile {
   readonly label: number
   /** One a class; all rows have them, or none. */
   readonly labelLogits?: Float32Array
+  readonly targets?: Float32Array
 }
 
 /** Rows that are encoded between two turns of the event loop, a row group of their own. */
 const groupRows = 100
 
 /** A list of floats for each row. */
-const logitsSchema: SchemaElement[] = [
-  { name: 'label_logits', converted_type: 'LIST', repetition_type: 'OPTIONAL', num_children: 1 },
+const listSchema = (name: string): SchemaElement[] => [
+  { name, converted_type: 'LIST', repetition_type: 'OPTIONAL', num_children: 1 },
   { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
   { name: 'element', type: 'FLOAT', repetition_type: 'OPTIONAL' },
 ]
@@ -30,15 +31,17 @@ const logitsSchema: SchemaElement[] = [
 /** The file's bytes. Images are compressed already and are stored as they are. */
 export async function encodeParquet(
   rows: AsyncIterable<LabelledImageFile>,
-  { classes, labelLogits: soft, learningRate }: Pick<SyntheticSetFields, 'classes' | 'labelLogits' | 'learningRate'>,
+  { classes, labelLogits, targets, learningRate }: Pick<SyntheticSetFields, 'classes' | 'labelLogits' | 'targets' | 'learningRate'>,
 ): Promise<Uint8Array> {
   // The package has no CommonJS form.
   const { ByteWriter, ParquetWriter } = await import('hyparquet-writer')
-  const logits = { feature: { dtype: 'float32', _type: 'Value' }, length: classes.length, _type: 'Sequence' }
+  // a set has one of the two at most
+  const learned = labelLogits ? 'label_logits' : targets && 'targets'
+  const list = { feature: { dtype: 'float32', _type: 'Value' }, length: classes.length, _type: 'Sequence' }
   const features = {
     image: { _type: 'Image' },
     label: { names: classes, _type: 'ClassLabel' },
-    ...(soft && { label_logits: logits }),
+    ...(learned && { [learned]: list }),
   }
   const writer = new ByteWriter()
   const parquet = new ParquetWriter({
@@ -51,12 +54,12 @@ export async function encodeParquet(
       ...(learningRate === undefined ? [] : [{ key: 'lr', value: String(Math.fround(learningRate)) }]),
     ],
     schema: [
-      { name: 'schema', num_children: soft ? 3 : 2 },
+      { name: 'schema', num_children: learned ? 3 : 2 },
       { name: 'image', repetition_type: 'OPTIONAL', num_children: 2 },
       { name: 'bytes', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' },
       { name: 'path', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
       { name: 'label', type: 'INT64', repetition_type: 'OPTIONAL' },
-      ...(soft ? logitsSchema : []),
+      ...(learned ? listSchema(learned) : []),
     ],
   })
   const turn = new Turn()
@@ -70,7 +73,7 @@ export async function encodeParquet(
       columnData: [
         { name: 'image', data: image },
         { name: 'label', data: label },
-        ...(soft ? [{ name: 'label_logits', data: group.map(({ labelLogits = [] }) => Array.from(labelLogits)) }] : []),
+        ...(learned ? [{ name: learned, data: group.map((row) => Array.from(row.labelLogits ?? row.targets ?? [])) }] : []),
       ],
     })
     group = []

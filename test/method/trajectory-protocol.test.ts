@@ -64,8 +64,16 @@ async function initial(): Promise<number[][]> {
   }
 }
 
+/** What the gradient of a row's loss takes the target from: probabilities under cross-entropy, the logits themselves under half the squared distance. */
+type Answers = (logits: readonly number[]) => readonly number[]
+
 /** Section 9 of the specification, in float64: E + 1 passes; from epoch E/2 + 2 on a tenth of the rate, with a fresh momentum. */
-async function reference(targets: readonly (readonly number[])[], lr: number, batch: number): Promise<number[]> {
+async function reference(
+  targets: readonly (readonly number[])[],
+  lr: number,
+  batch: number,
+  answers: Answers = softmax,
+): Promise<number[]> {
   const [weight, bias] = await initial()
   let velocity = [weight, bias].map((values) => values.map(() => 0))
   let rate = lr
@@ -80,7 +88,7 @@ async function reference(targets: readonly (readonly number[])[], lr: number, ba
       const gradients = [weight, bias].map((values) => values.map(() => 0))
       for (const row of own) {
         const x = Array.from(fields.images.subarray(row * features, (row + 1) * features))
-        const p = softmax(bias.map((b, k) => x.reduce((sum, value, f) => sum + value * weight[f * classes + k], b)))
+        const p = answers(bias.map((b, k) => x.reduce((sum, value, f) => sum + value * weight[f * classes + k], b)))
         for (const [k, probability] of p.entries()) {
           const error = (probability - targets[row][k]) / own.length
           gradients[1][k] += error
@@ -146,6 +154,14 @@ describe('networks end where the float64 loop does', () => {
   it("on soft labels under 'dc', which knows no learned rate and batches of 256", async () => {
     const { parameters } = await trained(createSyntheticSet({ ...fields, labelLogits, learningRate }), { protocol: 'dc' })
     expectClose(parameters, await reference(softTargets, 0.01, 256))
+  })
+
+  it("by squared errors towards a set's targets, and towards its classes with labels: 'hard'", async () => {
+    const targets = draws(6, rows * classes, 1)
+    const set = createSyntheticSet({ ...fields, targets })
+    const wanted = Array.from({ length: rows }, (_, i) => Array.from(targets.subarray(i * classes, (i + 1) * classes)))
+    expectClose((await trained(set)).parameters, await reference(wanted, 0.01, 256, (logits) => logits))
+    expect((await trained(set, { labels: 'hard' })).parameters).toEqual((await trained(createSyntheticSet(fields))).parameters)
   })
 
   it('on the answers of a teacher before the labels of the set', async () => {

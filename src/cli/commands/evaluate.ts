@@ -207,7 +207,7 @@ async function evaluateCommand(source: string | undefined, options: Options, com
         : undefined
     if (teacherName !== undefined)
       teacher = await openTeacher({ ...options, teacher: teacherName }, { library, output, device, set, train, seed })
-    const first = await measure(set, `${measured.label}${labels === 'hard' && set.labelLogits ? ', hard labels' : ''}`)
+    const first = await measure(set, `${measured.label}${labels === 'hard' && (set.labelLogits ?? set.targets) ? ', hard labels' : ''}`)
     const others: [string, Awaited<ReturnType<typeof measure>>][] = []
     for (const name of sourceOf ? baselines : []) {
       others.push([name, await measure(await (sourceOf as NonNullable<typeof sourceOf>)(name), baselineLabels[name])])
@@ -219,7 +219,7 @@ async function evaluateCommand(source: string | undefined, options: Options, com
       run: source ?? null,
       data,
       protocol,
-      labels: teacherName ?? (set.labelLogits && labels !== 'hard' ? 'learned' : 'hard'),
+      labels: teacherName ?? ((set.labelLogits ?? set.targets) && labels !== 'hard' ? 'learned' : 'hard'),
       epochs: epochs ?? null,
       seed,
     })

@@ -98,6 +98,18 @@ describe('learned labels and rate', () => {
     expect(Object.keys(await readManifest(dir)).filter((name) => /label|rate/i.test(name))).toEqual([])
   })
 
+  it('may be targets in place of logits: numbers that are no probabilities', async () => {
+    const { save: _, ...fields } = tinySet({ targets: Float32Array.from({ length: 8 }, (_, i) => (i % 2 ? 0.7 : -0.7) + i / 9) })
+    const dir = await saved(createSyntheticSet(fields))
+    expect([...decodeSafetensors('x', bytesOf(dir)).tensors.keys()]).toEqual(['images', 'labels', 'targets'])
+    expect(await readManifest(dir)).toMatchObject({ targets: { dtype: 'F32', shape: [4, 2] } })
+    const { save, ...loaded } = await loadSyntheticSet(dir)
+    expect(loaded).toEqual(fields)
+    const again = freshDir()
+    await save(again)
+    for (const name of readdirSync(dir)) expect(readFileSync(join(again, name))).toEqual(readFileSync(join(dir, name)))
+  })
+
   /** Tensors and manifest as asked, both with their hashes right, so that only the two can disagree. */
   async function rewritten(tensors: Iterable<[string, SafeTensor]>, change: Partial<Manifest>): Promise<string> {
     const dir = await saved()
@@ -127,6 +139,13 @@ describe('learned labels and rate', () => {
     ['a rate of two numbers', [['lr', floats([2])]], { learningRate: 0.5 }, /expected F32 \[\] but received 'F32 \[2\]'/],
     ['a rate that is no number', [], { learningRate: '1' as never }, /field 'learningRate'/],
     ['a rate of 0', [['lr', floats([], 0)]], { learningRate: 0 }, /field 'learningRate'/],
+    [
+      'targets that are announced and missing',
+      [],
+      { targets: labelLogits },
+      /tensor 'targets': expected F32 \[4, 2\] but received 'no such/,
+    ],
+    ['targets that nothing announces', [['targets', floats([4, 2])]], {}, /'targets': expected no such tensor/],
     ['an entry that is none', [], { labelLogits: { dtype: 'F64', shape: [4, 2] } as never }, /field 'labelLogits'/],
   ])('refuse to load %s', async (_, tensors, change, text) => {
     const dir = await rewritten(tensors, change)
@@ -149,6 +168,14 @@ describe('createSyntheticSet refuses', () => {
     ['short logits', { labelLogits: new Float32Array(7) }, 'invalid_data', /labelLogits: expected 8 logits, 2 for each of 4 images/],
     ['logits of another type', { labelLogits: new Float64Array(8) as never }, 'invalid_data', /labelLogits/],
     ['an infinite logit', { labelLogits: new Float32Array(8).fill(Infinity, 5) }, 'not_finite', /label logits of synthetic image 2/],
+    ['short targets', { targets: new Float32Array(7) }, 'invalid_data', /targets: expected 8 numbers, 2 for each of 4 images/],
+    ['a target that is no number', { targets: new Float32Array(8).fill(Number.NaN, 3, 4) }, 'not_finite', /targets of synthetic image 1/],
+    [
+      'targets beside logits',
+      { targets: new Float32Array(8), labelLogits: new Float32Array(8) },
+      'invalid_data',
+      /targets: expected no label logits/,
+    ],
     ['a rate of 0', { learningRate: 0 }, 'invalid_data', /learningRate: expected a finite number > 0/],
     ['a negative rate', { learningRate: -0.01 }, 'invalid_data', /learningRate/],
     ['a rate that float32 has not', { learningRate: 1e-60 }, 'invalid_data', /learningRate/],

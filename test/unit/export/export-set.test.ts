@@ -191,6 +191,21 @@ describe('learned labels and rate', () => {
     expect([rate.descr, rate.shape, [...rate.data]]).toEqual(['<f4', [], [learned.learningRate]])
   })
 
+  it('may be targets in place of logits, in every form', async () => {
+    const targets = Float32Array.from({ length: 8 }, (_, i) => i / 8 - 0.4)
+    const set = tinySet({ targets })
+    const out = fresh()
+    await exportSet(set, { format: 'npz', out: join(out, 'data.npz') })
+    const archive = openNpz('data.npz', new Uint8Array(readFileSync(join(out, 'data.npz'))))
+    expect([...(await archive.read('targets')).data]).toEqual([...targets])
+    await exportSet(set, { format: 'png', out: join(out, 'png') })
+    const { targets: rows } = JSON.parse(readFileSync(join(out, 'png', 'labels.json'), 'utf8'))
+    expect(Object.values(rows).flat()).toEqual([...targets])
+    await exportSet(set, { format: 'parquet', out: join(out, 'train.parquet') })
+    const read = await parquetReadObjects({ file: Uint8Array.from(readFileSync(join(out, 'train.parquet'))).buffer, utf8: false })
+    expect(read.flatMap((row) => [...row.targets])).toEqual([...targets])
+  })
+
   it('stand beside the folders of PNG files', async () => {
     const out = fresh()
     expect(await exportSet(learned, { format: 'png', out })).toMatchObject({ files: 5 })
