@@ -8,6 +8,8 @@ import { isForward, replayForward } from './forward.js'
 import { isGradientMatching, replayGradientMatching } from './gradient-matching.js'
 import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isGsamInputs, isGsamOutputs, replayGsamInputs, replayGsamOutputs } from './gsam.js'
+import { isInfiniteNetwork, replayInfiniteNetwork } from './infinite-network.js'
+import { isLabelMargin, replayLabelMargin } from './label-margin.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
 import { isOptimizers, replayOptimizers } from './optimizers.js'
@@ -41,6 +43,8 @@ const kinds: readonly Kind[] = [
   { matches: isGsamOutputs, replay: replayGsamOutputs },
   { matches: isUnrollInputs, replay: replayUnrollInputs },
   { matches: isUnrollResults, replay: replayUnrollResults },
+  { matches: isInfiniteNetwork, replay: replayInfiniteNetwork },
+  { matches: isLabelMargin, replay: replayLabelMargin },
   { matches: isOptimizers, replay: replayOptimizers },
   { matches: isOuterUpdates, replay: replayOuterUpdates },
   { matches: isZca, replay: replayZca },
