@@ -109,6 +109,14 @@ const layers = {
     ],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'distill'],
   },
+  transfer: {
+    may: [
+      ...[...upper, ...programs, 'event-loop', 'files', 'nn', 'optim', 'augment', 'data', 'scores'],
+      ...['evaluate/trainer', 'evaluate/schedule', 'evaluate/summary'],
+    ],
+    types: ['engine/runtime', 'experiment', 'export/onnx'],
+    node: true,
+  },
   direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },
   recipes: { may: ['errors'] },
   plan: {

@@ -108,3 +108,4 @@ export { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, rec
 export * from './schedule/index.js'
 export * from './scores/index.js'
 export * from './scoring/index.js'
+export * from './transfer/index.js'

@@ -21,6 +21,7 @@ import type {
   TrainingOptions,
   TrainingSource,
 } from '../evaluate/index.js'
+import type { RepresentationSet } from '../experiment/representation-set.js'
 import type {
   DeviceHandle,
   DistillOptions,
@@ -35,12 +36,14 @@ import type { ExpertsOptions } from '../experts/settings.js'
 import type { ExpertStore } from '../experts/store.js'
 import type { ExportedSet, ExportSetOptions } from '../export/export-set.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
+import type { MapShape } from '../nn/module.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
 import type { ZcaOptions } from '../preprocess/index.js'
 import { openDataset } from '../prune/index.js'
 import type { ResumeModelOptions, ScoreModelOptions } from '../scoring/model/index.js'
 import type { ScoresRecord } from '../scoring/score-directory.js'
 import type { DirectoryOptions, ResumeOptions, WrittenScores } from '../scoring/score-to-directory.js'
+import type { TransferCell, TransferOptions } from '../transfer/index.js'
 
 export type BackendState =
   | { readonly available: true; readonly isa: string; readonly isas: readonly string[] }
@@ -121,6 +124,9 @@ export interface Library {
   ): Promise<WrittenScores | null>
   scoreModel(options: Omit<ScoreModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ScoresRecord>
   resumeScoreModel(dir: string, options: Omit<ResumeModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ScoresRecord>
+  /** Weights of one network of the registry for images [H, W, C] and a number of classes. */
+  loadNetwork(path: string, network: string, image: MapShape, classes: number): Promise<NetworkTensors>
+  transfer(set: RepresentationSet, options: Omit<TransferOptions, 'device'> & { readonly device: DeviceHandle }): Promise<TransferCell[]>
   /** Weights of one network of the registry each, for images of `train`. */
   loadNetworks(paths: readonly string[], network: string, train: Dataset): Promise<NetworkTensors[]>
   /** Throws what `trainExperts` would, before anything is trained. */
@@ -232,6 +238,17 @@ export const library: Library = {
   async resumeScoreModel(dir, options) {
     const { resumeScoreModel } = await import('../scoring/model/index.js')
     return resumeScoreModel(dir, options as ResumeModelOptions)
+  },
+  async loadNetwork(path, name, image, classes) {
+    const [{ loadNetwork }, { networkByName }] = await Promise.all([
+      import('../export/network-file.js'),
+      import('../nn/networks/registry.js'),
+    ])
+    return loadNetwork(path, networkByName(name, image, classes))
+  },
+  async transfer(set, options) {
+    const { transfer } = await import('../transfer/index.js')
+    return transfer(set, options as EngineOptions<TransferOptions>)
   },
   async loadNetworks(paths, name, train) {
     const [{ loadNetwork }, { networkByName }] = await Promise.all([

@@ -17,6 +17,7 @@ import { addRecipes } from './commands/recipes.js'
 import { addReport } from './commands/report.js'
 import { addScore } from './commands/score.js'
 import { addSweep } from './commands/sweep.js'
+import { addTransfer } from './commands/transfer.js'
 import type { CliContext } from './context.js'
 import { exitCodeOf } from './exit-codes.js'
 import type { Library } from './library.js'
@@ -43,6 +44,7 @@ function buildProgram(context: CliContext): Command {
     addDistill,
     addSweep,
     addEvaluate,
+    addTransfer,
     addExport,
     addReport,
     addDoctor,

@@ -51,6 +51,8 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
       throw new AludelError('unavailable', 'this library scores nothing')
     },
     loadNetworks: async () => [],
+    loadNetwork: async () => ({ parameters: {}, state: {} }),
+    transfer: async () => [],
     fitZca: async () => {
       throw new AludelError('unavailable', 'this library fits nothing')
     },

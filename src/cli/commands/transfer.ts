@@ -1,0 +1,204 @@
+/** @file `aludel transfer RUN`: networks pretrained on a set of representations, measured on labelled data sets beside the baselines. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { parseSpecification } from '../../data/specification.js'
+import { AbortError, expected } from '../../errors.js'
+import { loadRepresentationSet } from '../../experiment/representation-set.js'
+import { openCells, type TransferCell } from '../../transfer/cells.js'
+import type { SettingsChange, TransferProgress } from '../../transfer/index.js'
+import { protocols, type TransferProtocol } from '../../transfer/settings.js'
+import { type TransferSource, transferSources } from '../../transfer/source.js'
+import { type TransferRow, transferRows } from '../../transfer/summary.js'
+import { type CliContext, outputOf } from '../context.js'
+import { cacheOption, openOptions } from '../data-options.js'
+import { asUsageError } from '../exit-codes.js'
+import { listenForInterrupt } from '../interrupt.js'
+import { given, nameList, nonEmptyPath, wholeNumber } from '../options.js'
+import type { Output } from '../output.js'
+import { Progress } from '../progress.js'
+import { addDeviceOptions, type DeviceOptions, deviceOf, seedOption } from './shared-options.js'
+
+interface Options extends DeviceOptions {
+  readonly cache?: string
+  readonly targets: readonly string[]
+  readonly networks: string[]
+  readonly protocol: TransferProtocol[]
+  readonly sources?: TransferSource[]
+  readonly kdTeacher?: NetworkFile
+  readonly repeats: number
+  readonly set?: SettingsChange
+  readonly trainImages?: number
+  readonly testImages?: number
+  readonly seed: number
+  readonly out?: string
+}
+
+/** Those that need nothing beside the set; the library has the others too. */
+const commandSources = ['distilled', 'none'] as const satisfies readonly TransferSource[]
+
+interface NetworkFile {
+  readonly network: string
+  readonly file: string
+}
+
+/** Data sets separated by commas; a part KEY=VALUE belongs to the one before. */
+export function targetList(text: string): string[] {
+  const targets: string[] = []
+  for (const part of text.split(',')) {
+    if (part === '') throw new InvalidArgumentError('expected data sets NAME:PATH separated by commas.')
+    if (/^[a-z-]+=/.test(part) && targets.length > 0) targets[targets.length - 1] += `,${part}`
+    else targets.push(part)
+  }
+  return targets
+}
+
+const namesAmong =
+  <T extends string>(all: readonly T[]) =>
+  (text: string): T[] =>
+    nameList(text).map((name) => {
+      if (!(all as readonly string[]).includes(name)) throw new InvalidArgumentError(`expected names among ${all.join(', ')}.`)
+      return name as T
+    })
+
+/** 'PART.KEY=VALUE', such as finetune.iterations=500. */
+function settingChange(text: string, before: SettingsChange = {}): SettingsChange {
+  const [, part, key, value] = /^(\w+)\.(\w+)=(.+)$/.exec(text) ?? []
+  if (part === undefined) throw new InvalidArgumentError('expected PART.KEY=VALUE, such as finetune.iterations=500.')
+  const number = Number(value)
+  const own = (before as Record<string, object>)[part]
+  return { ...before, [part]: { ...own, [key]: Number.isNaN(number) ? value : number } }
+}
+
+function networkFile(text: string): NetworkFile {
+  const [, network, file] = /^([^:]+):(.+)$/.exec(text) ?? []
+  if (network === undefined) throw new InvalidArgumentError('expected NETWORK:FILE, a name of the registry and a safetensors file.')
+  return { network, file }
+}
+
+export function addTransfer(program: Command, context: CliContext): void {
+  const command = program
+    .command('transfer')
+    .description('pretrain networks on a set of representations and measure them on labelled data sets, beside the baselines')
+    .argument('<run>', 'run directory, or the directory of a saved set of representations')
+    .requiredOption('--targets <list>', 'data sets NAME:PATH separated by commas', targetList)
+    .option('--networks <list>', 'networks of the registry', nameList, ['conv-bn'])
+    .addOption(
+      new Option('--protocol <list>', `${protocols.join(', ')}, separated by commas`)
+        .argParser(namesAmong(protocols))
+        .default(['finetune']),
+    )
+    .option('--sources <list>', `what networks are pretrained on: ${commandSources.join(', ')} (default: both)`, namesAmong(commandSources))
+    .option('--kd-teacher <network:file>', 'for kd: a classifier of the targets, its weights in a safetensors file', networkFile)
+    .option('--repeats <n>', 'networks of each kind', wholeNumber(1), 3)
+    .option('--set <part.key=value>', 'a setting of pretrain, finetune, linear, probe or kd; repeatable', settingChange)
+    .option('--train-images <n>', 'most training images of each target (default: all)', wholeNumber(1))
+    .option('--test-images <n>', 'most test images of each target (default: all)', wholeNumber(1))
+    .option('--out <dir>', 'where results are kept, and found again (default: the run)', nonEmptyPath)
+    .addOption(cacheOption())
+    .addOption(seedOption())
+  addDeviceOptions(command).action((run: string, options: Options) => transferCommand(run, options, command, context))
+}
+
+async function transferCommand(run: string, options: Options, command: Command, context: CliContext): Promise<void> {
+  const { library } = context
+  const output = outputOf(context, command)
+  const { networks, protocol, sources, kdTeacher, repeats, set: settings, trainImages, testImages, seed, out = run } = options
+  const set = await loadRepresentationSet(run)
+  const store = await openCells(out)
+  const abort = new AbortController()
+  const device = await library.openDevice(deviceOf(options))
+  const interrupt = listenForInterrupt(() => {
+    output.notice('\nstopping; what is measured is kept, and the same command goes on from there (ctrl-c again: leave at once)')
+    abort.abort()
+  })
+  const bar = new Bar(output)
+  try {
+    const targets = await openTargets(options.targets, options, context)
+    const image = set.shape.slice(1) as unknown as [number, number, number]
+    const classifier = kdTeacher && (await library.loadNetwork(kdTeacher.file, kdTeacher.network, image, targets[0].train.classes.length))
+    const cells = await library.transfer(set, {
+      ...{ device, targets, networks, protocols: protocol, repeats, seed, store, signal: abort.signal, onProgress: (p) => bar.update(p) },
+      ...given({ sources, settings, trainImages, testImages }),
+      ...(classifier && kdTeacher && { kdTeacher: { network: kdTeacher.network, tensors: classifier } }),
+    })
+    bar.finish()
+    conclude(cells, output)
+  } catch (error) {
+    bar.finish()
+    if (!abort.signal.aborted) throw asUsageError(error)
+    throw new AbortError('interrupted')
+  } finally {
+    interrupt.remove()
+    await device.close()
+  }
+}
+
+/** Both splits of each, under the name of the data set, or all of the specification where two have the same. */
+async function openTargets(specifications: readonly string[], options: Options, { library }: CliContext) {
+  const names = specifications.map((one) => parseSpecification(one).name)
+  const targets = []
+  for (const [i, one] of specifications.entries()) {
+    const name = names.filter((other) => other === names[i]).length > 1 ? one : names[i]
+    if (specifications.indexOf(one) !== i) throw expected('invalid_option', '--targets', 'each data set once', one)
+    const [train, test] = [
+      await library.openDataset(one, 'train', openOptions(options)),
+      await library.openDataset(one, 'test', openOptions(options)),
+    ]
+    targets.push({ name, train, test })
+  }
+  return targets
+}
+
+/** One bar for each pretraining and each protocol of a cell. */
+class Bar {
+  readonly #output: Output
+  #bar: Progress | undefined
+  #of = ''
+
+  constructor(output: Output) {
+    this.#output = output
+  }
+
+  update({ cells, total, cell, what, step, steps, loss }: TransferProgress): void {
+    const of = `${cells + 1}/${total} ${cell.network} ${cell.source}${what === 'pretrain' ? '' : ` -> ${cell.target}`} ${what}`
+    if (of !== this.#of) {
+      this.finish()
+      this.#of = of
+      this.#bar = new Progress({ label: of, total: steps, stream: this.#output.stderr })
+    }
+    this.#bar?.update(step, [`loss ${loss.toPrecision(4)}`])
+  }
+
+  finish(): void {
+    this.#bar?.finish()
+    this.#bar = undefined
+  }
+}
+
+function conclude(cells: readonly TransferCell[], output: Output): void {
+  const rows = transferRows(cells)
+  for (const line of tableOf(rows)) output.line(line)
+  output.value({ rows, cells })
+}
+
+/** Columns are sources; accuracy in per cent, mean ± standard deviation, with the 95 % interval of the mean. */
+function tableOf(rows: readonly TransferRow[]): string[] {
+  const sources = transferSources.filter((source) => rows.some(({ accuracies }) => accuracies.some((one) => one.source === source)))
+  const head = ['target', 'protocol', 'network', ...sources]
+  const body = rows.map(({ target, protocol, network, accuracies }) => [
+    ...[target, protocol, network],
+    ...sources.map((source) => {
+      const own = accuracies.find((one) => one.source === source)
+      if (!own) return '–'
+      const interval = own.interval ? ` [${own.interval.map((end) => end.toFixed(1)).join(', ')}]` : ''
+      return `${own.mean.toFixed(2)} ± ${own.std.toFixed(2)}${interval}`
+    }),
+  ])
+  const all = [head, ...body]
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column].length)))
+  return all.map((row) =>
+    row
+      .map((text, column) => text.padEnd(widths[column]))
+      .join('  ')
+      .trimEnd(),
+  )
+}

@@ -1,0 +1,13 @@
+/** @file Public surface of transfer. */
+export { type CellStore, openCells, readCells, type TransferCell } from './cells.js'
+export {
+  defaultSettings,
+  protocols as transferProtocols,
+  type SettingsChange,
+  type TransferProtocol,
+  type TransferSettings,
+} from './settings.js'
+export { type TransferSource, type TransferTeacher, transferSources } from './source.js'
+export { type TransferAccuracy, type TransferRow, transferRows } from './summary.js'
+export type { TransferTarget } from './target.js'
+export { type TransferOptions, type TransferProgress, transfer } from './transfer.js'

@@ -1,0 +1,73 @@
+/** @file A linear classifier of frozen features with few labels: softmax regression with a penalty of the weights, by L-BFGS. */
+import { allOrNothing } from '../engine/all-or-nothing.js'
+import { bindProgram } from '../engine/bound-program.js'
+import { add, grad, matmul, mean, mul, reshape, softmaxCe, square, sum } from '../engine/index.js'
+import type { DeviceArray } from '../engine/runtime/array.js'
+import type { Device } from '../engine/runtime/device.js'
+import { minimise } from './lbfgs.js'
+import type { ProbeSettings } from './settings.js'
+
+export interface LinearClassifier {
+  /** [features, classes] */
+  readonly weights: Float32Array
+  /** [classes] */
+  readonly bias: Float32Array
+}
+
+/** Minimises mean cross-entropy + l2 sum(weights²) over `features` [rows, width] from zeros. */
+export async function fitLinear(
+  device: Device,
+  features: Float32Array,
+  width: number,
+  labels: Int32Array,
+  classes: number,
+  { iterations, l2, signal }: Pick<ProbeSettings, 'iterations' | 'l2'> & { readonly signal?: AbortSignal | undefined },
+): Promise<LinearClassifier> {
+  const rows = labels.length
+  const size = width * classes
+  const { program, arrays } = allOrNothing((own) => ({
+    program: own(
+      bindProgram(device, {
+        inputs: {
+          ...{ features: { shape: [1, rows, width] }, labels: { shape: [1, rows], dtype: 'i32' as const } },
+          ...{ weights: { shape: [1, width, classes] }, bias: { shape: [1, 1, classes] } },
+        },
+        outputs: { value: {}, weightGradient: {}, biasGradient: {} },
+        build(v) {
+          const loss = mean(softmaxCe(add(matmul(v.features, v.weights), v.bias), v.labels).loss)
+          const value = add(loss, mul(sum(square(v.weights)), l2))
+          const [weightGradient, biasGradient] = grad(value, [v.weights, v.bias])
+          return { value: reshape(value, [1]), weightGradient, biasGradient }
+        },
+      }),
+    ),
+    arrays: {
+      features: own(device.array('f32', [1, rows, width], features)),
+      labels: own(device.array('i32', [1, rows], labels)),
+      weights: own(device.array('f32', [1, width, classes])),
+      bias: own(device.array('f32', [1, 1, classes])),
+      value: own(device.array('f32', [1])),
+      weightGradient: own(device.array('f32', [1, width, classes])),
+      biasGradient: own(device.array('f32', [1, 1, classes])),
+    } as Record<string, DeviceArray>,
+  }))
+  const evaluate = async (x: Float64Array) => {
+    await Promise.all([
+      arrays.weights.write(Float32Array.from(x.subarray(0, size))),
+      arrays.bias.write(Float32Array.from(x.subarray(size))),
+    ])
+    await program.run(arrays, { ...(signal && { signal }) })
+    const gradient = new Float64Array(x.length)
+    gradient.set((await arrays.weightGradient.read()) as Float32Array)
+    gradient.set((await arrays.biasGradient.read()) as Float32Array, size)
+    return { value: ((await arrays.value.read()) as Float32Array)[0], gradient }
+  }
+  try {
+    // values and gradients are float32: below that the search would follow rounding
+    const { x } = await minimise(evaluate, new Float64Array(size + classes), { iterations, tolerance: 1e-5 })
+    return { weights: Float32Array.from(x.subarray(0, size)), bias: Float32Array.from(x.subarray(size)) }
+  } finally {
+    for (const array of Object.values(arrays)) array.dispose()
+    program.dispose()
+  }
+}

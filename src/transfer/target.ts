@@ -1,0 +1,109 @@
+/** @file A labelled data set that a pretrained network is taken to. */
+import { measureStatistics } from '../data/channel-statistics.js'
+import type { Dataset } from '../data/dataset.js'
+import { fold, type Key, purpose } from '../engine/tensor/key.js'
+import { permutation } from '../engine/tensor/philox.js'
+import { AludelError, expected } from '../errors.js'
+import { resizeImages } from './resize.js'
+import type { ImageRows } from './rows.js'
+
+export interface TransferTarget {
+  /** What results are listed under. */
+  readonly name: string
+  readonly train: Dataset
+  readonly test: Dataset
+}
+
+export interface LabelledRows extends ImageRows {
+  readonly pixels: Uint8Array
+  readonly labels: Int32Array
+}
+
+/** A target at the size of the set, normalised by its own statistics. */
+export interface FittedTarget {
+  readonly name: string
+  readonly classes: number
+  readonly flip: boolean
+  readonly train: LabelledRows
+  readonly test: LabelledRows
+  /** Of both splits as they were given, before images were left out. */
+  readonly sha256: readonly [string, string]
+}
+
+export interface TargetLimits {
+  /** Most training images, about as many of each class as in the whole; default all. */
+  readonly trainImages?: number | undefined
+  /** Most test images, likewise. */
+  readonly testImages?: number | undefined
+}
+
+/** Throws `invalid_data` for splits with other classes, and for training images of fewer than two classes. */
+export function checkTarget({ name, train, test }: TransferTarget): void {
+  const what = `target '${name}'`
+  if (train.classes.join('\n') !== test.classes.join('\n'))
+    throw expected('invalid_data', what, `test images of the ${train.classes.length} classes of the training images`, test.classes.length)
+  const present = train.classes.filter((_, c) => train.classIndices(c).length > 0).length
+  if (present < 2)
+    throw expected('invalid_data', what, 'training images of at least two classes', present, 'there is nothing to tell apart')
+  if (train.shape.slice(1).join() !== test.shape.slice(1).join())
+    throw expected('invalid_data', what, `test images [${train.shape.slice(1).join(', ')}]`, test.shape.slice(1))
+  for (const { whitened } of [train, test])
+    if (whitened) throw new AludelError('invalid_data', `${what}: expected images that are not whitened; give the data set as it was read`)
+}
+
+/** `share` of the rows of every class that has some, at least one, in ascending order; drawn from the key. */
+export function shareOfRows(labels: Int32Array, classes: number, share: number, key: Key): Int32Array {
+  const chosen: number[] = []
+  for (let c = 0; c < classes; c++) {
+    const own: number[] = []
+    for (const [row, label] of labels.entries()) if (label === c) own.push(row)
+    if (own.length === 0) continue
+    const order = permutation(fold(key, 'share', c), 0, purpose.shuffle, own.length)
+    const count = Math.min(own.length, Math.max(1, Math.round(share * own.length)))
+    for (let i = 0; i < count; i++) chosen.push(own[order[i]])
+  }
+  return Int32Array.from(chosen).sort()
+}
+
+export async function fitTarget(
+  target: TransferTarget,
+  image: readonly [number, number, number],
+  { trainImages, testImages }: TargetLimits,
+  key: Key,
+): Promise<FittedTarget> {
+  const { name, train, test } = target
+  checkTarget(target)
+  const gray = train.shape[3] === image[2]
+  const fitted = async (
+    split: Dataset,
+    most: number | undefined,
+  ): Promise<{ pixels: Uint8Array; shape: ImageRows['shape']; labels: Int32Array }> => {
+    const part =
+      most === undefined || most >= split.shape[0]
+        ? split
+        : split.subset(shareOfRows(split.labels, split.classes.length, most / split.shape[0], fold(key, split.split)))
+    const pixels = await resizeImages(part.images, part.shape, image)
+    return { pixels, shape: [part.shape[0], ...image], labels: part.labels }
+  }
+  const own = await fitted(train, trainImages)
+  // statistics of other channels than the target's are measured on what networks see
+  const { mean, std } = gray ? train : await measureStatistics(`target '${name}'`, own.pixels, image[2])
+  return {
+    ...{ name, classes: train.classes.length, flip: train.flip, sha256: [train.sha256, test.sha256] },
+    train: { ...own, mean, std },
+    test: { ...(await fitted(test, testImages)), mean, std },
+  }
+}
+
+/** The given rows. */
+export function takeLabelled(rows: LabelledRows, chosen: Int32Array): LabelledRows {
+  const size = rows.shape[1] * rows.shape[2] * rows.shape[3]
+  const pixels = new Uint8Array(chosen.length * size)
+  for (const [i, row] of chosen.entries()) pixels.set(rows.pixels.subarray(row * size, (row + 1) * size), i * size)
+  return {
+    ...rows,
+    pixels,
+    shape: [chosen.length, rows.shape[1], rows.shape[2], rows.shape[3]],
+    labels: chosen.map((row) => rows.labels[row]),
+  }
+}

@@ -1,0 +1,390 @@
+/** @file Transfer: networks pretrained on a set of representations and on what it must be held against, measured on labelled targets. */
+import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
+import type { Dataset } from '../data/dataset.js'
+import { normalizeImages } from '../data/normalize.js'
+import type { Device } from '../engine/runtime/device.js'
+import { fold, type Key, keyOf } from '../engine/tensor/key.js'
+import { AludelError, expected } from '../errors.js'
+import type { RepresentationSetFields } from '../experiment/representation-set.js'
+import type { NetworkTensors } from '../export/onnx/export-network.js'
+import { mlp } from '../nn/networks/mlp.js'
+import { networkByName } from '../nn/networks/registry.js'
+import { type CellStore, hashOfFloats, keyOfCell, type TransferCell } from './cells.js'
+import { type Classifier, distilKnowledge } from './kd.js'
+import { accuracyOfLogits, forward, freshTensors, withNewHead } from './networks.js'
+import { fitLinear } from './probe.js'
+import { protocols, type SettingsChange, settingsOf, type TransferProtocol, type TransferSettings } from './settings.js'
+import {
+  checkReal,
+  needsReal,
+  type PretrainingRows,
+  PretrainingSources,
+  type TransferSource,
+  type TransferTeacher,
+  transferSources,
+} from './source.js'
+import { checkTarget, type FittedTarget, fitTarget, shareOfRows, type TransferTarget, takeLabelled } from './target.js'
+import { stepsPerPass, trainNetwork } from './train.js'
+
+export interface TransferProgress {
+  /** Cells done, those found done included, of all. */
+  readonly cells: number
+  readonly total: number
+  readonly cell: Pick<TransferCell, 'network' | 'source' | 'target' | 'protocol' | 'repeat'>
+  readonly what: 'pretrain' | TransferProtocol
+  readonly step: number
+  readonly steps: number
+  readonly loss: number
+}
+
+export interface TransferOptions {
+  readonly device: Device
+  readonly targets: readonly TransferTarget[]
+  /** Registry names; default ['conv-bn']. */
+  readonly networks?: readonly string[]
+  /** Default ['finetune']. */
+  readonly protocols?: readonly TransferProtocol[]
+  /** Default: all but 'full' where `data` and `teacher` are given, else 'distilled' and 'none'. */
+  readonly sources?: readonly TransferSource[]
+  /** The real images that the set was made from, and the teacher: for the sources that need them. */
+  readonly data?: Dataset
+  readonly teacher?: TransferTeacher
+  /** For 'kd': a classifier of the targets' classes for images of the set's size. */
+  readonly kdTeacher?: { readonly network: string; readonly tensors: NetworkTensors }
+  /** Networks of each kind, default 3; network i starts from the same draws whatever it is pretrained on. */
+  readonly repeats?: number
+  readonly settings?: SettingsChange
+  /** Most images of each target, about as many of every class as in the whole; default all. */
+  readonly trainImages?: number
+  readonly testImages?: number
+  readonly seed?: number
+  /** Where cells are found and put; default: nowhere. */
+  readonly store?: CellStore
+  readonly signal?: AbortSignal
+  readonly onCell?: (cell: TransferCell) => void
+  readonly onProgress?: (progress: TransferProgress) => void
+}
+
+const known: Readonly<Record<keyof TransferOptions, true>> = {
+  ...{ device: true, targets: true, networks: true, protocols: true, sources: true, data: true, teacher: true, kdTeacher: true },
+  ...{
+    repeats: true,
+    settings: true,
+    trainImages: true,
+    testImages: true,
+    seed: true,
+    store: true,
+    signal: true,
+    onCell: true,
+    onProgress: true,
+  },
+}
+
+type Set = Pick<RepresentationSetFields, 'images' | 'shape' | 'targets' | 'dim' | 'mean' | 'std' | 'initSpace'>
+
+/** Options, checked. */
+interface Plan {
+  readonly set: Set
+  readonly image: readonly [number, number, number]
+  readonly networks: readonly string[]
+  readonly protocols: readonly TransferProtocol[]
+  readonly sources: readonly TransferSource[]
+  readonly settings: TransferSettings
+  readonly repeats: number
+  readonly seed: number
+  readonly options: TransferOptions
+}
+
+/**
+ * Cells of all repetitions, networks, sources, targets and protocols. A network is pretrained on a source once and taken to every target
+ * under every protocol; all sources train as many steps as the set's own epochs are. Targets are resized to the set's images and normalised
+ * by their own statistics.
+ * @throws AludelError before anything trains: `invalid_option`, `invalid_data` (a target with one class, a teacher or real images that do not
+ * fit the set), `not_found` for a network; on the way: `not_finite`, AbortError. Cells that were done are in the store.
+ */
+export async function transfer(set: Set, options: TransferOptions): Promise<TransferCell[]> {
+  const plan = planTransfer(set, options)
+  const { networks, sources, repeats, seed } = plan
+  const targets: FittedTarget[] = []
+  for (const target of options.targets) targets.push(await fitTarget(target, plan.image, options, fold(keyOf(seed), 'target', target.name)))
+  const classifier = classifierOf(plan, targets)
+  const { data, teacher, signal } = options
+  const pretraining = new PretrainingSources(set, data && teacher && { data, teacher }, signal)
+  const run = new Cells(plan, targets, classifier)
+  for (let repeat = 0; repeat < repeats; repeat++)
+    for (const network of networks) for (const source of sources) await run.measure(network, source, repeat, pretraining)
+  return run.done
+}
+
+function planTransfer(set: Set, options: TransferOptions): Plan {
+  checkOptions('transfer', options, known)
+  const { device, targets, networks = ['conv-bn'], data, teacher, repeats = 3, seed = 0, signal, onCell, onProgress } = options
+  const { protocols: chosen = ['finetune'], sources = defaultSources(data !== undefined && teacher !== undefined) } = options
+  checkDevice('transfer', device)
+  checkSignal('transfer', signal)
+  checkCallback('transfer: onCell', onCell)
+  checkCallback('transfer: onProgress', onProgress)
+  checkSeed('transfer: seed', seed)
+  wholeNumber('transfer: repeats', repeats)
+  for (const limit of ['trainImages', 'testImages'] as const)
+    if (options[limit] !== undefined) wholeNumber(`transfer: ${limit}`, options[limit])
+  checkList('targets', targets)
+  for (const target of targets) checkTarget(target)
+  checkList('networks', networks)
+  checkNames('protocols', chosen, protocols)
+  checkNames('sources', sources, transferSources)
+  const image = set.shape.slice(1) as unknown as [number, number, number]
+  for (const name of networks) networkByName(name, image, set.dim)
+  const needy = sources.find(needsReal)
+  if (needy !== undefined) {
+    if (!data || !teacher)
+      throw expected(
+        'invalid_option',
+        `transfer: source '${needy}'`,
+        'data and teacher beside it',
+        'none of both or one',
+        'give them, or leave the source out',
+      )
+    checkReal(set, data, teacher)
+  }
+  if (chosen.includes('kd') && !options.kdTeacher)
+    throw expected('invalid_option', "transfer: protocol 'kd'", 'kdTeacher, a classifier of the target', undefined)
+  return { set, image, networks, protocols: chosen, sources, settings: settingsOf(options.settings), repeats, seed, options }
+}
+
+const defaultSources = (real: boolean): TransferSource[] =>
+  transferSources.filter((source) => source !== 'full' && (real || !needsReal(source)))
+
+function checkList(name: string, list: readonly unknown[]): void {
+  if (!Array.isArray(list) || list.length === 0) throw expected('invalid_option', `transfer: ${name}`, 'at least one', list)
+}
+
+function checkNames(name: string, list: readonly string[], all: readonly string[]): void {
+  checkList(name, list)
+  for (const one of list)
+    if (!all.includes(one)) throw expected('invalid_option', `transfer: ${name}`, `names among ${all.join(', ')}`, one)
+}
+
+function classifierOf({ image, options, protocols: chosen }: Plan, targets: readonly FittedTarget[]): Classifier | undefined {
+  const given = options.kdTeacher
+  if (!given || !chosen.includes('kd')) return undefined
+  const other = targets.find(({ classes }) => classes !== targets[0].classes)
+  if (other)
+    throw new AludelError(
+      'invalid_option',
+      `transfer: 'kd' has one teacher, but targets '${targets[0].name}' and '${other.name}' have different classes`,
+    )
+  const network = networkByName(given.network, image, targets[0].classes)
+  for (const { name, shape } of network.parameters) {
+    const size = shape.reduce((a, b) => a * b, 1)
+    if (given.tensors.parameters[name]?.length !== size)
+      throw expected(
+        'invalid_data',
+        `transfer: kdTeacher '${given.network}': parameter '${name}'`,
+        `${size} numbers for ${targets[0].classes} classes`,
+        given.tensors.parameters[name]?.length,
+      )
+  }
+  return { network, tensors: given.tensors }
+}
+
+interface Pretrained {
+  readonly tensors: NetworkTensors
+  readonly loss: number
+}
+
+/** Measures cell after cell. */
+class Cells {
+  readonly done: TransferCell[] = []
+  readonly #plan: Plan
+  readonly #targets: readonly FittedTarget[]
+  readonly #classifier: Classifier | undefined
+  readonly #setHash: string
+  readonly #total: number
+
+  constructor(plan: Plan, targets: readonly FittedTarget[], classifier: Classifier | undefined) {
+    this.#plan = plan
+    this.#targets = targets
+    this.#classifier = classifier
+    this.#setHash = hashOfFloats(plan.set.images, plan.set.targets)
+    this.#total = plan.repeats * plan.networks.length * plan.sources.length * targets.length * plan.protocols.length
+  }
+
+  /** All cells of one pretrained network; it is pretrained only where one of them is missing. */
+  async measure(name: string, source: TransferSource, repeat: number, pretraining: PretrainingSources): Promise<void> {
+    const { protocols: chosen, seed, options } = this.#plan
+    const key = fold(keyOf(seed), 'transfer', name, repeat)
+    let rows: PretrainingRows | undefined
+    let pretrained: Pretrained | undefined
+    for (const target of this.#targets) {
+      for (const protocol of chosen) {
+        const cell = { network: name, source, target: target.name, protocol, repeat }
+        const id = this.#idOf(cell, target)
+        const found = options.store?.find(id)
+        if (found) {
+          this.done.push(found)
+          continue
+        }
+        const start = performance.now()
+        if (source !== 'none') {
+          rows ??= await pretraining.rows(source, fold(keyOf(seed), 'source', repeat))
+          pretrained ??= await this.#pretrain(name, rows, key, cell)
+        }
+        const measured = await this.#protocol(protocol, { name, target, pretrained, rows, key, cell })
+        const seconds = (performance.now() - start) / 1000
+        const result: TransferCell = { ...cell, ...measured, pretrainLoss: pretrained?.loss ?? null, seconds, key: id }
+        await options.store?.add(result)
+        this.done.push(result)
+        options.onCell?.(result)
+      }
+    }
+  }
+
+  /** Everything that a cell's number depends on. */
+  #idOf(cell: TransferProgress['cell'], { sha256 }: FittedTarget): string {
+    const { settings, seed, set, options } = this.#plan
+    const { data, teacher, trainImages = null, testImages = null, device } = options
+    return keyOfCell({
+      ...cell,
+      ...{
+        set: this.#setHash,
+        initSpace: set.initSpace,
+        seed,
+        sha256,
+        trainImages,
+        testImages,
+        computed: device.isa,
+        precision: device.precision,
+      },
+      ...(cell.source !== 'none' && { pretrain: settings.pretrain }),
+      ...(needsReal(cell.source) && { data: data?.sha256, teacher: teacher?.sha256 }),
+      settings: settings[cell.protocol],
+      ...(cell.protocol === 'kd' && this.#classifier && { kdTeacher: hashOfFloats(...Object.values(this.#classifier.tensors.parameters)) }),
+    })
+  }
+
+  #progress(cell: TransferProgress['cell'], what: TransferProgress['what'], steps: number) {
+    const { onProgress } = this.#plan.options
+    return (
+      onProgress &&
+      ((step: number, loss: number) => onProgress({ cells: this.done.length, total: this.#total, cell, what, step, steps, loss }))
+    )
+  }
+
+  async #pretrain(name: string, { rows, targets }: PretrainingRows, key: Key, cell: TransferProgress['cell']): Promise<Pretrained> {
+    const { set, image, settings, options } = this.#plan
+    const { epochs, ...descent } = settings.pretrain
+    const network = networkByName(name, image, set.dim)
+    const start = await freshTensors(options.device, network, fold(key, 'parameters'))
+    const steps = epochs * stepsPerPass(set.shape[0], descent.batch)
+    return trainNetwork(
+      options.device,
+      network,
+      start,
+      rows,
+      { representations: targets },
+      {
+        ...{ ...descent, steps, cosine: false, key: fold(key, 'pretrain'), signal: options.signal },
+        onStep: this.#progress(cell, 'pretrain', steps),
+      },
+    )
+  }
+
+  async #protocol(
+    protocol: TransferProtocol,
+    given: {
+      readonly name: string
+      readonly target: FittedTarget
+      readonly pretrained: Pretrained | undefined
+      readonly rows: PretrainingRows | undefined
+      readonly key: Key
+      readonly cell: TransferProgress['cell']
+    },
+  ): Promise<Pick<TransferCell, 'accuracy' | 'labelled'>> {
+    const { image, settings, options, set } = this.#plan
+    const { device, signal } = options
+    const { name, target, pretrained, rows, cell } = given
+    const key = fold(given.key, protocol, target.name)
+    const network = networkByName(name, image, target.classes)
+    const fresh = await freshTensors(device, network, fold(given.key, 'parameters'))
+    const start = pretrained ? withNewHead(fresh, pretrained.tensors) : fresh
+    const { train, test } = target
+    const labelled = train.labels.length
+
+    if (protocol === 'finetune') {
+      const { iterations, ...descent } = settings.finetune
+      const { tensors } = await trainNetwork(
+        device,
+        network,
+        start,
+        train,
+        { labels: train.labels },
+        {
+          ...{ ...descent, steps: iterations, cosine: true, crop: { padding: 4, flip: target.flip }, key, signal },
+          onStep: this.#progress(cell, protocol, iterations),
+        },
+      )
+      const { data } = await forward(device, network, tensors, test, 'logits', { signal })
+      return { accuracy: accuracyOfLogits(data, target.classes, test.labels), labelled }
+    }
+    if (protocol === 'kd') {
+      const noise = cell.source === 'none'
+      const images = rows ? networkImages(rows) : set.images
+      const { tensors } = await distilKnowledge(device, network, start, this.#classifier as Classifier, {
+        ...{
+          ...settings.kd,
+          lr: noise ? 10 * settings.kd.lr : settings.kd.lr,
+          images,
+          rows: rows?.rows.shape[0] ?? set.shape[0],
+          noise,
+          key,
+          signal,
+        },
+        onStep: this.#progress(cell, protocol, settings.kd.epochs * stepsPerPass(rows?.rows.shape[0] ?? set.shape[0], settings.kd.batch)),
+      })
+      const { data } = await forward(device, network, tensors, test, 'logits', {
+        batchNorm: settings.kd.bnEval,
+        batch: settings.kd.batch,
+        signal,
+      })
+      return { accuracy: accuracyOfLogits(data, target.classes, test.labels), labelled: 0 }
+    }
+    const used =
+      protocol === 'probe'
+        ? takeLabelled(
+            train,
+            shareOfRows(train.labels, target.classes, settings.probe.share, fold(keyOf(this.#plan.seed), 'probe', cell.repeat)),
+          )
+        : train
+    const features = await forward(device, network, start, used, 'embedding', { signal })
+    const { width } = features
+    const tested = await forward(device, network, start, test, 'embedding', { signal })
+    const asRows = (data: Float32Array) => ({ pixels: data, shape: [data.length / width, 1, 1, width] as const, mean: [], std: [] })
+    const linear = mlp({ input: [1, 1, width], classes: target.classes, depth: 1 })
+    const head = async (): Promise<NetworkTensors> => {
+      if (protocol === 'probe') {
+        const { weights, bias } = await fitLinear(device, features.data, width, used.labels, target.classes, { ...settings.probe, signal })
+        return { parameters: { 'fc.weight': weights, 'fc.bias': bias }, state: {} }
+      }
+      const { iterations, ...descent } = settings.linear
+      const first = await freshTensors(device, linear, fold(key, 'parameters'))
+      const trained = await trainNetwork(
+        device,
+        linear,
+        first,
+        asRows(features.data),
+        { labels: used.labels },
+        {
+          ...{ ...descent, steps: iterations, cosine: true, key, signal },
+          onStep: this.#progress(cell, 'linear', iterations),
+        },
+      )
+      return trained.tensors
+    }
+    const { data } = await forward(device, linear, await head(), asRows(tested.data), 'logits', { signal, batch: 256 })
+    return { accuracy: accuracyOfLogits(data, target.classes, test.labels), labelled: used.labels.length }
+  }
+}
+
+const networkImages = ({ rows }: PretrainingRows): Float32Array =>
+  rows.pixels instanceof Uint8Array ? normalizeImages(rows.pixels, rows) : rows.pixels

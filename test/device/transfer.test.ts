@@ -1,0 +1,191 @@
+/** @file Transfer end to end on tiny images: what is pretrained transfers, every protocol and source runs, repeats bit by bit, and resumes. */
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createDataset } from '../../src/data/index.js'
+import { Device } from '../../src/engine/runtime/device.js'
+import { keyOf } from '../../src/engine/tensor/key.js'
+import { networkByName } from '../../src/nn/networks/registry.js'
+import { openCells } from '../../src/transfer/cells.js'
+import { forward, freshTensors } from '../../src/transfer/networks.js'
+import { fitLinear } from '../../src/transfer/probe.js'
+import { trainNetwork } from '../../src/transfer/train.js'
+import { type TransferOptions, transfer } from '../../src/transfer/transfer.js'
+
+let device: Device
+beforeAll(async () => {
+  device = await Device.open({ threads: 2 })
+})
+afterAll(() => device.close())
+
+const side = 8
+const classes = 3
+/** Bright bars across or down at a place by class, on a pattern by row: a class is seen by any network in a few steps. */
+function bars(split: 'train' | 'test', rows: number) {
+  const images = new Uint8Array(rows * side * side * 3)
+  const labels = Int32Array.from({ length: rows }, (_, i) => i % classes)
+  for (let i = 0; i < rows; i++)
+    for (let y = 0; y < side; y++)
+      for (let x = 0; x < side; x++) {
+        const on = labels[i] === 0 ? y % 4 < 2 : labels[i] === 1 ? x % 4 < 2 : (x + y) % 4 < 2
+        images.fill(
+          (on ? 170 : 40) + ((i * 31 + x * 7 + y * 13 + (split === 'test' ? 5 : 0)) % 41),
+          3 * ((i * side + y) * side + x),
+          3 * ((i * side + y) * side + x + 1),
+        )
+      }
+  return createDataset({
+    ...{ name: 'bars', split, classes: ['across', 'down', 'slanted'], images, shape: [rows, side, side, 3] as const, labels, flip: false },
+    ...{ mean: [0.45, 0.45, 0.45], std: [0.25, 0.25, 0.25] },
+  })
+}
+const train = bars('train', 60)
+const test = bars('test', 30)
+const dim = 4
+
+/** The class of an image, as numbers, and its brightness: what a good encoder would tell. */
+const teacher = {
+  ...{ name: 'bars', dim, sha256: 'f'.repeat(64), input: { shape: [side, side, 3] as const } },
+  async encode(pixels: Float32Array, rows: number) {
+    const out = new Float32Array(rows * dim)
+    const at = (i: number, y: number, x: number) => pixels[3 * ((i * side + y) * side + x)]
+    for (let i = 0; i < rows; i++) {
+      out[i * dim] = at(i, 0, 2) - at(i, 2, 0)
+      out[i * dim + 1] = at(i, 0, 0)
+      out[i * dim + 2] = at(i, 2, 1)
+      out[i * dim + 3] = at(i, 3, 3) - at(i, 1, 1)
+    }
+    return out
+  },
+}
+
+async function someSet() {
+  const rows = Int32Array.from({ length: 12 }, (_, i) => i)
+  const part = train.subset(rows)
+  const raw = Float32Array.from(part.images, (byte) => byte / 255)
+  return {
+    ...{ images: raw.map((v) => (v - 0.45) / 0.25), shape: [12, side, side, 3] as const, targets: await teacher.encode(raw, 12), dim },
+    ...{ mean: train.mean, std: train.std, initSpace: 'normalised' as const },
+  }
+}
+
+const settings = {
+  pretrain: { epochs: 20, batch: 8, lr: 5e-4 },
+  finetune: { iterations: 30, batch: 16, lr: 0.02 },
+  linear: { iterations: 60, batch: 16 },
+  probe: { share: 0.2, iterations: 50 },
+  kd: { epochs: 3, batch: 8, lr: 1e-3, bnEval: 'running' as const },
+}
+const optionsOf = (more: Partial<TransferOptions> = {}): TransferOptions => ({
+  ...{ device, targets: [{ name: 'bars', train, test }], networks: ['conv-bn'], repeats: 1, settings, data: train, teacher },
+  ...more,
+})
+
+/** All but the time. */
+const measured = (cells: Awaited<ReturnType<typeof transfer>>) => cells.map(({ seconds: _, ...cell }) => cell)
+
+describe('transfer', () => {
+  it('measures every protocol from every source, the same bits at any thread count, and goes on where it was', async () => {
+    const set = await someSet()
+    const network = networkByName('conv-bn', [side, side, 3], classes)
+    const start = await freshTensors(device, network, keyOf(9))
+    const rows = { pixels: train.images, shape: train.shape, mean: train.mean, std: train.std }
+    const descent = { batch: 16, lr: 0.02, momentum: 0.9, weightDecay: 0, steps: 40, cosine: true, key: keyOf(1) }
+    const { tensors } = await trainNetwork(device, network, start, rows, { labels: train.labels }, descent)
+    const all: Partial<TransferOptions> = {
+      protocols: ['finetune', 'linear', 'probe', 'kd'],
+      sources: ['distilled', 'none', 'random', 'kmeans', 'full'],
+      kdTeacher: { network: 'conv-bn', tensors },
+    }
+    const dir = mkdtempSync(join(tmpdir(), 'transfer-'))
+    const store = await openCells(dir)
+    const cells = await transfer(set, optionsOf({ ...all, store }))
+    expect(cells).toHaveLength(20)
+    for (const { accuracy, source, pretrainLoss, labelled, protocol } of cells) {
+      expect(accuracy).toBeGreaterThanOrEqual(0)
+      expect(accuracy).toBeLessThanOrEqual(100)
+      expect(pretrainLoss === null).toBe(source === 'none')
+      expect(labelled).toBe({ finetune: 60, linear: 60, probe: 12, kd: 0 }[protocol])
+    }
+    const of = (source: string, protocol: string) => cells.find((cell) => cell.source === source && cell.protocol === protocol)?.accuracy
+    expect(of('distilled', 'finetune')).toBeGreaterThan(90)
+    expect(of('full', 'linear')).toBeGreaterThan(90)
+
+    const again = await transfer(set, optionsOf({ ...all, store: await openCells(dir), onProgress: () => expect.unreachable() }))
+    expect(again).toEqual(cells)
+    const other = await Device.open({ threads: 1 })
+    const part = { protocols: ['finetune', 'kd'] as const, sources: ['distilled', 'none'] as const, kdTeacher: all.kdTeacher }
+    const wanted = measured(cells).filter(
+      (cell) => part.protocols.some((p) => p === cell.protocol) && part.sources.some((s) => s === cell.source),
+    )
+    expect(measured(await transfer(set, { ...optionsOf(part as Partial<TransferOptions>), device: other }))).toEqual(wanted)
+    await other.close()
+  })
+
+  it.each([
+    [
+      'a target with one class',
+      { targets: [{ name: 'one', train: train.subset(train.classIndices(1)), test }] },
+      'invalid_data',
+      'two classes',
+    ],
+    ['no targets', { targets: [] }, 'invalid_option', 'targets'],
+    ['a network that is none', { networks: ['convnext'] }, 'not_found', 'convnext'],
+    ['a protocol that is none', { protocols: ['zero-shot' as 'kd'] }, 'invalid_option', 'zero-shot'],
+    ['kd without a classifier', { protocols: ['kd' as const] }, 'invalid_option', 'kdTeacher'],
+    ['a baseline without a teacher', { sources: ['random' as const], teacher: undefined as never }, 'invalid_option', 'random'],
+    ['a teacher of other targets', { teacher: { ...teacher, dim: 9 } }, 'invalid_data', '4 dimensions'],
+    ['fewer real images than the set has', { data: train.subset([0, 1, 2]) }, 'invalid_data', '12'],
+    ['no repetition', { repeats: 0 }, 'invalid_option', 'repeats'],
+  ] as [string, Partial<TransferOptions>, string, string][])('refuses %s before anything trains', async (_, change, code, message) => {
+    const given = Object.fromEntries(
+      Object.entries(optionsOf(change)).filter(([, value]) => value !== undefined),
+    ) as unknown as TransferOptions
+    const failure = transfer(await someSet(), { ...given, onProgress: () => expect.unreachable() })
+    await expect(failure).rejects.toMatchObject({ code, message: expect.stringContaining(message) })
+  })
+
+  it('ends at an abort with what was measured in the store', async () => {
+    const store = await openCells(mkdtempSync(join(tmpdir(), 'transfer-')))
+    const abort = new AbortController()
+    const cells = transfer(
+      await someSet(),
+      optionsOf({ protocols: ['linear', 'finetune'], sources: ['none'], store, signal: abort.signal, onCell: () => abort.abort() }),
+    )
+    await expect(cells).rejects.toMatchObject({ name: 'AbortError' })
+    expect(store.cells).toHaveLength(1)
+  })
+})
+
+describe('parts', () => {
+  it('answer in batches as they would alone, and by the batch where they are asked to', async () => {
+    const network = networkByName('conv-bn', [side, side, 3], classes)
+    const tensors = await freshTensors(device, network, keyOf(2))
+    const rows = (data: typeof train) => ({ pixels: data.images, shape: data.shape, mean: data.mean, std: data.std })
+    const whole = await forward(device, network, tensors, rows(test), 'logits', { batch: 7 })
+    const alone = await forward(device, network, tensors, rows(test.subset([29])), 'logits')
+    for (let c = 0; c < classes; c++) expect(whole.data[29 * classes + c]).toBeCloseTo(alone.data[c], 5)
+    const byBatch = await forward(device, network, tensors, rows(test), 'logits', { batch: 30, batchNorm: 'batch' })
+    expect(byBatch.data).not.toEqual(whole.data)
+  })
+
+  it('fit a linear classifier whose gradient vanishes', async () => {
+    const features = Float32Array.from({ length: 40 * 5 }, (_, i) => Math.sin(i * i))
+    const labels = Int32Array.from({ length: 40 }, (_, i) => (features[5 * i] > 0 ? 1 : 0))
+    const { weights, bias } = await fitLinear(device, features, 5, labels, 2, { iterations: 200, l2: 1e-3 })
+    const gradient = new Float64Array(10)
+    let right = 0
+    for (let row = 0; row < 40; row++) {
+      const logits = [0, 1].map((c) => bias[c] + [0, 1, 2, 3, 4].reduce((n, j) => n + features[5 * row + j] * weights[2 * j + c], 0))
+      const p = 1 / (1 + Math.exp(logits[0] - logits[1]))
+      if (Number(p > 0.5) === labels[row]) right++
+      for (let j = 0; j < 5; j++) {
+        gradient[2 * j + 1] += ((p - labels[row]) * features[5 * row + j]) / 40
+        gradient[2 * j] -= ((p - labels[row]) * features[5 * row + j]) / 40
+      }
+    }
+    for (let i = 0; i < 10; i++) expect(Math.abs(gradient[i] + 2e-3 * weights[i])).toBeLessThan(1e-4)
+    expect(right).toBeGreaterThanOrEqual(38)
+  })
+})
