@@ -145,6 +145,11 @@ const layers = {
     types: ['engine/runtime'],
     node: true,
   },
+  teachers: {
+    may: [...upper, ...programs, 'event-loop', 'files', 'nn', 'data', 'onnx', 'experiment/sealed-json', 'experiment/json-fields'],
+    types: ['engine/runtime', 'experiment'],
+    node: true,
+  },
   experiment: {
     may: [
       'errors',

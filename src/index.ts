@@ -108,4 +108,5 @@ export { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, rec
 export * from './schedule/index.js'
 export * from './scores/index.js'
 export * from './scoring/index.js'
+export { openTeacher, type Teacher as RepresentationTeacher, type TeacherOptions } from './teachers/index.js'
 export * from './transfer/index.js'

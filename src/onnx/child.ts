@@ -90,7 +90,7 @@ async function load({ session: id, threads, input, outputs, batch, provider }: L
   return { provider: used }
 }
 
-/** Outputs of some images, bytes NHWC, row after row. A model with a batch of its own gets its batches, the last one filled up with zeros. */
+/** Outputs of some images, NHWC, row after row. A model with a batch of its own gets its batches, the last one filled up with zeros. */
 async function run({ session: id, images, shape, scale, shift }: RunRequest): Promise<RunReply> {
   const found = sessions.get(id)
   if (!found) throw new Error('a request came for a session that is not loaded')
@@ -117,8 +117,13 @@ async function run({ session: id, images, shape, scale, shift }: RunRequest): Pr
   return outputs.map((output) => rowsOf.get(output) ?? new Float32Array(0))
 }
 
-/** NHWC bytes to NCHW floats u * scale + shift, per channel. */
-function normalised(images: Uint8Array, [rows, height, width, channels]: RunRequest['shape'], scale: Float32Array, shift: Float32Array) {
+/** NHWC pixels to NCHW floats u * scale + shift, per channel. */
+function normalised(
+  images: RunRequest['images'],
+  [rows, height, width, channels]: RunRequest['shape'],
+  scale: Float32Array,
+  shift: Float32Array,
+) {
   const pixels = height * width
   const x = new Float32Array(rows * pixels * channels)
   for (let row = 0; row < rows; row++) {

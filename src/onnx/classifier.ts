@@ -4,24 +4,16 @@ import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
 import { metadataKeys } from '../export/onnx/export-network.js'
 import { elementType } from '../export/onnx/schema.js'
+import { metadataList, type PixelNormalization, pixelAffine } from './normalization.js'
+import { listed, shown } from './ports.js'
 import { type ModelPort, type OnnxFile, readModel } from './read-model.js'
-import { type RuntimeProcess, RuntimeRefusal } from './runtime-process.js'
+import { type RuntimeProcess, refusing } from './runtime-process.js'
 
 /** ONNX itself ends at 2 GiB: larger models keep their tensors in other files. */
 const maxModelBytes = 2 ** 31 - 2
 
 /** Most bytes of a batch that a model may ask for as its own: it is filled up to that, however few images there are. */
 const mostInputBytes = 2 ** 30
-
-/** How pixels become the model's input: (byte * scale - mean) / std, per channel. */
-export interface PixelNormalization {
-  /** Per channel, or one number for all (default 0). */
-  readonly mean?: readonly number[]
-  /** Per channel, or one number for all (default 1). */
-  readonly std?: readonly number[]
-  /** Default 1/255. */
-  readonly scale?: number
-}
 
 /** What the images and the classes of the data are. */
 export interface ClassifierTask {
@@ -91,7 +83,8 @@ export class OnnxClassifier {
     const { device, provider = 'auto', signal } = options
     const file = readModel(path, model)
     const { input, output, batch } = choosePorts(path, file, options)
-    const affine = affineOf(path, file, options)
+    checkClasses(path, file, options.classes)
+    const affine = pixelAffine(path, file, options)
     const outputs = [output, ...(options.features === undefined ? [] : [checkFeatures(path, file, options.features)])]
     const request = { threads: device.threads, input, outputs, provider, ...(batch !== undefined && { batch }) }
     const loaded = await refusing(path, 'load', () => process.abortable(signal, () => device.hold(() => process.load(model, request))))
@@ -130,18 +123,6 @@ export class OnnxClassifier {
     return this.#process.unload(this.#session)
   }
 }
-
-async function refusing<T>(path: string, what: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action()
-  } catch (cause) {
-    if (!(cause instanceof RuntimeRefusal)) throw cause
-    throw new AludelError('invalid_data', `${path}: ONNX Runtime could not ${what} it: ${cause.message}`, { cause })
-  }
-}
-
-const shown = ({ dims }: ModelPort): string => (dims ? `[${dims.map((d) => (d === '' ? '?' : d)).join(', ')}]` : 'of any shape')
-const listed = (ports: readonly ModelPort[]): string => ports.map((port) => `${port.name} ${shown(port)}`).join(', ') || 'none'
 
 /** Names of the input and of the output in use, and the batch of a model that has one of its own. */
 function choosePorts(path: string, file: OnnxFile, { image, classes, features }: Pick<LoadOptions, 'image' | 'classes' | 'features'>) {
@@ -194,47 +175,10 @@ function chooseOutput(path: string, outputs: readonly ModelPort[], classes: numb
 
 const sizeIs = (dim: number | string, size: number): boolean => typeof dim === 'string' || dim === size
 
-/** The affine map of bytes that the options, or else the metadata, ask for. */
-function affineOf(path: string, { metadata }: OnnxFile, { normalization, image, classes }: LoadOptions) {
+/** Throws `invalid_data` where the model names classes other than those of the data. */
+function checkClasses(path: string, { metadata }: OnnxFile, classes: ClassifierTask['classes']): void {
   const own = metadataList(path, metadata, metadataKeys.classes)
   if (own && typeof classes !== 'number' && own.join('\n') !== classes.join('\n')) {
     throw expected('invalid_data', `${path}: classes`, `those of the data (${classes.join(', ')})`, own.join(', '))
   }
-  const given = normalization ?? metadataNormalization(path, metadata)
-  if (!given) {
-    const todo = 'give mean and std of pixels in [0, 1] (--mean, --std), or what bytes are multiplied by (--scale)'
-    throw new AludelError('invalid_option', `${path}: the model does not say how its input is normalised; ${todo}`)
-  }
-  const { mean = [0], std = [1], scale = 1 / 255 } = given
-  const channels = image[2]
-  const each = (name: string, list: readonly number[], least: number) => {
-    const full = Array.isArray(list) && list.length === 1 ? Array<number>(channels).fill(list[0]) : list
-    if (!Array.isArray(full) || full.length !== channels || !full.every((v) => Number.isFinite(v) && v > least)) {
-      const wanted = `1 or ${channels} ${least === 0 ? 'numbers > 0' : 'numbers'}`
-      throw expected('invalid_option', `${path}: ${name}`, wanted, list)
-    }
-    return full
-  }
-  if (!Number.isFinite(scale) || scale <= 0) throw expected('invalid_option', `${path}: scale`, 'a number > 0', scale)
-  const [means, deviations] = [each('mean', mean, Number.NEGATIVE_INFINITY), each('std', std, 0)]
-  return {
-    scale: Float32Array.from(deviations, (s) => scale / s),
-    shift: Float32Array.from(means, (m, c) => -m / deviations[c]),
-  }
-}
-
-function metadataNormalization(path: string, metadata: OnnxFile['metadata']): PixelNormalization | undefined {
-  const [mean, std] = [metadataList(path, metadata, metadataKeys.mean), metadataList(path, metadata, metadataKeys.std)]
-  return mean && std && { mean: mean.map(Number), std: std.map(Number) }
-}
-
-function metadataList(path: string, metadata: OnnxFile['metadata'], key: string): readonly unknown[] | undefined {
-  if (!Object.hasOwn(metadata, key)) return undefined
-  try {
-    const list: unknown = JSON.parse(metadata[key])
-    if (Array.isArray(list)) return list
-  } catch {
-    // the same complaint
-  }
-  throw expected('invalid_data', `${path}: metadata '${key}'`, 'a JSON list', metadata[key])
 }

@@ -27,10 +27,10 @@ export interface LoadRequest {
 export interface RunRequest {
   readonly type: 'run'
   readonly session: number
-  /** Bytes NHWC. */
-  readonly images: Uint8Array
+  /** NHWC: bytes, or numbers that are scaled as bytes are. */
+  readonly images: Uint8Array | Float32Array
   readonly shape: readonly [number, number, number, number]
-  /** Per channel: the model sees byte * scale + shift. */
+  /** Per channel: the model sees pixel * scale + shift. */
   readonly scale: Float32Array
   readonly shift: Float32Array
 }

@@ -42,6 +42,16 @@ interface Waiting {
 /** What the runtime says of a request that it could not do: the model's fault. */
 export class RuntimeRefusal extends Error {}
 
+/** Runs `action`; what the runtime refuses of the model named `path` is `invalid_data`. */
+export async function refusing<T>(path: string, what: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (cause) {
+    if (!(cause instanceof RuntimeRefusal)) throw cause
+    throw new AludelError('invalid_data', `${path}: ONNX Runtime could not ${what} it: ${cause.message}`, { cause })
+  }
+}
+
 export class RuntimeProcess {
   readonly #child: ChildProcess
   readonly #waiting = new Map<number, Waiting>()
