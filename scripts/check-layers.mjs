@@ -145,9 +145,21 @@ const layers = {
     types: ['engine/runtime'],
     node: true,
   },
+  'pretrain/objectives': { may: upper },
+  pretrain: {
+    may: [
+      ...[...upper, ...programs, 'event-loop', 'engine/isa', 'files', 'nn', 'optim', 'data', 'teachers', 'export/network-file'],
+      ...['experiment/checkpoint-store', 'experiment/run-lock', 'experiment/sealed-json'],
+    ],
+    types: ['engine/runtime', 'engine/compile', 'experiment', 'export/onnx'],
+    node: true,
+  },
   teachers: {
-    may: [...upper, ...programs, 'event-loop', 'files', 'nn', 'data', 'onnx', 'experiment/sealed-json', 'experiment/json-fields'],
-    types: ['engine/runtime', 'experiment'],
+    may: [
+      ...[...upper, ...programs, 'event-loop', 'files', 'nn', 'data', 'onnx', 'evaluate/trainer', 'export/network-file'],
+      ...['experiment/sealed-json', 'experiment/json-fields'],
+    ],
+    types: ['engine/runtime', 'experiment', 'export/onnx'],
     node: true,
   },
   experiment: {
@@ -171,7 +183,21 @@ const layers = {
     node: true,
   },
   golden: {
-    may: ['errors', 'crc32', 'engine', 'nn', 'optim', 'augment', 'data', 'preprocess', 'scores', 'prune', 'schedule', 'distill'],
+    may: [
+      'errors',
+      'crc32',
+      'engine',
+      'nn',
+      'optim',
+      'augment',
+      'data',
+      'preprocess',
+      'scores',
+      'prune',
+      'schedule',
+      'distill',
+      'pretrain/objectives',
+    ],
     node: true,
   },
   report: {

@@ -103,10 +103,19 @@ export { type Vgg11Options, vgg11 } from './nn/networks/vgg.js'
 export { type VitOptions, vit } from './nn/networks/vit.js'
 export { type PhasePlan, type PlanOptions, planRun, type RunPlan } from './plan/plan.js'
 export { fitZca, readWhitening, type WhitenOptions, whiten, type ZcaOptions } from './preprocess/index.js'
+export * from './pretrain/index.js'
 export * from './prune/index.js'
 export { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, recipeNames, recipeSchema } from './recipes/index.js'
 export * from './schedule/index.js'
 export * from './scores/index.js'
 export * from './scoring/index.js'
-export { openTeacher, type Teacher as RepresentationTeacher, type TeacherOptions } from './teachers/index.js'
+export {
+  assessTeacher,
+  openTeacher,
+  type QualityOptions,
+  type Teacher as RepresentationTeacher,
+  type TeacherOptions,
+  type TeacherQuality,
+  type TeacherRecord,
+} from './teachers/index.js'
 export * from './transfer/index.js'

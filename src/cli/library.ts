@@ -39,6 +39,7 @@ import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { MapShape } from '../nn/module.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
 import type { ZcaOptions } from '../preprocess/index.js'
+import type { PretrainedTeacher, PretrainOptions } from '../pretrain/index.js'
 import { openDataset } from '../prune/index.js'
 import type { ResumeModelOptions, ScoreModelOptions } from '../scoring/model/index.js'
 import type { ScoresRecord } from '../scoring/score-directory.js'
@@ -136,6 +137,11 @@ export interface Library {
     train: Dataset,
     options: Omit<ExpertsOptions, 'device'> & { readonly device: DeviceHandle },
   ): Promise<ExpertStore>
+  pretrain(
+    dir: string,
+    train: Dataset,
+    options: Omit<PretrainOptions, 'device'> & { readonly device: DeviceHandle },
+  ): Promise<PretrainedTeacher>
   planRun(dataset: Dataset, options: Omit<PlanOptions, 'device'> & { readonly device: DeviceHandle }): Promise<RunPlan>
   backends(): Promise<{ readonly cpu: BackendState; readonly cuda: CudaState }>
   /** The version of ONNX Runtime and where it can compute, or why it is not there. */
@@ -268,6 +274,10 @@ export const library: Library = {
   async trainExperts(dir, train, options) {
     const { trainExperts } = await import('../experts/train-experts.js')
     return trainExperts(dir, train, options as ExpertsOptions)
+  },
+  async pretrain(dir, train, options) {
+    const { pretrain } = await import('../pretrain/index.js')
+    return pretrain(dir, train, options as PretrainOptions)
   },
   async planRun(dataset, options) {
     const { planRun } = await import('../plan/plan.js')

@@ -27,6 +27,13 @@ export function positiveNumber(text: string): number {
 
 const byteUnits: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
 
+/** A number >= 0. */
+export function amount(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0) throw new InvalidArgumentError('expected a number >= 0.')
+  return value
+}
+
 /** Bytes as 8G, 512M or a plain number; units are powers of 1024. */
 export function byteCount(text: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? []

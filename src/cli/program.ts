@@ -11,6 +11,7 @@ import { addExport } from './commands/export.js'
 import { addMerge } from './commands/merge.js'
 import { addPack } from './commands/pack.js'
 import { addPlan } from './commands/plan.js'
+import { addPretrain } from './commands/pretrain.js'
 import { addPrune } from './commands/prune.js'
 import { addQuickstart } from './commands/quickstart.js'
 import { addRecipes } from './commands/recipes.js'
@@ -41,6 +42,7 @@ function buildProgram(context: CliContext): Command {
     addMerge,
     addPrune,
     addExperts,
+    addPretrain,
     addDistill,
     addSweep,
     addEvaluate,

@@ -19,6 +19,7 @@ import { isGeometry, replayGeometry } from './selection-geometry.js'
 import { isNetworkScores, replayNetworkScores } from './selection-network.js'
 import { isImagenetSubsets, isPruning, replayImagenetSubsets, replayPruning } from './selection-rules.js'
 import { isEpochLosses, isForgetting, isLogitScores, replayEpochLosses, replayForgetting, replayLogitScores } from './selection-scores.js'
+import { isSslLosses, replaySslLosses } from './ssl-losses.js'
 import { isHessianVector, replayHessianVector } from './trajectory.js'
 import { isTreatmentEffect, replayTreatmentEffect } from './treatment-effect.js'
 import { isTreatmentTrace, replayTreatmentTrace } from './treatment-trace.js'
@@ -60,6 +61,7 @@ const kinds: readonly Kind[] = [
   { matches: isGeometry, replay: replayGeometry },
   { matches: isPruning, replay: replayPruning },
   { matches: isImagenetSubsets, replay: replayImagenetSubsets },
+  { matches: isSslLosses, replay: replaySslLosses },
 ]
 
 export interface CaseResult {

@@ -17,7 +17,7 @@ import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
 import { asUsageError, exitCode } from '../exit-codes.js'
 import { keepScores, type PadChoice, randomScores, ruleOf, scheduleAgain, scheduleBy, scheduleChoice } from '../experts-schedule.js'
-import { flagOf, given, nonEmptyPath, positiveNumber, shardOption, wholeNumber } from '../options.js'
+import { amount, flagOf, given, nonEmptyPath, positiveNumber, shardOption, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { checkOwnScoring, scoreInto } from '../own-scores.js'
 import { withExperts } from '../run-experts.js'
@@ -77,13 +77,6 @@ function epochRange(text: string): EpochRange {
   if (from === undefined || Number(from) > Number(to))
     throw new InvalidArgumentError('expected FROM-TO in epochs, 0 for the initialisation.')
   return { from: Number(from), to: Number(to) }
-}
-
-/** A number >= 0. */
-function amount(text: string): number {
-  const value = Number(text)
-  if (text.trim() === '' || !Number.isFinite(value) || value < 0) throw new InvalidArgumentError('expected a number >= 0.')
-  return value
 }
 
 export function addExperts(program: Command, context: CliContext): void {

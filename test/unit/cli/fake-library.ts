@@ -70,6 +70,7 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
     },
     checkExperts: async () => undefined,
     trainExperts: () => Promise.reject(new AludelError('unavailable', 'no experts here')),
+    pretrain: () => Promise.reject(new AludelError('unavailable', 'no pretraining here')),
     openExperts: async (dir) => {
       throw new AludelError('not_found', `${dir}: holds no experts`)
     },
