@@ -15,7 +15,7 @@ export interface PretrainOptions {
   readonly device: Device
   /** Default 'barlow-twins'. */
   readonly objective?: Objective
-  /** Registry name; default 'resnet18-bn'. Its last linear layer is left out. */
+  /** Registry name; default 'resnet18-krr'. Its last linear layer is left out. */
   readonly network?: string
   /** Default 1000. */
   readonly epochs?: number
@@ -88,7 +88,7 @@ const known: Readonly<Record<keyof PretrainOptions, true>> = {
 export function planPretrain(train: Dataset, options: PretrainOptions): PretrainPlan {
   const what = 'pretrain'
   checkOptions<PretrainOptions>(what, options, known)
-  const { device, objective = 'barlow-twins', network = 'resnet18-bn', seed = 0, specification = null } = options
+  const { device, objective = 'barlow-twins', network = 'resnet18-krr', seed = 0, specification = null } = options
   checkDevice(what, device)
   checkSignal(what, options.signal)
   checkCallback(`${what}: onProgress`, options.onProgress)

@@ -38,7 +38,7 @@ export function addPretrain(program: Command, context: CliContext): void {
     .command('pretrain')
     .description('train a network on images without their labels, as a teacher for distillation')
     .addOption(new Option('--objective <name>', 'what it is trained by (default: barlow-twins)').choices(objectives))
-    .option('--network <name>', 'network whose last layer is left out (default: resnet18-bn)')
+    .option('--network <name>', 'network whose last layer is left out (default: resnet18-krr)')
     .option('--epochs <n>', 'epochs (default: 1000)', wholeNumber(1))
     .option('--batch <n>', 'images of a step, each seen twice (default: 256)', wholeNumber(2))
     .option('--lr <x>', 'learning rate of a batch of 256, others in proportion (default: of the objective)', positiveNumber)
