@@ -41,6 +41,7 @@ const layers = {
   'engine/index': { may: ['engine', 'errors'] },
   nn: { may: upper },
   optim: { may: upper },
+  ridge: { may: upper },
   augment: { may: upper },
   data: {
     may: [
@@ -189,6 +190,7 @@ const layers = {
       'engine',
       'nn',
       'optim',
+      'ridge',
       'augment',
       'data',
       'preprocess',

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url'
 const sourcePath = fileURLToPath(new URL('../src/engine/ops/opcodes.ts', import.meta.url))
 const targetPath = fileURLToPath(new URL('../native/core/opcodes.inc', import.meta.url))
 
-/** Opcodes that are storage or structure: the executor handles them, no kernel exists. */
-const structural = new Set(['input', 'constant', 'loop'])
+/** Opcodes that are storage, structure or gone when a program is encoded: no kernel exists. */
+const structural = new Set(['input', 'constant', 'loop', 'ridge_solution', 'ridge_weights'])
 
 /** The text is read instead of imported because this runs before any TypeScript is built. */
 function readOpcodes(text) {

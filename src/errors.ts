@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'detached' // a typed array whose buffer was transferred away
   | 'out_of_memory'
   | 'not_finite' // NaN or infinity in a loss or an image
+  | 'not_positive_definite' // a ridge regression that no ridge tried makes solvable
   | 'invalid_index' // an index or label out of range inside device data
   | 'invalid_program' // bytes that the native decoder refuses
   | 'unavailable' // a backend that is not built, or no addon

@@ -49,11 +49,12 @@ export class CheckList {
     this.#numbers = numbers
   }
 
-  add(tensor: string, quantity: Quantity, actual: GoldenTensor, expected: GoldenTensor): void {
+  /** `quantity`: what the tensor is, or a tolerance that the case brings. */
+  add(tensor: string, quantity: Quantity | number, actual: GoldenTensor, expected: GoldenTensor): void {
     this.checks.push({
       tensor: `${tensor}[${this.engine}]`,
       error: scaledError(actual.data, expected.data),
-      tolerance: tolerances[this.#numbers][quantity],
+      tolerance: typeof quantity === 'number' ? quantity : tolerances[this.#numbers][quantity],
     })
   }
 }

@@ -14,6 +14,7 @@ import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, r
 import { isNetwork, replayNetwork } from './networks.js'
 import { isOptimizers, replayOptimizers } from './optimizers.js'
 import { isOuterUpdates, replayOuterUpdates } from './outer-updates.js'
+import { isRidge, replayRidge } from './ridge.js'
 import { isScheduler, replayScheduler } from './scheduler.js'
 import { isGeometry, replayGeometry } from './selection-geometry.js'
 import { isNetworkScores, replayNetworkScores } from './selection-network.js'
@@ -60,6 +61,7 @@ const kinds: readonly Kind[] = [
   { matches: isForgetting, replay: replayForgetting },
   { matches: isGeometry, replay: replayGeometry },
   { matches: isPruning, replay: replayPruning },
+  { matches: isRidge, replay: replayRidge },
   { matches: isImagenetSubsets, replay: replayImagenetSubsets },
   { matches: isSslLosses, replay: replaySslLosses },
 ]

@@ -1,5 +1,6 @@
 /** @file Every case. */
 import type { OpCase } from './case.js'
+import { choleskyCases } from './cholesky.js'
 import { convCases } from './conv.js'
 import { elementwiseCases } from './elementwise.js'
 import { gatherCases } from './gather.js'
@@ -23,6 +24,7 @@ export const allCases: readonly OpCase[] = [
   ...movementCases,
   ...matmulCases,
   ...convCases,
+  ...choleskyCases,
   ...poolCases,
   ...normCases,
   ...softmaxCases,

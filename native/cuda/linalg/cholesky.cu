@@ -11,14 +11,11 @@ namespace {
 constexpr int kSide = 16;  // threads are 16 x 16; a thread holds every 16th row and column
 constexpr int kOwn = kTile / kSide;
 
-// What is known before the first block. A function: device code may not name a constant object of the host.
-__device__ __forceinline__ CholeskyState start() { return {-1, 0, HUGE_VAL, 0}; }
-
 // Factors a diagonal block and inverts the factor, by one elimination: what turns A into an upper triangle turns the unit matrix into the
 // inverse of the unit lower factor. Both lie in registers; a step needs a column of the one and a row of the other, and one barrier.
 __global__ void __launch_bounds__(kSide* kSide, 1)
-    factor_block(Guard guard, SquareMatrix a, int64_t block, double* blocks, CholeskyState* state) {
-  if (guard.stopped() || (block > 0 && state->failed >= 0)) return;
+    factor_block(Guard guard, SquareMatrix a, int64_t block, bool begun, double* blocks, CholeskyState* state) {
+  if (guard.stopped() || (begun && state->failed >= 0)) return;
   __shared__ double columns[2][kTile], rows[2][kTile], pivots[kTile], roots[kTile];
   const int thread = static_cast<int>(threadIdx.x), ty = thread / kSide, tx = thread % kSide;
   const int64_t first = block * kTile;
@@ -52,7 +49,7 @@ __global__ void __launch_bounds__(kSide* kSide, 1)
       const double pivot = pivots[k];
       if (!(pivot > 0 && pivot < HUGE_VAL)) {
         if (thread == 0) {
-          CholeskyState known = block > 0 ? *state : start();
+          CholeskyState known = begun ? *state : cholesky_start();
           known.failed = first + k, known.pivot = pivot;
           *state = known;
         }
@@ -83,7 +80,7 @@ __global__ void __launch_bounds__(kSide* kSide, 1)
       inverse_to[i * kTile + j] = inverse[p][q] / roots[i];
     }
   if (thread == 0) {
-    CholeskyState known = block > 0 ? *state : start();
+    CholeskyState known = begun ? *state : cholesky_start();
     for (int k = 0; k < rows_of(a.n, block); ++k)
       known.smallest = fmin(known.smallest, pivots[k]), known.largest = fmax(known.largest, pivots[k]);
     *state = known;
@@ -149,7 +146,7 @@ constexpr size_t kPanelBytes = kStreamBytes + kResident * sizeof(double);
 
 int64_t cholesky_blocks_bytes(int64_t n) { return ceil_div(n, kCholeskyBlock) * 2 * kBlockElements * static_cast<int64_t>(sizeof(double)); }
 
-Status launch_cholesky(const SquareMatrix& a, double* blocks, CholeskyState* state, const Context& context) {
+Status launch_cholesky(const SquareMatrix& a, double* blocks, CholeskyState* state, const Context& context, bool begun) {
   const int64_t count = ceil_div(a.n, kTile);
   const bool wide = is_wide(a.data, a.pitch, kTile);
   const auto subtract = [&](int64_t first, int64_t last, int64_t from, int64_t to) -> Status {
@@ -160,7 +157,7 @@ Status launch_cholesky(const SquareMatrix& a, double* blocks, CholeskyState* sta
   for (int64_t group = 0; group < count; group += kGroup) {
     const int64_t end = group + kGroup < count ? group + kGroup : count;
     for (int64_t j = group; j < end; ++j) {
-      ALUDEL_RETURN_IF_ERROR(launched(context, factor_block, 1, kSide * kSide, 0, a, j, blocks, state));
+      ALUDEL_RETURN_IF_ERROR(launched(context, factor_block, 1, kSide * kSide, 0, a, j, begun || j > 0, blocks, state));
       if (j + 1 == count) break;
       ALUDEL_RETURN_IF_ERROR(
           launched(context, solve_panel, static_cast<unsigned>(count - j - 1), kTileThreads, kPanelBytes, a, j, blocks, state, wide));

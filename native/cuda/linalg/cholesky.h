@@ -30,7 +30,8 @@ int64_t cholesky_blocks_bytes(int64_t n);
 // On the context's stream, nothing waits; a failure is in `state` and ends the work of what is still in line. Kernels look at the context's
 // guard. Right-looking by blocks of 64 columns, four of which meet the rest of the matrix at once; blocks of the panel are multiplied by
 // the inverse of the diagonal block and corrected once, which gives the residual of a substitution.
+// `begun`: `state` is cholesky_start() or a failure, which means that there is nothing to do; otherwise what it holds does not matter.
 // Determinism: every element is summed in an order that depends on n alone.
-Status launch_cholesky(const SquareMatrix& a, double* blocks, CholeskyState* state, const Context& context);
+Status launch_cholesky(const SquareMatrix& a, double* blocks, CholeskyState* state, const Context& context, bool begun = false);
 
 }  // namespace aludel::cuda

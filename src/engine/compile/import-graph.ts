@@ -43,5 +43,6 @@ function importConstant(builder: IrBuilder, node: Node): IrValue {
 function importNode(builder: IrBuilder, node: Node, values: ReadonlyMap<Value, IrValue>): readonly IrValue[] {
   const numbers = registry[node.op].encode?.(node.attrs, node.inputs, node.outputs) ?? []
   const inputs = node.inputs.map((v) => values.get(v)!)
+  if (registry[node.op].alias) return inputs.slice(0, node.outputs.length)
   return builder.add(node.op, inputs, numbers, node.outputs, { attrs: node.attrs })
 }

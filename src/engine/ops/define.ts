@@ -37,6 +37,8 @@ export interface OpDef {
   readonly reference: (inputs: readonly RefTensor[], attrs: Attrs, outputs: readonly TensorType[]) => readonly RefTensor[]
   /** Floating-point operations of one execution. */
   readonly flops: (inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: Attrs) => number
+  /** The outputs are the first inputs, with a derivative of their own: nothing of it is left when the graph is compiled. */
+  readonly alias?: true
   /** Attributes as numbers in the order of the program contract (default: none). */
   readonly encode?: (attrs: Attrs, inputs: readonly TensorType[], outputs: readonly TensorType[]) => readonly number[]
   /**

@@ -58,6 +58,10 @@ export const opcodes = [
   'conv2d_weight_grad',
   'conv2d_weight_grad_squared_norm',
   'conv2d_prepare',
+  // linear algebra in float64
+  'gram',
+  'cholesky',
+  'cholesky_solve',
   // pooling and normalisation
   'avg_pool2d',
   'avg_pool2d_grad',
@@ -91,6 +95,9 @@ export const opcodes = [
   'loop',
   'accumulate',
   'lane_sum',
+  // values with a derivative of their own, resolved when a graph is compiled
+  'ridge_solution',
+  'ridge_weights',
 ] as const
 
 export type Opcode = (typeof opcodes)[number]

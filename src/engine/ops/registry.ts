@@ -1,5 +1,6 @@
 /** @file Every opcode's record. The type is total: an opcode without a record does not compile. */
 import type { TypeRule } from '../graph/graph.js'
+import { choleskyOps } from './cholesky.js'
 import { convOps } from './conv.js'
 import { convNormOps } from './conv-norm.js'
 import type { OpDef } from './define.js'
@@ -16,6 +17,7 @@ import { poolOps } from './pool.js'
 import { powerSumsOps } from './power-sums.js'
 import { randomOps } from './random.js'
 import { reduceOps } from './reduce.js'
+import { ridgeOps } from './ridge.js'
 import { softmaxOps } from './softmax.js'
 import { structureOps } from './structure.js'
 
@@ -27,6 +29,8 @@ export const registry: Readonly<Record<Opcode, OpDef>> = {
   ...matmulOps,
   ...convOps,
   ...convNormOps,
+  ...choleskyOps,
+  ...ridgeOps,
   ...poolOps,
   ...normOps,
   ...powerSumsOps,

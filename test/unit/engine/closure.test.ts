@@ -5,7 +5,7 @@ import { AludelError } from '../../../src/errors.js'
 import { allCases, caseTitle, type OpCase } from '../../cases/index.js'
 
 /** Ops without derivative that a derivative may contain. */
-const refusing: readonly Opcode[] = ['norm_act_pool_grad_grad', 'softmax_ce_grad_grad']
+const refusing: readonly Opcode[] = ['norm_act_pool_grad_grad', 'softmax_ce_grad_grad', 'cholesky']
 const storage: readonly Opcode[] = ['input', 'constant']
 /** Emitted by the compiler after differentiation; run by executors only. */
 const compilerOnly: readonly Opcode[] = ['loop', 'accumulate', 'conv2d_prepare', 'input']
