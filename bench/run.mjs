@@ -19,6 +19,7 @@ const names = [
   'experts',
   'gsam',
   'evaluate',
+  'ssl',
   'mtt',
   'pad',
   'per-sample-loss',
