@@ -90,7 +90,20 @@ const layers = {
     node: true,
   },
   distill: {
-    may: [...upper, ...programs, ...artifact, 'event-loop', 'nn', 'optim', 'augment', 'data', 'preprocess', 'schedule', 'experts/store'],
+    may: [
+      ...upper,
+      ...programs,
+      ...artifact,
+      'event-loop',
+      'nn',
+      'optim',
+      'ridge',
+      'augment',
+      'data',
+      'preprocess',
+      'schedule',
+      'experts/store',
+    ],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate', 'experts'],
   },
   evaluate: {

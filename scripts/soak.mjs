@@ -27,7 +27,7 @@ async function round(method, seed) {
       realBatch: 4,
       seed,
       device,
-      ...(method === 'atom' || method === 'datadam' ? {} : { network }),
+      ...(['atom', 'datadam', 'kip'].includes(method) ? {} : { network }),
     }
     const run = distill(train, settings)
     for await (const _ of run);

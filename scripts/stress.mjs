@@ -32,7 +32,8 @@ try {
       random,
       onKill,
       // enough rows that an effect of one of them means something
-      options: ['--real-batch', more.length > 0 ? '8' : '2', '--network', 'mlp', ...more],
+      // kip has no network
+      options: ['--real-batch', more.length > 0 ? '8' : '2', ...(method === 'kip' ? [] : ['--network', 'mlp']), ...more],
     })
     process.stderr.write('\r')
     console.log(`${label}: ${kills} kills in ${runs} runs, the same bytes as an uninterrupted run`)

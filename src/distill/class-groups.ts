@@ -23,6 +23,10 @@ const smallBytes = 64 * 2 ** 20
 
 /** Throws `invalid_option` for what does not go class by class; `what` is the option that asks for it. */
 export function checkSeparable(what: string, { method, network, dynamic }: { method: Method; network: Network; dynamic: boolean }): void {
+  if ('regression' in method) {
+    const why = `${method.name} answers real images by the synthetic ones of all classes`
+    throw new AludelError('invalid_option', `${what}: ${why}, so none can be distilled without the others; take 'dm', 'datadam' or 'atom'`)
+  }
   if ('distance' in method || 'trajectory' in method) {
     const trained = 'trajectory' in method ? 'student' : 'network'
     const why = `${method.name} trains one ${trained} on the images of all classes`

@@ -12,3 +12,4 @@ export {
 } from './method.js'
 export type { MethodOptions, OptionSpec } from './method-options.js'
 export { methodByName, methodNames } from './registry.js'
+export { type KernelAccuracy, type KernelAccuracyOptions, kernelAccuracy } from './regression/kernel-accuracy.js'

@@ -23,6 +23,7 @@ import { type InitialImages, initialImages } from './initial-images.js'
 import type { IterationState, Iterations, StepOutcome } from './iterations.js'
 import { lossIterations } from './loss-iterations.js'
 import { imagesOf, initialLatents } from './parametrise.js'
+import { LabelIterations } from './regression/label-iterations.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { checkSchedule } from './scheduled-rows.js'
 import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
@@ -362,10 +363,11 @@ async function collectSet(
 
 /** What a run learned beside the images. */
 async function learned({
-  arrays: { labelLogits, learningRate },
-}: RunState): Promise<Pick<SyntheticSetFields, 'labelLogits' | 'learningRate'>> {
+  arrays: { labelLogits, targets, learningRate },
+}: RunState): Promise<Pick<SyntheticSetFields, 'labelLogits' | 'targets' | 'learningRate'>> {
   return {
     ...(labelLogits && { labelLogits: (await labelLogits.read()) as Float32Array }),
+    ...(targets && { targets: (await targets.read()) as Float32Array }),
     ...(learningRate && { learningRate: ((await learningRate.read()) as Float32Array)[0] }),
   }
 }
@@ -374,6 +376,7 @@ async function learned({
 function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings, start?: InitialImages): Iterations {
   const { method, dynamic } = settings
   if ('trajectory' in method) return new TrajectoryIterations(device, dataset.classes.length, { ...settings, method }, start)
+  if ('regression' in method) return new LabelIterations(device, dataset, { ...settings, method })
   // A class gives at most all it has: rows beyond the largest class would be padding in every step.
   const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method, realBatch })

@@ -3,6 +3,7 @@ import type { Value } from '../engine/index.js'
 import { expected } from '../errors.js'
 import type { Applied, Network, Parameters } from '../nn/module.js'
 import type { MethodOptions, OptionSpecs } from './method-options.js'
+import type { LabelRegression } from './regression/label-settings.js'
 import type { TrajectorySettings } from './trajectory/options.js'
 
 /** One side of a step: images and what tells their classes apart. */
@@ -112,10 +113,16 @@ export interface TrajectoryMethod<O extends MethodOptions = MethodOptions> exten
   trajectory(options: O): TrajectorySettings
 }
 
-export type Method<O extends MethodOptions = MethodOptions> = LossMethod<O> | GradientMethod<O> | TrajectoryMethod<O>
+/** A method of kernel ridge regression: it says what of its options the iterations go by. */
+export interface RegressionMethod<O extends MethodOptions = MethodOptions> extends MethodBase<O> {
+  regression(options: O): LabelRegression
+}
+
+export type Method<O extends MethodOptions = MethodOptions> = LossMethod<O> | GradientMethod<O> | TrajectoryMethod<O> | RegressionMethod<O>
 
 export const defineMethod = <O extends MethodOptions>(method: LossMethod<O>): LossMethod<O> => method
 export const defineTrajectoryMethod = <O extends MethodOptions>(method: TrajectoryMethod<O>): TrajectoryMethod<O> => method
+export const defineRegressionMethod = <O extends MethodOptions>(method: RegressionMethod<O>): RegressionMethod<O> => method
 export const defineGradientMethod = <O extends MethodOptions>(method: GradientMethod<O>): GradientMethod<O> => method
 
 /** A preset by name, the first one when no name is given. Throws `not_found` with the known names. */

@@ -6,9 +6,11 @@ import { dc } from './matching/dc.js'
 import { dm } from './matching/dm.js'
 import { dsa } from './matching/dsa.js'
 import type { Method } from './method.js'
+import { kip } from './regression/kip.js'
+import { rfad } from './regression/rfad.js'
 import { datm, ftd, mtt, pad, tesla } from './trajectory/methods.js'
 
-const methods: Readonly<Record<string, Method>> = { dm, datadam, atom, dc, dsa, mtt, ftd, tesla, datm, pad }
+const methods: Readonly<Record<string, Method>> = { dm, datadam, atom, dc, dsa, mtt, ftd, tesla, datm, pad, kip, rfad }
 
 export const methodNames = Object.keys(methods)
 

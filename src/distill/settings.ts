@@ -15,6 +15,7 @@ import { type InitKind, type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
 import { checkLatentRun, checkParametrisation, type Parametrisation } from './parametrise.js'
 import { methodByName } from './registry.js'
+import { checkRegression } from './regression/check-settings.js'
 import { type RunSchedule, resolveSchedule, scheduleConfig } from './scheduled-rows.js'
 import { checkShard, type Shard, shardText } from './shard.js'
 import { checkExpertsFit, expertsConfig } from './trajectory/check-experts.js'
@@ -91,6 +92,7 @@ export function resolveSettings(
   }
   const dynamic = settings.dynamic === undefined ? undefined : resolveDynamic(settings.dynamic, method, network)
   const schedule = resolveSchedule(settings, { method, iterations, dynamic: dynamic !== undefined })
+  if ('regression' in method) checkRegression(method, settings)
   const parts = resolveParts(dataset, settings, { method, network, onDivergence, dynamic: dynamic !== undefined })
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)
@@ -171,7 +173,7 @@ function resolveParts(
   run: { method: Method; network: Network; onDivergence: OnDivergence; dynamic: boolean },
 ): Pick<ResolvedSettings, 'classGroup' | 'shard'> {
   const classes = dataset.classes.length
-  if (dataset.pixels && ('distance' in run.method || run.dynamic)) {
+  if (dataset.pixels && ('distance' in run.method || 'regression' in run.method || run.dynamic)) {
     const what = run.dynamic
       ? 'dynamic pruning compacts its batches from rows'
       : `${run.method.name} draws its batches class by class from rows`

@@ -29,6 +29,9 @@ beforeAll(async () => {
 
 /** Small steps of a method, whatever it matches. */
 function optionsOf(method) {
+  // a kernel of an infinite network has none
+  if (method === 'kip') return ['--real-batch', '6', '--set', 'labels=learned']
+  if ('regression' in methodByName(method)) return ['--real-batch', '6', '--network', 'mlp']
   if (!('trajectory' in methodByName(method))) return ['--real-batch', '2', '--network', 'mlp']
   const set = ['innerSteps=3', 'maxStartEpoch=4', 'synBatch=4', 'threshold=none']
   // experts that know nothing predict nothing right

@@ -22,6 +22,10 @@ const defaultEvery = { gradient: 40, loss: 5 }
 /** Throws `invalid_option`, also for a network under which a sample has no effect of its own. */
 export function resolveDynamic(given: DynamicPruning, method: Method, network: Network): DynamicSettings {
   checkOptions<DynamicPruning>('dynamic', given, optionNames)
+  if ('regression' in method) {
+    const why = `${method.name} matches neither class means nor gradients, and what a sample does to an answer is not measured`
+    throw new AludelError('invalid_option', `dynamic: ${why}; leave it out, or distil a subset (aludel prune)`)
+  }
   if ('trajectory' in method) {
     const why = `${method.name} matches the training of experts and sees no real images, so none has an effect`
     throw new AludelError('invalid_option', `dynamic: ${why}; train the experts on the images that are to stay`)

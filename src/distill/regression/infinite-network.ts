@@ -37,8 +37,8 @@ export interface InfiniteNetwork {
 /** Rows whose cosine is off 1 by less than products of thousands of numbers are rounded by are taken as one: their angle would be the root of an error. */
 const rounding = 5e-15
 
-/** Least norm that is divided by: an image of zeros without a bias has none. */
-const tiny = 1e-300
+/** Least variance, whose products are divided by: an image of zeros without a bias has none. */
+const tiny = 1e-100
 
 /** K [m, n] of a f64 [m, d] against b f64 [n, d]; differentiable, once, in both. Finite where rows coincide. */
 export function infiniteKernel(network: InfiniteNetwork, a: Value, b: Value): Value {
@@ -74,7 +74,7 @@ function layers(
 ): Value {
   const affine = (x: Value, factor: number): Value => add(mul(x, factor), biasVariance)
   let covariance = affine(products, weightVariance / width)
-  let [left, right] = [affine(rows, weightVariance / width), affine(columns, weightVariance / width)]
+  let [left, right] = [rows, columns].map((squares) => maximum(affine(squares, weightVariance / width), tiny))
   let tangent = covariance
   const diagonal = same ? identity(rows.shape[0]) : undefined
   for (let layer = 0; layer < depth; layer++) {
@@ -96,7 +96,7 @@ const identity = (n: number): Value => equal(cast(iota([n, n], 0), 'f32'), cast(
  */
 function reluCovariance(covariance: Value, left: Value, right: Value, diagonal: Value | undefined) {
   const [m, n] = covariance.shape
-  const norms = maximum(sqrt(mul(reshape(left, [m, 1]), reshape(right, [1, n]))), tiny)
+  const norms = sqrt(mul(reshape(left, [m, 1]), reshape(right, [1, n])))
   const cosine = div(covariance, norms)
   // values first, of what has no gradient
   const c = stopGradient(cosine)

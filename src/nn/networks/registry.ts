@@ -29,6 +29,7 @@ const convNetVariants: Readonly<Record<string, ConvNetVariant>> = {
   w128: { width: 128 },
   w256: { width: 256 },
   nn: { norm: 'none' },
+  'nn-w256': { norm: 'none', width: 256 },
   in: { norm: 'instance' },
   bn: { norm: 'batch' },
   ln: { norm: 'layer' },

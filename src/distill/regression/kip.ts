@@ -1,0 +1,50 @@
+/** @file KIP (arXiv 2011.00050): images, and labels if wanted, that kernel ridge regression under an infinitely wide network learns the data from. */
+
+import { defineRegressionMethod } from '../method.js'
+import { count, notNegative, oneOf, positive } from '../method-options.js'
+import { type KernelKind, kernelKinds } from './infinite-network.js'
+import { type LabelChoice, type LabelLoss, labelChoices, labelLosses } from './label-settings.js'
+
+type KipOptions = {
+  readonly kernel: KernelKind
+  readonly depth: number
+  readonly weightVariance: number
+  readonly biasVariance: number
+  readonly ridge: number
+  readonly labels: LabelChoice
+  readonly loss: LabelLoss
+}
+
+export const kip = defineRegressionMethod<KipOptions>({
+  name: 'kip',
+  doc: 'Kernel inducing points: ridge regression under the kernel of an infinitely wide network (2011.00050)',
+  presets: {
+    code: {
+      doc: 'the released notebook (google-research, kip/KIP.ipynb)',
+      settings: () => ({
+        ...{ iterations: 1000, realBatch: 5000, imageLr: 0.04, imageMomentum: 0.9, init: 'real', augment: 'none', network: 'convnet' },
+        options: { kernel: 'ntk', depth: 1, weightVariance: 2, biasVariance: 0.01, ridge: 1e-6, labels: 'fixed', loss: 'half-mse' },
+      }),
+    },
+  },
+  options: {
+    kernel: oneOf(kernelKinds, 'ntk: the network trained to its end; nngp: its last layer alone'),
+    depth: count('hidden layers of the fully connected ReLU network'),
+    weightVariance: positive('W²: variance of the weights times their fan-in'),
+    biasVariance: notNegative('b²: variance of the biases'),
+    ridge: positive('c: lambda = c tr(K) / n'),
+    labels: oneOf(labelChoices, 'fixed: centred one-hot rows; learned: moved as the images are'),
+    loss: oneOf(labelLosses, 'of the answers to real images: half-mse is the published one'),
+  },
+  // lambda = c tr(K_ss)/n; P = K_ts (K_ss + lambda I)^-1 Y_s; L = 1/2 mean((P - Y_t)^2); Adam on X_s (and Y_s)
+  regression: ({ kernel, depth, weightVariance, biasVariance, ridge, labels, loss }) => ({
+    targets: 'labels',
+    source: { kind: 'infinite', network: { kernel, depth, weightVariance, biasVariance } },
+    ridge: { c: ridge, scale: 'meanTrace', detach: false },
+    loss,
+    ...{ logScale: 0, logScaleLr: 0.01 },
+    learnedLabels: labels === 'learned',
+    ...{ labelScale: 'one', labelMargin: false, mirrored: false },
+    ...{ optimiser: 'adam', lrEnd: 1, draws: 'balanced' },
+  }),
+})

@@ -1,0 +1,195 @@
+/**
+ * @file Iterations of FRePo (2206.00719), KIP (2011.00050) and RFAD (2210.12067): real images are answered by a ridge solution on the synthetic
+ * ones and their labels, and an optimiser moves what is learned.
+ */
+import type { Dataset } from '../../data/dataset.js'
+import { allOrNothing, type Own } from '../../engine/all-or-nothing.js'
+import { type BoundProgram, bindProgram } from '../../engine/bound-program.js'
+import { isFiniteMask, select, type Value } from '../../engine/index.js'
+import type { DeviceArray } from '../../engine/runtime/array.js'
+import type { Device } from '../../engine/runtime/device.js'
+import { fold, type Key, keyOf } from '../../engine/tensor/key.js'
+import { sizeOf } from '../../engine/tensor/shape.js'
+import type { Network } from '../../nn/module.js'
+import { cosineSchedule } from '../../optim/schedules.js'
+import { type RowSource, rowSource } from '../../preprocess/row-source.js'
+import { checkRidgeReport, mostRidgeTries, repeatedRows, ridgeReport } from '../../ridge/index.js'
+import type { IterationRange, IterationState, Iterations } from '../iterations.js'
+import type { RegressionMethod } from '../method.js'
+import type { ResolvedSettings } from '../settings.js'
+import { centredRows } from './centred.js'
+import { drawnRows, type LabelDraws, labelDraws } from './label-draws.js'
+import type { LabelRegression } from './label-settings.js'
+import { labelGradients } from './label-step.js'
+import { imageNames, logScaleNames, type MovedNames, momentShapes, move, targetNames } from './moved.js'
+
+type Settings = ResolvedSettings & { readonly method: RegressionMethod }
+type Shapes = Readonly<Record<string, readonly number[]>>
+
+/** Iterations that one call runs at most: their losses are told together. */
+const mostIterations = 16
+
+/** What the programs of a run are made for. */
+interface Shape {
+  readonly rows: RowSource
+  /** Real images of a step. */
+  readonly real: number
+  /** Shapes of the synthetic images [n, H, W, C] and of their labels [n, k]. */
+  readonly images: readonly number[]
+  readonly targets: readonly number[]
+  readonly network: Network
+  /** Of the run. */
+  readonly key: Key
+}
+
+export class LabelIterations implements Iterations {
+  readonly most = mostIterations
+  readonly plans: Iterations['plans']
+  readonly imagesPerIteration: number
+  readonly flopsPerIteration: number
+  readonly stateShape: Iterations['stateShape']
+  readonly extraState: NonNullable<Iterations['extraState']>
+  readonly #labels: Dataset['labels']
+  readonly #draws: LabelDraws
+  readonly #rate: (completed: number) => number
+  readonly #outer: BoundProgram
+  readonly #arrays: Readonly<Record<string, DeviceArray>>
+
+  constructor(device: Device, dataset: Dataset, settings: Settings) {
+    const { method, methodOptions, network, ipc, realBatch, seed, imageLr, iterations } = settings
+    const regression = method.regression(methodOptions)
+    const n = dataset.classes.length * ipc
+    const real = drawnRows(dataset, realBatch, regression.draws)
+    const targets = [n, dataset.classes.length]
+    const shape: Shape = { rows: rowSource(dataset), real, images: [n, ...network.input], targets, network, key: keyOf(seed) }
+    this.#labels = dataset.labels
+    this.#draws = labelDraws(dataset, { rows: real, draws: regression.draws, seed })
+    this.#rate = cosineSchedule(imageLr, iterations, { endFactor: regression.lrEnd })
+    const start = startLabels(ipc, dataset.classes.length, regression)
+    const made = allOrNothing((own) => ({
+      outer: own(outerProgram(device, regression, shape)),
+      arrays: makeArrays(own, device, regression, shape, start),
+    }))
+    this.#outer = made.outer
+    this.#arrays = made.arrays
+    this.stateShape = shape.images
+    const { images: _, velocity, ...kept } = carriedShapes(regression, shape)
+    const starts: Readonly<Record<string, Float32Array>> = { targets: start, logScale: Float32Array.of(regression.logScale) }
+    const own = Object.entries(kept).map(([name, shape]) => [name, { shape, ...(starts[name] && { start: starts[name] }) }] as const)
+    this.extraState = Object.fromEntries(own)
+    this.plans = { outer: made.outer.plan }
+    this.flopsPerIteration = made.outer.plan.flops
+    this.imagesPerIteration = real + n
+  }
+
+  async run(state: IterationState, { first, n, signal }: IterationRange): Promise<readonly number[]> {
+    const losses: number[] = []
+    for (let step = first; step < first + n && losses.every(Number.isFinite); step++) {
+      const arrays = { ...this.#arrays, ...state }
+      const rows = this.#draws(step)
+      // Uploads and runs queue in this order; every one is awaited, so that none can fail unheard.
+      await Promise.all([
+        arrays.realIndex.write(rows),
+        arrays.realClass.write(Int32Array.from(rows, (row) => this.#labels[row])),
+        arrays.lr.write(Float32Array.of(this.#rate(step))),
+        this.#outer.run(arrays, { startStep: step, ...(signal && { signal }) }),
+      ])
+      const [loss, info] = await Promise.all([arrays.loss.read(), arrays.info.read()])
+      await checkSolution(info as Float64Array, step, state.images)
+      losses.push(loss[0])
+    }
+    return losses
+  }
+
+  dispose(): void {
+    this.#outer.dispose()
+    for (const array of Object.values(this.#arrays)) array.dispose()
+  }
+}
+
+/** Throws `not_positive_definite` where no ridge of the ladder was large enough, and says which images are the same. */
+async function checkSolution(info: Float64Array, step: number, images: DeviceArray): Promise<void> {
+  const report = ridgeReport(info)
+  // a pivot that is no number comes of images that are none: the loss tells, and the run may go back
+  if (report.failedTries < mostRidgeTries || !Number.isFinite(report.smallestPivot)) return
+  const [n, ...image] = images.shape
+  const repeated = repeatedRows((await images.read()) as Float32Array, n, sizeOf(image))
+  checkRidgeReport(`step ${step + 1}: kernel of the synthetic images`, report, n, repeated)
+}
+
+/** Labels of the synthetic images as they begin, class-major, [n, k]. */
+function startLabels(ipc: number, classes: number, { labelScale }: LabelRegression): Float32Array {
+  const scale = labelScale === 'frepo' ? Math.sqrt(classes / 10) : 1
+  const own = Int32Array.from({ length: classes * ipc }, (_, i) => Math.floor(i / ipc))
+  return centredRows(own, classes).map((value) => value / scale)
+}
+
+/** What the optimiser moves, by name. */
+const movedOf = ({ learnedLabels, loss }: LabelRegression): readonly MovedNames[] => [
+  imageNames,
+  ...(learnedLabels ? [targetNames] : []),
+  ...(loss === 'platt-ce' ? [logScaleNames] : []),
+]
+
+/** Shapes of everything that a step hands to the next. */
+function carriedShapes(regression: LabelRegression, { images, targets }: Shape): Shapes {
+  const shapes: Shapes = { images, targets, logScale: [] }
+  return Object.assign(
+    {},
+    ...movedOf(regression).map((names) => ({ [names.tensor]: shapes[names.tensor], ...momentShapes(names, shapes[names.tensor]) })),
+  )
+}
+
+function makeArrays(own: Own, device: Device, regression: LabelRegression, { rows, real, targets, key }: Shape, start: Float32Array) {
+  const make: Device['array'] = (...array) => own(device.array(...array))
+  return {
+    ...rows.arrays(make),
+    // state has the first say where these are learned
+    targets: make('f32', targets, start),
+    logScale: make('f32', [], Float32Array.of(regression.logScale)),
+    realIndex: make('i32', [real]),
+    realClass: make('i32', [real]),
+    lr: make('f32', []),
+    ...(regression.source.kind === 'random' && { key: make('u32', [2], Uint32Array.from(fold(key, 'random-networks'))) }),
+    loss: make('f32', []),
+    info: make('f64', [6]),
+  }
+}
+
+function outerProgram(device: Device, regression: LabelRegression, shape: Shape): BoundProgram {
+  const { rows, real, images, targets, network } = shape
+  const carried = carriedShapes(regression, shape)
+  const moved = movedOf(regression)
+  return bindProgram<string, string, string>(device, {
+    step: 'step',
+    inputs: {
+      ...rows.inputs,
+      images: { shape: images },
+      targets: { shape: targets },
+      logScale: { shape: [] },
+      ...Object.fromEntries(Object.entries(carried).map(([name, own]) => [name, { shape: own }])),
+      realIndex: { shape: [real], dtype: 'i32' },
+      realClass: { shape: [real], dtype: 'i32' },
+      lr: { shape: [] },
+      ...(regression.source.kind === 'random' && { key: { shape: [2], dtype: 'u32' as const } }),
+    },
+    outputs: { ...Object.fromEntries(Object.keys(carried).map((name) => [name, { donate: name }])), loss: {}, info: {} },
+    build(v) {
+      const { images, targets, realClass: classes, logScale } = v
+      const real = rows.gather(v, v.realIndex)
+      const batch = { images, targets, real, classes, logScale, draw: { key: v.key, counter: v.step } }
+      const { loss, info, ...gradients } = labelGradients(network, batch, regression)
+      const next = moved.map((names) => {
+        const lr = names === logScaleNames ? regression.logScaleLr : v.lr
+        return move(names, v, gradients[names.tensor as keyof typeof gradients] as Value, { optimiser: regression.optimiser, lr })
+      })
+      // A loss that is not finite leaves everything as it was, so that the last good state can be saved.
+      const finite = isFiniteMask(loss)
+      const kept = Object.entries(Object.assign({}, ...next) as Record<string, Value>).map(([name, value]) => [
+        name,
+        select(finite, value, v[name]),
+      ])
+      return { loss, info, ...Object.fromEntries(kept) }
+    },
+  })
+}

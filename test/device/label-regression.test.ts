@@ -1,0 +1,97 @@
+/** @file KIP and RFAD through the loop: what they learn, what they keep, what they refuse, and that a continued run has the same bits. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { distill, kernelAccuracy } from '../../src/distill/index.js'
+import { Device } from '../../src/engine/runtime/device.js'
+import type { DistillOptions, StepEvent, SyntheticSet } from '../../src/experiment/types.js'
+import { convNet } from '../../src/nn/networks/conv-net.js'
+import { planRun } from '../../src/plan/plan.js'
+import { memoryStore } from '../method/contract.js'
+import { noiseDataset, noiseSide } from '../noise-dataset.js'
+
+const plain = convNet({ input: [noiseSide, noiseSide, 3], classes: 2, depth: 2, width: 8, norm: 'none' })
+
+let device: Device
+beforeAll(async () => {
+  device = await Device.open({ threads: 2 })
+})
+afterAll(() => device.close())
+
+type Given = Partial<DistillOptions<Device>>
+
+async function finish(given: Given = {}): Promise<{ set: SyntheticSet; steps: StepEvent[] }> {
+  const run = distill(noiseDataset, { ...{ method: 'kip', ipc: 2, iterations: 8, realBatch: 12, seed: 3, device }, ...given })
+  const steps: StepEvent[] = []
+  for await (const event of run) if (event.type === 'step') steps.push(event)
+  return { set: await run.result, steps }
+}
+
+const random = { method: 'rfad', network: plain }
+const variants: readonly [string, Given][] = [
+  ['kip', {}],
+  ['kip with learned labels', { methodOptions: { labels: 'learned' } }],
+  ['kip under the NNGP kernel of a deeper network', { methodOptions: { kernel: 'nngp', depth: 3 } }],
+  ['kip from noise', { init: 'noise' }],
+  ["kip by Platt's loss", { methodOptions: { loss: 'platt-ce' } }],
+  ['rfad', random],
+  ['rfad by squared errors with fixed labels', { ...random, methodOptions: { loss: 'half-mse', labels: 'fixed', networks: 3 } }],
+]
+
+const numbers = ({ images, targets }: SyntheticSet) => [[...images], targets && [...targets]]
+
+it('is measured by the kernel that it was distilled under', async () => {
+  const first = await finish({ iterations: 1, realBatch: 1000 })
+  const { set } = await finish({ iterations: 120, realBatch: 1000 })
+  const [before, after] = [
+    await kernelAccuracy(first.set, { device, test: noiseDataset }),
+    await kernelAccuracy(set, { device, test: noiseDataset }),
+  ]
+  expect(after.loss).toBeLessThan(before.loss)
+  expect(after.accuracy).toBeGreaterThan(60)
+  const other = { ...noiseDataset, classes: ['a', 'c'] }
+  await expect(kernelAccuracy(set, { device, test: other })).rejects.toMatchObject({ code: 'invalid_data' })
+  await expect(kernelAccuracy(set, { device, test: noiseDataset, depth: 0 })).rejects.toMatchObject({ code: 'invalid_option' })
+})
+
+describe.each(variants)('%s', (_, given) => {
+  it('learns, and keeps labels where they are learned', async () => {
+    const { set, steps } = await finish({ ...given, iterations: 60, realBatch: 1000 })
+    expect(steps[59].loss).toBeLessThan(steps[0].loss)
+    const learned = (given.methodOptions?.labels ?? (given.method === 'rfad' ? 'learned' : 'fixed')) === 'learned'
+    expect(set.targets?.length).toBe(learned ? 8 : undefined)
+    if (learned) expect([...(set.targets as Float32Array)]).not.toEqual([0.5, -0.5, 0.5, -0.5, -0.5, 0.5, -0.5, 0.5])
+  })
+
+  it('continues to the bits of a run that nobody touched, at another number of threads', async () => {
+    const whole = await finish(given)
+    const checkpoints = memoryStore()
+    await finish({ ...given, iterations: 5, checkpoints, checkpointEvery: 2 })
+    const other = await Device.open({ threads: 3 })
+    try {
+      const rest = await finish({ ...given, checkpoints, device: other })
+      expect(rest.steps.map(({ step, loss }) => [step, loss])).toEqual(whole.steps.slice(5).map(({ step, loss }) => [step, loss]))
+      expect(numbers(rest.set)).toEqual(numbers(whole.set))
+    } finally {
+      await other.close()
+    }
+  })
+})
+
+it.each<[string, Given, RegExp]>([
+  ['an augmentation', { augment: 'dsa' }, /augment: kip answers images as they are/],
+  ['a network of KIP', { network: 'convnet' }, /network: kip has the kernel of an infinitely wide one/],
+  ['batch norm of RFAD', { method: 'rfad', network: 'convnet-bn' }, /has batch norm: take one without/],
+  ['dynamic pruning', { dynamic: {} }, /dynamic: kip matches neither/],
+  ['a part of the classes', { shard: { index: 1, of: 2 } }, /shard: kip answers real images/],
+  ['groups of classes', { classGroup: 1 }, /classGroup: kip answers real images/],
+  ['a ridge of 0', { methodOptions: { ridge: 0 } }, /kip ridge: expected a number > 0/],
+  ['no hidden layer', { methodOptions: { depth: 0 } }, /kip depth: expected a whole number >= 1/],
+  ['a loss that is none', { methodOptions: { loss: 'l1' } }, /kip loss: expected one of mse, half-mse, half-squares/],
+])('refuses %s', async (_, given, message) => {
+  await expect((async () => finish(given))()).rejects.toMatchObject({ code: 'invalid_option', message: expect.stringMatching(message) })
+})
+
+it('says what a run needs before it begins', async () => {
+  const { phases } = await planRun(noiseDataset, { method: 'kip', ipc: 2, iterations: 8, realBatch: 12, device })
+  expect(phases[0]).toMatchObject({ name: 'distill', steps: 8 })
+  expect(phases[0].totalBytes).toBeGreaterThan(2 * 4 * noiseSide ** 2 * 3 * 4)
+})
