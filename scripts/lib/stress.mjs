@@ -1,6 +1,6 @@
 /** @file Runs that are killed at random moments and resumed until done, compared with runs that nobody touched. */
 import { spawn } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './files.mjs'
 
@@ -209,6 +209,52 @@ export async function killAndResumeExperts({ data, dir, kills, random, options =
     const files = expertFiles(run)
     if (Object.keys(files).join() !== Object.keys(wanted).join()) throw new Error(`${run}: other files than ${whole}`)
     for (const [name, bytes] of Object.entries(files))
+      if (!bytes.equals(wanted[name])) throw new Error(`${name} of ${whole} and ${run} differ`)
+  }
+  return runs
+}
+
+const teacherFiles = (dir) =>
+  Object.fromEntries(['network.safetensors', 'quality.json', 'teacher.json'].map((name) => [name, readFileSync(join(dir, name))]))
+
+/**
+ * As `killAndResumeExperts`, for a pretraining. Throws when it cannot be continued, or ends with other bytes than one that nobody touched.
+ */
+export async function killAndResumePretraining({ data, dir, kills, random, onKill = () => {} }) {
+  const training = [
+    '--network',
+    'mlp',
+    '--objective',
+    'byol',
+    '--epochs',
+    '30',
+    '--batch',
+    '8',
+    '--projector',
+    '16,8',
+    '--predictor',
+    '16,8',
+  ]
+  const often = ['--checkpoint-seconds', '0', '--threads', '1']
+  const settings = ['pretrain', '--data', data, ...training, ...often]
+  const whole = join(dir, 'whole-teacher')
+  const started = performance.now()
+  await expectDone(aludel([...settings, '--out', whole]))
+  const life = performance.now() - started
+  const wanted = teacherFiles(whole)
+  let done = 0
+  let runs = 0
+  while (done < kills) {
+    const run = join(dir, 'teachers', String(runs++), 'whole-teacher')
+    for (;;) {
+      const begun = existsSync(join(run, 'pretraining.json'))
+      const after = done < kills ? random() * life : undefined
+      const { code, said } = await aludel(begun ? ['pretrain', '--resume', run, ...often] : [...settings, '--out', run], after)
+      if (code === 0) break
+      if (code !== null) throw new Error(`pretrain: ended with exit code ${code}: ${said}`)
+      onKill({ kill: ++done, after })
+    }
+    for (const [name, bytes] of Object.entries(teacherFiles(run)))
       if (!bytes.equals(wanted[name])) throw new Error(`${name} of ${whole} and ${run} differ`)
   }
   return runs

@@ -33,8 +33,6 @@ export interface PretrainedTeacher {
 const progressPath = (dir: string): string => join(dir, 'progress')
 export const qualityPath = (dir: string): string => join(dir, 'quality.json')
 
-/** Seconds between two checkpoints; the bytes do not depend on it. */
-const checkpointSeconds = 120
 /** A chunk that takes longer is not made larger: ctrl-c waits for the end of one. */
 const chunkSeconds = 0.5
 /** Representations closer together than this, through a whole epoch, have collapsed. */
@@ -113,7 +111,7 @@ class Pretraining {
 
   async #run(): Promise<void> {
     const { signal, onProgress } = this.#options
-    const { epochs, stepsPerEpoch, batch } = this.#plan
+    const { epochs, stepsPerEpoch, batch, checkpointSeconds } = this.#plan
     const total = this.#trainer.steps
     const loaded = (await this.#store.load())?.checkpoint
     if (loaded) await this.#restore(loaded)

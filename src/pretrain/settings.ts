@@ -33,6 +33,8 @@ export interface PretrainOptions {
   /** Of SimCLR; default 0.2. */
   readonly temperature?: number
   readonly seed?: number
+  /** Seconds between two checkpoints, default 120; 0: after every chunk of steps. The bytes do not depend on it. */
+  readonly checkpointSeconds?: number
   /** The data as the user named it, for a continuation. */
   readonly specification?: string
   readonly signal?: AbortSignal
@@ -76,12 +78,22 @@ export interface PretrainPlan {
   readonly weightDecay: number
   readonly temperature: number
   readonly seed: number
+  readonly checkpointSeconds: number
   readonly record: PretrainRecord
 }
 
 const known: Readonly<Record<keyof PretrainOptions, true>> = {
   ...{ device: true, objective: true, network: true, epochs: true, batch: true, lr: true, weightDecay: true, warmupEpochs: true },
-  ...{ projector: true, predictor: true, temperature: true, seed: true, specification: true, signal: true, onProgress: true },
+  ...{
+    projector: true,
+    predictor: true,
+    temperature: true,
+    seed: true,
+    checkpointSeconds: true,
+    specification: true,
+    signal: true,
+    onProgress: true,
+  },
 }
 
 /** Throws `invalid_option`, `not_found` for a network that is none. */
@@ -93,6 +105,9 @@ export function planPretrain(train: Dataset, options: PretrainOptions): Pretrain
   checkSignal(what, options.signal)
   checkCallback(`${what}: onProgress`, options.onProgress)
   checkSeed(`${what}: seed`, seed)
+  const { checkpointSeconds = 120 } = options
+  if (!Number.isFinite(checkpointSeconds) || checkpointSeconds < 0)
+    throw expected('invalid_option', `${what}: checkpointSeconds`, 'a number >= 0', checkpointSeconds)
   if (!objectives.includes(objective)) throw expected('invalid_option', `${what}: objective`, `one of ${objectives.join(', ')}`, objective)
   if (typeof network !== 'string') throw expected('invalid_option', `${what}: network`, 'the name of a network', network)
   if (train.whitened) throw new AludelError('invalid_option', `${what}: views are made of raw pixels; give the data without --zca`)
@@ -133,7 +148,7 @@ export function planPretrain(train: Dataset, options: PretrainOptions): Pretrain
   const rate = { lr: (lr * batch) / usual.batch, warmupLr: usual.warmupLr, warmup: warmupEpochs * stepsPerEpoch }
   return {
     ...{ objective, backbone, projector, projectorNorm: recipe.projectorNorm, predictor, views, epochs, batch, stepsPerEpoch },
-    ...{ rate, weightDecay, temperature, seed, record },
+    ...{ rate, weightDecay, temperature, seed, checkpointSeconds, record },
   }
 }
 

@@ -12,6 +12,7 @@ import {
   distill,
   killAndResume,
   killAndResumeExperts,
+  killAndResumePretraining,
   killAndResumeScoring,
   randomFrom,
   writeStripes,
@@ -89,6 +90,10 @@ it.each([
   ['by a curriculum', ['--schedule', 'pad:addEndEpoch=2,removeMiddle=5,removeEnd=8', '--scores', 'random']],
 ])('a training of experts, %s, ends with the same bytes however often it is killed', async (_, options) => {
   await killAndResumeExperts({ data, dir: freshDir(), kills: 5, random: randomFrom(29), options })
+})
+
+it('a pretraining ends with the same teacher however often it is killed', async () => {
+  await killAndResumePretraining({ data, dir: freshDir(), kills: 5, random: randomFrom(31) })
 })
 
 it('a sweep ends with the same images and accuracies however often it is killed', async () => {

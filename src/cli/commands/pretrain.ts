@@ -25,13 +25,14 @@ interface Options extends DataOptions, DeviceOptions {
   readonly projector?: number[]
   readonly predictor?: number[]
   readonly temperature?: number
+  readonly checkpointSeconds?: number
   readonly seed: number
   readonly out?: string
   readonly resume?: string
 }
 
 /** What may stand beside --resume: where things are. */
-const resumable = ['resume', 'data', 'cache', ...resumableDeviceOptions]
+const resumable = ['resume', 'data', 'cache', 'checkpointSeconds', ...resumableDeviceOptions]
 
 export function addPretrain(program: Command, context: CliContext): void {
   const command = program
@@ -47,6 +48,7 @@ export function addPretrain(program: Command, context: CliContext): void {
     .option('--projector <widths>', 'widths of its layers, by commas (default: of the objective)', numberList)
     .option('--predictor <widths>', "widths of the layers of BYOL's predictor (default: 4096,256)", numberList)
     .option('--temperature <x>', 'of SimCLR (default: 0.2)', positiveNumber)
+    .option('--checkpoint-seconds <s>', 'seconds between two checkpoints (default: 120)', amount)
     .addOption(seedOption())
     .option('--out <dir>', 'directory of the teacher', nonEmptyPath)
     .option(
@@ -70,8 +72,21 @@ async function begin(options: Options, command: Command, context: CliContext): P
     throw new AludelError('invalid_option', `${out}: holds a training already; continue it with --resume ${out}, or give another directory`)
   const specification = inPlace(specificationOf(options.data, options))
   const train = await library.openDataset(specification, 'train', openOptions(options))
-  const { objective, network, epochs, batch, lr, weightDecay, warmupEpochs, projector, predictor, temperature, seed } = options
-  const settings = given({ objective, network, epochs, batch, lr, weightDecay, warmupEpochs, projector, predictor, temperature })
+  const { objective, network, epochs, batch, lr, weightDecay, warmupEpochs, projector, predictor, temperature, seed, checkpointSeconds } =
+    options
+  const settings = given({
+    objective,
+    network,
+    epochs,
+    batch,
+    lr,
+    weightDecay,
+    warmupEpochs,
+    projector,
+    predictor,
+    temperature,
+    checkpointSeconds,
+  })
   const device = await library.openDevice(deviceOf(options))
   try {
     const teacher = await withPretraining(output, train, out, (hooks) =>
@@ -96,7 +111,7 @@ async function resume(dir: string, options: Options, command: Command, context: 
   const device = await openSameDevice(library, options, record.arithmetic, 'training')
   try {
     const teacher = await withPretraining(output, train, dir, (hooks) =>
-      library.pretrain(dir, train, { ...settingsOf(record), ...hooks, device }),
+      library.pretrain(dir, train, { ...settingsOf(record), ...given({ checkpointSeconds: options.checkpointSeconds }), ...hooks, device }),
     )
     conclude(teacher, output)
   } finally {
