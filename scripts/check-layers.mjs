@@ -104,7 +104,7 @@ const layers = {
       'schedule',
       'experts/store',
     ],
-    types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate', 'experts'],
+    types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate', 'experts', 'teachers'],
   },
   evaluate: {
     may: [
@@ -193,7 +193,7 @@ const layers = {
       'evaluate',
       'export',
     ],
-    types: ['experts/store', 'schedule/data-schedule'],
+    types: ['teachers', 'experts/store', 'schedule/data-schedule'],
     node: true,
   },
   golden: {

@@ -48,7 +48,14 @@ export {
   type PerSampleLossOptions,
   perSampleLoss,
 } from './direct/index.js'
-export { distill, type KernelAccuracy, type KernelAccuracyOptions, kernelAccuracy, methodNames } from './distill/index.js'
+export {
+  distill,
+  distillRepresentations,
+  type KernelAccuracy,
+  type KernelAccuracyOptions,
+  kernelAccuracy,
+  methodNames,
+} from './distill/index.js'
 export type { Parametrisation, ParametrisedStart } from './distill/parametrise.js'
 export {
   type BoundProgram,

@@ -29,6 +29,7 @@ import type {
   DistillSettings,
   EvaluateOptions,
   EvaluationResult,
+  RepresentationOptions,
   SyntheticSet,
   SyntheticSetFields,
 } from '../experiment/types.js'
@@ -44,6 +45,7 @@ import { openDataset } from '../prune/index.js'
 import type { ResumeModelOptions, ScoreModelOptions } from '../scoring/model/index.js'
 import type { ScoresRecord } from '../scoring/score-directory.js'
 import type { DirectoryOptions, ResumeOptions, WrittenScores } from '../scoring/score-to-directory.js'
+import type { Teacher as Encoder, TeacherOptions as EncoderOptions } from '../teachers/index.js'
 import type { TransferCell, TransferOptions } from '../transfer/index.js'
 
 export type BackendState =
@@ -79,6 +81,9 @@ export interface Library {
   openDevice(options: OpenDeviceOptions): Promise<DeviceHandle>
   openExperts(dir: string): Promise<ExpertStore>
   distill(dataset: Dataset, options: DistillOptions): Promise<DistillRun>
+  distillRepresentations(dataset: Dataset, options: RepresentationOptions): Promise<DistillRun<RepresentationSet>>
+  /** A frozen encoder, for targets without labels. */
+  openTeacher(path: string, options: Omit<EncoderOptions, 'device'> & { readonly device: DeviceHandle }): Promise<Encoder>
   /** Settings of a run that must be known before it begins; throws what `distill` throws for settings that do not fit the data. */
   checkSettings(
     dataset: Dataset,
@@ -172,6 +177,14 @@ export const library: Library = {
   async distill(dataset, options) {
     const { distill } = await import('../distill/index.js')
     return distill(dataset, options as EngineOptions<DistillOptions>)
+  },
+  async distillRepresentations(dataset, options) {
+    const { distillRepresentations } = await import('../distill/index.js')
+    return distillRepresentations(dataset, options as EngineOptions<RepresentationOptions>)
+  },
+  async openTeacher(path, options) {
+    const { openTeacher } = await import('../teachers/index.js')
+    return openTeacher(path, options as EncoderOptions)
   },
   async checkSettings(dataset, settings) {
     const { resolveSettings } = await import('../distill/settings.js')

@@ -1,6 +1,9 @@
 /** @file Continues the run in a directory: settings, data, instruction set and state are its own. */
+import { resolve } from 'node:path'
+import type { Dataset } from '../data/dataset.js'
 import { AludelError, expected } from '../errors.js'
-import { loadRunSet, type RunDir, type RunRecord, runFile, runSpecification } from '../experiment/run-dir.js'
+import type { RepresentationSet } from '../experiment/representation-set.js'
+import { loadRunRepresentations, loadRunSet, type RunDir, type RunRecord, runFile, runSpecification } from '../experiment/run-dir.js'
 import type { OnDivergence } from '../experiment/types.js'
 import type { ExpertStore } from '../experts/store.js'
 import type { DeviceOptions } from './commands/shared-options.js'
@@ -10,6 +13,7 @@ import type { Library } from './library.js'
 import { given } from './options.js'
 import type { Output } from './output.js'
 import { commandLine } from './phase.js'
+import { openEncoder } from './representations.js'
 import { type Distillation, distillPruned, finishDistillation } from './run-distillation.js'
 import { scheduleOfRun } from './run-schedule.js'
 import { openSameDevice } from './same-device.js'
@@ -29,6 +33,8 @@ export interface ResumeJob {
   readonly chosen: DeviceOptions
   /** Where the experts are now; default where they were. */
   readonly experts?: string
+  /** Where the teacher is now; default where it was. */
+  readonly teacher?: string
   readonly checkpointEvery?: number
   readonly iterations?: number
   readonly onDivergence?: OnDivergence
@@ -39,7 +45,7 @@ export async function completedSteps({ dir, record }: RunDir, iterations: number
   const planned = record.config.iterations
   if (record.status !== 'done' || typeof planned !== 'number' || (iterations ?? planned) !== planned) return undefined
   try {
-    await loadRunSet(dir, record)
+    await (record.representations ? loadRunRepresentations(dir, record) : loadRunSet(dir, record))
     return planned
   } catch (error) {
     if (!(error instanceof AludelError)) throw error
@@ -53,14 +59,9 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
   const { library, output, runDir, iterations, onDivergence } = job
   const { record } = runDir
   const settings = settingsOf(runDir)
-  const ofRun = record.data.specification
-  const specification = completedBy(job.data ?? ofRun, ofRun)
-  const own = runSpecification(runDir.dir, { ...record, data: { ...record.data, specification } })
-  const train = await library.openDataset(own, 'train', openOptions(job))
-  if (train.sha256 !== record.data.sha256) {
-    const todo = 'a run continues on its own data; --data says where it is'
-    throw expected('incompatible', `${specification}: sha256`, `${record.data.sha256}, that of the run,`, train.sha256, todo)
-  }
+  if (job.teacher !== undefined)
+    throw expected('invalid_option', `${runDir.dir}: --teacher`, 'a run that learns representations', record.config.method)
+  const { train, specification } = await dataOf(job)
   const experts = await expertsOf(job)
   const device = await openSameDevice(library, job.chosen, record.host, 'run')
   try {
@@ -83,6 +84,64 @@ export async function resumeDistillation(job: ResumeJob): Promise<Distillation> 
       checkpoints: runDir.checkpoints,
     })
     return await finishDistillation({ run, runDir, tools: { library, output, device, dataset }, abort, continuation })
+  } finally {
+    await device.close()
+  }
+}
+
+/** The data of the run, where it is now. Throws `incompatible` for other data. */
+async function dataOf(job: ResumeJob): Promise<{ train: Dataset; specification: string }> {
+  const { library, runDir } = job
+  const { record } = runDir
+  const ofRun = record.data.specification
+  const specification = completedBy(job.data ?? ofRun, ofRun)
+  const own = runSpecification(runDir.dir, { ...record, data: { ...record.data, specification } })
+  const train = await library.openDataset(own, 'train', openOptions(job))
+  if (train.sha256 !== record.data.sha256) {
+    const todo = 'a run continues on its own data; --data says where it is'
+    throw expected('incompatible', `${specification}: sha256`, `${record.data.sha256}, that of the run,`, train.sha256, todo)
+  }
+  return { train, specification }
+}
+
+/** As `resumeDistillation`, of a run without labels; throws `incompatible` for another teacher too. */
+export async function resumeRepresentations(job: ResumeJob): Promise<Distillation<RepresentationSet>> {
+  const { library, output, runDir, iterations, onDivergence } = job
+  const { record } = runDir
+  const { representations: settings, teacher: begun } = record
+  if (!settings || !begun) throw new AludelError('incompatible', `${runDir.dir}/${runFile}: has no settings and teacher to continue with`)
+  if (job.experts !== undefined)
+    throw expected('invalid_option', `${runDir.dir}: --experts`, 'a run that matches experts', record.config.method)
+  const { train, specification } = await dataOf(job)
+  const device = await openSameDevice(library, job.chosen, record.host, 'run')
+  try {
+    const choice = { ...begun, path: job.teacher ?? begun.path }
+    const teacher = await openEncoder(library, choice, { device, image: train.shape.slice(1) })
+    try {
+      if (teacher.sha256 !== begun.sha256) {
+        const todo = 'a run continues with its own teacher; --teacher says where it is'
+        throw expected('incompatible', `teacher ${choice.path}: sha256`, begun.sha256, teacher.sha256, todo)
+      }
+      const checkpointEvery = job.checkpointEvery ?? record.checkpointEvery ?? undefined
+      const changed = {
+        data: { ...record.data, specification },
+        representations: { ...settings, ...given({ iterations, onDivergence }) },
+        teacher: { ...choice, path: resolve(choice.path) },
+      }
+      const continuation = { ...continued(job, hostDescription(device)), ...changed, checkpointEvery: checkpointEvery ?? null }
+      const abort = new AbortController()
+      const run = await library.distillRepresentations(train, {
+        ...changed.representations,
+        ...given({ checkpointEvery }),
+        device,
+        teacher,
+        signal: abort.signal,
+        checkpoints: runDir.checkpoints,
+      })
+      return await finishDistillation({ run, runDir, tools: { library, output, device, dataset: train }, abort, continuation })
+    } finally {
+      await teacher.dispose()
+    }
   } finally {
     await device.close()
   }

@@ -4,6 +4,7 @@ import type { Dataset } from '../data/dataset.js'
 import { exists } from '../data/file-bytes.js'
 import type { Whitening } from '../data/whitening.js'
 import { AbortError, AludelError } from '../errors.js'
+import type { RepresentationSet } from '../experiment/representation-set.js'
 import { createRunDir, type GivenSettings, type RunDir, type RunRecord, runFile, runFormat, runVersion } from '../experiment/run-dir.js'
 import { manifestHash } from '../experiment/synthetic-set.js'
 import type {
@@ -71,10 +72,13 @@ function warnings({ skips, guards, steps }: RunConfig): string[] {
   ]
 }
 
-export interface Distillation {
+/** What a run may end with. */
+export type AnySet = SyntheticSet | RepresentationSet
+
+export interface Distillation<S extends AnySet = SyntheticSet> {
   /** Open, for evaluations to be added; the caller closes it. */
   readonly runDir: RunDir
-  readonly set: SyntheticSet
+  readonly set: S
   readonly done: DoneEvent
   readonly loss: number | null
   readonly interrupted: boolean
@@ -82,34 +86,49 @@ export interface Distillation {
 
 /** A run in a directory of its own. */
 export async function runDistillation(job: DistillationJob): Promise<Distillation> {
-  const { library, dataset, settings, device, dir, checkpointEvery, overwrite = false, pruning, experts, scheduling } = job
-  if (!overwrite && (await exists(join(dir, runFile)))) {
-    throw new AludelError('invalid_option', `${dir}: already holds a run; continue it with --resume, give another --out or remove it first`)
-  }
+  const { library, dataset, settings, dir, overwrite = false, pruning, experts, scheduling } = job
   if (pruning) {
+    if (!overwrite) await checkNoRun(dir)
     const runDir = await createRunDir(dir, initialRecord(job), { overwrite })
     return distillPruned({ ...job, runDir, train: dataset, ...given({ subset: pruning.subset }) })
   }
+  const own = { ...settings, ...scheduling?.options, ...given({ experts }) }
+  return runInDirectory(job, initialRecord(job), (options) => library.distill(dataset, { ...own, ...options }))
+}
+
+async function checkNoRun(dir: string): Promise<void> {
+  if (await exists(join(dir, runFile)))
+    throw new AludelError('invalid_option', `${dir}: already holds a run; continue it with --resume, give another --out or remove it first`)
+}
+
+/** What a run is begun with beside its settings. */
+export interface StartOptions {
+  readonly device: DeviceHandle
+  readonly signal: AbortSignal
+  readonly checkpoints: CheckpointStore
+  readonly checkpointEvery?: number
+}
+
+/** Begins a run and follows it, in a directory that is made once its settings are known to be right. */
+export async function runInDirectory<S extends AnySet>(
+  job: DistillationTools & Pick<DistillationJob, 'dir' | 'checkpointEvery' | 'overwrite'>,
+  record: RunRecord,
+  begin: (options: StartOptions) => Promise<DistillRun<S>>,
+): Promise<Distillation<S>> {
+  const { dataset, device, dir, checkpointEvery, overwrite = false } = job
+  if (!overwrite) await checkNoRun(dir)
   // Settings are checked here, before the directory exists: a mistyped option leaves nothing behind.
   const abort = new AbortController()
   const directory = later<RunDir>()
-  let run: DistillRun
+  let run: DistillRun<S>
   try {
-    const options = {
-      ...settings,
-      ...scheduling?.options,
-      device,
-      signal: abort.signal,
-      checkpoints: checkpointsOf(directory.promise),
-      ...given({ checkpointEvery, experts }),
-    }
-    run = await library.distill(dataset, options)
+    run = await begin({ device, signal: abort.signal, checkpoints: checkpointsOf(directory.promise), ...given({ checkpointEvery }) })
   } catch (error) {
     throw asUsageError(error)
   }
   let runDir: RunDir | undefined
   try {
-    runDir = await createRunDir(dir, initialRecord(job), { overwrite })
+    runDir = await createRunDir(dir, record, { overwrite })
     await keepWhitening(runDir, dataset)
     directory.resolve(runDir)
   } catch (error) {
@@ -179,8 +198,8 @@ function later<T>(): { promise: Promise<T>; resolve(value: T): void; reject(erro
   return { promise, ...ends }
 }
 
-export interface FollowedRun {
-  readonly run: DistillRun
+export interface FollowedRun<S extends AnySet = SyntheticSet> {
+  readonly run: DistillRun<S>
   readonly runDir: RunDir
   readonly tools: DistillationTools
   /** Ends the run when something beside it fails. */
@@ -190,7 +209,7 @@ export interface FollowedRun {
 }
 
 /** Follows a run to its end, saves what it made and notes how it ended. On failure the directory is closed, and the run can be resumed. */
-export async function finishDistillation(followed: FollowedRun): Promise<Distillation> {
+export async function finishDistillation<S extends AnySet>(followed: FollowedRun<S>): Promise<Distillation<S>> {
   const { run, runDir, tools, abort, continuation } = followed
   const { library, output, device, dataset } = tools
   const interrupt = listenForInterrupt(() => {
@@ -206,7 +225,8 @@ export async function finishDistillation(followed: FollowedRun): Promise<Distill
     await set.save(runDir.dir)
     const artifact = { manifestSha256: await manifestHash(runDir.dir) }
     await runDir.update({ status: done.stopped ? 'stopped' : 'done', finished: new Date().toISOString(), artifact, phases })
-    await addRealImages(runDir.dir, { set, train: dataset, device, library })
+    const made: AnySet = set
+    if ('labels' in made) await addRealImages(runDir.dir, { set: made, train: dataset, device, library })
     return { runDir, set, done, loss: last?.loss ?? null, interrupted: interrupt.requested }
   } catch (error) {
     // The run may still be going when it was the directory that failed (a full disk): end it before the device is closed.
@@ -222,7 +242,7 @@ export async function finishDistillation(followed: FollowedRun): Promise<Distill
 
 /** Closes the run, writes its report and says how it ended. */
 export async function concludeDistillation(
-  { runDir, set, done, loss, interrupted }: Distillation,
+  { runDir, set, done, loss, interrupted }: Distillation<AnySet>,
   output: Output,
   context: CliContext,
 ): Promise<void> {
@@ -244,10 +264,11 @@ async function markFailed(runDir: RunDir, error: unknown): Promise<void> {
 
 /** Writes events down until the run ends. */
 async function follow(
-  { run, runDir, tools: { output }, continuation }: FollowedRun,
+  { run, runDir, tools: { output }, continuation }: FollowedRun<AnySet>,
   progress: { started: boolean },
 ): Promise<{ done: DoneEvent; last: StepEvent | undefined }> {
   let bar: Progress | undefined
+  let warmUp: Progress | undefined
   let last: StepEvent | undefined
   let skips = 0
   let done: DoneEvent | undefined
@@ -263,8 +284,14 @@ async function follow(
         bar = new Progress({ label: 'distill', total: event.iterations, from: step, stream: output.stderr })
         continue
       }
+      if (event.type === 'warm-up') {
+        warmUp ??= new Progress({ label: 'pool', total: event.total, from: event.done, stream: output.stderr })
+        warmUp.update(event.done, ['inner steps before the first step'])
+        continue
+      }
       await runDir.append(event)
       if (event.type === 'step') {
+        if (!last) bar = afterWarmUp(warmUp, bar, event.iterations, output)
         last = event
         if (event.skipped) skips++
         bar?.update(event.step, progressOf(event, skips))
@@ -278,10 +305,18 @@ async function follow(
     }
   } finally {
     runDir.settle()
+    warmUp?.finish()
     bar?.finish()
   }
   if (!done) throw new AludelError('internal', 'the run ended without a last event')
   return { done, last }
+}
+
+/** The time of the warm-up says nothing of that of a step: the bar begins anew. */
+function afterWarmUp(warmUp: Progress | undefined, bar: Progress | undefined, total: number, output: Output): Progress | undefined {
+  if (!warmUp) return bar
+  warmUp.finish()
+  return new Progress({ label: 'distill', total, stream: output.stderr })
 }
 
 /** What the progress line says of a step, and of those that were skipped so far. */
@@ -299,35 +334,41 @@ const dataRecord = ({ name, sha256, shape, classes, mean, std, flip, whitened }:
 
 const zcaRecord = ({ order, eps, sha256 }: Whitening) => ({ order, eps, sha256 })
 
-function initialRecord({
-  dataset,
-  specification,
-  settings,
-  recipe,
-  checkpointEvery,
-  device,
-  args,
-  pruning,
-  experts,
-  scheduling,
-}: DistillationJob): RunRecord {
+function initialRecord({ settings, pruning, experts, scheduling, ...job }: DistillationJob): RunRecord {
   const { methodOptions = {}, network, dynamic, shard, ...general } = settings
   const named = network === undefined ? {} : { network: typeof network === 'string' ? network : network.name }
   const part = shard && { shard: `${shard.index}/${shard.of}` }
   const config: RunConfig = { ...general, ...named, ...methodOptions, ...part }
   const settingsGiven: GivenSettings = { ...general, ...named, ...given({ methodOptions: settings.methodOptions, dynamic, shard }) }
+  return newRecord(job, {
+    config,
+    settings: settingsGiven,
+    ...(pruning && { prune: pruning.record }),
+    ...(scheduling && { schedule: scheduling.record }),
+    ...(experts && { experts: { path: resolve(experts.dir), sha256: experts.sha256, numbers: experts.experts } }),
+  })
+}
+
+/** run.json of a run that begins; `own` is what it is of. */
+export function newRecord(
+  {
+    dataset,
+    specification,
+    recipe,
+    checkpointEvery,
+    device,
+    args,
+  }: Pick<DistillationJob, 'dataset' | 'specification' | 'recipe' | 'checkpointEvery' | 'device' | 'args'>,
+  own: Pick<RunRecord, 'config'> & Partial<RunRecord>,
+): RunRecord {
   return {
     format: runFormat,
     version: runVersion,
     status: 'running',
-    config,
-    settings: settingsGiven,
+    ...own,
     ...given({ recipe }),
     checkpointEvery: checkpointEvery ?? null,
     data: { specification, ...dataRecord(dataset) },
-    ...(pruning && { prune: pruning.record }),
-    ...(scheduling && { schedule: scheduling.record }),
-    ...(experts && { experts: { path: resolve(experts.dir), sha256: experts.sha256, numbers: experts.experts } }),
     versions: versions(),
     host: hostDescription(device),
     started: new Date().toISOString(),

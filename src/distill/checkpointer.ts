@@ -65,6 +65,16 @@ export class Checkpointer {
     if (due) await this.#begin(step, store)
   }
 
+  /** Looks during work that changes the state and ends no step: the state is saved by time alone. */
+  async lookWithin(step: number): Promise<void> {
+    const { store, now } = this.#options
+    this.#throwFailure()
+    if (!store) return
+    // what was saved is no longer where the run is
+    this.#onTheWay = false
+    if (!this.#saving && now() >= this.#due) await this.#begin(step, store)
+  }
+
   /** Waits for the save at hand, saves `step` unless it is saved, and returns when it is durable. Throws what went wrong. */
   async finish(step: number): Promise<void> {
     await this.#saving

@@ -11,5 +11,6 @@ export {
   type Preset,
 } from './method.js'
 export type { MethodOptions, OptionSpec } from './method-options.js'
-export { methodByName, methodNames } from './registry.js'
+export { methodByName, methodNames, representationMethodNames } from './registry.js'
+export { distillRepresentations } from './regression/distill-representations.js'
 export { type KernelAccuracy, type KernelAccuracyOptions, kernelAccuracy } from './regression/kernel-accuracy.js'

@@ -13,6 +13,8 @@ export interface InitialImages {
   readonly sourceIds: Int32Array
   /** Logits of each image's label, [M, classes], where labels are learned. */
   readonly labelLogits?: Float32Array
+  /** What the user should know of the start; the run goes on. */
+  readonly notices?: readonly string[]
 }
 
 export async function initialImages(

@@ -2,7 +2,7 @@
 import type { Plan } from '../engine/compile/program.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Shape } from '../engine/tensor/shape.js'
-import type { PruningEvent } from '../experiment/types.js'
+import type { PruningEvent, RegressionRecord } from '../experiment/types.js'
 import type { ClassRange } from './shard.js'
 import type { StateDeclaration } from './state.js'
 
@@ -22,14 +22,24 @@ export interface IterationRange {
   readonly onOutcome?: (iteration: number, outcome: StepOutcome) => void
 }
 
-/** What an iteration of trajectory matching tells beside its loss. */
+/** What an iteration of trajectory matching, or of kernel ridge regression, tells beside its loss. */
 export interface StepOutcome {
   /** The loss was above the threshold, or not finite: nothing was changed. */
-  readonly skipped: boolean
+  readonly skipped?: boolean
   /** The learning rate would have become 0 or less, and was kept. */
-  readonly guarded: boolean
+  readonly guarded?: boolean
   /** The student's learning rate after the iteration. */
-  readonly learningRate: number
+  readonly learningRate?: number
+  readonly regression?: RegressionRecord
+}
+
+/** Work before the first iteration. */
+export interface BeginOptions {
+  /** Iterations completed. */
+  readonly step: number
+  /** Hears how far the work is, between two pieces of it, when the state may be saved; false ends it. */
+  readonly look: (progress: { readonly done: number; readonly total: number }) => Promise<boolean>
+  readonly signal?: AbortSignal
 }
 
 /** Programs and inputs of a run's iterations, and the draws that feed them: all follow from the settings and the number of the iteration. */
@@ -52,6 +62,8 @@ export interface Iterations {
   readonly extraCounters?: StateDeclaration['counters']
   /** Takes over the extra state as it is on the device: at the start, and after the run went back. */
   load?(state: IterationState): Promise<void>
+  /** Brings a fresh state to where the first iteration begins, in place; goes on where an earlier call ended. */
+  begin?(state: IterationState, options: BeginOptions): Promise<void>
   /**
    * Runs iterations [first, first + n) on a state, in place, and returns their losses. A loss that is not finite ends the call early: the
    * state is then past its use. An abort rejects with AbortError and ends the call between two replays of a program.

@@ -24,6 +24,8 @@ import type { IterationState, Iterations, StepOutcome } from './iterations.js'
 import { lossIterations } from './loss-iterations.js'
 import { imagesOf, initialLatents } from './parametrise.js'
 import { LabelIterations } from './regression/label-iterations.js'
+import { RepresentationIterations, type RepresentationSettings } from './regression/representation-iterations.js'
+import { type RepresentationStart, representationStart } from './regression/start.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { checkSchedule } from './scheduled-rows.js'
 import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
@@ -50,11 +52,22 @@ export function distill(data: AnyDataset, options: DistillOptions<Device>): Dist
     return { dataset, settings }
   }
   const task = resolved instanceof Promise ? resolved.then(prepare) : prepare(resolved)
+  return startRun(task, options, collectSet)
+}
+
+/** What the loop needs of a run's options. */
+export type LoopOptions = Pick<DistillOptions<Device>, 'device' | 'signal' | 'checkpoints' | 'checkpointEvery'>
+
+/** Makes the set of where the run is. */
+type Collect<T, S> = (task: T, run: PreparedRun, device: Device) => Promise<S>
+
+/** Runs a task to its end and collects what it made. */
+export function startRun<T extends Task, S>(task: T | Promise<T>, options: LoopOptions, collect: Collect<T, S>): DistillRun<S> {
   // A run that is aborted before it begins looks at neither.
   if (task instanceof Promise) task.catch(() => undefined)
   const stream = new EventStream()
   const control = { stopped: false }
-  const result = runLoop(task, options, stream, control)
+  const result = runLoop(task, options, { stream, control, collect })
   // A caller that only iterates sees the error there; the promise must not count as unhandled.
   result.catch((error) => stream.end({ error }))
   return {
@@ -66,19 +79,19 @@ export function distill(data: AnyDataset, options: DistillOptions<Device>): Dist
   }
 }
 
-interface Task {
+export interface Task<R extends ResolvedSettings = ResolvedSettings> {
   readonly dataset: Dataset
-  readonly settings: ResolvedSettings
+  readonly settings: R
 }
 
-async function runLoop(
-  task: Task | Promise<Task>,
-  options: DistillOptions<Device>,
-  stream: EventStream,
-  control: { stopped: boolean },
-): Promise<SyntheticSet> {
+async function runLoop<T extends Task, S>(
+  given: T | Promise<T>,
+  options: LoopOptions,
+  { stream, control, collect }: { stream: EventStream; control: { stopped: boolean }; collect: Collect<T, S> },
+): Promise<S> {
   throwIfAborted(options.signal)
-  const { dataset, settings } = await task // options errors throw from distill itself; everything below rejects
+  const task = await given
+  const { dataset, settings } = task // options errors throw from distill itself; everything below rejects
   const loaded = await options.checkpoints?.load()
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
   await checkSchedule(dataset, settings)
@@ -110,7 +123,7 @@ async function runLoop(
     )
     pushStart(stream, dataset, settings, run, loaded)
     await advance(run, settings, { stream, control, checkpointer, seconds, signal: options.signal })
-    const set = await collectSet(dataset, settings, run, options.device)
+    const set = await collect(task, run, options.device)
     const { iterations } = settings
     const { step } = state.counters
     stream.end({ last: { type: 'done', step, iterations, seconds: seconds(), stopped: step < iterations } })
@@ -123,7 +136,8 @@ async function runLoop(
 }
 
 /** The images that the state begins as, or the latents of those. */
-async function startOf(dataset: Dataset, settings: ResolvedSettings, options: DistillOptions<Device>): Promise<InitialImages> {
+async function startOf(dataset: Dataset, settings: ResolvedSettings, options: LoopOptions): Promise<InitialImages> {
+  if (isRepresentation(settings)) return representationStart(dataset, settings, options.signal)
   if ('trajectory' in settings.method) return trajectoryStart(dataset, settings, options.device, options.signal)
   const start = await initialImages(dataset, settings)
   const { parametrise, ipc, seed } = settings
@@ -134,9 +148,11 @@ async function startOf(dataset: Dataset, settings: ResolvedSettings, options: Di
 }
 
 /** What a run holds on the device. */
-interface PreparedRun {
+export interface PreparedRun {
   readonly state: RunState
   readonly sourceIds: Int32Array
+  /** Absent where a run is only planned. */
+  readonly start?: InitialImages
   /** Replaced when the learning rate is. */
   work: Iterations
   /** The iterations with the learning rate after so many rollbacks. */
@@ -150,7 +166,8 @@ interface PreparedRun {
 function prepareWithin(device: Device, { method }: ResolvedSettings, prepare: () => PreparedRun): PreparedRun {
   const free = device.freeBytes
   const before = reserved(device)
-  const lower = 'trajectory' in method ? 'ipc, synBatch or innerSteps' : 'ipc or realBatch'
+  const lower =
+    'trajectory' in method ? 'ipc, synBatch or innerSteps' : 'representation' in method ? 'n, realBatch or poolModels' : 'ipc or realBatch'
   const todo = `lower ${lower}; planRun (on the command line: aludel plan) finds the largest that fit`
   let run: PreparedRun
   try {
@@ -183,7 +200,7 @@ export function prepareRun(
     const opened = own(open(rollbacks))
     return { work: opened, state: own(new RunState(device, declareState(settings, opened, start?.images))) }
   })
-  return { state, sourceIds: start?.sourceIds ?? new Int32Array(0), work, open }
+  return { state, sourceIds: start?.sourceIds ?? new Int32Array(0), ...(start && { start }), work, open }
 }
 
 /** Learning rate of the pixels after so many rollbacks. */
@@ -207,13 +224,14 @@ function pushStart(
   stream: EventStream,
   dataset: Dataset,
   { config, iterations }: ResolvedSettings,
-  { state, work: { plans } }: PreparedRun,
+  { state, start, work: { plans } }: PreparedRun,
   loaded: LoadedCheckpoint | undefined,
 ): void {
   const { step, rollbacks } = state.counters
   const plannedBytes = Math.max(...Object.values(plans).map((plan) => plan.arenaBytes))
   const from = loaded ? { step, rollbacks } : {}
   stream.push({ type: 'start', iterations, classes: dataset.classes.length, config, plannedBytes, plans, ...from })
+  for (const message of start?.notices ?? []) stream.push({ type: 'notice', message })
   for (const reason of loaded?.damaged ?? []) {
     stream.push({ type: 'notice', message: `${reason}. The run continues from the checkpoint before, at step ${step}` })
   }
@@ -231,6 +249,7 @@ interface Course {
 async function advance(run: PreparedRun, settings: ResolvedSettings, course: Course): Promise<void> {
   const { state } = run
   await run.work.load?.(state.arrays as IterationState)
+  await begin(run, course)
   for (;;) {
     try {
       await replaySteps(run, settings, course)
@@ -241,6 +260,28 @@ async function advance(run: PreparedRun, settings: ResolvedSettings, course: Cou
       await goBack(run, settings, course, error)
     }
   }
+}
+
+/** Warm-up events come at most so often. */
+const tellSeconds = 0.5
+
+/** What is to be done before the first step; a run that is stopped meanwhile is saved as far as it came. */
+async function begin({ state, work }: PreparedRun, { stream, control, checkpointer, seconds, signal }: Course): Promise<void> {
+  let told = Number.NEGATIVE_INFINITY
+  const { step } = state.counters
+  await work.begin?.(state.arrays as IterationState, {
+    step,
+    ...(signal && { signal }),
+    async look({ done, total }) {
+      throwIfAborted(signal)
+      if (seconds() - told >= tellSeconds || done === total) {
+        told = seconds()
+        stream.push({ type: 'warm-up', done, total })
+      }
+      await checkpointer.lookWithin(step)
+      return !control.stopped
+    },
+  })
 }
 
 async function replaySteps(run: PreparedRun, settings: ResolvedSettings, course: Course): Promise<void> {
@@ -283,10 +324,10 @@ async function replayChunk(run: PreparedRun, settings: ResolvedSettings, { strea
 /** Counts what became of an iteration, and what its event says of it. */
 function eventOf(outcome: StepOutcome | undefined, { counters }: RunState): Partial<StepEvent> {
   if (!outcome) return {}
-  const { skipped, guarded, learningRate } = outcome
+  const { skipped, guarded, ...told } = outcome
   if (skipped) counters.skips++
   if (guarded) counters.guards++
-  return { learningRate, skipped, ...(guarded && { guarded }) }
+  return { ...told, ...(skipped !== undefined && { skipped }), ...(guarded && { guarded }) }
 }
 
 /** A loss that is not finite, and the tensor that made it so when there is one. */
@@ -322,12 +363,7 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
   stream.push({ type: 'rollback', to: step, rollbacks, imageLr: imageLrAfter(settings, rollbacks), reason: cause.message })
 }
 
-async function collectSet(
-  dataset: Dataset,
-  settings: ResolvedSettings,
-  { state, sourceIds, work }: PreparedRun,
-  device: Device,
-): Promise<SyntheticSet> {
+async function collectSet({ dataset, settings }: Task, { state, sourceIds, work }: PreparedRun, device: Device): Promise<SyntheticSet> {
   const { ipc } = settings
   const [first, end] = work.ownClasses ?? [0, dataset.classes.length]
   const count = (end - first) * ipc
@@ -375,6 +411,8 @@ async function learned({
 /** The iterations of the method's kind. */
 function openIterations(device: Device, dataset: Dataset, settings: ResolvedSettings, start?: InitialImages): Iterations {
   const { method, dynamic } = settings
+  if (isRepresentation(settings)) return new RepresentationIterations(device, dataset, settings, start as RepresentationStart | undefined)
+  if ('representation' in method) throw new AludelError('internal', `${method.name}: its targets are a teacher's, but there is none`)
   if ('trajectory' in method) return new TrajectoryIterations(device, dataset.classes.length, { ...settings, method }, start)
   if ('regression' in method) return new LabelIterations(device, dataset, { ...settings, method })
   // A class gives at most all it has: rows beyond the largest class would be padding in every step.
@@ -383,6 +421,8 @@ function openIterations(device: Device, dataset: Dataset, settings: ResolvedSett
   if (dynamic) return new DynamicIterations(device, dataset, { ...settings, method, dynamic, realBatch })
   return lossIterations(device, dataset, { ...settings, method, realBatch })
 }
+
+const isRepresentation = (settings: ResolvedSettings): settings is RepresentationSettings => 'dim' in settings
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new AbortError(signal.reason)

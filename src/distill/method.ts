@@ -4,6 +4,7 @@ import { expected } from '../errors.js'
 import type { Applied, Network, Parameters } from '../nn/module.js'
 import type { MethodOptions, OptionSpecs } from './method-options.js'
 import type { LabelRegression } from './regression/label-settings.js'
+import type { TeacherRegression } from './regression/settings.js'
 import type { TrajectorySettings } from './trajectory/options.js'
 
 /** One side of a step: images and what tells their classes apart. */
@@ -54,6 +55,7 @@ export interface MethodDefaults {
 
 /** What published settings vary with. */
 export interface PresetContext {
+  /** Of methods without classes all images. */
   readonly ipc: number
   /** [H, W, C] */
   readonly image: readonly [number, number, number]
@@ -118,10 +120,21 @@ export interface RegressionMethod<O extends MethodOptions = MethodOptions> exten
   regression(options: O): LabelRegression
 }
 
-export type Method<O extends MethodOptions = MethodOptions> = LossMethod<O> | GradientMethod<O> | TrajectoryMethod<O> | RegressionMethod<O>
+/** A method that reads no labels: it learns a teacher's representations by kernel ridge regression. */
+export interface RepresentationMethod<O extends MethodOptions = MethodOptions> extends MethodBase<O> {
+  representation(options: O): TeacherRegression
+}
+
+export type Method<O extends MethodOptions = MethodOptions> =
+  | LossMethod<O>
+  | GradientMethod<O>
+  | TrajectoryMethod<O>
+  | RegressionMethod<O>
+  | RepresentationMethod<O>
 
 export const defineMethod = <O extends MethodOptions>(method: LossMethod<O>): LossMethod<O> => method
 export const defineTrajectoryMethod = <O extends MethodOptions>(method: TrajectoryMethod<O>): TrajectoryMethod<O> => method
+export const defineRepresentationMethod = <O extends MethodOptions>(method: RepresentationMethod<O>): RepresentationMethod<O> => method
 export const defineRegressionMethod = <O extends MethodOptions>(method: RegressionMethod<O>): RegressionMethod<O> => method
 export const defineGradientMethod = <O extends MethodOptions>(method: GradientMethod<O>): GradientMethod<O> => method
 

@@ -14,7 +14,7 @@ import { type DynamicSettings, dynamicConfig, resolveDynamic } from './dynamic/s
 import { type InitKind, type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
 import { checkLatentRun, checkParametrisation, type Parametrisation } from './parametrise.js'
-import { methodByName } from './registry.js'
+import { methodByName, representationMethodNames } from './registry.js'
 import { checkRegression } from './regression/check-settings.js'
 import { type RunSchedule, resolveSchedule, scheduleConfig } from './scheduled-rows.js'
 import { checkShard, type Shard, shardText } from './shard.js'
@@ -69,6 +69,10 @@ export function resolveSettings(
   settings: DistillSettings & Pick<DistillOptions, 'parametrise' | 'experts' | 'schedule' | 'scheduleEvery'>,
 ): ResolvedSettings {
   const method = methodByName(settings.method)
+  if (representationMethodNames.includes(method.name)) {
+    const todo = 'call distillRepresentations with n and teacher (on the command line: --n and --teacher)'
+    throw new AludelError('invalid_option', `method: ${method.name} reads no labels and gives representations: ${todo}`)
+  }
   const ipc = wholeNumber('ipc', settings.ipc)
   const [, height, width, channels] = dataset.shape
   const image = [height, width, channels] as const

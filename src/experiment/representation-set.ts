@@ -30,7 +30,7 @@ import {
 import { dataFile, manifestFile, previewFile } from './synthetic-set.js'
 import type { RunConfig } from './types.js'
 
-export type { InitSpace, RepresentationManifest, TeacherIdentity } from './representation-manifest.js'
+export { type InitSpace, initSpaces, type RepresentationManifest, type TeacherIdentity } from './representation-manifest.js'
 
 /** Mean and standard deviation of a teacher's representations over the images that the set started from, by dimension. */
 export interface TargetStatistics {

@@ -10,6 +10,7 @@ import { whiteningFile } from '../preprocess/whitening-file.js'
 import { checkpointStore } from './checkpoint-store.js'
 import { type EventLog, type LoggedEvent, type LogPosition, openEventLog, readEventLog } from './event-log.js'
 import { realFile } from './real-images.js'
+import { loadRepresentationSet, type RepresentationSet } from './representation-set.js'
 import { scoresDirectory, subsetFile } from './run-data.js'
 import { lockedBy, lockRun, type RunLock, runOwner } from './run-lock.js'
 import { checkRunRecord, type RunRecord, type RunStatus } from './run-record.js'
@@ -20,7 +21,16 @@ import type { CheckpointStore, SyntheticSet } from './types.js'
 
 export type { LoggedEvent, LogPosition } from './event-log.js'
 export { runSpecification, scoresDirectory, subsetFile } from './run-data.js'
-export type { EvaluationRecord, GivenSettings, Phase, PruneRecord, RunRecord, RunStatus } from './run-record.js'
+export type {
+  EvaluationRecord,
+  GivenRepresentationSettings,
+  GivenSettings,
+  Phase,
+  PruneRecord,
+  RunRecord,
+  RunStatus,
+  TeacherRecord,
+} from './run-record.js'
 export { runFormat, runVersion } from './run-record.js'
 
 export const runFile = 'run.json'
@@ -188,12 +198,18 @@ export async function checkUnlocked(dir: string): Promise<void> {
  * The set that a run has saved.
  * @throws AludelError `not_found` when there is none, `invalid_data` when it is damaged or not the one that the run has saved.
  */
-export async function loadRunSet(dir: string, { artifact }: RunRecord): Promise<SyntheticSet> {
+export const loadRunSet = (dir: string, record: RunRecord): Promise<SyntheticSet> => loadSaved(dir, record, loadSyntheticSet)
+
+/** As `loadRunSet`, of a run without labels. */
+export const loadRunRepresentations = (dir: string, record: RunRecord): Promise<RepresentationSet> =>
+  loadSaved(dir, record, loadRepresentationSet)
+
+async function loadSaved<S>(dir: string, { artifact }: RunRecord, load: (dir: string) => Promise<S>): Promise<S> {
   if (!(await exists(join(dir, manifestFile)))) {
     const todo = `finish it with: aludel distill --resume ${dir}`
     throw new AludelError('not_found', `${dir}: the run has no images yet, its ${manifestFile} is missing; ${todo}`)
   }
-  const set = await loadSyntheticSet(dir)
+  const set = await load(dir)
   const received = await manifestHash(dir)
   if (artifact && artifact.manifestSha256 !== received) {
     throw expected('invalid_data', join(dir, manifestFile), `the set that ${runFile} names (sha256 ${artifact.manifestSha256})`, received)

@@ -3,7 +3,7 @@ import { isRecord } from '../arguments.js'
 import type { Plan } from '../engine/compile/program.js'
 import { AludelError } from '../errors.js'
 import { checkFields, type FieldRules, isConfig, isCount, isNumber, isNumbers, isScalars, isText, isTexts } from './json-fields.js'
-import type { DistillSettings, EvaluationResult, ProtocolName, RunConfig } from './types.js'
+import type { DistillSettings, EvaluationResult, ProtocolName, RepresentationRunSettings, RunConfig } from './types.js'
 
 export const runFormat = 'aludel-run'
 export const runVersion = 1
@@ -82,6 +82,18 @@ export interface ScheduleRecord {
 /** Settings as the user gave them: what a continuation resolves again. */
 export type GivenSettings = Omit<DistillSettings, 'network'> & { readonly network?: string }
 
+export type GivenRepresentationSettings = Omit<RepresentationRunSettings, 'network'> & { readonly network?: string }
+
+export interface TeacherRecord {
+  readonly path: string
+  readonly sha256: string
+  readonly output?: string
+  readonly objective?: string
+  readonly mean?: readonly number[]
+  readonly std?: readonly number[]
+  readonly scale?: number
+}
+
 export interface RunRecord {
   readonly format: typeof runFormat
   readonly version: typeof runVersion
@@ -89,6 +101,10 @@ export interface RunRecord {
   /** As given by the user, resolved settings are added when the run has started. */
   readonly config: RunConfig
   readonly settings?: GivenSettings
+  /** The same of a run without labels, which has no `settings`. */
+  readonly representations?: GivenRepresentationSettings
+  /** Of a run without labels: where its teacher is, how it was opened, and its identity. */
+  readonly teacher?: TeacherRecord
   /** The recipe that the settings came from, how it measures, and what its source reports. */
   readonly recipe?: {
     readonly name: string
@@ -207,6 +223,13 @@ const isSchedule = (value: unknown): boolean =>
 
 const isExperts = (value: unknown): boolean => isRecord(value) && isTexts([value.path, value.sha256]) && isNumbers(value.numbers)
 
+const isTeacher = (value: unknown): boolean =>
+  isRecord(value) &&
+  isTexts([value.path, value.sha256]) &&
+  [value.output, value.objective].every(optional(isText)) &&
+  [value.mean, value.std].every(optional(isNumbers)) &&
+  optional(isNumber)(value.scale)
+
 const isArtifact = (value: unknown): boolean => isRecord(value) && isText(value.manifestSha256)
 
 const rules: FieldRules<RunRecord> = [
@@ -217,6 +240,8 @@ const rules: FieldRules<RunRecord> = [
   ['schedule', 'rule, every, scores and kind', optional(isSchedule)],
   ['experts', 'path and sha256 as text and numbers', optional(isExperts)],
   ['settings', 'settings as they were given', optional(isRecord)],
+  ['representations', 'settings as they were given', optional(isRecord)],
+  ['teacher', 'path and sha256 as text, and how it is opened', optional(isTeacher)],
   ['recipe', 'a name, and how it measures', optional(isRecipe)],
   ['checkpointEvery', 'a number of steps or null', optional(isCount)],
   ['plans', 'plans by name', optional(isRecord)],

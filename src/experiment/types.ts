@@ -9,6 +9,7 @@ import type { Shape } from '../engine/tensor/shape.js'
 import type { ExpertStore } from '../experts/store.js'
 import type { Network } from '../nn/module.js'
 import type { DataSchedule } from '../schedule/data-schedule.js'
+import type { Teacher } from '../teachers/teacher.js'
 
 /** The part of a device that the shell handles; the engine's Device satisfies it. */
 export interface DeviceHandle {
@@ -69,6 +70,35 @@ export interface DistillSettings {
   readonly preset?: string
   /** The method's own options by name, such as `{ lambda: 0.02 }`. An unknown name is an error that lists the known ones. */
   readonly methodOptions?: Readonly<Record<string, number | string | readonly number[] | null>>
+}
+
+/** Settings of a run without labels. Everything but method and n has a default: that of the preset. */
+export interface RepresentationRunSettings {
+  /** Registry name of the method: 'krr-st'. */
+  readonly method: string
+  /** Synthetic images, at most as many as the data set has. */
+  readonly n: number
+  readonly iterations?: number
+  /** Real images of a step. */
+  readonly realBatch?: number
+  /** Learning rate of images and targets. */
+  readonly imageLr?: number
+  /** Of real images: 'none', 'crop', 'flip' or 'crop_flip', one draw for each image. */
+  readonly augment?: string
+  /** As in DistillSettings; its last layer has as many outputs as the teacher's representations have numbers. */
+  readonly network?: string | Network
+  readonly seed?: number
+  /** As in DistillSettings. */
+  readonly onDivergence?: OnDivergence
+  readonly preset?: string
+  readonly methodOptions?: DistillSettings['methodOptions']
+}
+
+export interface RepresentationOptions<D extends DeviceHandle = DeviceHandle>
+  extends RepresentationRunSettings,
+    Pick<DistillOptions<D>, 'device' | 'signal' | 'checkpoints' | 'checkpointEvery'> {
+  /** A frozen encoder of images of the data's size, from `openTeacher`. */
+  readonly teacher: Teacher
 }
 
 export interface DistillOptions<D extends DeviceHandle = DeviceHandle> extends DistillSettings {
@@ -185,6 +215,33 @@ export interface StepEvent {
   readonly learningRate?: number
   /** Of trajectory matching: the rate would have become 0 or less, and was kept. */
   readonly guarded?: boolean
+  /** Of kernel ridge regression. */
+  readonly regression?: RegressionRecord
+}
+
+/** How a step's closed-form solution was found, and how far what is learned has moved from its start. */
+export interface RegressionRecord {
+  /** Lambda, as it was used. */
+  readonly ridge: number
+  /** As a share of the trace of the kernel matrix. */
+  readonly ridgeShare: number
+  /** Largest pivot of the Cholesky factor over the smallest: an estimate of the condition number from below. */
+  readonly condition: number
+  /** ||M A - Y|| / ||Y|| */
+  readonly residual: number
+  /** Times that the ridge was raised by 10 because the matrix was not positive definite. */
+  readonly tries: number
+  /** Root mean square of the change of pixels, and of targets; and of the targets themselves. */
+  readonly imageDrift: number
+  readonly targetDrift: number
+  readonly targetNorm: number
+}
+
+/** Work before the first step, such as the training of a pool of networks. */
+export interface WarmUpEvent {
+  readonly type: 'warm-up'
+  readonly done: number
+  readonly total: number
 }
 
 export interface DoneEvent {
@@ -232,12 +289,12 @@ export interface PruningEvent {
   readonly masked: number
 }
 
-export type RunEvent = StartEvent | StepEvent | PruningEvent | RollbackEvent | NoticeEvent | DoneEvent
+export type RunEvent = StartEvent | WarmUpEvent | StepEvent | PruningEvent | RollbackEvent | NoticeEvent | DoneEvent
 
 /** A running distillation: iterate it for events, await `result` for the images. */
-export interface DistillRun extends AsyncIterable<RunEvent> {
+export interface DistillRun<S = SyntheticSet> extends AsyncIterable<RunEvent> {
   /** The set after the last step; after `stop()`, the set reached. Rejects with the error that ended the run. */
-  readonly result: Promise<SyntheticSet>
+  readonly result: Promise<S>
   /** Finishes the step at hand, then ends the run as if it had been its last. Does nothing on an ended run. */
   stop(): void
 }

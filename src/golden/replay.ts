@@ -9,6 +9,16 @@ import { isGradientMatching, replayGradientMatching } from './gradient-matching.
 import { isGradientSteps, replayGradientSteps } from './gradient-steps.js'
 import { isGsamInputs, isGsamOutputs, replayGsamInputs, replayGsamOutputs } from './gsam.js'
 import { isInfiniteNetwork, replayInfiniteNetwork } from './infinite-network.js'
+import {
+  isKrrTrajectory,
+  isOuterStep,
+  isPoolSchedule,
+  isPoolStep,
+  replayKrrTrajectory,
+  replayOuterStep,
+  replayPoolSchedule,
+  replayPoolStep,
+} from './krr-st.js'
 import { isLabelMargin, replayLabelMargin } from './label-margin.js'
 import { isAttentionMatching, isDistributionMatching, replayAttentionMatching, replayDistributionMatching } from './matching.js'
 import { isNetwork, replayNetwork } from './networks.js'
@@ -62,6 +72,10 @@ const kinds: readonly Kind[] = [
   { matches: isGeometry, replay: replayGeometry },
   { matches: isPruning, replay: replayPruning },
   { matches: isRidge, replay: replayRidge },
+  { matches: isOuterStep, replay: replayOuterStep },
+  { matches: isPoolStep, replay: replayPoolStep },
+  { matches: isKrrTrajectory, replay: replayKrrTrajectory },
+  { matches: isPoolSchedule, replay: replayPoolSchedule },
   { matches: isImagenetSubsets, replay: replayImagenetSubsets },
   { matches: isSslLosses, replay: replaySslLosses },
 ]

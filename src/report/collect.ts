@@ -2,8 +2,10 @@
 import { join } from 'node:path'
 import { AludelError } from '../errors.js'
 import { type RealImages, readRealImages } from '../experiment/real-images.js'
+import type { RepresentationSet } from '../experiment/representation-set.js'
 import {
   type LoggedEvent,
+  loadRunRepresentations,
   loadRunSet,
   type RunRecord,
   type RunStatus,
@@ -28,6 +30,8 @@ export interface ReportData {
   readonly done: DoneEvent | undefined
   /** Absent while a run has not saved its images yet. */
   readonly set: SyntheticSet | undefined
+  /** The same of a run without labels, which has no `set`. */
+  readonly representations: RepresentationSet | undefined
   /** Its images for the eye, bytes NHWC. */
   readonly shown: Uint8Array | undefined
   /** Absent when the run was not compared with real images. */
@@ -65,22 +69,27 @@ async function stagesOf(dir: string, set: SyntheticSet): Promise<ShownStages | u
 
 const isDone = (event: LoggedEvent): event is DoneEvent => event.type === 'done'
 
+/** Undefined where a run has not saved its images yet; throws what else is wrong with them. */
+function absent({ artifact }: RunRecord, error: unknown): undefined {
+  // a run that went on was perhaps killed while it replaced the images of an earlier end
+  const unfinished = (code: string) => artifact === null && code === 'invalid_data'
+  if (error instanceof AludelError && (error.code === 'not_found' || unfinished(error.code))) return undefined
+  throw error
+}
+
 /** Throws `not_found` without a run.json, `invalid_data` when a file of the run is damaged. */
 export async function collectReport(dir: string): Promise<ReportData> {
   const record = await readRunRecord(dir)
   const events = await readEvents(dir)
   const status = await runStatus(dir, record)
-  const set = await loadRunSet(dir, record).catch((error) => {
-    // a run that went on was perhaps killed while it replaced the images of an earlier end
-    const unfinished = record.artifact === null && error.code === 'invalid_data'
-    if (error instanceof AludelError && (error.code === 'not_found' || unfinished)) return undefined
-    throw error
-  })
+  const saved = <S>(load: (dir: string, record: RunRecord) => Promise<S>) => load(dir, record).catch((error) => absent(record, error))
+  const representations = record.representations ? await saved(loadRunRepresentations) : undefined
+  const set = record.representations ? undefined : await saved(loadRunSet)
   const images = set?.labels.length ?? 0
   const real = set && (await readRealImages(dir, { images, pixels: set.images.length / images, classes: set.classes.length }))
   const subset = await readRunSubset(dir, record)
   const experts = await readRunExperts(record)
   const shown = set && (await displayPixels(set))
   const stages = set && (await stagesOf(dir, set))
-  return { record, status, ...historyOf(events), done: events.findLast(isDone), set, shown, real, stages, subset, experts }
+  return { record, status, ...historyOf(events), done: events.findLast(isDone), set, representations, shown, real, stages, subset, experts }
 }

@@ -12,6 +12,8 @@ import { matchedParameters } from './matched-parameters.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
 import { sameProtocol } from './protocol.js'
+import { driftCurves, kernelCondition } from './regression-curves.js'
+import { representationImages } from './representation-images.js'
 import { stageRows } from './stage-rows.js'
 import { keptGallery, pruningCurve, trainingImages } from './training-images.js'
 
@@ -20,6 +22,13 @@ from torch.utils.data import TensorDataset
 
 data = load_file('data.safetensors')
 train = TensorDataset(data['images'], data['labels'])`
+
+const representationLoading = `<pre><code>${escapeHtml(`from safetensors.torch import load_file
+from torch.utils.data import TensorDataset
+
+data = load_file('data.safetensors')
+train = TensorDataset(data['images'], data['targets'])`)}</code></pre>
+<p>Images are float32, NCHW, as networks see them; targets are what a network is to answer, by mean squared error.</p>`
 
 const states = {
   running: 'still running',
@@ -30,7 +39,7 @@ const states = {
 } as const
 
 /** Headline numbers: what was reached, from how much, in what time. */
-function figures({ record, steps, done, set }: ReportData): string {
+function figures({ record, steps, done, set, representations }: ReportData): string {
   // The last word on each training set, for the network that was measured first, under the protocol of the last word on the images:
   // accuracies after other numbers of epochs cannot stand beside it.
   const first = record.evaluations[0]?.results[0]?.network
@@ -44,6 +53,7 @@ function figures({ record, steps, done, set }: ReportData): string {
     `${network} on ${label}`,
     `${mean.toFixed(1)} ± ${std.toFixed(1)} %`,
   ])
+  if (representations) entries.push(['images', `${representations.shape[0]} of ${record.data.images}`])
   if (set) entries.push(['images', `${set.labels.length} of ${record.data.images}`])
   if (done) entries.push(['distillation', `${done.step} steps, ${formatDuration(done.seconds)}`])
   if (set?.learningRate !== undefined) entries.push(['learned rate', shortNumber(set.learningRate)])
@@ -59,9 +69,15 @@ function reportedLine(recipe: ReportData['record']['recipe']): string {
   return `<p>Recipe ${escapeHtml(recipe.name)}: the source reports ${figure} (${escapeHtml(source)}) at its own budget.</p>\n`
 }
 
+/** How many images the run makes. */
+function sizeOf({ config, representations }: ReportData['record']): string {
+  const count = representations ? config.n : config.ipc
+  return `${count ?? '?'} image${count === 1 ? '' : 's'}${representations ? '' : ' per class'}`
+}
+
 export function reportPage(data: ReportData): string {
-  const { record, status, steps, looks, done, set, shown, real, stages, subset, experts } = data
-  const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${record.config.ipc ?? '?'} image${record.config.ipc === 1 ? '' : 's'} per class`
+  const { record, status, steps, looks, done, set, representations, shown, real, stages, subset, experts } = data
+  const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${sizeOf(record)}`
   const { specification, name, sha256, images } = record.data
   const kept = subset?.subset && set ? keptGallery(subset.subset, real?.kept, set.classes, set.shape.slice(1)) : ''
   return framedPage({
@@ -71,12 +87,21 @@ ${record.error ? `<p role="alert">${escapeHtml(record.error)}</p>` : ''}
 ${figures(data)}
 `,
     main: [
-      section(
-        'Accuracy',
-        `${accuracyTable(record.evaluations)}
+      record.representations
+        ? ''
+        : section(
+            'Accuracy',
+            `${accuracyTable(record.evaluations)}
 ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.evaluations, set.classes) : ''}`,
+          ),
+      section(
+        'Images',
+        representations
+          ? representationImages(representations)
+          : set && shown
+            ? imageRows(set, shown, real)
+            : '<p>No images were saved.</p>',
       ),
-      section('Images', set && shown ? imageRows(set, shown, real) : '<p>No images were saved.</p>'),
       section('Images over steps', set && shown && stages && done ? stageRows(set, shown, stages, done.step) : ''),
       section('Learned labels', set?.labelLogits ? learnedLabels(set, set.labelLogits) : ''),
       section('Nearest real images', real ? nearestSummary(real) : ''),
@@ -85,6 +110,8 @@ ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.
       section('Matched parameters', set ? matchedParameters(record.config, set.shape.slice(1), set.classes.length) : ''),
       section('Dynamic pruning', pruningCurve(looks)),
       section('Loss', `${lossCurve(steps)}${skippedSteps(steps, record.config.threshold)}`),
+      section('Kernel matrix', kernelCondition(steps)),
+      section('Drift', driftCurves(steps)),
       section('Learning rate', learningRateCurve(steps)),
       section('Time and memory', phaseTable(record.phases ?? [])),
       section('Do it again', record.commands ? `<pre><code>${escapeHtml(record.commands.join('\n'))}</code></pre>` : ''),
@@ -99,7 +126,9 @@ ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.
       ),
       section(
         'Use the images in PyTorch',
-        `<pre><code>${escapeHtml(loading)}</code></pre>
+        record.representations
+          ? representationLoading
+          : `<pre><code>${escapeHtml(loading)}</code></pre>
 <p>Images are float32, NCHW, already normalised with the mean and standard deviation in <code>manifest.json</code>.</p>`,
       ),
     ].join('\n'),

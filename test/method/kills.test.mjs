@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { methodByName } from '../../dist/distill/index.js'
 import { runStatus } from '../../dist/experiment/index.js'
 import { methodNames } from '../../dist/index.js'
+import { writeLinearTeacher } from '../../scripts/lib/linear-teacher.mjs'
 import {
   artifact,
   distill,
@@ -71,6 +72,15 @@ describe.each(methodNames)('%s', (method) => {
       options: optionsOf(method),
     })
   })
+})
+
+// the pool is trained before the first step, which is where the first kills are
+it('a run of krr-st ends with the same bytes however often it is killed', async () => {
+  const teacher = await writeLinearTeacher(join(freshDir(), 'teacher.onnx'), { image: [12, 12, 1], dim: 5 })
+  const of = ['--n', '6', '--teacher', teacher, '--mean', '0', '--std', '1', '--real-batch', '8', '--network', 'mlp']
+  const pool = ['poolModels=3', 'poolSteps=6', 'innerLr=0.01'].flatMap((option) => ['--set', option])
+  const options = [...of, ...pool, '--image-lr', '0.01']
+  await killAndResume({ method: 'krr-st', data, dir: freshDir(), kills: 4, iterations: 20, random: randomFrom(31), options })
 })
 
 it.each([

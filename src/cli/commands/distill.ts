@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { AludelError, expected } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
-import type { DistillSettings, DynamicPruning } from '../../experiment/types.js'
+import type { DistillSettings, DynamicPruning, RepresentationRunSettings } from '../../experiment/types.js'
 import { checkBeforeWhitening } from '../../experts/store.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
@@ -22,7 +22,15 @@ import {
 } from '../options.js'
 import { preparePruning } from '../pruning.js'
 import { addRecipeOptions, type RecipeOptions, withRecipe } from '../recipe-options.js'
-import { completedSteps, resumeDistillation } from '../resume-distillation.js'
+import {
+  addRepresentationOptions,
+  isRepresentationRun,
+  openEncoder,
+  type RepresentationOptions,
+  runRepresentations,
+  teacherChoice,
+} from '../representations.js'
+import { completedSteps, resumeDistillation, resumeRepresentations } from '../resume-distillation.js'
 import { concludeDistillation, runDistillation } from '../run-distillation.js'
 import { prepareSchedule } from '../run-schedule.js'
 import { whitenTraining } from '../whitening.js'
@@ -39,7 +47,13 @@ import {
   zcaOf,
 } from './shared-options.js'
 
-interface Options extends Omit<DistillSettings, 'dynamic'>, DeviceOptions, DataOptions, RecipeOptions, WhiteningOptions {
+interface Options
+  extends Omit<DistillSettings, 'dynamic'>,
+    DeviceOptions,
+    DataOptions,
+    RecipeOptions,
+    WhiteningOptions,
+    RepresentationOptions {
   readonly dynamic?: DynamicPruning | 'off'
   readonly out?: string
   readonly resume?: string
@@ -55,13 +69,14 @@ interface Options extends Omit<DistillSettings, 'dynamic'>, DeviceOptions, DataO
 }
 
 /** Options that a continued run may be given; everything else is its own. */
-const resumable = ['data', 'cache', 'experts', 'iterations', 'checkpointEvery', 'onDivergence', ...resumableDeviceOptions]
+const resumable = ['data', 'cache', 'experts', 'teacher', 'iterations', 'checkpointEvery', 'onDivergence', ...resumableDeviceOptions]
 
 export function addDistill(program: Command, context: CliContext): void {
   const command = program.command('distill').description('distill a data set into a few synthetic images per class')
   addMethodOptions(command)
   command.option('--experts <dir>', 'trained experts, from aludel experts: what mtt, ftd, tesla, datm and pad match', nonEmptyPath)
   command.option('--image-lr <x>', "learning rate of the pixels (default: the preset's)", positiveNumber)
+  addRepresentationOptions(command)
   addWhiteningOptions(command)
   command
     .option(
@@ -117,6 +132,7 @@ function checkedSchedule({ schedule = 'none', scheduleEvery, kind, prune }: Opti
 async function distillCommand(fromCommand: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
+  if (await isRepresentationRun(fromCommand.method, fromCommand, command)) return representationCommand(fromCommand, command, context)
   const { options, recipe } = await withRecipe(fromCommand, command)
   const { out, method, ipc, seed, checkpointEvery } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
@@ -168,6 +184,32 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   }
 }
 
+/** A run without labels: the teacher is opened first, and both are checked against each other before a directory is made. */
+async function representationCommand(options: Options, command: Command, context: CliContext): Promise<void> {
+  const { library } = context
+  const output = outputOf(context, command)
+  if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
+  const data = inPlace(specificationOf(options.data, options))
+  const { method, n, iterations, realBatch, imageLr, augment, network, preset, seed, onDivergence, checkpointEvery, set } = options
+  const train = await library.openDataset(data, 'train', openOptions(options))
+  const general = { iterations, realBatch, imageLr, augment, network, preset, seed, onDivergence, methodOptions: set }
+  const settings = { method, n, ...given(general) } as RepresentationRunSettings
+  const device = await library.openDevice(deviceOf(options))
+  try {
+    const choice = teacherChoice(options)
+    const teacher = await openEncoder(library, choice, { device, image: train.shape.slice(1) })
+    try {
+      const dir = options.out ?? join('runs', `${method}-${train.name}-n${n}-seed${seed}`)
+      const job = { library, output, device, dataset: train, specification: data, settings, dir, args: context.args, teacher, choice }
+      await concludeDistillation(await runRepresentations({ ...job, ...given({ checkpointEvery }) }), output, context)
+    } finally {
+      await teacher.dispose()
+    }
+  } finally {
+    await device.close()
+  }
+}
+
 async function resumeCommand(dir: string, options: Options, command: Command, context: CliContext): Promise<void> {
   const { library } = context
   const output = outputOf(context, command)
@@ -177,7 +219,7 @@ async function resumeCommand(dir: string, options: Options, command: Command, co
   if (wrong !== undefined) {
     throw new AludelError('invalid_option', `${flagOf(wrong)}: a run continues with its own settings; leave it out beside --resume`)
   }
-  const { data, cache, experts, iterations, checkpointEvery, onDivergence } = options
+  const { data, cache, experts, teacher, iterations, checkpointEvery, onDivergence } = options
   const runDir = await reopenRunDir(dir)
   try {
     const completed = await completedSteps(runDir, iterations, output)
@@ -192,9 +234,10 @@ async function resumeCommand(dir: string, options: Options, command: Command, co
       runDir,
       args: context.args,
       chosen: options,
-      ...given({ data, cache, experts, iterations, checkpointEvery, onDivergence }),
+      ...given({ data, cache, experts, teacher, iterations, checkpointEvery, onDivergence }),
     }
-    await concludeDistillation(await resumeDistillation(job), output, context)
+    const resumed = runDir.record.representations ? resumeRepresentations(job) : resumeDistillation(job)
+    await concludeDistillation(await resumed, output, context)
   } finally {
     await runDir.close()
   }

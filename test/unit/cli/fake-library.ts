@@ -53,6 +53,12 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
     loadNetworks: async () => [],
     loadNetwork: async () => ({ parameters: {}, state: {} }),
     transfer: async () => [],
+    distillRepresentations: async () => {
+      throw new AludelError('unavailable', 'this library learns no representations')
+    },
+    openTeacher: async () => {
+      throw new AludelError('unavailable', 'this library has no teachers')
+    },
     fitZca: async () => {
       throw new AludelError('unavailable', 'this library fits nothing')
     },

@@ -1,0 +1,92 @@
+/** @file A teacher's representations of real images: asked for batch by batch, or kept for every image and crop once it has answered. */
+import { AludelError, expected } from '../../errors.js'
+import { Turn } from '../../event-loop.js'
+import type { Teacher } from '../../teachers/teacher.js'
+import type { RealBatch, RealBatches } from './real-batches.js'
+
+/** A table is kept where it takes at most this many bytes and the run asks for every entry so often on average. */
+const mostTableBytes = 4 * 2 ** 30
+const leastVisits = 2
+
+/** Bytes of a table of `variants` representations for each of `images` images. */
+export const tableBytes = (images: number, variants: number, dim: number): number =>
+  images * variants * dim * Float32Array.BYTES_PER_ELEMENT
+
+/** Whether a table pays and is small enough: a function of the settings alone, since the bits of the answers depend on it. */
+export const tablePays = (sizes: { images: number; variants: number; dim: number; asked: number }): boolean =>
+  sizes.asked >= leastVisits * sizes.images * sizes.variants && tableBytes(sizes.images, sizes.variants, sizes.dim) <= mostTableBytes
+
+/** Pixels in [0, 1], as teachers take them. */
+export async function unitPixels(bytes: Uint8Array): Promise<Float32Array> {
+  const pixels = new Float32Array(bytes.length)
+  const turn = new Turn()
+  const piece = 1 << 18
+  for (let at = 0; at < bytes.length; at += piece) {
+    for (let i = at; i < Math.min(at + piece, bytes.length); i++) pixels[i] = bytes[i] / 255
+    await turn.breathe()
+  }
+  return pixels
+}
+
+/** Representations [rows, dim]. Throws `not_finite` naming the row for one that is none, `invalid_shape` for another number of them. */
+export async function encodeChecked(teacher: Teacher, pixels: Float32Array, rows: number, signal?: AbortSignal): Promise<Float32Array> {
+  const { name, dim } = teacher
+  const encoded = await teacher.encode(pixels, rows, signal)
+  if (encoded.length !== rows * dim)
+    throw expected('invalid_shape', `teacher '${name}'`, `${rows * dim} numbers, [${rows}, ${dim}]`, encoded.length)
+  const broken = encoded.findIndex((value) => !Number.isFinite(value))
+  if (broken < 0) return encoded
+  const where = `teacher '${name}': dimension ${broken % dim} of its representation of image ${Math.floor(broken / dim)} of a batch`
+  throw new AludelError('not_finite', `${where} is ${encoded[broken]}; look at the teacher's weights and at how it normalises`)
+}
+
+export interface TargetsOptions {
+  readonly teacher: Teacher
+  readonly batches: RealBatches
+  /** All that the teacher's answers are multiplied by. */
+  readonly scale: number
+  /** Variants of an image where all are kept; absent where none are. */
+  readonly table?: { readonly variants: number }
+}
+
+/** Targets [size, dim] of real batches. */
+export class TeacherTargets {
+  readonly #options: TargetsOptions
+  /** Of every image that was met: representations of all its variants, asked for together, so that they do not depend on who asks. */
+  readonly #table = new Map<number, Float32Array>()
+
+  constructor(options: TargetsOptions) {
+    this.#options = options
+  }
+
+  /** Targets of a batch whose pixels are `bytes`. */
+  async of(batch: RealBatch, bytes: Uint8Array, signal?: AbortSignal): Promise<Float32Array> {
+    const { teacher, table, scale } = this.#options
+    if (table) return this.#fromTable(batch, signal)
+    return scaled(await encodeChecked(teacher, await unitPixels(bytes), batch.rows.length, signal), scale)
+  }
+
+  async #fromTable({ rows, variants }: RealBatch, signal?: AbortSignal): Promise<Float32Array> {
+    const { teacher, scale } = this.#options
+    const { dim } = teacher
+    const targets = new Float32Array(rows.length * dim)
+    for (const [i, row] of rows.entries()) {
+      const known = this.#table.get(row) ?? (await this.#fill(row, signal))
+      targets.set(known.subarray(variants[i] * dim, (variants[i] + 1) * dim), i * dim)
+    }
+    return scaled(targets, scale)
+  }
+
+  async #fill(row: number, signal?: AbortSignal): Promise<Float32Array> {
+    const { teacher, batches } = this.#options
+    const bytes = await batches.variantsOf(row)
+    const { variants } = this.#options.table as { variants: number }
+    const answers = await encodeChecked(teacher, await unitPixels(bytes), variants, signal)
+    this.#table.set(row, answers)
+    return answers
+  }
+}
+
+function scaled(values: Float32Array, scale: number): Float32Array {
+  return scale === 1 ? values : values.map((value) => value * scale)
+}
