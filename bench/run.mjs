@@ -22,6 +22,7 @@ const names = [
   'ssl',
   'mtt',
   'pad',
+  'krr-step',
   'per-sample-loss',
   'attention-match',
   'dynamic',
