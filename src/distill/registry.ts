@@ -6,12 +6,16 @@ import { dc } from './matching/dc.js'
 import { dm } from './matching/dm.js'
 import { dsa } from './matching/dsa.js'
 import type { Method } from './method.js'
+import { frepo } from './regression/frepo.js'
 import { kip } from './regression/kip.js'
 import { krrSt } from './regression/krr-st.js'
 import { rfad } from './regression/rfad.js'
 import { datm, ftd, mtt, pad, tesla } from './trajectory/methods.js'
 
-const methods: Readonly<Record<string, Method>> = { dm, datadam, atom, dc, dsa, mtt, ftd, tesla, datm, pad, kip, rfad, 'krr-st': krrSt }
+const methods: Readonly<Record<string, Method>> = {
+  ...{ dm, datadam, atom, dc, dsa, mtt, ftd, tesla, datm, pad },
+  ...{ frepo, kip, rfad, 'krr-st': krrSt },
+}
 
 const allNames = Object.keys(methods)
 

@@ -1,4 +1,4 @@
-/** @file KIP and RFAD through the loop: what they learn, what they keep, what they refuse, and that a continued run has the same bits. */
+/** @file KIP, RFAD and FRePo through the loop: what they learn, what they keep, what they refuse, and that a continued run has the same bits. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { distill, kernelAccuracy } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
@@ -18,20 +18,30 @@ afterAll(() => device.close())
 
 type Given = Partial<DistillOptions<Device>>
 
-async function finish(given: Given = {}): Promise<{ set: SyntheticSet; steps: StepEvent[] }> {
+async function finish({ stopAt, ...given }: Given & { readonly stopAt?: number } = {}): Promise<{ set: SyntheticSet; steps: StepEvent[] }> {
   const run = distill(noiseDataset, { ...{ method: 'kip', ipc: 2, iterations: 8, realBatch: 12, seed: 3, device }, ...given })
   const steps: StepEvent[] = []
-  for await (const event of run) if (event.type === 'step') steps.push(event)
+  for await (const event of run) {
+    if (event.type !== 'step') continue
+    steps.push(event)
+    if (event.step === stopAt) run.stop()
+  }
   return { set: await run.result, steps }
 }
 
 const random = { method: 'rfad', network: plain }
+const pool = { method: 'frepo', network: convNet({ input: [noiseSide, noiseSide, 3], classes: 2, depth: 2, width: 8, norm: 'batch' }) }
 const variants: readonly [string, Given][] = [
   ['kip', {}],
   ['kip with learned labels', { methodOptions: { labels: 'learned' } }],
   ['kip under the NNGP kernel of a deeper network', { methodOptions: { kernel: 'nngp', depth: 3 } }],
   ['kip from noise', { init: 'noise' }],
   ["kip by Platt's loss", { methodOptions: { loss: 'platt-ce' } }],
+  ['frepo', { ...pool, imageLr: 0.01, methodOptions: { poolModels: 3, poolSteps: 4, networkLr: 0.01 } }],
+  [
+    'frepo with fixed labels, not mirrored',
+    { ...pool, imageLr: 0.01, methodOptions: { poolModels: 2, poolSteps: 2, labels: 'fixed', mirrored: 'off' } },
+  ],
   ['rfad', random],
   ['rfad by squared errors with fixed labels', { ...random, methodOptions: { loss: 'half-mse', labels: 'fixed', networks: 3 } }],
 ]
@@ -56,7 +66,7 @@ describe.each(variants)('%s', (_, given) => {
   it('learns, and keeps labels where they are learned', async () => {
     const { set, steps } = await finish({ ...given, iterations: 60, realBatch: 1000 })
     expect(steps[59].loss).toBeLessThan(steps[0].loss)
-    const learned = (given.methodOptions?.labels ?? (given.method === 'rfad' ? 'learned' : 'fixed')) === 'learned'
+    const learned = (given.methodOptions?.labels ?? (given.method === undefined ? 'fixed' : 'learned')) === 'learned'
     expect(set.targets?.length).toBe(learned ? 8 : undefined)
     if (learned) expect([...(set.targets as Float32Array)]).not.toEqual([0.5, -0.5, 0.5, -0.5, -0.5, 0.5, -0.5, 0.5])
   })
@@ -64,11 +74,14 @@ describe.each(variants)('%s', (_, given) => {
   it('continues to the bits of a run that nobody touched, at another number of threads', async () => {
     const whole = await finish(given)
     const checkpoints = memoryStore()
-    await finish({ ...given, iterations: 5, checkpoints, checkpointEvery: 2 })
+    // stopped, not shorter: a schedule of the rate ends with the iterations
+    await finish({ ...given, stopAt: 3, checkpoints, checkpointEvery: 1 })
+    const { step: reached } = checkpoints.saved.at(-1)!.counters
+    expect(reached).toBeLessThan(8)
     const other = await Device.open({ threads: 3 })
     try {
       const rest = await finish({ ...given, checkpoints, device: other })
-      expect(rest.steps.map(({ step, loss }) => [step, loss])).toEqual(whole.steps.slice(5).map(({ step, loss }) => [step, loss]))
+      expect(rest.steps.map(({ step, loss }) => [step, loss])).toEqual(whole.steps.slice(reached).map(({ step, loss }) => [step, loss]))
       expect(numbers(rest.set)).toEqual(numbers(whole.set))
     } finally {
       await other.close()

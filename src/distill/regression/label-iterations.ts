@@ -14,7 +14,8 @@ import type { Network } from '../../nn/module.js'
 import { cosineSchedule } from '../../optim/schedules.js'
 import { type RowSource, rowSource } from '../../preprocess/row-source.js'
 import { checkRidgeReport, mostRidgeTries, repeatedRows, ridgeReport } from '../../ridge/index.js'
-import type { IterationRange, IterationState, Iterations } from '../iterations.js'
+import { parametersOf, stateOf } from '../gradient-step.js'
+import type { BeginOptions, IterationRange, IterationState, Iterations } from '../iterations.js'
 import type { RegressionMethod } from '../method.js'
 import type { ResolvedSettings } from '../settings.js'
 import { centredRows } from './centred.js'
@@ -22,6 +23,8 @@ import { drawnRows, type LabelDraws, labelDraws } from './label-draws.js'
 import type { LabelRegression } from './label-settings.js'
 import { labelGradients } from './label-step.js'
 import { imageNames, logScaleNames, type MovedNames, momentShapes, move, targetNames } from './moved.js'
+import { frozenInputs, PoolNetworks } from './pool-networks.js'
+import { pickAt } from './pool-schedule.js'
 
 type Settings = ResolvedSettings & { readonly method: RegressionMethod }
 type Shapes = Readonly<Record<string, readonly number[]>>
@@ -52,6 +55,10 @@ export class LabelIterations implements Iterations {
   readonly #labels: Dataset['labels']
   readonly #draws: LabelDraws
   readonly #rate: (completed: number) => number
+  readonly #key: Key
+  /** Where features are those of partly trained networks. */
+  readonly #pool: PoolNetworks | undefined
+  readonly #models: number
   readonly #outer: BoundProgram
   readonly #arrays: Readonly<Record<string, DeviceArray>>
 
@@ -66,20 +73,35 @@ export class LabelIterations implements Iterations {
     this.#draws = labelDraws(dataset, { rows: real, draws: regression.draws, seed })
     this.#rate = cosineSchedule(imageLr, iterations, { endFactor: regression.lrEnd })
     const start = startLabels(ipc, dataset.classes.length, regression)
+    const { source } = regression
+    const { key } = shape
+    const pooled = source.kind === 'pool' ? { network, pool: source.pool, images: shape.images, targets } : undefined
     const made = allOrNothing((own) => ({
+      pool: pooled && own(new PoolNetworks(device, pooled, key)),
       outer: own(outerProgram(device, regression, shape)),
       arrays: makeArrays(own, device, regression, shape, start),
     }))
+    this.#key = key
+    this.#pool = made.pool
+    this.#models = pooled?.pool.models ?? 0
     this.#outer = made.outer
     this.#arrays = made.arrays
     this.stateShape = shape.images
     const { images: _, velocity, ...kept } = carriedShapes(regression, shape)
     const starts: Readonly<Record<string, Float32Array>> = { targets: start, logScale: Float32Array.of(regression.logScale) }
     const own = Object.entries(kept).map(([name, shape]) => [name, { shape, ...(starts[name] && { start: starts[name] }) }] as const)
-    this.extraState = Object.fromEntries(own)
-    this.plans = { outer: made.outer.plan }
-    this.flopsPerIteration = made.outer.plan.flops
-    this.imagesPerIteration = real + n
+    this.extraState = { ...made.pool?.declared, ...Object.fromEntries(own) }
+    this.plans = { outer: made.outer.plan, ...made.pool?.plans }
+    this.flopsPerIteration = made.outer.plan.flops + (made.pool?.plans.train.flops ?? 0)
+    this.imagesPerIteration = real + n * (made.pool ? 2 : 1)
+  }
+
+  async load(state: IterationState): Promise<void> {
+    await this.#pool?.load(state)
+  }
+
+  async begin(state: IterationState, { step, look, signal }: BeginOptions): Promise<void> {
+    if (step === 0) await this.#pool?.warmUp(state, look, signal)
   }
 
   async run(state: IterationState, { first, n, signal }: IterationRange): Promise<readonly number[]> {
@@ -87,12 +109,14 @@ export class LabelIterations implements Iterations {
     for (let step = first; step < first + n && losses.every(Number.isFinite); step++) {
       const arrays = { ...this.#arrays, ...state }
       const rows = this.#draws(step)
+      const network = this.#pool && pickAt(this.#key, step, this.#models)
       // Uploads and runs queue in this order; every one is awaited, so that none can fail unheard.
       await Promise.all([
         arrays.realIndex.write(rows),
         arrays.realClass.write(Int32Array.from(rows, (row) => this.#labels[row])),
         arrays.lr.write(Float32Array.of(this.#rate(step))),
-        this.#outer.run(arrays, { startStep: step, ...(signal && { signal }) }),
+        this.#outer.run(arrays, { startStep: network ?? step, ...(signal && { signal }) }),
+        ...(network === undefined ? [] : [this.#pool?.visit(arrays, { network, step }, signal)]),
       ])
       const [loss, info] = await Promise.all([arrays.loss.read(), arrays.info.read()])
       await checkSolution(info as Float64Array, step, state.images)
@@ -102,6 +126,7 @@ export class LabelIterations implements Iterations {
   }
 
   dispose(): void {
+    this.#pool?.dispose()
     this.#outer.dispose()
     for (const array of Object.values(this.#arrays)) array.dispose()
   }
@@ -164,6 +189,7 @@ function outerProgram(device: Device, regression: LabelRegression, shape: Shape)
     step: 'step',
     inputs: {
       ...rows.inputs,
+      ...(regression.source.kind === 'pool' && frozenInputs(network, regression.source.pool)),
       images: { shape: images },
       targets: { shape: targets },
       logScale: { shape: [] },
@@ -177,7 +203,8 @@ function outerProgram(device: Device, regression: LabelRegression, shape: Shape)
     build(v) {
       const { images, targets, realClass: classes, logScale } = v
       const real = rows.gather(v, v.realIndex)
-      const batch = { images, targets, real, classes, logScale, draw: { key: v.key, counter: v.step } }
+      const frozen = { parameters: parametersOf(network, v), state: stateOf(network, v) }
+      const batch = { images, targets, real, classes, logScale, draw: { key: v.key, counter: v.step }, frozen }
       const { loss, info, ...gradients } = labelGradients(network, batch, regression)
       const next = moved.map((names) => {
         const lr = names === logScaleNames ? regression.logScaleLr : v.lr

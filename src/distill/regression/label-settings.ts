@@ -2,6 +2,7 @@
 import type { Ridge } from '../../ridge/ridge.js'
 import type { InfiniteNetwork } from './infinite-network.js'
 import type { RandomFeatures } from './random-features.js'
+import type { PoolSettings } from './settings.js'
 
 export const labelChoices = ['fixed', 'learned'] as const
 export type LabelChoice = (typeof labelChoices)[number]
@@ -17,6 +18,7 @@ export type LabelLoss = (typeof labelLosses)[number]
 export type KernelSource =
   | { readonly kind: 'infinite'; readonly network: InfiniteNetwork }
   | { readonly kind: 'random'; readonly features: RandomFeatures }
+  | { readonly kind: 'pool'; readonly pool: PoolSettings }
 
 /** Images with classes: targets are centred one-hot rows, those of the synthetic images may be learned. */
 export interface LabelRegression {

@@ -1,11 +1,12 @@
 /** @file The outer step of FRePo, KIP and RFAD: answers of a ridge solution on the synthetic images to real ones, their loss, and the gradient of what is learned. */
-import { add, cast, concat, grad, matmul, oneHot, reshape, reverse, type Value } from '../../engine/index.js'
-import type { Network } from '../../nn/module.js'
+import { add, cast, concat, grad, matmul, oneHot, reshape, reverse, stopGradient, type Value } from '../../engine/index.js'
+import type { Network, Parameters } from '../../nn/module.js'
 import { kernelRidgeSolve, type Ridge, ridgeHead, ridgeLoss } from '../../ridge/index.js'
 import { centred } from './centred.js'
 import { type InfiniteNetwork, infiniteKernel, infiniteKernelOf } from './infinite-network.js'
 import { labelMargin } from './label-margin.js'
 import type { KernelSource, LabelLoss, LabelRegression } from './label-settings.js'
+import { features } from './outer-step.js'
 import { drawNetworks, randomAnswers, randomFeatures } from './random-features.js'
 
 export interface LabelBatch {
@@ -19,6 +20,8 @@ export interface LabelBatch {
   readonly logScale: Value
   /** Of kernels of random networks: what draws them, u32 [2] and u32 [1]. */
   readonly draw: { readonly key: Value; readonly counter: Value }
+  /** Of features of the pool: the network of the step, [1, ...shape] each. */
+  readonly frozen: { readonly parameters: Parameters; readonly state: Parameters }
 }
 
 export interface LabelGradients {
@@ -37,13 +40,18 @@ const flat = (images: Value): Value => cast(reshape(images, [images.shape[0], im
 /** P = K_ts (K_ss + lambda I)^-1 Y_s [m, k]: f64 under the kernel of an infinite network, f32 on features. */
 function answersOf(
   { network, source }: { network: Network; source: KernelSource },
-  { images, targets, real, draw }: LabelBatch,
+  { images, targets, real, draw, frozen }: LabelBatch,
   ridge: Ridge,
 ) {
   if (source.kind === 'random') {
     const networks = drawNetworks(network, source.features, draw)
     const { weights, info } = ridgeHead(randomFeatures({ network, networks }, source.features, images), targets, ridge)
     return { answers: randomAnswers({ network, networks }, source.features, real, weights), info }
+  }
+  if (source.kind === 'pool') {
+    const own = { network, ...frozen }
+    const { weights, info } = ridgeHead(features(own, images), targets, ridge)
+    return { answers: matmul(stopGradient(features(own, real)), weights), info }
   }
   return kernelAnswers(source.network, { images, targets, real }, ridge)
 }
