@@ -414,7 +414,7 @@ function openIterations(device: Device, dataset: Dataset, settings: ResolvedSett
   if (isRepresentation(settings)) return new RepresentationIterations(device, dataset, settings, start as RepresentationStart | undefined)
   if ('representation' in method) throw new AludelError('internal', `${method.name}: its targets are a teacher's, but there is none`)
   if ('trajectory' in method) return new TrajectoryIterations(device, dataset.classes.length, { ...settings, method }, start)
-  if ('regression' in method) return new LabelIterations(device, dataset, { ...settings, method })
+  if ('regression' in method) return new LabelIterations(device, dataset, { ...settings, method }, start)
   // A class gives at most all it has: rows beyond the largest class would be padding in every step.
   const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method, realBatch })

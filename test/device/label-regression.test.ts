@@ -66,6 +66,9 @@ describe.each(variants)('%s', (_, given) => {
   it('learns, and keeps labels where they are learned', async () => {
     const { set, steps } = await finish({ ...given, iterations: 60, realBatch: 1000 })
     expect(steps[59].loss).toBeLessThan(steps[0].loss)
+    const { ridge, condition, residual, tries, imageDrift, targetDrift } = steps[59].regression!
+    expect([ridge > 0, condition > 1, residual < 1e-4, tries, imageDrift > 0]).toEqual([true, true, true, 0, true])
+    expect(targetDrift > 0).toBe((set.targets?.length ?? 0) > 0)
     const learned = (given.methodOptions?.labels ?? (given.method === undefined ? 'fixed' : 'learned')) === 'learned'
     expect(set.targets?.length).toBe(learned ? 8 : undefined)
     if (learned) expect([...(set.targets as Float32Array)]).not.toEqual([0.5, -0.5, 0.5, -0.5, -0.5, 0.5, -0.5, 0.5])

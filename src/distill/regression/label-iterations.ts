@@ -5,7 +5,7 @@
 import type { Dataset } from '../../data/dataset.js'
 import { allOrNothing, type Own } from '../../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram } from '../../engine/bound-program.js'
-import { isFiniteMask, select, type Value } from '../../engine/index.js'
+import { concat, isFiniteMask, mean, reshape, select, sqrt, square, sub, type Value } from '../../engine/index.js'
 import type { DeviceArray } from '../../engine/runtime/array.js'
 import type { Device } from '../../engine/runtime/device.js'
 import { fold, type Key, keyOf } from '../../engine/tensor/key.js'
@@ -15,6 +15,7 @@ import { cosineSchedule } from '../../optim/schedules.js'
 import { type RowSource, rowSource } from '../../preprocess/row-source.js'
 import { checkRidgeReport, mostRidgeTries, repeatedRows, ridgeReport } from '../../ridge/index.js'
 import { parametersOf, stateOf } from '../gradient-step.js'
+import type { InitialImages } from '../initial-images.js'
 import type { BeginOptions, IterationRange, IterationState, Iterations } from '../iterations.js'
 import type { RegressionMethod } from '../method.js'
 import type { ResolvedSettings } from '../settings.js'
@@ -25,6 +26,7 @@ import { labelGradients } from './label-step.js'
 import { imageNames, logScaleNames, type MovedNames, momentShapes, move, targetNames } from './moved.js'
 import { frozenInputs, PoolNetworks } from './pool-networks.js'
 import { pickAt } from './pool-schedule.js'
+import { regressionRecord } from './regression-record.js'
 
 type Settings = ResolvedSettings & { readonly method: RegressionMethod }
 type Shapes = Readonly<Record<string, readonly number[]>>
@@ -62,7 +64,8 @@ export class LabelIterations implements Iterations {
   readonly #outer: BoundProgram
   readonly #arrays: Readonly<Record<string, DeviceArray>>
 
-  constructor(device: Device, dataset: Dataset, settings: Settings) {
+  /** `begun` is what the state begins as; absent where a run is only planned. */
+  constructor(device: Device, dataset: Dataset, settings: Settings, begun?: InitialImages) {
     const { method, methodOptions, network, ipc, realBatch, seed, imageLr, iterations } = settings
     const regression = method.regression(methodOptions)
     const n = dataset.classes.length * ipc
@@ -79,7 +82,7 @@ export class LabelIterations implements Iterations {
     const made = allOrNothing((own) => ({
       pool: pooled && own(new PoolNetworks(device, pooled, key)),
       outer: own(outerProgram(device, regression, shape)),
-      arrays: makeArrays(own, device, regression, shape, start),
+      arrays: makeArrays(own, device, regression, shape, { targets: start, images: begun?.images }),
     }))
     this.#key = key
     this.#pool = made.pool
@@ -104,7 +107,7 @@ export class LabelIterations implements Iterations {
     if (step === 0) await this.#pool?.warmUp(state, look, signal)
   }
 
-  async run(state: IterationState, { first, n, signal }: IterationRange): Promise<readonly number[]> {
+  async run(state: IterationState, { first, n, signal, onOutcome }: IterationRange): Promise<readonly number[]> {
     const losses: number[] = []
     for (let step = first; step < first + n && losses.every(Number.isFinite); step++) {
       const arrays = { ...this.#arrays, ...state }
@@ -118,8 +121,9 @@ export class LabelIterations implements Iterations {
         this.#outer.run(arrays, { startStep: network ?? step, ...(signal && { signal }) }),
         ...(network === undefined ? [] : [this.#pool?.visit(arrays, { network, step }, signal)]),
       ])
-      const [loss, info] = await Promise.all([arrays.loss.read(), arrays.info.read()])
+      const [loss, info, drift] = await Promise.all([arrays.loss.read(), arrays.info.read(), arrays.drift.read()])
       await checkSolution(info as Float64Array, step, state.images)
+      onOutcome?.(step, { regression: regressionRecord(info, drift) })
       losses.push(loss[0])
     }
     return losses
@@ -165,12 +169,18 @@ function carriedShapes(regression: LabelRegression, { images, targets }: Shape):
   )
 }
 
-function makeArrays(own: Own, device: Device, regression: LabelRegression, { rows, real, targets, key }: Shape, start: Float32Array) {
+function makeArrays(
+  own: Own,
+  device: Device,
+  regression: LabelRegression,
+  { rows, real, images, targets, key }: Shape,
+  start: { readonly targets: Float32Array; readonly images: Float32Array | undefined },
+) {
   const make: Device['array'] = (...array) => own(device.array(...array))
   return {
     ...rows.arrays(make),
     // state has the first say where these are learned
-    targets: make('f32', targets, start),
+    targets: make('f32', targets, start.targets),
     logScale: make('f32', [], Float32Array.of(regression.logScale)),
     realIndex: make('i32', [real]),
     realClass: make('i32', [real]),
@@ -178,6 +188,9 @@ function makeArrays(own: Own, device: Device, regression: LabelRegression, { row
     ...(regression.source.kind === 'random' && { key: make('u32', [2], Uint32Array.from(fold(key, 'random-networks'))) }),
     loss: make('f32', []),
     info: make('f64', [6]),
+    startImages: make('f32', images, start.images),
+    startTargets: make('f32', targets, start.targets),
+    drift: make('f32', [3]),
   }
 }
 
@@ -197,9 +210,11 @@ function outerProgram(device: Device, regression: LabelRegression, shape: Shape)
       realIndex: { shape: [real], dtype: 'i32' },
       realClass: { shape: [real], dtype: 'i32' },
       lr: { shape: [] },
+      startImages: { shape: images },
+      startTargets: { shape: targets },
       ...(regression.source.kind === 'random' && { key: { shape: [2], dtype: 'u32' as const } }),
     },
-    outputs: { ...Object.fromEntries(Object.keys(carried).map((name) => [name, { donate: name }])), loss: {}, info: {} },
+    outputs: { ...Object.fromEntries(Object.keys(carried).map((name) => [name, { donate: name }])), loss: {}, info: {}, drift: {} },
     build(v) {
       const { images, targets, realClass: classes, logScale } = v
       const real = rows.gather(v, v.realIndex)
@@ -216,7 +231,10 @@ function outerProgram(device: Device, regression: LabelRegression, shape: Shape)
         name,
         select(finite, value, v[name]),
       ])
-      return { loss, info, ...Object.fromEntries(kept) }
+      const after = Object.fromEntries(kept) as Record<string, Value>
+      const labels = after.targets ?? v.targets
+      const moves = [sub(after.images, v.startImages), sub(labels, v.startTargets), labels]
+      return { loss, info, drift: concat(moves.map((x) => reshape(sqrt(mean(square(x))), [1]))), ...after }
     },
   })
 }
