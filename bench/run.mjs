@@ -27,6 +27,7 @@ const names = [
   'attention-match',
   'dynamic',
   'dynamic-dc',
+  'kernel-ridge',
   'k-center',
   'picks',
   'craig',
