@@ -1,6 +1,6 @@
 /** @file A linear classifier on representations in closed form: how well they tell the classes of images apart that it has not seen. */
 import { AludelError } from '../errors.js'
-import { Turn } from '../event-loop.js'
+import { inPieces, Turn } from '../event-loop.js'
 
 export interface ProbeRows {
   /** [rows, dim] */
@@ -22,8 +22,9 @@ const leastStd = 1e-8
 /** Ridge regression on centred one-hot labels of standardised features, float64; solved in the smaller of rows and dimensions. */
 export async function linearProbe(train: ProbeRows, held: ProbeRows, dim: number, classes: number): Promise<ProbeResult> {
   const turn = new Turn()
-  const { mean, scale } = standardisation(train.features, dim)
-  const [x, y] = [train, held].map(({ features }) => standardised(features, mean, scale))
+  const { mean, scale } = await standardisation(train.features, dim, turn)
+  const x = await standardised(train.features, mean, scale, turn)
+  const y = await standardised(held.features, mean, scale, turn)
   const n = train.labels.length
   const targets = new Float64Array(n * classes).fill(-1 / classes)
   for (let i = 0; i < n; i++) targets[i * classes + train.labels[i]] += 1
@@ -51,16 +52,26 @@ interface Sizes {
   readonly classes: number
 }
 
-function standardisation(features: Float32Array, dim: number) {
+async function standardisation(features: Float32Array, dim: number, turn: Turn) {
   const n = features.length / dim
   const [mean, square] = [new Float64Array(dim), new Float64Array(dim)]
-  for (let i = 0; i < features.length; i++) mean[i % dim] += features[i] / n
-  for (let i = 0; i < features.length; i++) square[i % dim] += (features[i] - mean[i % dim]) ** 2 / n
+  await inPieces(features.length, turn, (from, to) => {
+    for (let i = from; i < to; i++) mean[i % dim] += features[i] / n
+  })
+  await inPieces(features.length, turn, (from, to) => {
+    for (let i = from; i < to; i++) square[i % dim] += (features[i] - mean[i % dim]) ** 2 / n
+  })
   return { mean, scale: square.map((s) => (s > leastStd ** 2 ? 1 / Math.sqrt(s) : 0)) }
 }
 
-const standardised = (features: Float32Array, mean: Float64Array, scale: Float64Array): Float64Array =>
-  Float64Array.from({ length: features.length }, (_, i) => (features[i] - mean[i % mean.length]) * scale[i % mean.length])
+async function standardised(features: Float32Array, mean: Float64Array, scale: Float64Array, turn: Turn): Promise<Float64Array> {
+  const dim = mean.length
+  const rows = new Float64Array(features.length)
+  await inPieces(rows.length, turn, (from, to) => {
+    for (let i = from; i < to; i++) rows[i] = (features[i] - mean[i % dim]) * scale[i % dim]
+  })
+  return rows
+}
 
 /** (xᵀx + λ) w = xᵀt */
 async function primal(x: Float64Array, targets: Float64Array, { n, dim, classes }: Sizes, turn: Turn): Promise<Float64Array> {

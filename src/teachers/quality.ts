@@ -4,7 +4,7 @@ import type { Dataset } from '../data/dataset.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
 import { permutation } from '../engine/tensor/philox.js'
 import { AbortError, AludelError } from '../errors.js'
-import { Turn } from '../event-loop.js'
+import { inPieces, Turn } from '../event-loop.js'
 import { linearProbe } from './linear-probe.js'
 import { checkTeacherImage } from './open.js'
 import type { Teacher } from './teacher.js'
@@ -64,7 +64,7 @@ export async function assessTeacher(teacher: Teacher, data: Dataset, options: Qu
   const rows = permutation(fold(keyOf(seed), 'quality'), 0, purpose.score, total).subarray(0, Math.min(samples, total))
   const { features, input } = await encodeRows(teacher, data, rows, signal)
   const { name, objective, dim, sha256 } = teacher
-  const statistics = statisticsOf(features, dim)
+  const statistics = await statisticsOf(features, dim)
   const probe = await probeOf(features, dim, data, rows)
   const found = { ...statistics, input, probe }
   return {
@@ -107,8 +107,12 @@ async function encodeRows(teacher: Teacher, data: Dataset, rows: Int32Array, sig
   return { features, input: { mean, std: Math.sqrt(Math.max(0, squares / count - mean * mean)) } }
 }
 
-function statisticsOf(features: Float32Array, dim: number): Pick<TeacherQuality, 'range' | 'std' | 'constantDimensions' | 'spread'> {
+async function statisticsOf(
+  features: Float32Array,
+  dim: number,
+): Promise<Pick<TeacherQuality, 'range' | 'std' | 'constantDimensions' | 'spread'>> {
   const n = features.length / dim
+  const turn = new Turn()
   const [mean, square, direction] = [new Float64Array(dim), new Float64Array(dim), new Float64Array(dim)]
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
   for (let i = 0; i < n; i++) {
@@ -121,8 +125,11 @@ function statisticsOf(features: Float32Array, dim: number): Pick<TeacherQuality,
       most = Math.max(most, v)
     }
     if (norm > 0) for (let d = 0; d < dim; d++) direction[d] += features[i * dim + d] / (Math.sqrt(norm) * n)
+    await turn.breathe()
   }
-  for (let i = 0; i < features.length; i++) square[i % dim] += (features[i] - mean[i % dim]) ** 2 / n
+  await inPieces(features.length, turn, (from, to) => {
+    for (let i = from; i < to; i++) square[i % dim] += (features[i] - mean[i % dim]) ** 2 / n
+  })
   const std = square.map(Math.sqrt)
   const resultant = direction.reduce((total, v) => total + v * v, 0)
   const largest = std.reduce((a, b) => Math.max(a, b), 0)
