@@ -48,6 +48,13 @@ import type { DirectoryOptions, ResumeOptions, WrittenScores } from '../scoring/
 import type { Teacher as Encoder, TeacherOptions as EncoderOptions } from '../teachers/index.js'
 import type { TransferCell, TransferOptions } from '../transfer/index.js'
 
+/** A teacher by its path; the rest speaks of ONNX models. */
+export interface EncoderChoice {
+  readonly path: string
+  readonly output?: string
+  readonly normalization?: { readonly mean?: readonly number[]; readonly std?: readonly number[]; readonly scale?: number }
+}
+
 export type BackendState =
   | { readonly available: true; readonly isa: string; readonly isas: readonly string[] }
   | { readonly available: false; readonly reason: string }
@@ -132,7 +139,11 @@ export interface Library {
   resumeScoreModel(dir: string, options: Omit<ResumeModelOptions, 'device'> & { readonly device: DeviceHandle }): Promise<ScoresRecord>
   /** Weights of one network of the registry for images [H, W, C] and a number of classes. */
   loadNetwork(path: string, network: string, image: MapShape, classes: number): Promise<NetworkTensors>
-  transfer(set: RepresentationSet, options: Omit<TransferOptions, 'device'> & { readonly device: DeviceHandle }): Promise<TransferCell[]>
+  /** With `encoder`, a teacher by its path: opened for this, and disposed of. */
+  transfer(
+    set: RepresentationSet,
+    options: Omit<TransferOptions, 'device' | 'teacher'> & { readonly device: DeviceHandle; readonly encoder?: EncoderChoice },
+  ): Promise<TransferCell[]>
   /** Weights of one network of the registry each, for images of `train`. */
   loadNetworks(paths: readonly string[], network: string, train: Dataset): Promise<NetworkTensors[]>
   /** Throws what `trainExperts` would, before anything is trained. */
@@ -265,9 +276,19 @@ export const library: Library = {
     ])
     return loadNetwork(path, networkByName(name, image, classes))
   },
-  async transfer(set, options) {
+  async transfer(set, { encoder, ...options }) {
     const { transfer } = await import('../transfer/index.js')
-    return transfer(set, options as EngineOptions<TransferOptions>)
+    const device = options.device as Device
+    if (encoder === undefined) return transfer(set, { ...options, device })
+    const { openTeacher } = await import('../teachers/index.js')
+    const { path, ...how } = encoder
+    const image = set.shape.slice(1) as unknown as MapShape
+    const teacher = await openTeacher(path, { ...how, device, image, ...(options.signal && { signal: options.signal }) })
+    try {
+      return await transfer(set, { ...options, device, teacher })
+    } finally {
+      await teacher.dispose()
+    }
   },
   async loadNetworks(paths, name, train) {
     const [{ loadNetwork }, { networkByName }] = await Promise.all([

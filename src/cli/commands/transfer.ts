@@ -9,16 +9,21 @@ import { protocols, type TransferProtocol } from '../../transfer/settings.js'
 import { type TransferSource, transferSources } from '../../transfer/source.js'
 import { type TransferRow, transferRows } from '../../transfer/summary.js'
 import { type CliContext, outputOf } from '../context.js'
-import { cacheOption, openOptions } from '../data-options.js'
+import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
 import { asUsageError } from '../exit-codes.js'
 import { listenForInterrupt } from '../interrupt.js'
-import { given, nameList, nonEmptyPath, wholeNumber } from '../options.js'
+import type { EncoderChoice } from '../library.js'
+import { factor, flagOf, given, nameList, nonEmptyPath, numberList, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { Progress } from '../progress.js'
 import { addDeviceOptions, type DeviceOptions, deviceOf, seedOption } from './shared-options.js'
 
-interface Options extends DeviceOptions {
-  readonly cache?: string
+interface Options extends DataOptions, DeviceOptions {
+  readonly teacher?: string
+  readonly teacherOutput?: string
+  readonly mean?: number[]
+  readonly std?: number[]
+  readonly scale?: number
   readonly targets: readonly string[]
   readonly networks: string[]
   readonly protocol: TransferProtocol[]
@@ -31,9 +36,6 @@ interface Options extends DeviceOptions {
   readonly seed: number
   readonly out?: string
 }
-
-/** Those that need nothing beside the set; the library has the others too. */
-const commandSources = ['distilled', 'none'] as const satisfies readonly TransferSource[]
 
 interface NetworkFile {
   readonly network: string
@@ -86,15 +88,36 @@ export function addTransfer(program: Command, context: CliContext): void {
         .argParser(namesAmong(protocols))
         .default(['finetune']),
     )
-    .option('--sources <list>', `what networks are pretrained on: ${commandSources.join(', ')} (default: both)`, namesAmong(commandSources))
+    .option(
+      '--sources <list>',
+      `what networks are pretrained on: ${transferSources.join(', ')} (default: those there is data for, but full)`,
+      namesAmong(transferSources),
+    )
     .option('--kd-teacher <network:file>', 'for kd: a classifier of the targets, its weights in a safetensors file', networkFile)
     .option('--repeats <n>', 'networks of each kind', wholeNumber(1), 3)
     .option('--set <part.key=value>', 'a setting of pretrain, finetune, linear, probe or kd; repeatable', settingChange)
     .option('--train-images <n>', 'most training images of each target (default: all)', wholeNumber(1))
     .option('--test-images <n>', 'most test images of each target (default: all)', wholeNumber(1))
     .option('--out <dir>', 'where results are kept, and found again (default: the run)', nonEmptyPath)
-    .addOption(cacheOption())
+    .option(
+      '--teacher <path>',
+      "the set's teacher, for random, kmeans and full: an ONNX model or a directory of aludel pretrain",
+      nonEmptyPath,
+    )
+    .option('--teacher-output <name>', 'with an ONNX teacher: the output that is taken (default: features, or the only one)')
+    .option(
+      '--mean <numbers>',
+      "with an ONNX teacher: mean per channel of its input's normalisation (default: that of its metadata)",
+      numberList,
+    )
+    .option('--std <numbers>', 'with an ONNX teacher: standard deviation per channel', numberList)
+    .option(
+      '--scale <factor>',
+      'with an ONNX teacher: what bytes are multiplied by before that, a number or 1/255 (default: 1/255)',
+      factor,
+    )
     .addOption(seedOption())
+  addDataOptions(command, 'the real images that the set was made from, for random, kmeans and full')
   addDeviceOptions(command).action((run: string, options: Options) => transferCommand(run, options, command, context))
 }
 
@@ -102,6 +125,7 @@ async function transferCommand(run: string, options: Options, command: Command, 
   const { library } = context
   const output = outputOf(context, command)
   const { networks, protocol, sources, kdTeacher, repeats, set: settings, trainImages, testImages, seed, out = run } = options
+  const encoder = encoderOf(options)
   const set = await loadRepresentationSet(run)
   const store = await openCells(out)
   const abort = new AbortController()
@@ -112,12 +136,16 @@ async function transferCommand(run: string, options: Options, command: Command, 
   })
   const bar = new Bar(output)
   try {
+    const data =
+      options.data === undefined
+        ? undefined
+        : await library.openDataset(specificationOf(options.data, options), 'train', openOptions(options))
     const targets = await openTargets(options.targets, options, context)
     const image = set.shape.slice(1) as unknown as [number, number, number]
     const classifier = kdTeacher && (await library.loadNetwork(kdTeacher.file, kdTeacher.network, image, targets[0].train.classes.length))
     const cells = await library.transfer(set, {
       ...{ device, targets, networks, protocols: protocol, repeats, seed, store, signal: abort.signal, onProgress: (p) => bar.update(p) },
-      ...given({ sources, settings, trainImages, testImages }),
+      ...given({ data, encoder, sources, settings, trainImages, testImages }),
       ...(classifier && kdTeacher && { kdTeacher: { network: kdTeacher.network, tensors: classifier } }),
     })
     bar.finish()
@@ -130,6 +158,18 @@ async function transferCommand(run: string, options: Options, command: Command, 
     interrupt.remove()
     await device.close()
   }
+}
+
+/** Throws `invalid_option` unless the real images and their teacher are given together, and for what goes with a teacher alone. */
+function encoderOf({ data, teacher, teacherOutput, mean, std, scale }: Options): EncoderChoice | undefined {
+  if ((data === undefined) !== (teacher === undefined))
+    throw expected('invalid_option', 'transfer', '--data and --teacher together', data === undefined ? '--teacher alone' : '--data alone')
+  const normalization = given({ mean, std, scale })
+  if (teacher !== undefined)
+    return { path: teacher, ...given({ output: teacherOutput }), ...(Object.keys(normalization).length > 0 && { normalization }) }
+  const lone = Object.entries({ teacherOutput, mean, std, scale }).find(([, value]) => value !== undefined)
+  if (lone) throw expected('invalid_option', flagOf(lone[0]), '--teacher beside it', 'none')
+  return undefined
 }
 
 /** Both splits of each, under the name of the data set, or all of the specification where two have the same. */
