@@ -127,7 +127,7 @@ it('names what no ridge mends', () => {
     )
   const negative = solve(Float64Array.of(1, 0, 0, -5))
   expect(negative.failedTries).toBe(6)
-  expect(() => checkRidgeReport('krr', negative, 2, [[0, 1]])).toThrow(/not.*-4.9.*rows 0 and 1/)
+  expect(() => checkRidgeReport('krr', negative, 2, [[0, 1]])).toThrow(/-4\.9.*rows 0 and 1/)
   expect(() => checkRidgeReport('krr', negative, 2)).toThrow(expect.objectContaining({ code: 'not_positive_definite' }))
   const nan = solve(Float64Array.of(1, 0, 0, Number.NaN))
   expect(() => checkRidgeReport('krr', nan, 2)).toThrow(expect.objectContaining({ code: 'not_finite' }))
