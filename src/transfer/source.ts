@@ -53,6 +53,8 @@ export class PretrainingSources {
   readonly #real: { readonly data: Dataset; readonly teacher: TransferTeacher } | undefined
   readonly #signal: AbortSignal | undefined
   #table: Promise<Float32Array> | undefined
+  /** Hears of real images that the teacher has answered for. */
+  onEncoded: ((images: number, total: number) => void) | undefined
 
   constructor(set: Set, real: { readonly data: Dataset; readonly teacher: TransferTeacher } | undefined, signal: AbortSignal | undefined) {
     this.#set = set
@@ -99,6 +101,7 @@ export class PretrainingSources {
       const count = Math.min(encodeRows, shape[0] - first)
       const pixels = Float32Array.from(images.subarray(first * size, (first + count) * size), (byte) => byte / 255)
       out.set(await teacher.encode(pixels, count, this.#signal), first * teacher.dim)
+      this.onEncoded?.(first + count, shape[0])
       await turn.breathe()
     }
     return out

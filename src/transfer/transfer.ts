@@ -31,10 +31,11 @@ export interface TransferProgress {
   readonly cells: number
   readonly total: number
   readonly cell: Pick<TransferCell, 'network' | 'source' | 'target' | 'protocol' | 'repeat'>
-  readonly what: 'pretrain' | TransferProtocol
+  /** 'encode': the teacher answers for real images, which are the steps; there is no loss. */
+  readonly what: 'encode' | 'pretrain' | TransferProtocol
   readonly step: number
   readonly steps: number
-  readonly loss: number
+  readonly loss: number | null
 }
 
 export interface TransferOptions {
@@ -227,6 +228,10 @@ class Cells {
         }
         const start = performance.now()
         if (source !== 'none') {
+          const encode = this.#plan.options.onProgress
+          pretraining.onEncoded =
+            encode &&
+            ((step, steps) => encode({ cells: this.done.length, total: this.#total, cell, what: 'encode', step, steps, loss: null }))
           rows ??= await pretraining.rows(source, fold(keyOf(seed), 'source', repeat))
           pretrained ??= await this.#pretrain(name, rows, key, cell)
         }

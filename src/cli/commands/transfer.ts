@@ -199,13 +199,13 @@ class Bar {
   }
 
   update({ cells, total, cell, what, step, steps, loss }: TransferProgress): void {
-    const of = `${cells + 1}/${total} ${cell.network} ${cell.source}${what === 'pretrain' ? '' : ` -> ${cell.target}`} ${what}`
+    const of = `${cells + 1}/${total} ${cell.network} ${cell.source}${what === 'pretrain' || what === 'encode' ? '' : ` -> ${cell.target}`} ${what}`
     if (of !== this.#of) {
       this.finish()
       this.#of = of
       this.#bar = new Progress({ label: of, total: steps, stream: this.#output.stderr })
     }
-    this.#bar?.update(step, [`loss ${loss.toPrecision(4)}`])
+    this.#bar?.update(step, loss === null ? [] : [`loss ${loss.toPrecision(4)}`])
   }
 
   finish(): void {
