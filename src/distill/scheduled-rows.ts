@@ -33,6 +33,8 @@ export function resolveSchedule(
     const why = `${method.name} takes no real images in its steps; it is the experts that follow a schedule (aludel experts --schedule)`
     throw new AludelError('invalid_option', `schedule: ${why}`)
   }
+  if ('regression' in method)
+    throw new AludelError('invalid_option', `schedule: ${method.name} draws its real images from all of them; choose a part with a subset`)
   if (dynamic) throw new AludelError('invalid_option', 'schedule: dynamic pruning chooses among the samples too; leave one of the two out')
   checkDataSchedule('schedule', schedule)
   return { data: schedule, every: wholeNumber('scheduleEvery', scheduleEvery ?? Math.ceil(iterations / usualEpochs)) }
