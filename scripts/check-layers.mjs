@@ -131,7 +131,10 @@ const layers = {
     types: ['engine/runtime', 'experiment', 'export/onnx'],
     node: true,
   },
-  direct: { may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention'], types: ['engine/runtime'] },
+  direct: {
+    may: [...upper, ...programs, 'event-loop', 'engine/runtime/array', 'distill/matching/attention', 'ridge'],
+    types: ['engine/runtime'],
+  },
   recipes: { may: ['errors'] },
   plan: {
     may: [...upper, ...programs, 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate', 'engine/isa'],

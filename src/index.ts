@@ -44,9 +44,15 @@ export {
   type DirectOptions,
   type Elements,
   el2n,
+  type KernelRidgeOptions,
+  kernelRidge,
   type PerSampleLoss,
   type PerSampleLossOptions,
   perSampleLoss,
+  type RidgeBatch,
+  type RidgeLossOptions,
+  type RidgeLossResult,
+  type RidgeSolution,
 } from './direct/index.js'
 export {
   distill,

@@ -55,8 +55,9 @@ export interface DirectProgram {
   /** The settings that `build` depends on beside the types of its inputs. */
   readonly key: unknown
   readonly build: (inputs: Readonly<Record<string, Value>>) => Readonly<Record<string, Value>>
-  /** Shapes of the results, all f32. */
+  /** Shapes of the results, f32 unless `dtypes` says otherwise. */
   readonly outputs: Readonly<Record<string, Shape>>
+  readonly dtypes?: Readonly<Record<string, DType>>
   /** The caller's arrays for some of them. */
   readonly into: Readonly<Record<string, DeviceArray>>
 }
@@ -111,7 +112,8 @@ export async function runDirect(
       if (owned) copies.push(array)
       return [name, array] as const
     })
-    for (const [name, shape] of Object.entries(program.outputs)) results[name] = program.into[name] ?? device.array('f32', shape)
+    for (const [name, shape] of Object.entries(program.outputs))
+      results[name] = program.into[name] ?? device.array(program.dtypes?.[name] ?? 'f32', shape)
     const run = bound.run({ ...Object.fromEntries(inputs), ...results }, signal ? { signal } : {})
     await run
     return results
