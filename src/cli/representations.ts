@@ -23,7 +23,24 @@ export interface RepresentationOptions {
 /** Names of these options in code. */
 const ownOptions: readonly string[] = ['n', 'teacher', 'teacherOutput', 'teacherObjective', 'mean', 'std', 'scale']
 /** Options of other methods: a run without labels has nothing that they could mean. */
-const otherOptions = ['ipc', 'init', 'zca', 'zcaEps', 'prune', 'scores', 'dynamic', 'classGroup', 'shard', 'mask', 'experts', 'recipe']
+const otherOptions = [
+  'ipc',
+  'init',
+  'zca',
+  'zcaEps',
+  'prune',
+  'scores',
+  'dynamic',
+  'classGroup',
+  'shard',
+  'mask',
+  'experts',
+  'recipe',
+  'override',
+  'schedule',
+  'scheduleEvery',
+  'kind',
+]
 
 export const addRepresentationOptions = (command: Command): Command =>
   addTeacherOptions(command.option('--n <n>', 'of krr-st: synthetic images in all, without classes', wholeNumber(1)))

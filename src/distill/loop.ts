@@ -168,7 +168,8 @@ function prepareWithin(device: Device, { method }: ResolvedSettings, prepare: ()
   const before = reserved(device)
   const lower =
     'trajectory' in method ? 'ipc, synBatch or innerSteps' : 'representation' in method ? 'n, realBatch or poolModels' : 'ipc or realBatch'
-  const todo = `lower ${lower}; planRun (on the command line: aludel plan) finds the largest that fit`
+  const todo =
+    'representation' in method ? `lower ${lower}` : `lower ${lower}; planRun (on the command line: aludel plan) finds the largest that fit`
   let run: PreparedRun
   try {
     run = prepare()
@@ -250,6 +251,8 @@ async function advance(run: PreparedRun, settings: ResolvedSettings, course: Cou
   const { state } = run
   await run.work.load?.(state.arrays as IterationState)
   await begin(run, course)
+  // what begin() has drawn is no declared start: a run that goes back before its first kept state goes back to here
+  if (settings.onDivergence === 'rollback' && state.counters.step === 0) await keepState(state)
   for (;;) {
     try {
       await replaySteps(run, settings, course)

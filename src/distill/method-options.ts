@@ -28,6 +28,10 @@ export const notNegative = (doc: string): OptionSpec<number> => numberSpec('a nu
 
 export const count = (doc: string): OptionSpec<number> => numberSpec('a whole number >= 1', (x) => Number.isSafeInteger(x) && x >= 1, doc)
 
+/** A whole number from 1 to `most`: what a trace unrolls is built before anything runs. */
+export const countUpTo = (most: number, doc: string): OptionSpec<number> =>
+  numberSpec(`a whole number from 1 to ${most}`, (x) => Number.isSafeInteger(x) && x >= 1 && x <= most, doc)
+
 /** A whole number >= 1, or null for all there are. */
 export const countOrAll = (doc: string): OptionSpec<number | null> => {
   const { parse } = count(doc)

@@ -1,4 +1,5 @@
 /** @file How pixels become a model's input: as the caller says, or as the model's metadata does. */
+import { checkOptions } from '../arguments.js'
 import { AludelError, expected } from '../errors.js'
 import { metadataKeys } from '../export/onnx/export-network.js'
 import type { OnnxFile } from './read-model.js'
@@ -28,6 +29,8 @@ export interface PixelAffine {
 
 /** The affine map of bytes that the options, or else the metadata, ask for. */
 export function pixelAffine(path: string, { metadata }: OnnxFile, { normalization, image }: PixelOptions): PixelAffine {
+  if (normalization !== undefined)
+    checkOptions<PixelNormalization>(`${path}: normalization`, normalization, { mean: true, std: true, scale: true })
   const given = normalization ?? metadataNormalization(path, metadata)
   if (!given) {
     const todo = 'give mean and std of pixels in [0, 1] (--mean, --std), or what bytes are multiplied by (--scale)'

@@ -111,6 +111,8 @@ export function planPretrain(train: Dataset, options: PretrainOptions): Pretrain
   if (!objectives.includes(objective)) throw expected('invalid_option', `${what}: objective`, `one of ${objectives.join(', ')}`, objective)
   if (typeof network !== 'string') throw expected('invalid_option', `${what}: network`, 'the name of a network', network)
   if (train.whitened) throw new AludelError('invalid_option', `${what}: views are made of raw pixels; give the data without --zca`)
+  // the bytes of a streamed set are not here: better said before the directory is made
+  if (train.pixels) void train.images
   const recipe = recipes[objective]
   const [samples, height, width, channels] = train.shape
   const image: MapShape = [height, width, channels]

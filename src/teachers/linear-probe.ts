@@ -26,7 +26,10 @@ export async function linearProbe(train: ProbeRows, held: ProbeRows, dim: number
   const x = await standardised(train.features, mean, scale, turn)
   const y = await standardised(held.features, mean, scale, turn)
   const n = train.labels.length
-  const targets = new Float64Array(n * classes).fill(-1 / classes)
+  // features are centred, so the intercept is the share of each class
+  const shares = new Float64Array(classes)
+  for (const label of train.labels) shares[label] += 1 / n
+  const targets = Float64Array.from({ length: n * classes }, (_, i) => -shares[i % classes])
   for (let i = 0; i < n; i++) targets[i * classes + train.labels[i]] += 1
   const weights = dim <= n ? await primal(x, targets, { n, dim, classes }, turn) : await dual(x, targets, { n, dim, classes }, turn)
   let right = 0
@@ -34,7 +37,7 @@ export async function linearProbe(train: ProbeRows, held: ProbeRows, dim: number
   for (let i = 0; i < held.labels.length; i++) {
     let [best, most] = [0, Number.NEGATIVE_INFINITY]
     for (let c = 0; c < classes; c++) {
-      let score = 0
+      let score = shares[c]
       for (let d = 0; d < dim; d++) score += y[i * dim + d] * weights[d * classes + c]
       if (score > most) [best, most] = [c, score]
     }

@@ -28,13 +28,13 @@ export async function openOnnxTeacher(path: string, options: OnnxTeacherOptions)
   const runtime = await RuntimeProcess.open()
   try {
     const encoder = await OnnxEncoder.load(runtime, path, bytes, loading)
-    const { image, mean, std, dim } = encoder
+    const { image, mean, std, dim, output } = encoder
     const input = { shape: image, mean, std }
     const name = basename(path, '.onnx')
     const turn = new Turn()
     let closed = false
     return {
-      ...{ name, objective, dim, sha256, input },
+      ...{ name, objective, dim, output, sha256, input },
       async encode(pixels, rows, signal) {
         const what = `teacher '${name}'`
         if (closed) throw new AludelError('disposed', `${what}: it was disposed of`)

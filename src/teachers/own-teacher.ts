@@ -128,8 +128,10 @@ function encoder(device: Device, teacher: Pick<OwnTeacher, 'network' | 'input' |
       const full = new Float32Array(images.shape.reduce((a, b) => a * b, 1))
       full.set(pixels)
       const upload = images.write(full)
-      await Promise.all([upload, program.run({ ...programArrays(arrays), images, rows }, { ...(signal && { signal }) })])
-      return (await rows.read()) as Float32Array
+      const run = program.run({ ...programArrays(arrays), images, rows }, { ...(signal && { signal }) })
+      // All three are queued before another call queues its own, which would overwrite the rows.
+      const [, , values] = await Promise.all([upload, run, rows.read()])
+      return values as Float32Array
     },
     dispose() {
       program.dispose()

@@ -115,6 +115,7 @@ async function statisticsOf(
   const turn = new Turn()
   const [mean, square, direction] = [new Float64Array(dim), new Float64Array(dim), new Float64Array(dim)]
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  let directed = 0
   for (let i = 0; i < n; i++) {
     let norm = 0
     for (let d = 0; d < dim; d++) {
@@ -124,6 +125,7 @@ async function statisticsOf(
       least = Math.min(least, v)
       most = Math.max(most, v)
     }
+    directed += Number(norm > 0)
     if (norm > 0) for (let d = 0; d < dim; d++) direction[d] += features[i * dim + d] / (Math.sqrt(norm) * n)
     await turn.breathe()
   }
@@ -137,7 +139,8 @@ async function statisticsOf(
     range: [least, most],
     std: { mean: std.reduce((a, b) => a + b, 0) / dim, least: std.reduce((a, b) => Math.min(a, b), largest), most: largest },
     constantDimensions: std.filter((s) => s <= 1e-6 * largest).length,
-    spread: Math.sqrt(Math.max(0, 1 - resultant)),
+    // rows of zeros have no direction, and are as near to each other as can be
+    spread: Math.sqrt(Math.max(0, directed / n - resultant)),
   }
 }
 

@@ -7,6 +7,8 @@ export interface Teacher {
   readonly objective: string
   /** Elements of a representation. */
   readonly dim: number
+  /** Of an ONNX model: the output that is taken. */
+  readonly output?: string
   /** Of the file, or of the record of the directory. */
   readonly sha256: string
   readonly input: {

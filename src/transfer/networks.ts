@@ -93,25 +93,28 @@ export async function forward(
   const batch = Math.min(wanted, count)
   const slots = { count: passes }
   let width = 0
-  const program = bindProgram(device, {
-    inputs: { ...networkInputs(network, 1), ...rowInputs(rows), index: { shape: [batch], dtype: 'i32', slots } },
-    outputs: { answer: { slots } },
-    build(v) {
-      const x = reshape(gatherRows(rows, v, v.index), [1, batch, ...network.input])
-      const { parameters, state } = networkValues(network, v)
-      const applied = network.apply(parameters, x, batchNorm === 'batch' ? { mode: 'train' } : { mode: 'eval', state })
-      width = sizeOf(applied[what].shape.slice(2))
-      return { answer: reshape(applied[what], [batch, width]) }
-    },
-  })
-  const arrays = allOrNothing(
-    (own): Record<string, DeviceArray> => ({
+  const { program, arrays } = allOrNothing((own) => {
+    const bound = own(
+      bindProgram(device, {
+        inputs: { ...networkInputs(network, 1), ...rowInputs(rows), index: { shape: [batch], dtype: 'i32', slots } },
+        outputs: { answer: { slots } },
+        build(v) {
+          const x = reshape(gatherRows(rows, v, v.index), [1, batch, ...network.input])
+          const { parameters, state } = networkValues(network, v)
+          const applied = network.apply(parameters, x, batchNorm === 'batch' ? { mode: 'train' } : { mode: 'eval', state })
+          width = sizeOf(applied[what].shape.slice(2))
+          return { answer: reshape(applied[what], [batch, width]) }
+        },
+      }),
+    )
+    const made: Record<string, DeviceArray> = {
       ...tensorArrays(device, network, tensors, own),
       ...rowArrays(device, rows, own),
       index: own(device.array('i32', [passes, batch])),
       answer: own(device.array('f32', [passes, batch, width])),
-    }),
-  )
+    }
+    return { program: bound, arrays: made }
+  })
   try {
     const data = new Float32Array(count * width)
     for (let first = 0; first < count; first += passes * batch) {

@@ -30,8 +30,8 @@ export async function resizeImages(
   to: MapShape,
 ): Promise<Uint8Array> {
   const [height, width, channels] = to
-  if (c !== channels && c !== 1 && channels !== 1)
-    throw expected('invalid_data', 'target images', `${channels} channels as the set has, or 1`, c)
+  if (c !== channels && c !== 1 && !(channels === 1 && c === 3))
+    throw expected('invalid_data', 'target images', `${channels} channels as the set has${channels === 1 ? ', or 3' : ', or 1'}`, c)
   const sized = h === height && w === width ? pixels : await resample(pixels, [n, h, w, c], height, width)
   if (c === channels) return sized
   const out = new Uint8Array(n * height * width * channels)

@@ -20,7 +20,9 @@ export interface TransferTeacher {
   readonly name: string
   readonly dim: number
   readonly sha256: string
-  readonly input: { readonly shape: readonly [number, number, number] }
+  /** Of an ONNX model: which of its outputs it is. */
+  readonly output?: string
+  readonly input: { readonly shape: readonly [number, number, number]; readonly mean?: readonly number[]; readonly std?: readonly number[] }
   encode(pixels: Float32Array, rows: number, signal?: AbortSignal): Promise<Float32Array>
 }
 
@@ -37,6 +39,8 @@ export const needsReal = (source: TransferSource): boolean => source !== 'distil
 
 /** Throws `invalid_data` unless the real images and the teacher are made for what the set is. */
 export function checkReal({ shape, dim }: Set, data: Dataset, teacher: TransferTeacher): void {
+  // the bytes of a streamed set are not here: better said now than after hours
+  if (data.pixels) void data.images
   const image = shape.slice(1).join(', ')
   if (data.shape.slice(1).join(', ') !== image)
     throw expected('invalid_data', 'real images', `[${image}] as in the set`, data.shape.slice(1))

@@ -8,7 +8,7 @@ import { AludelError, expected } from '../errors.js'
 import type { RepresentationSetFields } from '../experiment/representation-set.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import { mlp } from '../nn/networks/mlp.js'
-import { networkByName } from '../nn/networks/registry.js'
+import { networkByName, withPools } from '../nn/networks/registry.js'
 import { type CellStore, hashOfFloats, keyOfCell, type TransferCell } from './cells.js'
 import { type Classifier, distilKnowledge } from './kd.js'
 import { accuracyOfLogits, forward, freshTensors, withNewHead } from './networks.js'
@@ -119,8 +119,9 @@ export async function transfer(set: Set, options: TransferOptions): Promise<Tran
 
 function planTransfer(set: Set, options: TransferOptions): Plan {
   checkOptions('transfer', options, known)
-  const { device, targets, networks = ['conv-bn'], data, teacher, repeats = 3, seed = 0, signal, onCell, onProgress } = options
+  const { device, targets, data, teacher, repeats = 3, seed = 0, signal, onCell, onProgress } = options
   const { protocols: chosen = ['finetune'], sources = defaultSources(data !== undefined && teacher !== undefined) } = options
+  const { networks: named = ['conv-bn'] } = options
   checkDevice('transfer', device)
   checkSignal('transfer', signal)
   checkCallback('transfer: onCell', onCell)
@@ -131,7 +132,13 @@ function planTransfer(set: Set, options: TransferOptions): Plan {
     if (options[limit] !== undefined) wholeNumber(`transfer: ${limit}`, options[limit])
   checkList('targets', targets)
   for (const target of targets) checkTarget(target)
-  checkList('networks', networks)
+  checkDistinct(
+    'targets',
+    targets.map(({ name }) => name),
+  )
+  checkList('networks', named)
+  const networks = withPools<string>(named)
+  checkDistinct('networks', networks)
   checkNames('protocols', chosen, protocols)
   checkNames('sources', sources, transferSources)
   const image = set.shape.slice(1) as unknown as [number, number, number]
@@ -164,6 +171,13 @@ function checkNames(name: string, list: readonly string[], all: readonly string[
   checkList(name, list)
   for (const one of list)
     if (!all.includes(one)) throw expected('invalid_option', `transfer: ${name}`, `names among ${all.join(', ')}`, one)
+  checkDistinct(name, list)
+}
+
+/** A name that stands twice would be counted twice. */
+function checkDistinct(name: string, list: readonly string[]): void {
+  const again = list.find((one, i) => list.indexOf(one) < i)
+  if (again !== undefined) throw expected('invalid_option', `transfer: ${name}`, 'every name once', again)
 }
 
 function classifierOf({ image, options, protocols: chosen }: Plan, targets: readonly FittedTarget[]): Classifier | undefined {
@@ -176,16 +190,15 @@ function classifierOf({ image, options, protocols: chosen }: Plan, targets: read
       `transfer: 'kd' has one teacher, but targets '${targets[0].name}' and '${other.name}' have different classes`,
     )
   const network = networkByName(given.network, image, targets[0].classes)
-  for (const { name, shape } of network.parameters) {
-    const size = shape.reduce((a, b) => a * b, 1)
-    if (given.tensors.parameters[name]?.length !== size)
-      throw expected(
-        'invalid_data',
-        `transfer: kdTeacher '${given.network}': parameter '${name}'`,
-        `${size} numbers for ${targets[0].classes} classes`,
-        given.tensors.parameters[name]?.length,
-      )
-  }
+  for (const part of ['parameters', 'state'] as const)
+    for (const { name, shape } of network[part]) {
+      const size = shape.reduce((a, b) => a * b, 1)
+      const received = given.tensors[part][name]?.length
+      if (received !== size) {
+        const what = `transfer: kdTeacher '${given.network}': ${part === 'state' ? 'statistic' : 'parameter'} '${name}'`
+        throw expected('invalid_data', what, `${size} numbers for ${targets[0].classes} classes`, received)
+      }
+    }
   return { network, tensors: given.tensors }
 }
 
@@ -201,6 +214,7 @@ class Cells {
   readonly #targets: readonly FittedTarget[]
   readonly #classifier: Classifier | undefined
   readonly #setHash: string
+  readonly #classifierHash: string | undefined
   readonly #total: number
 
   constructor(plan: Plan, targets: readonly FittedTarget[], classifier: Classifier | undefined) {
@@ -208,6 +222,9 @@ class Cells {
     this.#targets = targets
     this.#classifier = classifier
     this.#setHash = hashOfFloats(plan.set.images, plan.set.targets)
+    const { network, tensors } = classifier ?? {}
+    this.#classifierHash =
+      network && tensors && `${network.name} ${hashOfFloats(...Object.values(tensors.parameters), ...Object.values(tensors.state))}`
     this.#total = plan.repeats * plan.networks.length * plan.sources.length * targets.length * plan.protocols.length
   }
 
@@ -246,25 +263,25 @@ class Cells {
   }
 
   /** Everything that a cell's number depends on. */
-  #idOf(cell: TransferProgress['cell'], { sha256 }: FittedTarget): string {
+  #idOf(cell: TransferProgress['cell'], { sha256, flip, train }: FittedTarget): string {
     const { settings, seed, set, options } = this.#plan
     const { data, teacher, trainImages = null, testImages = null, device } = options
     return keyOfCell({
       ...cell,
       ...{
         set: this.#setHash,
-        initSpace: set.initSpace,
+        ...{ initSpace: set.initSpace, setMean: set.mean, setStd: set.std },
         seed,
-        sha256,
+        ...{ sha256, flip, mean: train.mean, std: train.std },
         trainImages,
         testImages,
         computed: device.isa,
         precision: device.precision,
       },
       ...(cell.source !== 'none' && { pretrain: settings.pretrain }),
-      ...(needsReal(cell.source) && { data: data?.sha256, teacher: teacher?.sha256 }),
+      ...(needsReal(cell.source) && { data: data?.sha256, teacher: [teacher?.sha256, teacher?.output, teacher?.input] }),
       settings: settings[cell.protocol],
-      ...(cell.protocol === 'kd' && this.#classifier && { kdTeacher: hashOfFloats(...Object.values(this.#classifier.tensors.parameters)) }),
+      ...(cell.protocol === 'kd' && { kdTeacher: this.#classifierHash }),
     })
   }
 

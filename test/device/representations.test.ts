@@ -74,6 +74,31 @@ function memoryStore(failAt = Number.POSITIVE_INFINITY): CheckpointStore & { sav
   }
 }
 
+it('makes one image', async () => {
+  const { set } = await followed({ n: 1, iterations: 2 })
+  expect(set.shape[0]).toBe(1)
+  expect(set.images.every(Number.isFinite)).toBe(true)
+})
+
+it('goes back to the pool that was drawn when it diverges at once', async () => {
+  let calls = 0
+  const teacher = teacherOf()
+  const once: Teacher = {
+    ...teacher,
+    // the second batch is beyond float32: a loss that is not finite
+    async encode(x, rows, signal) {
+      const answers = await teacher.encode(x, rows, signal)
+      return ++calls === 3 ? answers.map(() => 3e38) : answers
+    },
+  }
+  const { events, set } = await followed({ teacher: once, onDivergence: 'rollback' })
+  expect(events.filter(({ type }) => type === 'rollback')).toHaveLength(1)
+  const conditions = events.flatMap((event) => (event.type === 'step' && event.regression ? [event.regression.condition] : []))
+  // features of weights that are zero would leave the ones column: a condition of 1 / ridge at every step
+  expect(Math.min(...conditions)).toBeLessThan(1e5)
+  expect(set.images.every(Number.isFinite)).toBe(true)
+})
+
 describe('a run', () => {
   it('trains its pool, moves images and targets, and says how the solutions were found', async () => {
     const { events, set } = await followed()

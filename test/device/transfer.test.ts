@@ -85,6 +85,40 @@ const optionsOf = (more: Partial<TransferOptions> = {}): TransferOptions => ({
 /** All but the time. */
 const measured = (cells: Awaited<ReturnType<typeof transfer>>) => cells.map(({ seconds: _, ...cell }) => cell)
 
+describe('what a cell is known by', () => {
+  const key = async (more: Partial<TransferOptions>) => {
+    const [cell] = await transfer(await someSet(), optionsOf({ protocols: ['probe'], sources: ['random'], ...more }))
+    return cell.key
+  }
+
+  it('has the normalisation of the target and what the teacher sees and gives', async () => {
+    const other = createDataset({ ...train, mean: [0.4, 0.45, 0.45] })
+    const flipped = createDataset({ ...train, flip: true })
+    const keys = [
+      await key({}),
+      await key({ targets: [{ name: 'bars', train: other, test }] }),
+      await key({ targets: [{ name: 'bars', train: flipped, test }] }),
+      await key({ teacher: { ...teacher, output: 'pooled' } }),
+      await key({ teacher: { ...teacher, input: { ...teacher.input, mean: [0.5, 0.5, 0.5], std: [1, 1, 1] } } }),
+    ]
+    expect(new Set(keys).size).toBe(5)
+    expect(await key({})).toBe(keys[0])
+  })
+
+  it.each<Partial<TransferOptions>>([
+    { sources: ['none', 'none'] },
+    { protocols: ['probe', 'probe'] },
+    { targets: [train, train].map((one) => ({ name: 'bars', train: one, test })) },
+  ])('no name stands twice: %o', async (more) => {
+    await expect(transfer(await someSet(), optionsOf(more))).rejects.toMatchObject({ code: 'invalid_option', message: /every name once/ })
+  })
+
+  it('takes a network once, however often it is named', async () => {
+    const more: Partial<TransferOptions> = { protocols: ['probe'], sources: ['none'], networks: ['conv-bn', 'conv-bn'] }
+    expect(await transfer(await someSet(), optionsOf(more))).toHaveLength(1)
+  })
+})
+
 describe('transfer', () => {
   it('measures every protocol from every source, the same bits at any thread count, and goes on where it was', async () => {
     const set = await someSet()

@@ -71,6 +71,14 @@ describe.each(objectives)('pretraining by %s', (objective) => {
     const pixels = Float32Array.from(stripes.images, (byte) => byte / 255)
     const rows = await teacher.encode(pixels, count)
     const single = await teacher.encode(pixels.subarray(5 * 192, 6 * 192), 1)
+    // Calls that overlap, of other images each, in several batches: krr-st asks for the next step's while it waits for this one's.
+    const two = [pixels, pixels.map((value) => 1 - value)].map((images) => {
+      const many = new Float32Array(3 * images.length)
+      for (let i = 0; i < 3; i++) many.set(images, i * images.length)
+      return many
+    })
+    const apart = [await teacher.encode(two[0], 3 * count), await teacher.encode(two[1], 3 * count)]
+    expect(await Promise.all(two.map((images) => teacher.encode(images, 3 * count)))).toEqual(apart)
     expect(rows.subarray(5 * teacher.dim, 6 * teacher.dim)).toEqual(single)
     const { warnings: _, ...again } = await assessTeacher(teacher, stripes, { seed: 3 })
     expect(again.probe).toEqual(quality.probe)

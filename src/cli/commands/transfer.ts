@@ -1,8 +1,10 @@
 /** @file `aludel transfer RUN`: networks pretrained on a set of representations, measured on labelled data sets beside the baselines. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseSpecification } from '../../data/specification.js'
-import { AbortError, expected } from '../../errors.js'
+import { AbortError, expected, onFile } from '../../errors.js'
 import { loadRepresentationSet } from '../../experiment/representation-set.js'
+import { locked } from '../../experiment/run-lock.js'
+import { makeDirectory } from '../../files/make-directory.js'
 import { openCells, type TransferCell } from '../../transfer/cells.js'
 import type { SettingsChange, TransferProgress } from '../../transfer/index.js'
 import { protocols, type TransferProtocol } from '../../transfer/settings.js'
@@ -127,7 +129,6 @@ async function transferCommand(run: string, options: Options, command: Command, 
   const { networks, protocol, sources, kdTeacher, repeats, set: settings, trainImages, testImages, seed, out = run } = options
   const encoder = encoderOf(options)
   const set = await loadRepresentationSet(run)
-  const store = await openCells(out)
   const abort = new AbortController()
   const device = await library.openDevice(deviceOf(options))
   const interrupt = listenForInterrupt(() => {
@@ -143,10 +144,14 @@ async function transferCommand(run: string, options: Options, command: Command, 
     const targets = await openTargets(options.targets, options, context)
     const image = set.shape.slice(1) as unknown as [number, number, number]
     const classifier = kdTeacher && (await library.loadNetwork(kdTeacher.file, kdTeacher.network, image, targets[0].train.classes.length))
-    const cells = await library.transfer(set, {
-      ...{ device, targets, networks, protocols: protocol, repeats, seed, store, signal: abort.signal, onProgress: (p) => bar.update(p) },
-      ...given({ data, encoder, sources, settings, trainImages, testImages }),
-      ...(classifier && kdTeacher && { kdTeacher: { network: kdTeacher.network, tensors: classifier } }),
+    await onFile(out, () => makeDirectory(out))
+    const cells = await locked(out, async () => {
+      const store = await openCells(out)
+      return library.transfer(set, {
+        ...{ device, targets, networks, protocols: protocol, repeats, seed, store, signal: abort.signal, onProgress: (p) => bar.update(p) },
+        ...given({ data, encoder, sources, settings, trainImages, testImages }),
+        ...(classifier && kdTeacher && { kdTeacher: { network: kdTeacher.network, tensors: classifier } }),
+      })
     })
     bar.finish()
     conclude(cells, output)

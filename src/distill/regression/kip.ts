@@ -1,7 +1,7 @@
 /** @file KIP (arXiv 2011.00050): images, and labels if wanted, that kernel ridge regression under an infinitely wide network learns the data from. */
 
 import { defineRegressionMethod } from '../method.js'
-import { count, notNegative, oneOf, positive } from '../method-options.js'
+import { countUpTo, notNegative, oneOf, positive } from '../method-options.js'
 import { type KernelKind, kernelKinds } from './infinite-network.js'
 import { type LabelChoice, type LabelLoss, labelChoices, labelLosses } from './label-settings.js'
 
@@ -29,7 +29,7 @@ export const kip = defineRegressionMethod<KipOptions>({
   },
   options: {
     kernel: oneOf(kernelKinds, 'ntk: the network trained to its end; nngp: its last layer alone'),
-    depth: count('hidden layers of the fully connected ReLU network'),
+    depth: countUpTo(100, 'hidden layers of the fully connected ReLU network'),
     weightVariance: positive('W²: variance of the weights times their fan-in'),
     biasVariance: notNegative('b²: variance of the biases'),
     ridge: positive('c: lambda = c tr(K) / n'),

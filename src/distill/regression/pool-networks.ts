@@ -124,7 +124,10 @@ export class PoolNetworks {
 
   #keep(state: IterationState): Promise<void> {
     const { counters, ages } = this.#schedule
-    return state[countersName].write(Int32Array.of(...counters, ...ages))
+    const both = new Int32Array(counters.length + ages.length)
+    both.set(counters)
+    both.set(ages, counters.length)
+    return state[countersName].write(both)
   }
 
   dispose(): void {

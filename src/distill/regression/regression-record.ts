@@ -28,6 +28,8 @@ export interface SolvedStep {
 /** Throws `not_positive_definite` where no ridge of the ladder was large enough, unless images or targets have diverged. */
 export function checkSolved(info: ArrayLike<number>, { n, step, before }: SolvedStep): void {
   if (!(info[ridgeInfo.failedTries] >= mostRidgeTries)) return
+  // NaN or infinity in the features, of a network of the pool that diverged: the loss tells it as a divergence
+  if (!Number.isFinite(info[ridgeInfo.smallestPivot])) return
   if (before && !(before.imageDrift < mostDrift && before.targetDrift < mostDrift)) return
   const last = before ? `ridge / trace ${before.ridgeShare}, condition ${before.condition} at the step before` : 'at the first step'
   const todo = 'raise the ridge (--set ridge=…), or look at the weights of the network and for images that are the same'

@@ -115,7 +115,7 @@ export class RepresentationIterations implements Iterations {
   async run(state: IterationState, { first, n, signal, onOutcome }: IterationRange): Promise<readonly number[]> {
     const losses: number[] = []
     for (let step = first; step < first + n && losses.every(Number.isFinite); step++) {
-      const prepared = await this.#take(step)
+      const prepared = await this.#take(step, signal)
       const { pool } = this.#settings.regression
       const network = pickAt(this.#key, step, pool.models)
       const arrays = { ...this.#arrays, ...state }
@@ -143,29 +143,29 @@ export class RepresentationIterations implements Iterations {
   }
 
   /** What `step` needs, and begins to make the next ready. */
-  #take(step: number): Promise<Prepared> {
+  #take(step: number, signal: AbortSignal | undefined): Promise<Prepared> {
     for (const other of [...this.#prepared.keys()]) if (other !== step) this.#prepared.delete(other)
-    const taken = this.#start(step)
+    const taken = this.#start(step, signal)
     this.#prepared.delete(step)
-    if (step + 1 < this.#settings.iterations) this.#start(step + 1)
+    if (step + 1 < this.#settings.iterations) this.#start(step + 1, signal)
     return taken
   }
 
-  #start(step: number): Promise<Prepared> {
+  #start(step: number, signal: AbortSignal | undefined): Promise<Prepared> {
     const known = this.#prepared.get(step)
     if (known) return known
-    const preparing = this.#prepare(step)
+    const preparing = this.#prepare(step, signal)
     // heard by whoever takes it; one that nobody takes must not end the process
     preparing.catch(() => undefined)
     this.#prepared.set(step, preparing)
     return preparing
   }
 
-  async #prepare(step: number): Promise<Prepared> {
+  async #prepare(step: number, signal: AbortSignal | undefined): Promise<Prepared> {
     if (!this.#targets) throw new AludelError('internal', 'a run of KRR-ST without a teacher was begun')
     const batch = this.#batches.at(step)
     const real = await this.#batches.pixels(batch)
-    return { real, targets: await this.#targets.of(batch, real) }
+    return { real, targets: await this.#targets.of(batch, real, signal) }
   }
 
   dispose(): void {

@@ -89,8 +89,9 @@ function representationMethod(name: string): RepresentationMethod {
 }
 
 function checkTeacher(teacher: PlannedTeacher, image: readonly [number, number, number]): void {
-  const { name, dim, input } = isRecord(teacher) ? teacher : ({} as Partial<PlannedTeacher>)
-  if (typeof name !== 'string' || !Number.isSafeInteger(dim) || !isRecord(input))
+  const { name, objective, sha256, dim, input } = isRecord(teacher) ? teacher : ({} as Partial<PlannedTeacher>)
+  const named = [name, objective, sha256].every((text) => typeof text === 'string' && text !== '')
+  if (!named || !Number.isSafeInteger(dim) || Number(dim) < 1 || !isRecord(input) || !Array.isArray(input.shape))
     throw expected('invalid_option', 'teacher', 'what openTeacher gives', teacher)
   if (input.shape.join() !== image.join())
     throw expected(

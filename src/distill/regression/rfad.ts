@@ -1,7 +1,7 @@
 /** @file RFAD (arXiv 2210.12067): KIP with the kernel of random finite convolutional networks, redrawn at every step. */
 import { AludelError } from '../../errors.js'
 import { defineRegressionMethod } from '../method.js'
-import { count, notNegative, oneOf, positive } from '../method-options.js'
+import { countUpTo, notNegative, oneOf, positive } from '../method-options.js'
 import { type LabelChoice, type LabelLoss, labelChoices, labelLosses } from './label-settings.js'
 
 type RfadOptions = {
@@ -38,7 +38,7 @@ export const rfad = defineRegressionMethod<RfadOptions>({
     },
   },
   options: {
-    networks: count('random networks of a step, whose features stand side by side'),
+    networks: countUpTo(256, 'random networks of a step, whose features stand side by side'),
     weightVariance: positive('W² of the last layer: what the kernel of the features is multiplied by'),
     biasVariance: notNegative('b² of the last layer: what is added to the kernel'),
     ridge: positive('c: lambda = c tr(K) / n'),

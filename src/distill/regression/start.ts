@@ -39,7 +39,7 @@ export async function representationStart(
   const raw = await unitPixels(bytes)
   const answers = await encodeChecked(teacher, raw, n, signal)
   const statistics = await statisticsOf(answers, teacher.dim)
-  const scale = scaleOf(teacher, statistics, regression)
+  const scale = scaleOf(teacher, statistics, regression, n)
   const images = regression.initSpace === 'raw' ? raw : normalised(raw, dataset)
   const notices = [...zeroDimensions(answers, teacher), ...duplicates(bytes, rows)]
   return { images, sourceIds: rows, targets: answers.map((value) => value * scale), scale, statistics, notices }
@@ -70,7 +70,9 @@ async function statisticsOf(answers: Float32Array, dim: number): Promise<TargetS
 const leastSpread = 1e-6
 
 /** 1, or 1 / the root of the mean variance. Throws `invalid_data` for a teacher that answers the same for every image. */
-function scaleOf({ name, dim }: Teacher, { mean, std }: TargetStatistics, { targetScaling }: TeacherRegression): number {
+function scaleOf({ name, dim }: Teacher, { mean, std }: TargetStatistics, { targetScaling }: TeacherRegression, images: number): number {
+  // one image has no spread to tell anything by
+  if (images === 1 && targetScaling === 'none') return 1
   const rms = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / dim)
   const spread = rms(std)
   if (!(spread > leastSpread * rms(mean))) {

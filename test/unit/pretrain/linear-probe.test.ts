@@ -30,4 +30,14 @@ describe('the linear probe', () => {
     })
     expect((await linearProbe(train, held, 4, 3)).accuracy).toBeGreaterThan(95)
   })
+
+  it('guesses the most frequent class where nothing tells them apart', async () => {
+    const unbalanced = (seed: number) => {
+      const { features } = rows(200, 4, 0, seed)
+      return { features, labels: Int32Array.from({ length: 200 }, (_, i) => (i % 10 < 8 ? 2 : i % 2)) }
+    }
+    const { accuracy, chance } = await linearProbe(unbalanced(1), unbalanced(2), 4, 3)
+    expect(chance).toBe(80)
+    expect(accuracy).toBeGreaterThan(75)
+  })
 })
