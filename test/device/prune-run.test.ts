@@ -149,7 +149,7 @@ describe('distill --prune', () => {
     ['an order of chance', ['--prune', 'random:keep=0.1,order=asc'], /none for random/],
     ['an order that is none', ['--prune', 'loss:keep=0.1,order=up', '--scores', 'FILE'], /asc, desc or moderate/],
     ['a subset of a subset', ['--prune', 'random:keep=0.1', '--subset', 'KEPT'], /is a subset already/],
-    ['scores without pruning', ['--scores', 'FILE'], /--prune beside it/],
+    ['scores without pruning', ['--scores', 'FILE'], /--prune or --schedule beside it/],
     ['a setting of the method', ['--prune', 'random:keep=0.1', '--set', 'lambda=2'], /lambda/],
   ]
   it.each(refused)('refuses %s before anything runs', async (_, args, message) => {
