@@ -2,7 +2,8 @@
  * @file Solutions of ridge regression with the derivative in closed form: two solves with the same factor, never a derivative of the
  * factorisation. The values are made by other ops; these two say what they depend on, and are gone when a graph is compiled.
  */
-import { AludelError } from '../../errors.js'
+import { checkOptions } from '../../arguments.js'
+import { AludelError, expected } from '../../errors.js'
 import type { TensorType, Value } from '../graph/node.js'
 import { emit, emitOne } from './build.js'
 import { checkArity } from './check.js'
@@ -29,7 +30,10 @@ export interface RidgeSystem {
 }
 
 /** M^-1 b, f64, differentiable in b, x and ridge. With B = M^-1 g: d b = B, d M = -B A^T (made symmetric), d ridge = -<A, B>. */
-export function ridgeSolution({ form, x, ridge, factor }: RidgeSystem, b: Value): Value {
+export function ridgeSolution(system: RidgeSystem, b: Value): Value {
+  checkOptions<RidgeSystem>('ridgeSolution: system', system, { form: true, x: true, ridge: true, factor: true })
+  const { form, x, ridge, factor } = system
+  if (!ridgeForms.includes(form)) throw expected('invalid_option', 'ridgeSolution: form', ridgeForms.join(', '), form)
   const fixed = stopGradient(factor)
   return emitOne('ridge_solution', [stopGradient(choleskySolve(fixed, b)), x, ridge, fixed, b], { form: ridgeForms.indexOf(form) })
 }
@@ -38,7 +42,9 @@ export function ridgeSolution({ form, x, ridge, factor }: RidgeSystem, b: Value)
  * A = M^-1 b and W = x^T A of the dual form; W has the dtype of x, its sums are float64. With G the cotangent of W, B = M^-1 (x G + g):
  * d b = B, d x = A (G - x^T B)^T - B W^T, d ridge = -<A, B>. The wide products of d x are of the dtype of x, all else is float64.
  */
-export function ridgeWeights({ x, ridge, factor }: Omit<RidgeSystem, 'form'>, b: Value): { weights: Value; coefficients: Value } {
+export function ridgeWeights(system: Omit<RidgeSystem, 'form'>, b: Value): { weights: Value; coefficients: Value } {
+  checkOptions<Partial<RidgeSystem>>('ridgeWeights: system', system, { form: true, x: true, ridge: true, factor: true })
+  const { x, ridge, factor } = system
   const fixed = stopGradient(factor)
   const solved = stopGradient(choleskySolve(fixed, b))
   const made = stopGradient(cast(matmul(cast(x, 'f64'), solved, { transposeA: true }), x.dtype))
