@@ -100,7 +100,7 @@ it.each<[string, Given, RegExp]>([
   ['a part of the classes', { shard: { index: 1, of: 2 } }, /shard: kip answers real images/],
   ['groups of classes', { classGroup: 1 }, /classGroup: kip answers real images/],
   ['a ridge of 0', { methodOptions: { ridge: 0 } }, /kip ridge: expected a number > 0/],
-  ['no hidden layer', { methodOptions: { depth: 0 } }, /kip depth: expected a whole number >= 1/],
+  ['no hidden layer', { methodOptions: { depth: 0 } }, /kip depth: expected a whole number from 1 to 100/],
   ['a loss that is none', { methodOptions: { loss: 'l1' } }, /kip loss: expected one of mse, half-mse, half-squares/],
 ])('refuses %s', async (_, given, message) => {
   await expect((async () => finish(given))()).rejects.toMatchObject({ code: 'invalid_option', message: expect.stringMatching(message) })
