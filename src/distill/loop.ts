@@ -251,10 +251,10 @@ async function advance(run: PreparedRun, settings: ResolvedSettings, course: Cou
   const { state } = run
   await run.work.load?.(state.arrays as IterationState)
   await begin(run, course)
-  // what begin() has drawn is no declared start: a run that goes back before its first kept state goes back to here
-  if (settings.onDivergence === 'rollback' && state.counters.step === 0) await keepState(state)
   for (;;) {
     try {
+      // what begin() has drawn is no declared start: a run that goes back before its first kept state goes back to here
+      if (settings.onDivergence === 'rollback' && state.counters.step === 0) await keepState(state)
       await replaySteps(run, settings, course)
       await checkFinite(await state.read(), state.counters.step)
       return await course.checkpointer.finish(state.counters.step)

@@ -15,6 +15,7 @@ import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/
 import { nchwToNhwc, nhwcToNchw } from '../nn/layout.js'
 import { imageGrid } from './image-grid.js'
 import { isConfig } from './json-fields.js'
+import { readListed } from './listed-file.js'
 import { fileEntry, isSource } from './manifest.js'
 import {
   decodeRepresentationManifest,
@@ -69,8 +70,6 @@ export interface RepresentationSet extends RepresentationSetFields {
   save(dir: string): Promise<void>
 }
 
-/** What Node reads in one piece. */
-const maxDataBytes = 2 ** 31 - 2
 const maxManifestBytes = 64 << 20
 const missingTodo = 'give the directory of a saved set of representations'
 
@@ -194,8 +193,8 @@ export async function readRepresentationManifest(dir: string): Promise<Represent
 export async function loadRepresentationSet(dir: string): Promise<RepresentationSet> {
   const manifest = await readRepresentationManifest(dir)
   const path = join(dir, dataFile)
-  const { tensors } = decodeSafetensors(path, await readListed(dir, dataFile, manifest))
-  if (await exists(join(dir, previewFile))) await readListed(dir, previewFile, manifest)
+  const { tensors } = decodeSafetensors(path, await readListed(dir, dataFile, manifest, missingTodo))
+  if (await exists(join(dir, previewFile))) await readListed(dir, previewFile, manifest, missingTodo)
   const [m, c, h, w] = manifest.images.shape
   const dim = manifest.targets.shape[1]
   const { mean, std, initSpace, teacher, source, config, sourceIds } = manifest
@@ -214,16 +213,6 @@ export async function loadRepresentationSet(dir: string): Promise<Representation
     config,
     ...(sourceIds && { sourceIds: Int32Array.from(sourceIds) }),
   })
-}
-
-/** The bytes of a file of a set. Throws `invalid_data` unless they are those that the manifest has the hash of. */
-async function readListed(dir: string, name: string, manifest: RepresentationManifest): Promise<Uint8Array> {
-  const path = join(dir, name)
-  const bytes = await readWhole(path, maxDataBytes, missingTodo)
-  const { sha256 } = fileEntry(bytes)
-  const recorded = manifest.files[name]
-  if (recorded?.sha256 !== sha256) throw expected('invalid_data', path, `sha256 ${recorded?.sha256 ?? 'in the manifest'}`, sha256)
-  return bytes
 }
 
 /** An aligned copy of a float32 tensor of exactly `shape`. */

@@ -15,6 +15,7 @@ import { decodeWhitening, encodeWhitening, whiteningFile } from '../preprocess/w
 import { imageGrid, rowsByClass } from './image-grid.js'
 import { isConfig } from './json-fields.js'
 import { checkLabelLogits, checkLearningRate, checkTargets, learnedEntries, learnedTensors, readLearned } from './learned-training.js'
+import { readListed } from './listed-file.js'
 import { decodeManifest, encodeManifest, fileEntry, isSource, type Manifest, manifestFormat, manifestVersion } from './manifest.js'
 import type { SyntheticSet, SyntheticSetFields } from './types.js'
 
@@ -22,8 +23,6 @@ export const dataFile = 'data.safetensors'
 export const manifestFile = 'manifest.json'
 export const previewFile = 'preview.png'
 
-/** What Node reads in one piece. */
-const maxDataBytes = 2 ** 31 - 2
 const maxManifestBytes = 64 << 20
 
 const fieldNames: Readonly<Record<keyof SyntheticSet, true>> = {
@@ -133,16 +132,6 @@ export async function readManifest(dir: string): Promise<Manifest> {
 /** SHA-256 (hex) of manifest.json, and through the hashes in it of the whole set. Throws `not_found`. */
 export const manifestHash = async (dir: string): Promise<string> => fileEntry(await readManifestBytes(dir)).sha256
 
-/** The bytes of a file of a set. Throws `invalid_data` unless they are those that the manifest has the hash of. */
-async function readListed(dir: string, name: string, manifest: Manifest): Promise<Uint8Array> {
-  const path = join(dir, name)
-  const bytes = await readWhole(path, maxDataBytes, missingTodo)
-  const { sha256 } = fileEntry(bytes)
-  const recorded = manifest.files[name]
-  if (recorded?.sha256 !== sha256) throw expected('invalid_data', path, `sha256 ${recorded?.sha256 ?? 'in the manifest'}`, sha256)
-  return bytes
-}
-
 /**
  * Loads what `save` wrote; images come back NHWC. Every byte of the set is checked; the preview may be absent, but not damaged.
  * @throws AludelError `not_found` when a file is missing, `invalid_data` when a file is not what the manifest says, `io`.
@@ -150,8 +139,8 @@ async function readListed(dir: string, name: string, manifest: Manifest): Promis
 export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
   const manifest = await readManifest(dir)
   const path = join(dir, dataFile)
-  const bytes = await readListed(dir, dataFile, manifest)
-  if (await exists(join(dir, previewFile))) await readListed(dir, previewFile, manifest)
+  const bytes = await readListed(dir, dataFile, manifest, missingTodo)
+  if (await exists(join(dir, previewFile))) await readListed(dir, previewFile, manifest, missingTodo)
   const { tensors } = decodeSafetensors(path, bytes)
   const [m, c, h, w] = manifest.images.shape
   const shape = [m, h, w, c] as const
@@ -179,7 +168,7 @@ export async function loadSyntheticSet(dir: string): Promise<SyntheticSet> {
 async function loadWhitening(dir: string, manifest: Manifest): Promise<Whitening | undefined> {
   if (!manifest.zca) return undefined
   const path = join(dir, whiteningFile)
-  const whitening = await decodeWhitening(path, await readListed(dir, whiteningFile, manifest))
+  const whitening = await decodeWhitening(path, await readListed(dir, whiteningFile, manifest, missingTodo))
   if (whitening.sha256 === manifest.zca.sha256) return whitening
   throw expected('invalid_data', path, `the whitening of sha256 ${manifest.zca.sha256}`, whitening.sha256)
 }

@@ -2,7 +2,7 @@
 import type { Dataset } from '../../data/dataset.js'
 import { readPixels } from '../../data/pixel-rows.js'
 import { keyOf } from '../../engine/tensor/key.js'
-import { AludelError } from '../../errors.js'
+import { AludelError, expected } from '../../errors.js'
 import { Turn } from '../../event-loop.js'
 import type { TargetStatistics } from '../../experiment/representation-set.js'
 import type { Teacher } from '../../teachers/teacher.js'
@@ -73,6 +73,7 @@ const leastSpread = 1e-6
 function scaleOf({ name, dim }: Teacher, { mean, std }: TargetStatistics, { targetScaling }: TeacherRegression, images: number): number {
   // one image has no spread to tell anything by
   if (images === 1 && targetScaling === 'none') return 1
+  if (images === 1) throw expected('invalid_option', 'targetScaling', "'none' for one image, which has no spread", targetScaling)
   const rms = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / dim)
   const spread = rms(std)
   if (!(spread > leastSpread * rms(mean))) {
