@@ -171,7 +171,7 @@ const solveInputs = ({ features, targets }: Operands): Record<'phi' | 'y', Opera
 
 /** The loss of one part of the real batch under weights. */
 const partLoss = ({ kind, batch }: LossJob, v: Readonly<Record<string, Value>>, weights: Value): Value =>
-  ridgeLoss(matmul(v.realFeatures, weights), v.realTargets, kind, {
+  ridgeLoss(matmul(v.realFeatures, weights, { precision: 'f32' }), v.realTargets, kind, {
     rows: batch.features.shape[0],
     ...(kind === 'platt-ce' && { logScale: reshape(v.tau, []) }),
   })

@@ -71,9 +71,9 @@ function resampled(x: Value, vertical: Value, horizontal: Value): Value {
   const [n, height, width, channels] = x.shape
   const [, tall] = vertical.shape
   const [, wide] = horizontal.shape
-  const y = reshape(matmul(vertical, reshape(x, [n, height, width * channels])), [n, tall, width, channels])
+  const y = reshape(matmul(vertical, reshape(x, [n, height, width * channels]), { precision: 'f32' }), [n, tall, width, channels])
   const turned = reshape(transpose(y, [0, 2, 1, 3]), [n, width, tall * channels])
-  return transpose(reshape(matmul(horizontal, turned), [n, wide, tall, channels]), [0, 2, 1, 3])
+  return transpose(reshape(matmul(horizontal, turned, { precision: 'f32' }), [n, wide, tall, channels]), [0, 2, 1, 3])
 }
 
 /** 0, 1, … along `axis` of [1, size, size], f32. */

@@ -26,6 +26,13 @@ export const matmulCases: readonly OpCase[] = [
   { op: 'matmul', name: 'gram', inputs: [between([4, 7], -1, 1)], build: (a) => [matmul(a, a, { transposeB: true })], wrt: [0] },
   {
     op: 'matmul',
+    name: 'never rounded',
+    inputs: [between([2, 8, 12], -1, 1), between([2, 8, 16], -1, 1)],
+    build: (a, b) => [matmul(a, b, { transposeA: true, precision: 'f32' })],
+    wrt: [0, 1],
+  },
+  {
+    op: 'matmul',
     name: 'float64',
     inputs: [between([3, 4], -1, 1, 'f64'), between([4, 2], -1, 1, 'f64')],
     build: (a, b) => [matmul(a, b)],

@@ -3,8 +3,9 @@
  * operands rounded here as closely as float32 products agree with that of the operands themselves; 3xTF32 rounds nothing that a float32 sum keeps.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { interpret, type RefTensor } from '../../src/engine/index.js'
+import { interpret, matmul, type RefTensor } from '../../src/engine/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
+import { between } from '../cases/case.js'
 import { allCases, caseTitle, type OpCase } from '../cases/index.js'
 import { caseGraphs } from '../device/derivatives.js'
 import { boundErrors, largestError } from '../device/error-bound.js'
@@ -47,6 +48,36 @@ describe.each(['tf32x3', 'tf32', 'bf16'] as const)('%s', (precision) => {
       if (precision !== 'tf32x3' && !isBias(c.op, i))
         expect(largestError(result, unrounded[i])).toBeGreaterThan(largestError(result, wanted))
     }
+  })
+})
+
+describe.each(['tf32', 'bf16'] as const)('at %s', (precision) => {
+  const [left, right] = [between([64, 96], -1, 1), between([96, 32], -1, 1)]
+  /** Largest error of the product, of its gradients and of their gradients, in units of float32 roundings. */
+  async function errorsOf(exact: boolean): Promise<number[]> {
+    const c: OpCase = {
+      op: 'matmul',
+      name: 'a product',
+      inputs: [left, right],
+      build: (a, b) => [matmul(a, b, exact ? { precision: 'f32' } : {})],
+      wrt: [0, 1],
+    }
+    const device = await Device.open({ device: 'cuda', precision })
+    const errors: number[] = []
+    for (const { traced, inputs } of caseGraphs(c)) {
+      const { reference, unit } = boundErrors(traced, inputs)
+      const { results } = await runTraced(device, traced, inputs)
+      errors.push(Math.max(...results.map((result, i) => largestError(result, reference[i]) / unit[i])))
+    }
+    await device.close()
+    return errors
+  }
+
+  it('does not round the operands of an exact product, nor those of its derivatives', async () => {
+    const [exact, rounded] = [await errorsOf(true), await errorsOf(false)]
+    expect(exact.length).toBeGreaterThan(1)
+    for (const error of exact) expect(error).toBeLessThanOrEqual(roundings)
+    for (const error of rounded) expect(error).toBeGreaterThan(20 * roundings)
   })
 })
 

@@ -181,11 +181,13 @@ void multiply(const KernelArgs& args, Exec& exec) {
 // ---- entry points ---------------------------------------------------------------------------------------------------------------
 
 Status check_matmul(const KernelArgs& args) {
-  ALUDEL_RETURN_IF_ERROR(check_arity("matmul", args, 2, 1, 2));
+  const bool says_exact = args.nattrs == 3;  // float32 products are exact here anyway
+  ALUDEL_RETURN_IF_ERROR(check_arity("matmul", args, 2, 1, says_exact ? 3 : 2));
   const TensorRef &a = args.in[0], &b = args.in[1], &y = args.out[0];
-  int64_t ta, tb;
+  int64_t ta, tb, exact;
   if (!integer_attr(args.attrs[0], 0, 1, &ta) || !integer_attr(args.attrs[1], 0, 1, &tb))
     return wrong("matmul", "transpose flags of 0 or 1");
+  if (says_exact && !integer_attr(args.attrs[2], 0, 1, &exact)) return wrong("matmul", "an exactness of 0 or 1");
   if ((a.dtype != DType::f32 && a.dtype != DType::f64) || b.dtype != a.dtype || y.dtype != a.dtype)
     return wrong("matmul", "f32 or f64 throughout");
   if (a.rank < 2 || b.rank != a.rank || y.rank != a.rank) return wrong("matmul", "operands and output of one rank, 2 or more");

@@ -99,7 +99,12 @@ int64_t workspace_bytes(const KernelArgs& args, const DeviceInfo&) {
 Status launch_kernel(const KernelArgs& args, const Context& context) {
   if (args.out[0].numel() == 0) return {};
   if (args.out[0].dtype == DType::f64) return launch_matmul(matmul_of<double>(args), context.workspace, context);
-  return launch_matmul(matmul_of<float>(args), context.workspace, context);
+  // the third attribute: operands as they are, whatever the device's precision
+  DeviceInfo device = *context.device;
+  if (args.nattrs > 2 && args.attrs[2] != 0) device.precision = Precision::f32;
+  Context products = context;
+  products.device = &device;
+  return launch_matmul(matmul_of<float>(args), context.workspace, products);
 }
 
 Status check(const KernelArgs& args) {

@@ -23,8 +23,10 @@ std::unique_ptr<LibraryCall> Libraries::find(const KernelArgs& args, bool aligne
     case Opcode::matmul: {
       if (args.out[0].dtype != DType::f32) return nullptr;
       const Product product = Product::of(args);
-      const auto handle = wants(product, device) ? ready(&lt_) : nullptr;
-      return handle == nullptr ? nullptr : LtProduct::find(handle, product, aligned, device.precision);
+      DeviceInfo wanted = device;
+      if (args.nattrs > 2 && args.attrs[2] != 0) wanted.precision = Precision::f32;
+      const auto handle = wants(product, wanted) ? ready(&lt_) : nullptr;
+      return handle == nullptr ? nullptr : LtProduct::find(handle, product, aligned, wanted.precision);
     }
     case Opcode::conv2d:
     case Opcode::conv2d_input_grad:

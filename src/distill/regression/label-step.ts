@@ -51,7 +51,7 @@ function answersOf(
   if (source.kind === 'pool') {
     const own = { network, ...frozen }
     const { weights, info } = ridgeHead(features(own, images), targets, ridge)
-    return { answers: matmul(stopGradient(features(own, real)), weights), info }
+    return { answers: matmul(stopGradient(features(own, real)), weights, { precision: 'f32' }), info }
   }
   return kernelAnswers(source.network, { images, targets, real }, ridge)
 }

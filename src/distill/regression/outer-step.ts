@@ -51,7 +51,7 @@ export function outerGradients(frozen: FrozenNetwork, { images, targets, real, r
   const k = targets.shape[1]
   const { weights, info } = ridgeHead(concat([own, full([n, 1], 1)], 1), targets, ridge)
   const bias = slice(weights, [d, 0], [d + 1, k])
-  const predictions = add(matmul(features(frozen, real), slice(weights, [0, 0], [d, k])), bias)
+  const predictions = add(matmul(features(frozen, real), slice(weights, [0, 0], [d, k]), { precision: 'f32' }), bias)
   const loss = mean(square(sub(predictions, realTargets)))
   const [imageGradient, targetGradient] = grad(loss, [images, targets])
   return { loss, images: imageGradient, targets: targetGradient, predictions, info }

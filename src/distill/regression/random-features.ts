@@ -60,7 +60,7 @@ export function randomAnswers({ network, networks }: DrawnNetworks, options: Ran
   const d = (width - 1) / networks.length
   const parts = networks.map((parameters, i) => {
     const features = mul(stopGradient(featuresOf(network, parameters, images)), scaleOf(options, d))
-    return matmul(features, slice(weights, [i * d, 0], [(i + 1) * d, k]))
+    return matmul(features, slice(weights, [i * d, 0], [(i + 1) * d, k]), { precision: 'f32' })
   })
   const bias = mul(slice(weights, [width - 1, 0], [width, k]), Math.sqrt(options.biasVariance))
   return add(

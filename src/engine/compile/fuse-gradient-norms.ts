@@ -48,6 +48,7 @@ function findNorms({ nodes, outputs }: IrGraph): Map<IrNode, Norm> {
 /** Of several groups of one image each, or of several groups of rows: a gradient of a whole batch is better cut over threads. */
 function isGradient({ node, dtype, shape: [groups, ...rest] }: IrValue): boolean {
   if (dtype !== 'f32' || groups < 2) return false
+  if (node.attrs.precision === 'f32') return false
   if (node.op === 'matmul') return rest.length === 2 && node.attrs.transposeA === true && node.attrs.transposeB !== true
   return node.op === 'conv2d_weight_grad' && node.inputs[0].shape[1] === 1
 }

@@ -59,7 +59,7 @@ const gramOp = defineOp({
   },
   vjp({ inputs: [a], cotangents: [cotangent] }) {
     const g = cotangent as Value
-    return [matmul(cast(add(g, transpose(g, [1, 0])), a.dtype), a)]
+    return [matmul(cast(add(g, transpose(g, [1, 0])), a.dtype), a, { precision: 'f32' })]
   },
   reference([a], _, [y]) {
     const [n, d] = a.shape

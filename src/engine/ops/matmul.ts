@@ -12,13 +12,18 @@ import { sliceRule } from './slicing.js'
 export interface MatmulOptions {
   readonly transposeA?: boolean
   readonly transposeB?: boolean
+  /** Float32 operands are multiplied as they are, whatever the precision of the device; so are they in every derivative of the product. */
+  readonly precision?: 'f32'
 }
 
 /** op(a) op(b) for a `[…,M,K]` and b `[…,K,N]` (or their last two axes swapped, as the options say) -> `[…,M,N]`; f32 or f64. */
 export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
-  checkOptions('matmul', options, { transposeA: true, transposeB: true })
-  const { transposeA = false, transposeB = false } = options
-  return emitOne('matmul', [a, b], { transposeA, transposeB })
+  checkOptions('matmul', options, { transposeA: true, transposeB: true, precision: true })
+  const { transposeA = false, transposeB = false, precision } = options
+  if (precision !== undefined && precision !== 'f32')
+    throw expected('invalid_option', 'matmul: precision', "'f32', or none for that of the device", precision)
+  // float64 is never rounded to less
+  return emitOne('matmul', [a, b], { transposeA, transposeB, ...(precision && a?.dtype === 'f32' && { precision }) })
 }
 
 /** Rows and columns after the transposition that the attributes ask for. */
@@ -47,9 +52,10 @@ const matmulOp = defineOp({
     const g = cotangent as Value
     const ta = node.attrs.transposeA === true
     const tb = node.attrs.transposeB === true
+    const exact: MatmulOptions = node.attrs.precision === 'f32' ? { precision: 'f32' } : {}
     // With A = op(a), B = op(b): dA = g B^T and dB = A^T g; a transposed operand gets the transposed product.
-    const da = () => (ta ? matmul(b, g, { transposeA: tb, transposeB: true }) : matmul(g, b, { transposeB: !tb }))
-    const db = () => (tb ? matmul(g, a, { transposeA: true, transposeB: ta }) : matmul(a, g, { transposeA: !ta }))
+    const da = () => (ta ? matmul(b, g, { transposeA: tb, transposeB: true, ...exact }) : matmul(g, b, { transposeB: !tb, ...exact }))
+    const db = () => (tb ? matmul(g, a, { transposeA: true, transposeB: ta, ...exact }) : matmul(a, g, { transposeA: !ta, ...exact }))
     return [needs[0] ? da() : null, needs[1] ? db() : null]
   },
   reference([a, b], attrs, [y]) {
@@ -74,7 +80,11 @@ const matmulOp = defineOp({
   flops([a, b], [y], attrs) {
     return 2 * sizeOf(y.shape) * matrices(a, b, attrs).k
   },
-  encode: (attrs) => [Number(attrs.transposeA ?? false), Number(attrs.transposeB ?? false)],
+  encode: ({ transposeA = false, transposeB = false, precision }) => [
+    Number(transposeA),
+    Number(transposeB),
+    ...(precision === 'f32' ? [1] : []),
+  ],
   slice: sliceRule(([a, b], { outputs: [y], attrs }) => {
     const rank = y.shape.length
     const [rows, innerA] = attrs.transposeA ? [rank - 1, rank - 2] : [rank - 2, rank - 1]

@@ -41,6 +41,7 @@ export function ridgeSolution(system: RidgeSystem, b: Value): Value {
 /**
  * A = M^-1 b and W = x^T A of the dual form; W has the dtype of x, its sums are float64. With G the cotangent of W, B = M^-1 (x G + g):
  * d b = B, d x = A (G - x^T B)^T - B W^T, d ridge = -<A, B>. The wide products of d x are of the dtype of x, all else is float64.
+ * No product is rounded to less on a GPU.
  */
 export function ridgeWeights(system: Omit<RidgeSystem, 'form'>, b: Value): { weights: Value; coefficients: Value } {
   checkOptions<Partial<RidgeSystem>>('ridgeWeights: system', system, { form: true, x: true, ridge: true, factor: true })
@@ -58,13 +59,13 @@ const inner = (a: Value, b: Value): Value => sum(mul(a, b))
 function systemCotangent(form: RidgeForm, x: Value, a: Value, b: Value): Value {
   const [left, right] = [b, a].map((v) => cast(v, x.dtype))
   if (form === 'kernel') {
-    const product = matmul(left, right, { transposeB: true })
+    const product = matmul(left, right, { transposeB: true, precision: 'f32' })
     return mul(add(product, transpose(product, [1, 0])), -0.5)
   }
   // Coefficients meet x as x^T v, weights as x v.
-  const [leftSide, rightSide] = [left, right].map((v) => matmul(x, v, { transposeA: form === 'dual' }))
+  const [leftSide, rightSide] = [left, right].map((v) => matmul(x, v, { transposeA: form === 'dual', precision: 'f32' }))
   const pairs = form === 'dual' ? [left, rightSide, right, leftSide] : [leftSide, right, rightSide, left]
-  const [first, second] = [0, 2].map((i) => matmul(pairs[i], pairs[i + 1], { transposeB: true }))
+  const [first, second] = [0, 2].map((i) => matmul(pairs[i], pairs[i + 1], { transposeB: true, precision: 'f32' }))
   return neg(add(first, second))
 }
 
@@ -106,9 +107,12 @@ const ridgeWeightsOp = defineOp({
     const through = g && matmul(cast(x, 'f64'), cast(g, 'f64'))
     const back = ridgeSolution({ form: 'dual', x, ridge, factor }, through && own ? add(through, own) : (through ?? (own as Value)))
     const [left, right] = [cast(back, x.dtype), cast(a, x.dtype)]
-    const rest = matmul(x, left, { transposeA: true })
+    const rest = matmul(x, left, { transposeA: true, precision: 'f32' })
     const features = () =>
-      sub(matmul(right, g ? sub(g, rest) : neg(rest), { transposeB: true }), matmul(left, weights, { transposeB: true }))
+      sub(
+        matmul(right, g ? sub(g, rest) : neg(rest), { transposeB: true, precision: 'f32' }),
+        matmul(left, weights, { transposeB: true, precision: 'f32' }),
+      )
     return [null, null, needs[2] ? features() : null, needs[3] ? neg(inner(a, back)) : null, null, needs[5] && b ? back : null]
   },
   reference: ([weights, coefficients]) => [weights, coefficients],

@@ -13,6 +13,6 @@ export const centred = (z: Value): Value => sub(z, mean(z, { axes: [0], keep: tr
 /** Sum of the squares off the diagonal of aᵀb / count, and the diagonal [D]; a, b [N, D]. */
 export function crossProduct(a: Value, b: Value, count: number): { readonly diagonal: Value; readonly offDiagonal: Value } {
   const diagonal = div(sum(mul(a, b), { axes: [0] }), count)
-  const all = squaredNorm(div(matmul(a, b, { transposeA: true }), count))
+  const all = squaredNorm(div(matmul(a, b, { transposeA: true, precision: 'f32' }), count))
   return { diagonal, offDiagonal: sub(all, sum(square(diagonal))) }
 }

@@ -14,7 +14,7 @@ const excluded = 1e9
 export function ntXent(z1: Value, z2: Value, { temperature }: SimclrOptions): Value {
   const n = z1.shape[0]
   const rows = unitRows(concat([z1, z2]))
-  const similarity = div(matmul(rows, rows, { transposeB: true }), temperature)
+  const similarity = div(matmul(rows, rows, { transposeB: true, precision: 'f32' }), temperature)
   const others = sub(similarity, mul(oneHot(iota([2 * n]), 2 * n), excluded))
   const partner = constant(
     Array.from({ length: 2 * n }, (_, i) => (i + n) % (2 * n)),

@@ -122,7 +122,7 @@ function attrsOf({ op, numbers: n }: DecodedInstruction, rank: number): Attrs {
   if (op === 'power_sums') return { power: n[0] }
   if (op.startsWith('augment')) return { alignCorners: n[0] === 1 }
   if (op.startsWith('random')) return { purpose: n[0] }
-  if (op === 'matmul') return { transposeA: n[0] === 1, transposeB: n[1] === 1 }
+  if (op === 'matmul') return { transposeA: n[0] === 1, transposeB: n[1] === 1, ...(n[2] === 1 && { precision: 'f32' }) }
   if (op === 'slice') return { starts: n.slice(0, rank), steps: n.slice(rank) }
   if (op === 'pad') return { before: n.slice(0, rank), interior: n.slice(rank) }
   return { axis: n[0], axes: n, permutation: n, program: n }
