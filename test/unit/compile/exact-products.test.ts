@@ -71,7 +71,10 @@ describe.each<readonly [string, () => Traced]>([
           return [step.loss, step.images, step.targets]
         },
         [
-          ...[spec([n, ...image]), spec([n, k]), spec([m, ...image]), spec([m, k])],
+          spec([n, ...image]),
+          spec([n, k]),
+          spec([m, ...image]),
+          spec([m, k]),
           ...[...network.parameters, ...network.state].map(({ shape }) => spec([1, ...shape])),
         ],
       ),
