@@ -126,7 +126,7 @@ const layers = {
   transfer: {
     may: [
       ...[...upper, ...programs, 'event-loop', 'files', 'nn', 'optim', 'augment', 'data', 'scores'],
-      ...['evaluate/trainer', 'evaluate/schedule', 'evaluate/summary'],
+      ...['evaluate/trainer', 'evaluate/schedule', 'evaluate/summary', 'ridge'],
     ],
     types: ['engine/runtime', 'experiment', 'export/onnx'],
     node: true,

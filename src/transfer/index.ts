@@ -1,5 +1,6 @@
 /** @file Public surface of transfer. */
 export { type CellStore, openCells, readCells, type TransferCell } from './cells.js'
+export { type HeldOutLoss, type HeldOutOptions, heldOutLoss } from './held-out.js'
 export {
   defaultSettings,
   protocols as transferProtocols,
