@@ -24,6 +24,7 @@ import type { IterationState, Iterations, StepOutcome } from './iterations.js'
 import { lossIterations } from './loss-iterations.js'
 import { imagesOf, initialLatents } from './parametrise.js'
 import { LabelIterations } from './regression/label-iterations.js'
+import { LabelSolveIterations } from './regression/label-solve.js'
 import { RepresentationIterations, type RepresentationSettings } from './regression/representation-iterations.js'
 import { type RepresentationStart, representationStart } from './regression/start.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
@@ -417,7 +418,11 @@ function openIterations(device: Device, dataset: Dataset, settings: ResolvedSett
   if (isRepresentation(settings)) return new RepresentationIterations(device, dataset, settings, start as RepresentationStart | undefined)
   if ('representation' in method) throw new AludelError('internal', `${method.name}: its targets are a teacher's, but there is none`)
   if ('trajectory' in method) return new TrajectoryIterations(device, dataset.classes.length, { ...settings, method }, start)
-  if ('regression' in method) return new LabelIterations(device, dataset, { ...settings, method }, start)
+  if ('regression' in method) {
+    const { solved } = method.regression(settings.methodOptions)
+    if (solved) return new LabelSolveIterations(device, dataset, { ...settings, method })
+    return new LabelIterations(device, dataset, { ...settings, method }, start)
+  }
   // A class gives at most all it has: rows beyond the largest class would be padding in every step.
   const realBatch = Math.min(settings.realBatch, Math.max(...dataset.classes.map((_, c) => dataset.classIndices(c).length)))
   if ('distance' in method) return new GradientIterations(device, dataset, { ...settings, method, realBatch })

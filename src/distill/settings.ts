@@ -15,7 +15,7 @@ import { type InitKind, type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
 import { checkLatentRun, checkParametrisation, type Parametrisation } from './parametrise.js'
 import { methodByName, representationMethodNames } from './registry.js'
-import { checkRegression } from './regression/check-settings.js'
+import { checkRegression, solveSteps } from './regression/check-settings.js'
 import { type RunSchedule, resolveSchedule, scheduleConfig } from './scheduled-rows.js'
 import { checkShard, type Shard, shardText } from './shard.js'
 import { checkExpertsFit, expertsConfig } from './trajectory/check-experts.js'
@@ -81,8 +81,10 @@ export function resolveSettings(
   const choice = orDefault(settings.network, defaults.network)
   const network = resolveNetwork(choice, [height, width, channels], dataset.classes.length)
   const methodOptions = resolveOptions(method, defaults.options, settings.methodOptions, network)
-  const iterations = wholeNumber('iterations', orDefault(settings.iterations, defaults.iterations))
   const realBatch = resolveRealBatch(method, settings.realBatch, defaults.realBatch)
+  const solving = solveSteps(method, methodOptions, { images: dataset.shape[0], n: dataset.classes.length * ipc, realBatch }, settings)
+  const wanted = wholeNumber('iterations', orDefault(settings.iterations, solving ?? defaults.iterations))
+  const iterations = Math.min(wanted, solving ?? wanted)
   const imageLr = orDefault(settings.imageLr, defaults.imageLr)
   if (!(Number.isFinite(imageLr) && imageLr > 0)) throw expected('invalid_option', 'imageLr', 'a number > 0', imageLr)
   const init = resolveInit(method, orDefault(settings.init, defaults.init))

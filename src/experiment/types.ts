@@ -235,6 +235,8 @@ export interface RegressionRecord {
   readonly imageDrift: number
   readonly targetDrift: number
   readonly targetNorm: number
+  /** Of solved labels: singular directions of the kernel between real and synthetic images that were not cut off. */
+  readonly directions?: number
 }
 
 /** Work before the first step, such as the training of a pool of networks. */

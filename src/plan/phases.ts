@@ -42,7 +42,7 @@ export function distillationPhase(dataset: Dataset, settings: PlannedSettings, t
   const { device, planned } = planningDevice(target)
   const { work } = prepareRun(dataset, resolved, device)
   const { iterations, config } = resolved
-  const labels = ['soft', 'learned'].includes(resolved.methodOptions.labels as string) ? 'soft' : 'hard'
+  const labels = ['soft', 'learned', 'solve'].includes(resolved.methodOptions.labels as string) ? 'soft' : 'hard'
   const learns = { rate: 'trajectory' in resolved.method, labels } as const
   const phase = { name: 'distill', bytes: planned.bytes, flops: iterations * work.flopsPerIteration, steps: iterations }
   return { phase, config, learns }

@@ -1,9 +1,9 @@
 /** @file KIP (arXiv 2011.00050): images, and labels if wanted, that kernel ridge regression under an infinitely wide network learns the data from. */
-
+import { AludelError } from '../../errors.js'
 import { defineRegressionMethod } from '../method.js'
 import { countUpTo, notNegative, oneOf, positive } from '../method-options.js'
 import { type KernelKind, kernelKinds } from './infinite-network.js'
-import { type LabelChoice, type LabelLoss, labelChoices, labelLosses } from './label-settings.js'
+import { type LabelLoss, labelLosses, type SolvableLabelChoice, solvableLabelChoices } from './label-settings.js'
 
 type KipOptions = {
   readonly kernel: KernelKind
@@ -11,7 +11,8 @@ type KipOptions = {
   readonly weightVariance: number
   readonly biasVariance: number
   readonly ridge: number
-  readonly labels: LabelChoice
+  readonly labels: SolvableLabelChoice
+  readonly labelCut: number
   readonly loss: LabelLoss
 }
 
@@ -23,7 +24,10 @@ export const kip = defineRegressionMethod<KipOptions>({
       doc: 'the released notebook (google-research, kip/KIP.ipynb)',
       settings: () => ({
         ...{ iterations: 1000, realBatch: 5000, imageLr: 0.04, imageMomentum: 0.9, init: 'real', augment: 'none', network: 'convnet' },
-        options: { kernel: 'ntk', depth: 1, weightVariance: 2, biasVariance: 0.01, ridge: 1e-6, labels: 'fixed', loss: 'half-mse' },
+        options: {
+          ...{ kernel: 'ntk', depth: 1, weightVariance: 2, biasVariance: 0.01, ridge: 1e-6 },
+          ...{ labels: 'fixed', labelCut: 1e-6, loss: 'half-mse' },
+        },
       }),
     },
   },
@@ -33,17 +37,30 @@ export const kip = defineRegressionMethod<KipOptions>({
     weightVariance: positive('W²: variance of the weights times their fan-in'),
     biasVariance: notNegative('b²: variance of the biases'),
     ridge: positive('c: lambda = c tr(K) / n'),
-    labels: oneOf(labelChoices, 'fixed: centred one-hot rows; learned: moved as the images are'),
+    labels: oneOf(
+      solvableLabelChoices,
+      'fixed: centred one-hot rows; learned: moved as the images are; solve: the images stay, and the best labels for them are solved for',
+    ),
+    labelCut: positive('of solved labels: singular values of K_ts below this share of the largest count as 0'),
     loss: oneOf(labelLosses, 'of the answers to real images: half-mse is the published one'),
   },
+  resolve(options) {
+    if (options.labels !== 'solve' || options.loss === 'half-mse') return options
+    const todo = "leave the loss out, or take labels 'learned'"
+    throw new AludelError(
+      'invalid_option',
+      `kip loss: labels are solved for by least squares, and ${options.loss} is another loss: ${todo}`,
+    )
+  },
   // lambda = c tr(K_ss)/n; P = K_ts (K_ss + lambda I)^-1 Y_s; L = 1/2 mean((P - Y_t)^2); Adam on X_s (and Y_s)
-  regression: ({ kernel, depth, weightVariance, biasVariance, ridge, labels, loss }) => ({
+  regression: ({ kernel, depth, weightVariance, biasVariance, ridge, labels, labelCut, loss }) => ({
     targets: 'labels',
     source: { kind: 'infinite', network: { kernel, depth, weightVariance, biasVariance } },
     ridge: { c: ridge, scale: 'meanTrace', detach: false },
     loss,
     ...{ logScale: 0, logScaleLr: 0.01 },
     learnedLabels: labels === 'learned',
+    ...(labels === 'solve' && { solved: { cut: labelCut } }),
     ...{ labelScale: 'one', labelMargin: false, mirrored: false },
     ...{ optimiser: 'adam', lrEnd: 1, draws: 'balanced' },
   }),

@@ -137,7 +137,7 @@ export class LabelIterations implements Iterations {
 }
 
 /** Throws `not_positive_definite` where no ridge of the ladder was large enough, and says which images are the same. */
-async function checkSolution(info: Float64Array, step: number, images: DeviceArray): Promise<void> {
+export async function checkSolution(info: Float64Array, step: number, images: DeviceArray): Promise<void> {
   const report = ridgeReport(info)
   // a pivot that is no number comes of images that are none: the loss tells, and the run may go back
   if (report.failedTries < mostRidgeTries || !Number.isFinite(report.smallestPivot)) return

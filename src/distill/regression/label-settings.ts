@@ -7,6 +7,10 @@ import type { PoolSettings } from './settings.js'
 export const labelChoices = ['fixed', 'learned'] as const
 export type LabelChoice = (typeof labelChoices)[number]
 
+/** What the labels of KIP may be besides: solved for, with the images as they are. */
+export const solvableLabelChoices = [...labelChoices, 'solve'] as const
+export type SolvableLabelChoice = (typeof solvableLabelChoices)[number]
+
 export const outerOptimisers = ['adam', 'lamb', 'adabelief'] as const
 export type OuterOptimiser = (typeof outerOptimisers)[number]
 
@@ -31,6 +35,8 @@ export interface LabelRegression {
   /** And its learning rate. */
   readonly logScaleLr: number
   readonly learnedLabels: boolean
+  /** Images stay, and labels are solved for; singular values of K_ts below `cut` times the largest count as 0. */
+  readonly solved?: { readonly cut: number }
   /** Labels start as centred one-hot rows, under 'frepo' divided by sqrt(k / 10). */
   readonly labelScale: 'one' | 'frepo'
   /** Adds `labelMargin` of the learned labels to the loss. */

@@ -35,7 +35,8 @@ export interface LabelGradients {
 }
 
 /** Rows of pixels, f64 [rows, H W C]. */
-const flat = (images: Value): Value => cast(reshape(images, [images.shape[0], images.shape.slice(1).reduce((a, b) => a * b)]), 'f64')
+export const flatRows = (images: Value): Value =>
+  cast(reshape(images, [images.shape[0], images.shape.slice(1).reduce((a, b) => a * b)]), 'f64')
 
 /** P = K_ts (K_ss + lambda I)^-1 Y_s [m, k]: f64 under the kernel of an infinite network, f32 on features. */
 function answersOf(
@@ -62,9 +63,9 @@ export function kernelAnswers(
   { images, targets, real }: Pick<LabelBatch, 'images' | 'targets' | 'real'>,
   ridge: Ridge,
 ) {
-  const synthetic = flat(images)
+  const synthetic = flatRows(images)
   const { coefficients, info } = kernelRidgeSolve(infiniteKernelOf(network, synthetic), cast(targets, 'f64'), ridge)
-  return { answers: matmul(infiniteKernel(network, flat(real), synthetic), coefficients), info }
+  return { answers: matmul(infiniteKernel(network, flatRows(real), synthetic), coefficients), info }
 }
 
 /** Loss of the answers [m, k] to images of `classes`, f64 []. */
