@@ -126,9 +126,17 @@ const layers = {
   transfer: {
     may: [
       ...[...upper, ...programs, 'event-loop', 'files', 'nn', 'optim', 'augment', 'data', 'scores'],
-      ...['evaluate/trainer', 'evaluate/schedule', 'evaluate/summary', 'ridge'],
+      ...['evaluate/trainer', 'evaluate/schedule', 'evaluate/summary', 'experiment/cell-file', 'ridge'],
     ],
     types: ['engine/runtime', 'experiment', 'export/onnx'],
+    node: true,
+  },
+  nas: {
+    may: [
+      ...[...upper, ...programs, 'event-loop', 'files', 'nn', 'augment', 'data', 'preprocess', 'evaluate'],
+      ...['experiment/cell-file', 'plan/planning-device', 'plan/rate'],
+    ],
+    types: ['engine/runtime', 'experiment'],
     node: true,
   },
   direct: {

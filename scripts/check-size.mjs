@@ -2,7 +2,7 @@
 import { filesUnder, isMain, read, report } from './lib/files.mjs'
 
 const hardStop = 600
-const ceiling = 85_000
+const ceiling = 86_500
 const sources = ['src', 'native', 'test', 'bench', 'scripts']
 const endings = ['.ts', '.mjs', '.h', '.cc', '.cu', '.cuh']
 

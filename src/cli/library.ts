@@ -37,6 +37,7 @@ import type { ExpertsOptions } from '../experts/settings.js'
 import type { ExpertStore } from '../experts/store.js'
 import type { ExportedSet, ExportSetOptions } from '../export/export-set.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
+import type { NasOptions, NasPlan, NasResult, NasStore } from '../nas/index.js'
 import type { MapShape } from '../nn/module.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
 import type { ZcaOptions } from '../preprocess/index.js'
@@ -144,6 +145,11 @@ export interface Library {
     set: RepresentationSet,
     options: Omit<TransferOptions, 'device' | 'teacher'> & { readonly device: DeviceHandle; readonly encoder?: EncoderChoice },
   ): Promise<TransferCell[]>
+  nas(set: SyntheticSet, options: Omit<NasOptions, 'device'> & { readonly device: DeviceHandle }): Promise<NasResult>
+  planNas(
+    set: SyntheticSet,
+    options: Omit<NasOptions, 'device' | 'store'> & { readonly device: DeviceHandle; readonly store: Pick<NasStore, 'find'> },
+  ): Promise<NasPlan>
   /** Weights of one network of the registry each, for images of `train`. */
   loadNetworks(paths: readonly string[], network: string, train: Dataset): Promise<NetworkTensors[]>
   /** Throws what `trainExperts` would, before anything is trained. */
@@ -289,6 +295,14 @@ export const library: Library = {
     } finally {
       await teacher.dispose()
     }
+  },
+  async nas(set, options) {
+    const { nas } = await import('../nas/index.js')
+    return nas(set, options as NasOptions)
+  },
+  async planNas(set, options) {
+    const { planNas } = await import('../nas/index.js')
+    return planNas(set, options as EngineOptions<typeof options>)
   },
   async loadNetworks(paths, name, train) {
     const [{ loadNetwork }, { networkByName }] = await Promise.all([

@@ -9,6 +9,7 @@ import { addEvaluate } from './commands/evaluate.js'
 import { addExperts } from './commands/experts.js'
 import { addExport } from './commands/export.js'
 import { addMerge } from './commands/merge.js'
+import { addNas } from './commands/nas.js'
 import { addPack } from './commands/pack.js'
 import { addPlan } from './commands/plan.js'
 import { addPretrain } from './commands/pretrain.js'
@@ -47,6 +48,7 @@ function buildProgram(context: CliContext): Command {
     addSweep,
     addEvaluate,
     addTransfer,
+    addNas,
     addExport,
     addReport,
     addDoctor,

@@ -8,13 +8,14 @@ const stepsPerReport = 10
 
 /**
  * Trains the epochs of the trainer's protocol. Under 'dc' and 'trajectory' these are 0..epochs; after epoch floor(epochs/2)+1 the learning rate drops and the
- * optimiser starts afresh. `report` hears of the epochs completed and the mean loss of the last step. Throws AbortError, or `not_finite` when a loss is no number.
+ * optimiser starts afresh. `report` hears of the epochs completed and the mean loss of the last step, `onPart` of epochs in part. Throws AbortError, or `not_finite` when a loss is no number.
  */
 export async function trainAll(
   trainer: Trainer,
   epochs: number,
   signal: AbortSignal | undefined,
   report: (epoch: number, loss: number) => void,
+  onPart?: (epochs: number) => void,
 ): Promise<void> {
   const last = trainer.protocol.trained(epochs)
   const drop = trainer.protocol.factor ? last : dropEpoch(epochs)
@@ -26,7 +27,8 @@ export async function trainAll(
       await trainer.resetMomentum()
     }
     const until = Math.min(epoch + epochsPerReport, last, epoch < drop ? drop : last)
-    const losses = await trainer.train(epoch, until - epoch, signal)
+    const [first, steps] = [epoch, trainer.stepsIn(epoch)]
+    const losses = await trainer.train(epoch, until - epoch, signal, onPart && ((done) => onPart(first + done / steps)))
     const bad = losses.findIndex((loss) => !Number.isFinite(loss))
     if (bad >= 0)
       throw new AludelError(

@@ -1,6 +1,7 @@
 /** @file manifest.json: what a synthetic set is, where it came from, the hash of every file beside it and its own. No dates, no host: equal runs, equal bytes. */
 import { createHash } from 'node:crypto'
 import { isRecord } from '../arguments.js'
+import { expected } from '../errors.js'
 import { checkFields, type FieldRules, isConfig, isNumber, isNumbers, isTexts } from './json-fields.js'
 import { checkSeal, encodeSealed, parseRecord } from './sealed-json.js'
 import type { RunConfig } from './types.js'
@@ -79,9 +80,20 @@ function isImages(value: unknown): boolean {
   return isNumbers(value.shape) && value.shape.length === 4 && value.shape.every((d) => Number.isSafeInteger(d) && d >= 1)
 }
 
+/** Of sets of representations. */
+const unlabelledFormat = 'aludel-representations'
+
 /** Parses and checks the text of a manifest: fields first, then its own hash. Throws `invalid_data` naming the file and the field. */
 export function decodeManifest(path: string, text: string): Manifest {
   const value = parseRecord(path, text)
+  if (value.format === unlabelledFormat)
+    throw expected(
+      'invalid_data',
+      path,
+      `a set with class labels ('${manifestFormat}')`,
+      unlabelledFormat,
+      'aludel transfer measures those',
+    )
   checkFields(path, value, rules)
   checkSeal(path, text)
   return value as unknown as Manifest

@@ -5,11 +5,12 @@ import { normalizeImages } from '../data/normalize.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, keyOf } from '../engine/tensor/key.js'
 import { AludelError, expected } from '../errors.js'
+import { hashOfArrays, keyOfCell } from '../experiment/cell-file.js'
 import type { RepresentationSetFields } from '../experiment/representation-set.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import { mlp } from '../nn/networks/mlp.js'
 import { networkByName, withPools } from '../nn/networks/registry.js'
-import { type CellStore, hashOfFloats, keyOfCell, type TransferCell } from './cells.js'
+import type { CellStore, TransferCell } from './cells.js'
 import { type Classifier, distilKnowledge } from './kd.js'
 import { accuracyOfLogits, forward, freshTensors, withNewHead } from './networks.js'
 import { fitLinear } from './probe.js'
@@ -221,10 +222,10 @@ class Cells {
     this.#plan = plan
     this.#targets = targets
     this.#classifier = classifier
-    this.#setHash = hashOfFloats(plan.set.images, plan.set.targets)
+    this.#setHash = hashOfArrays(plan.set.images, plan.set.targets)
     const { network, tensors } = classifier ?? {}
     this.#classifierHash =
-      network && tensors && `${network.name} ${hashOfFloats(...Object.values(tensors.parameters), ...Object.values(tensors.state))}`
+      network && tensors && `${network.name} ${hashOfArrays(...Object.values(tensors.parameters), ...Object.values(tensors.state))}`
     this.#total = plan.repeats * plan.networks.length * plan.sources.length * targets.length * plan.protocols.length
   }
 

@@ -116,7 +116,7 @@ const subsetOf = (options: Options): string | undefined =>
   options.data === undefined ? undefined : parseSpecification(specificationOf(options.data, options)).options.subset
 
 /** What networks are trained on first, and where it stands: a run, a saved set, or a subset of real images. */
-interface Measured {
+export interface Measured {
   readonly set: SyntheticSet
   readonly label: string
   /** Directory of the run that accuracies are written to. */
@@ -127,7 +127,8 @@ interface Measured {
   readonly data: string
 }
 
-async function openRun(run: string, options: Options): Promise<Measured> {
+/** A run, or a saved set, with the data set that its networks are measured on. */
+export async function openRun(run: string, options: DataOptions): Promise<Measured> {
   const isRun = await exists(join(run, runFile))
   // the accuracies are written down at the end: better to hear now that another process works there
   if (isRun) await checkUnlocked(run)

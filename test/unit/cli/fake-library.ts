@@ -53,6 +53,12 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
     loadNetworks: async () => [],
     loadNetwork: async () => ({ parameters: {}, state: {} }),
     transfer: async () => [],
+    nas: async () => {
+      throw new AludelError('unavailable', 'this library searches nothing')
+    },
+    planNas: async () => {
+      throw new AludelError('unavailable', 'this library searches nothing')
+    },
     distillRepresentations: async () => {
       throw new AludelError('unavailable', 'this library learns no representations')
     },

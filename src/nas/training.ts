@@ -1,0 +1,130 @@
+/** @file The sources that networks of a space are trained on: what they see, for how long, and what their accuracies depend on. */
+import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
+import type { Dataset } from '../data/dataset.js'
+import { fold, keyOf, purpose } from '../engine/tensor/key.js'
+import { permutation } from '../engine/tensor/philox.js'
+import { expected } from '../errors.js'
+import type { Normalization } from '../evaluate/accuracy.js'
+import { type Protocol, protocolFor } from '../evaluate/protocol.js'
+import { randomRealSet } from '../evaluate/random-real.js'
+import { networksTogether } from '../evaluate/schedule.js'
+import type { TrainingPlan } from '../evaluate/train-networks.js'
+import type { TrainingSet } from '../evaluate/trainer.js'
+import { hashOfArrays } from '../experiment/cell-file.js'
+import type { NasSettings, NasSource } from './options.js'
+
+export interface Training {
+  readonly source: NasSource
+  readonly protocol: Protocol
+  readonly epochs: number
+  readonly policy: AugmentPolicy
+  readonly repeats: number
+  /** Networks trained in one program. */
+  readonly together: number
+  /** The images of networks [first, first + groups): one set for all, or one each. */
+  readonly sets: (first: number, groups: number) => TrainingSet[]
+  readonly rowsOf?: (epoch: number) => Int32Array
+  /** Rows that pass through one network while it is trained, padding included. */
+  readonly rows: number
+  /** Of the test images. */
+  readonly normalization: Normalization
+  /** Beside network, repetition, test images and device. */
+  readonly depends: object
+}
+
+/** How real images are trained on: bytes, or whitened pixels. */
+const realImages = ({ images, whitened, shape, labels, mean, std }: Dataset): TrainingSet => ({
+  ...{ images: whitened?.pixels ?? images, shape, labels, mean, std },
+})
+
+/** What identifies real images as networks see them. */
+const identityOf = ({ sha256, mean, std, whitened }: Dataset) => ({ sha256, mean, std, whitening: whitened?.whitening.sha256 ?? null })
+
+/** The trainings of a search in the order in which they are done. `plan` is that of the distilled set. */
+export function trainingsOf(plan: TrainingPlan, data: Dataset, settings: NasSettings): Training[] {
+  const { baselines, repeats, seed, fullEpochs, fullRepeats, augment } = settings
+  const { set, protocol, epochs, policy } = plan
+  const distilled: Training = {
+    ...{ source: 'distilled' as const, protocol, epochs, policy, repeats, ...amount(protocol, epochs, set.shape[0], repeats) },
+    ...{ sets: () => [set], normalization: set },
+    depends: { ...how(protocol, epochs, policy), set: hashOfSet(set), lr: protocol.lr('convnet') },
+  }
+  const real = protocolFor({}, 'hard', protocol.name)
+  const realPolicy = parseAugment(augment, data.flip)
+  const all = realImages(data)
+  const full: Training = {
+    ...{ source: 'full' as const, protocol: real, epochs: fullEpochs, policy: realPolicy, repeats: fullRepeats },
+    ...amount(real, fullEpochs, data.shape[0], fullRepeats),
+    ...{ sets: () => [all], normalization: data },
+    depends: { ...how(real, fullEpochs, realPolicy), data: identityOf(data) },
+  }
+  const ipc = largestClass(set)
+  const make = {
+    random(): Training {
+      checkClasses(data, ipc)
+      const random = (first: number, groups: number) => Array.from({ length: groups }, (_, g) => randomRealSet(data, ipc, seed, first + g))
+      return {
+        ...{ source: 'random', protocol: real, epochs, policy: realPolicy, repeats },
+        ...amount(real, epochs, ipc * data.classes.length, repeats),
+        ...{ sets: random, normalization: data },
+        depends: { ...how(real, epochs, realPolicy), data: identityOf(data), ipc },
+      }
+    },
+    'early-stop'(): Training {
+      const steps = Math.ceil(set.shape[0] / Math.min(protocol.batch, set.shape[0]))
+      const chunk = steps * Math.min(real.batch, data.shape[0])
+      return {
+        ...{ source: 'early-stop', protocol: real, epochs, policy: realPolicy, repeats, together: full.together },
+        ...{ sets: full.sets, normalization: data, rows: real.trained(epochs) * chunk, rowsOf: chunksOf(data.shape[0], chunk, seed) },
+        depends: { ...how(real, epochs, realPolicy), data: identityOf(data), steps },
+      }
+    },
+  }
+  return [distilled, ...baselines.map((name) => make[name]()), full]
+}
+
+const how = ({ name }: Protocol, epochs: number, { operations }: AugmentPolicy) => ({ protocol: name, epochs, augment: operations })
+
+function amount(protocol: Protocol, epochs: number, rows: number, repeats: number): Pick<Training, 'together' | 'rows'> {
+  const batch = Math.min(protocol.batch, rows)
+  return { together: networksTogether(repeats, batch), rows: protocol.trained(epochs) * Math.ceil(rows / batch) * batch }
+}
+
+/**
+ * The rows of each epoch of `chunk` rows over `rows`: pieces of a random order, a new order when the pieces of one are used up. Networks see
+ * as many steps as over the distilled set, under the same rates, and of other images in every epoch.
+ */
+export function chunksOf(rows: number, chunk: number, seed: number): (epoch: number) => Int32Array {
+  const length = Math.min(chunk, rows)
+  const pieces = Math.floor(rows / length)
+  let [pass, order] = [-1, new Int32Array()]
+  return (epoch) => {
+    const wanted = Math.floor(epoch / pieces)
+    if (wanted !== pass)
+      [pass, order] = [wanted, permutation(fold(keyOf(seed), 'nas-early-stop'), wanted, purpose.shuffle, rows) as Int32Array<ArrayBuffer>]
+    const piece = epoch % pieces
+    return order.slice(piece * length, (piece + 1) * length).sort()
+  }
+}
+
+const hashOfSet = ({ images, labels, softLabels, squared, mean, std, whitening, flip }: TrainingPlan['set']): string =>
+  JSON.stringify({
+    arrays: hashOfArrays(images, labels, ...(softLabels ? [softLabels] : [])),
+    ...{ mean, std, flip, squared: squared ?? false, soft: softLabels !== undefined, whitening: whitening?.sha256 ?? null },
+  })
+
+/** Images per class; the most of any class where they differ. */
+function largestClass({ classes, labels }: TrainingPlan['set']): number {
+  const sizes = new Int32Array(classes.length)
+  for (const label of labels) sizes[label]++
+  return Math.max(...sizes)
+}
+
+function checkClasses(data: Dataset, ipc: number): void {
+  for (const [c, name] of data.classes.entries()) {
+    const available = data.classIndices(c).length
+    const todo = "leave 'random' out of the baselines"
+    if (available < ipc)
+      throw expected('invalid_data', `nas: class '${name}'`, `at least ${ipc} real images as in the set`, available, todo)
+  }
+}
