@@ -60,7 +60,7 @@ async function distilled() {
   )
   const settings = { iterations: count('iterations'), realBatch: count('batch'), imageLr: count('lr'), seed: count('seed') }
   const started = performance.now()
-  const run = aludel.distillRepresentations(train, { method: 'krr-st', n: count('n'), teacher, device, ...settings, options: own })
+  const run = aludel.distillRepresentations(train, { method: 'krr-st', n: count('n'), teacher, device, ...settings, methodOptions: own })
   for await (const event of run) {
     if (event.type === 'step' && event.step % 20 === 0) tell({ step: event.step, loss: event.loss, ...event.regression })
     if (event.type === 'notice') tell(event)
