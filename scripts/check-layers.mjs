@@ -238,6 +238,8 @@ const layers = {
       'prune',
       'scoring/score-directory',
       'evaluate/summary',
+      // Cells of transfer, and the means of them.
+      ...['transfer/cells', 'transfer/summary', 'transfer/source'],
       // Which parameters a run's mask keeps, and what its experts trained on, follow from its settings.
       ...['nn', 'schedule/pad-rule', 'distill/matching/gradient-method', 'distill/trajectory/mask', 'experts/record'],
     ],

@@ -138,7 +138,7 @@ export async function resumeRepresentations(job: ResumeJob): Promise<Distillatio
         signal: abort.signal,
         checkpoints: runDir.checkpoints,
       })
-      return await finishDistillation({ run, runDir, tools: { library, output, device, dataset: train }, abort, continuation })
+      return await finishDistillation({ run, runDir, tools: { library, output, device, dataset: train, teacher }, abort, continuation })
     } finally {
       await teacher.dispose()
     }

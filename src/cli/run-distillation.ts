@@ -20,6 +20,7 @@ import type {
 import type { ExpertStore } from '../experts/store.js'
 import type { Subset } from '../prune/index.js'
 import { writeReport } from '../report/index.js'
+import type { Teacher as Encoder } from '../teachers/index.js'
 import type { CliContext } from './context.js'
 import { asUsageError, exitCode } from './exit-codes.js'
 import { hostDescription, versions } from './host.js'
@@ -31,6 +32,7 @@ import { commandLine, startPhase } from './phase.js'
 import { Progress } from './progress.js'
 import { type Pruning, pruneRun } from './pruning.js'
 import { addRealImages } from './real-images.js'
+import { addRepresentationSample } from './representation-sample.js'
 import type { RunScheduling } from './run-schedule.js'
 import { keepWhitening, whitenTraining, type ZcaChoice } from './whitening.js'
 
@@ -40,6 +42,8 @@ export interface DistillationTools {
   readonly output: Output
   readonly device: DeviceHandle
   readonly dataset: Dataset
+  /** Of a run without labels. */
+  readonly teacher?: Encoder
 }
 
 export interface DistillationJob extends DistillationTools {
@@ -211,7 +215,7 @@ export interface FollowedRun<S extends AnySet = SyntheticSet> {
 /** Follows a run to its end, saves what it made and notes how it ended. On failure the directory is closed, and the run can be resumed. */
 export async function finishDistillation<S extends AnySet>(followed: FollowedRun<S>): Promise<Distillation<S>> {
   const { run, runDir, tools, abort, continuation } = followed
-  const { library, output, device, dataset } = tools
+  const { library, output, device, dataset, teacher } = tools
   const interrupt = listenForInterrupt(() => {
     output.notice('\nfinishing the step at hand; what was reached is saved (ctrl-c again: leave at once)')
     run.stop()
@@ -227,6 +231,7 @@ export async function finishDistillation<S extends AnySet>(followed: FollowedRun
     await runDir.update({ status: done.stopped ? 'stopped' : 'done', finished: new Date().toISOString(), artifact, phases })
     const made: AnySet = set
     if ('labels' in made) await addRealImages(runDir.dir, { set: made, train: dataset, device, library })
+    else if (teacher) await addRepresentationSample(runDir.dir, { set: made, train: dataset, teacher, output })
     return { runDir, set, done, loss: last?.loss ?? null, interrupted: interrupt.requested }
   } catch (error) {
     // The run may still be going when it was the directory that failed (a full disk): end it before the device is closed.

@@ -10,6 +10,7 @@ import { whiteningFile } from '../preprocess/whitening-file.js'
 import { checkpointStore } from './checkpoint-store.js'
 import { type EventLog, type LoggedEvent, type LogPosition, openEventLog, readEventLog } from './event-log.js'
 import { realFile } from './real-images.js'
+import { representationsFile } from './representation-sample.js'
 import { loadRepresentationSet, type RepresentationSet } from './representation-set.js'
 import { scoresDirectory, subsetFile } from './run-data.js'
 import { lockedBy, lockRun, type RunLock, runOwner } from './run-lock.js'
@@ -45,6 +46,7 @@ const replaced = [
   whiteningFile,
   realFile,
   stagesFile,
+  representationsFile,
   'report.html',
   checkpointsDir,
   subsetFile,

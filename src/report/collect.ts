@@ -16,8 +16,11 @@ import {
 import { readStages, stagesFile } from '../experiment/stages.js'
 import { displayPixels } from '../experiment/synthetic-set.js'
 import type { DoneEvent, PruningEvent, StepEvent, SyntheticSet } from '../experiment/types.js'
+import type { CoverageReply } from './coverage.js'
+import { readRunCoverage } from './run-coverage.js'
 import { type RunExperts, readRunExperts } from './run-experts.js'
 import { type RunSubset, readRunSubset } from './run-subset.js'
+import { type RunTransfer, readRunTransfer } from './run-transfer.js'
 import type { ShownStages } from './stage-rows.js'
 
 export interface ReportData {
@@ -32,7 +35,10 @@ export interface ReportData {
   readonly set: SyntheticSet | undefined
   /** The same of a run without labels, which has no `set`. */
   readonly representations: RepresentationSet | undefined
-  /** Its images for the eye, bytes NHWC. */
+  /** Of a run without labels: what transfer has measured, and how its targets cover real images; absent where that is not known. */
+  readonly transfer: RunTransfer | undefined
+  readonly coverage: CoverageReply | undefined
+  /** The set's images for the eye, bytes NHWC. */
   readonly shown: Uint8Array | undefined
   /** Absent when the run was not compared with real images. */
   readonly real: RealImages | undefined
@@ -91,5 +97,10 @@ export async function collectReport(dir: string): Promise<ReportData> {
   const experts = await readRunExperts(record)
   const shown = set && (await displayPixels(set))
   const stages = set && (await stagesOf(dir, set))
-  return { record, status, ...historyOf(events), done: events.findLast(isDone), set, representations, shown, real, stages, subset, experts }
+  const transfer = representations && (await readRunTransfer(dir, representations))
+  const coverage = representations && (await readRunCoverage(dir, representations))
+  return {
+    ...{ record, status, ...historyOf(events), done: events.findLast(isDone), set, representations },
+    ...{ transfer, coverage, shown, real, stages, subset, experts },
+  }
 }

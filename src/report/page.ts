@@ -2,6 +2,7 @@
 import { accuracyTable } from './accuracy-table.js'
 import { classTable } from './class-table.js'
 import type { ReportData } from './collect.js'
+import { coveragePicture } from './coverage-picture.js'
 import { expertsSection } from './curriculum.js'
 import { accuracyCurve, learningRateCurve, lossCurve, skippedSteps } from './curves.js'
 import { figureList, framedPage, section } from './frame.js'
@@ -16,6 +17,7 @@ import { driftCurves, kernelCondition } from './regression-curves.js'
 import { representationImages } from './representation-images.js'
 import { stageRows } from './stage-rows.js'
 import { keptGallery, pruningCurve, trainingImages } from './training-images.js'
+import { transferTable } from './transfer-table.js'
 
 const loading = `from safetensors.torch import load_file
 from torch.utils.data import TensorDataset
@@ -76,7 +78,7 @@ function sizeOf({ config, representations }: ReportData['record']): string {
 }
 
 export function reportPage(data: ReportData): string {
-  const { record, status, steps, looks, done, set, representations, shown, real, stages, subset, experts } = data
+  const { record, status, steps, looks, done, set, representations, transfer, coverage, shown, real, stages, subset, experts } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${sizeOf(record)}`
   const { specification, name, sha256, images } = record.data
   const kept = subset?.subset && set ? keptGallery(subset.subset, real?.kept, set.classes, set.shape.slice(1)) : ''
@@ -102,6 +104,8 @@ ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.
             ? imageRows(set, shown, real)
             : '<p>No images were saved.</p>',
       ),
+      section('Transfer', transferTable(transfer)),
+      section('Feature coverage', coveragePicture(coverage)),
       section('Images over steps', set && shown && stages && done ? stageRows(set, shown, stages, done.step) : ''),
       section('Learned labels', set?.labelLogits ? learnedLabels(set, set.labelLogits) : ''),
       section('Nearest real images', real ? nearestSummary(real) : ''),

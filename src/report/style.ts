@@ -68,9 +68,12 @@ figure.plain figcaption { position: static }
 .matrix :is(td.number, thead th) { text-align: right; padding: .35rem .75rem }
 .bar.before span { background: var(--left-out) }
 .bar + .bar { margin-top: .2rem }
-${[0, 1, 2, 3, 4, 5].map((i) => `.curve-${i} .line { stroke: var(--curve-${i}) } .curve-${i} .mark, .band.curve-${i} { fill: var(--curve-${i}) } .legend .curve-${i}::before { background: var(--curve-${i}) }`).join('\n')}
+${[0, 1, 2, 3, 4, 5].map((i) => `.curve-${i} .line { stroke: var(--curve-${i}) } .curve-${i} .mark, .band.curve-${i} { fill: var(--curve-${i}) } .dots.curve-${i} { stroke: var(--curve-${i}) } .legend .curve-${i}::before { background: var(--curve-${i}) }`).join('\n')}
 .chart .band { fill-opacity: .14; stroke: none }
 .chart .dashed .line { stroke: var(--soft); stroke-dasharray: 5 4 }
+.dots { fill: none; stroke-linecap: round; stroke-width: 4; stroke-opacity: .8 }
+.dots.real { stroke: var(--left-out); stroke-width: 3 }
+.legend .real::before { background: var(--left-out) }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; margin: .25rem 0 0; padding: 0; font-size: .85rem; color: var(--soft) }
 .legend li::before { content: ''; display: inline-block; width: 1.1rem; height: .2rem; margin-right: .4rem; vertical-align: middle; background: var(--soft) }
 pre { background: var(--panel); padding: .75rem 1rem; border-radius: .5rem; overflow-x: auto }

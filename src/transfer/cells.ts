@@ -1,7 +1,7 @@
 /** @file What was measured, cell by cell, kept in a file that a later call goes on with: nothing that is done is done again. */
 import { join } from 'node:path'
 import { isRecord } from '../arguments.js'
-import { type CellFormat, readCellFile, writeCellFile } from '../experiment/cell-file.js'
+import { type CellFormat, hashOfArrays, readCellFile, writeCellFile } from '../experiment/cell-file.js'
 import { prepareDirectory } from '../files/atomic-file.js'
 import type { TransferProtocol } from './settings.js'
 import type { TransferSource } from './source.js'
@@ -23,6 +23,10 @@ export interface TransferCell {
   readonly seconds: number
   /** Hash of everything the cell depends on. */
   readonly key: string
+  /** Hash of the set; absent in cells of earlier versions. */
+  readonly set?: string
+  /** Hash of all that cells of one row have in common: set, target, settings, seed. Cells of another are no repetitions of these. */
+  readonly setup?: string
 }
 
 export interface CellStore {
@@ -36,10 +40,15 @@ export const transferFile = 'transfer.json'
 const isCell = (cell: unknown): cell is TransferCell =>
   isRecord(cell) &&
   ['network', 'source', 'target', 'protocol', 'key'].every((name) => typeof cell[name] === 'string') &&
+  [cell.set, cell.setup].every((hash) => hash === undefined || typeof hash === 'string') &&
   ['repeat', 'accuracy', 'labelled', 'seconds'].every((name) => typeof cell[name] === 'number' && Number.isFinite(cell[name])) &&
   (cell.pretrainLoss === null || typeof cell.pretrainLoss === 'number')
 
 const format: CellFormat<TransferCell> = { format: 'aludel-transfer', version: 1, command: 'aludel transfer', isCell }
+
+/** What tells sets apart. */
+export const setHash = ({ images, targets }: { readonly images: Float32Array; readonly targets: Float32Array }): string =>
+  hashOfArrays(images, targets)
 
 /** The cells in transfer.json of `dir`; none where there is no file. Throws `invalid_data` for a file that is none of ours. */
 export const readCells = (dir: string): Promise<TransferCell[]> => readCellFile(join(dir, transferFile), format)

@@ -10,7 +10,7 @@ import type { RepresentationSetFields } from '../experiment/representation-set.j
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import { mlp } from '../nn/networks/mlp.js'
 import { networkByName, withPools } from '../nn/networks/registry.js'
-import type { CellStore, TransferCell } from './cells.js'
+import { type CellStore, setHash, type TransferCell } from './cells.js'
 import { type Classifier, distilKnowledge } from './kd.js'
 import { accuracyOfLogits, forward, freshTensors, withNewHead } from './networks.js'
 import { fitLinear } from './probe.js'
@@ -222,7 +222,7 @@ class Cells {
     this.#plan = plan
     this.#targets = targets
     this.#classifier = classifier
-    this.#setHash = hashOfArrays(plan.set.images, plan.set.targets)
+    this.#setHash = setHash(plan.set)
     const { network, tensors } = classifier ?? {}
     this.#classifierHash =
       network && tensors && `${network.name} ${hashOfArrays(...Object.values(tensors.parameters), ...Object.values(tensors.state))}`
@@ -255,11 +255,24 @@ class Cells {
         }
         const measured = await this.#protocol(protocol, { name, target, pretrained, rows, key, cell })
         const seconds = (performance.now() - start) / 1000
-        const result: TransferCell = { ...cell, ...measured, pretrainLoss: pretrained?.loss ?? null, seconds, key: id }
+        const loss = { pretrainLoss: pretrained?.loss ?? null }
+        const known = { key: id, set: this.#setHash, setup: keyOfCell(this.#setupOf(protocol, target)) }
+        const result: TransferCell = { ...cell, ...measured, ...loss, seconds, ...known }
         await options.store?.add(result)
         this.done.push(result)
         options.onCell?.(result)
       }
+    }
+  }
+
+  /** What cells of a target and a protocol have in common. */
+  #setupOf(protocol: TransferProtocol, { sha256, flip, train }: FittedTarget): object {
+    const { settings, seed, set, options } = this.#plan
+    const { trainImages = null, testImages = null, device } = options
+    return {
+      ...{ sha256, flip, mean: train.mean, std: train.std, kdTeacher: protocol === 'kd' && this.#classifierHash },
+      ...{ seed, set: this.#setHash, initSpace: set.initSpace, setMean: set.mean, setStd: set.std, trainImages, testImages },
+      ...{ computed: device.isa, precision: device.precision, pretrain: settings.pretrain, settings: settings[protocol] },
     }
   }
 

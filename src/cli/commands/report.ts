@@ -49,7 +49,10 @@ async function writePage(dirs: string[], options: Options, context: CliContext, 
 }
 
 async function showReal(run: string, options: Options, { library }: CliContext): Promise<void> {
-  const ofRun = runSpecification(run, await readRunRecord(run))
+  const record = await readRunRecord(run)
+  // a run without labels has kept what the report shows of real images
+  if (record.representations) return
+  const ofRun = runSpecification(run, record)
   const set = await loadSyntheticSet(run)
   const data = completedBy(specificationOf(options.data ?? ofRun, options), ofRun)
   const train = await library.openDataset(data, 'train', openOptions(options))

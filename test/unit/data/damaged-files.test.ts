@@ -20,6 +20,7 @@ import { AludelError } from '../../../src/errors.js'
 import { readCheckpoint, writeCheckpoint } from '../../../src/experiment/checkpoint-file.js'
 import { decodeManifest } from '../../../src/experiment/manifest.js'
 import { readRealImages, writeRealImages } from '../../../src/experiment/real-images.js'
+import { readRepresentationSample, writeRepresentationSample } from '../../../src/experiment/representation-sample.js'
 import { createRunDir, readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
 import { addStage, readStages } from '../../../src/experiment/stages.js'
 import { loadSyntheticSet } from '../../../src/experiment/synthetic-set.js'
@@ -145,6 +146,12 @@ const subjects: Readonly<Record<string, () => Subject | Promise<Subject>>> = {
     const images = { dtype: 'f32', shape: [2, 1, 2, 2, 1], data: new Float32Array(8) } as const
     for (const step of [3, 9]) await addStage(path, { ...tinyCheckpoint(step), tensors: { images } })
     return { path, read: () => readStages(path) }
+  },
+  'representations of a report': async () => {
+    const dir = freshDir()
+    const values = (rows: number) => Float32Array.from({ length: 3 * rows }, (_, i) => i)
+    await writeRepresentationSample(dir, { dim: 3, real: values(4), start: values(2), images: values(2) })
+    return inDir(dir, 'representations.safetensors', () => readRepresentationSample(dir, 3))
   },
   'real images of a report': async () => {
     const dir = freshDir()

@@ -12,6 +12,7 @@ import { npz } from '../../../src/data/npz-dataset.js'
 import { tinyImagenet } from '../../../src/data/tiny-imagenet.js'
 import { readCheckpoint } from '../../../src/experiment/checkpoint-file.js'
 import { readRealImages } from '../../../src/experiment/real-images.js'
+import { readRepresentationSample } from '../../../src/experiment/representation-sample.js'
 import { readEvents, readRunRecord } from '../../../src/experiment/run-dir.js'
 import { readStages } from '../../../src/experiment/stages.js'
 import { loadSyntheticSet, readManifest } from '../../../src/experiment/synthetic-set.js'
@@ -48,6 +49,7 @@ const readers: Record<string, { readonly file: string; readonly read: (dir: stri
   'manifest.json': { file: 'manifest.json', read: readManifest },
   'real.safetensors': { file: 'real.safetensors', read: (dir) => readRealImages(dir, { images: 4, pixels: 36, classes: 2 }) },
   'stages.safetensors': { file: 'stages.safetensors', read: (dir) => readStages(join(dir, 'stages.safetensors')) },
+  'representations.safetensors': { file: 'representations.safetensors', read: (dir) => readRepresentationSample(dir, 4) },
   'data.safetensors': { file: 'data.safetensors', read: loadSyntheticSet },
 }
 

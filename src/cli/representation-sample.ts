@@ -1,0 +1,74 @@
+/** @file Keeps what the teacher says of real and synthetic images beside a run without labels, for its report. */
+import { type Dataset, rowsOfWhole } from '../data/dataset.js'
+import { readPixels } from '../data/pixel-rows.js'
+import { encodeChecked, unitPixels } from '../distill/regression/teacher-targets.js'
+import { fold, keyOf, purpose } from '../engine/tensor/key.js'
+import { permutation } from '../engine/tensor/philox.js'
+import { AludelError } from '../errors.js'
+import { writeRepresentationSample } from '../experiment/representation-sample.js'
+import { displayedPixels, type RepresentationSet } from '../experiment/representation-set.js'
+import type { Teacher } from '../teachers/teacher.js'
+import type { Output } from './output.js'
+
+/** Images of each kind at most, and numbers of one kind. */
+const mostImages = 2000
+const mostNumbers = 2 ** 24
+/** Fewer than this cost nothing. */
+const leastImages = 100
+/** Images of one call of the teacher. */
+const batch = 128
+
+export interface SampleJob {
+  readonly set: RepresentationSet
+  readonly train: Dataset
+  readonly teacher: Teacher
+  readonly output: Output
+}
+
+/**
+ * Asks for about as many images as two steps of the run do, of each kind. A teacher that fails now costs the run its picture, not its end.
+ */
+export async function addRepresentationSample(dir: string, job: SampleJob): Promise<void> {
+  try {
+    await writeRepresentationSample(dir, await sampleOf(job))
+  } catch (error) {
+    if (!(error instanceof AludelError)) throw error
+    job.output.notice(`the report has no picture of the teacher's representations: ${error.message}`)
+  }
+}
+
+async function sampleOf({ set, train, teacher }: SampleJob) {
+  const { shape, dim, config, sourceIds } = set
+  const [total, height, width, channels] = train.shape
+  const asked = typeof config.realBatch === 'number' ? 2 * config.realBatch : 0
+  const most = Math.min(mostImages, Math.max(1, Math.floor(mostNumbers / dim)), Math.max(leastImages, asked))
+  const own = Math.min(shape[0], most)
+  const pixels = height * width * channels
+  // the set numbers its rows in the data set that a subset was taken of
+  const whole = rowsOfWhole(
+    train,
+    Int32Array.from({ length: total }, (_, row) => row),
+  )
+  const started = new Set(sourceIds)
+  const order = permutation(fold(keyOf(Number(config.seed ?? 0)), 'representation-sample'), 0, purpose.realBatch, total)
+  const others = order.filter((row) => !started.has(whole[row]))
+  const real = (others.length >= Math.min(leastImages, total / 2) ? others : order).slice(0, most)
+  const rowOf = new Map(Array.from(whole, (id, row) => [id, row] as const))
+  const start = Int32Array.from(sourceIds?.subarray(0, own) ?? [], (id) => rowOf.get(id) ?? 0)
+  const encode = async (bytes: (first: number, end: number) => Promise<Uint8Array> | Uint8Array, count: number) => {
+    const out = new Float32Array(count * dim)
+    for (let first = 0; first < count; first += batch) {
+      const end = Math.min(first + batch, count)
+      out.set(await encodeChecked(teacher, await unitPixels(await bytes(first, end)), end - first), first * dim)
+    }
+    return out
+  }
+  const ofReal = (rows: Int32Array) => encode((first, end) => readPixels(train, rows.subarray(first, end)), rows.length)
+  const shown = displayedPixels(set)
+  return {
+    dim,
+    real: await ofReal(real),
+    start: await ofReal(start),
+    images: await encode((first, end) => shown.subarray(first * pixels, end * pixels), own),
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * @file representations.safetensors of a run without labels: what the teacher says of some real images and of the synthetic ones, kept while
+ * the teacher is open. For the report alone: no run depends on it.
+ */
+
+import { join } from 'node:path'
+import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
+import { expected } from '../errors.js'
+import { writeAtomic } from '../files/atomic-file.js'
+import { bytesOf } from '../files/pieces.js'
+import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
+
+export const representationsFile = 'representations.safetensors'
+
+/** Representations, row after row of `dim` numbers. */
+export interface RepresentationSample {
+  readonly dim: number
+  /** Of real images that the set did not start from, unless there are too few others. */
+  readonly real: Float32Array
+  /** Of the real images that the first synthetic images started from. */
+  readonly start: Float32Array
+  /** Of these synthetic images, as pixels in [0, 1]. */
+  readonly images: Float32Array
+}
+
+const names = ['real', 'start', 'images'] as const
+
+export async function writeRepresentationSample(dir: string, { dim, ...sample }: RepresentationSample): Promise<void> {
+  const tensors = names.map((name): [string, SafeTensor] => [
+    name,
+    { dtype: 'F32', shape: [sample[name].length / dim, dim], data: bytesOf(sample[name]) },
+  ])
+  await writeAtomic(join(dir, representationsFile), encodeSafetensors(new Map(tensors)))
+}
+
+/** Absent when the run has none. Throws `invalid_data` for a damaged file, or one of other representations than `dim` numbers; `io`. */
+export async function readRepresentationSample(dir: string, dim: number): Promise<RepresentationSample | undefined> {
+  const path = join(dir, representationsFile)
+  if (!(await exists(path))) return undefined
+  const { tensors } = decodeSafetensors(path, await readWhole(path, maxFileBytes))
+  const take = (name: string): Float32Array => {
+    const tensor = tensors.get(name)
+    const shape = tensor?.shape ?? []
+    if (tensor?.dtype !== 'F32' || shape.length !== 2 || shape[0] < 1 || shape[1] !== dim)
+      throw expected('invalid_data', `${path}: tensor '${name}'`, `F32 [n, ${dim}]`, `${tensor?.dtype} [${shape}]`)
+    const values = new Float32Array(tensor.data.slice().buffer)
+    const broken = values.findIndex((value) => !Number.isFinite(value))
+    if (broken >= 0) throw expected('invalid_data', `${path}: tensor '${name}': number ${broken}`, 'a finite number', values[broken])
+    return values
+  }
+  return { dim, real: take('real'), start: take('start'), images: take('images') }
+}
