@@ -13,6 +13,7 @@ import type { SyntheticSet } from '../../src/experiment/types.js'
 import { nas, planNas } from '../../src/nas/nas.js'
 import type { NasOptions } from '../../src/nas/options.js'
 import { openNasStore } from '../../src/nas/record.js'
+import { fitZca, whiten } from '../../src/preprocess/index.js'
 import { run } from '../unit/cli/fake-library.js'
 import { freshDir } from '../unit/data/fixtures.js'
 
@@ -120,6 +121,18 @@ describe('nas', () => {
     const result = await nas(wild, optionsOf({ space: small, sample: 2, baselines: [], fullEpochs: 1 }))
     for (const { accuracies } of result.ranking) expect(accuracies.distilled).toEqual({ mean: 0, std: 0, n: 2, diverged: 2 })
     expect(result.sources[0].sample).toMatchObject({ spearman: null, kendall: null, interval: null })
+  })
+
+  it('whitens real images as the set is, and refuses whitened ones where it is not', async () => {
+    const whitening = await fitZca(data, { device })
+    const whitened = await whiten(data, whitening, { device })
+    const small = { space: { ...space, width: [4], norm: ['none'] as const }, sample: 2, repeats: 1, epochs: 3, fullEpochs: 1 }
+    const ofRaw = await nas(randomRealSet(whitened, 2, 7), optionsOf(small))
+    const ofWhitened = await nas(randomRealSet(whitened, 2, 7), optionsOf({ ...small, data: whitened }))
+    expect(ofRaw.ranking).toEqual(ofWhitened.ranking)
+    const plain = await nas(set, optionsOf(small))
+    expect(plain.ranking).not.toEqual(ofRaw.ranking)
+    await expect(nas(set, optionsOf({ data: whitened }))).rejects.toMatchObject({ code: 'invalid_data', message: /not whitened/ })
   })
 
   it('refuses a network that does not fit into memory before anything trains', async () => {
