@@ -1,18 +1,23 @@
 /** @file The protocols by which networks are trained to be measured, as values: batches, learning rates, what of the weights is tested. */
 import { expected } from '../errors.js'
 import type { LabelKind, ProtocolName, SyntheticSetFields } from '../experiment/types.js'
+import { cosineSchedule } from '../optim/schedules.js'
 import { protocol } from './schedule.js'
 
 /** How networks are updated, whatever for. */
 export interface TrainingRule {
   /** Rows of a training step. */
   readonly batch: number
+  /** How parameters move: SGD (default), or Adam with weight decay apart from the gradient, which has no use for `momentum`. */
+  readonly optimiser?: 'sgd' | 'adamw'
   readonly momentum: number
   readonly weightDecay: number
   /** Learning rate of a network by name before any factor. */
   lr(network: string): number
   /** What the learning rate is multiplied by in an epoch (0, 1, …); absent: `trainAll` lets it drop once. */
   factor?(epoch: number, epochs: number): number
+  /** The same of a step (0, 1, …) of all, in place of `factor`. */
+  stepFactor?(step: number, steps: number): number
   /** Share of the former average that the moving average of the weights keeps after an epoch; absent: the last weights are tested. */
   decay?(epoch: number): number
 }
@@ -21,6 +26,11 @@ export interface Protocol extends TrainingRule {
   readonly name: ProtocolName
   /** Default of the option `epochs`. */
   readonly epochs: number
+  /** Defaults of the augmentation, 'dsa', and of the network that `aludel evaluate` takes, 'convnet'. */
+  readonly augment?: string
+  readonly network?: string
+  /** Hard labels are centred one-hot rows, which networks learn by half the squared distance as they do learned targets. */
+  readonly squared?: boolean
   /** Epochs that are trained for that option. */
   trained(epochs: number): number
 }
@@ -60,10 +70,44 @@ const glad: Protocol = {
  */
 const trajectory: Protocol = { ...dc, name: 'trajectory' }
 
+/** Most steps of a linear warm-up, which is never longer than half the training. */
+const mostWarmUp = 500
+const warmCosine = (endFactor: number) => (step: number, steps: number) =>
+  cosineSchedule(1, steps, { endFactor, warmUp: Math.min(mostWarmUp, Math.floor(steps / 2)) })(step)
+
+const squaredErrors: Omit<Protocol, 'name' | 'epochs'> = {
+  ...{ batch: 500, momentum: 0, weightDecay: 0, squared: true, lr: () => 3e-4 },
+  optimiser: 'adamw',
+  trained: (epochs) => epochs,
+}
+
+/**
+ * FRePo (2206.00719): Adam at 3e-4 with a warm-up of 500 steps and a cosine down to a hundredth, on networks without batch norm. How many
+ * steps follows from the number of images (`protocolFor`).
+ */
+const frepo: Protocol = {
+  ...{ ...squaredErrors, name: 'frepo', epochs: 1000, augment: 'frepo', network: 'conv-frepo-nn' },
+  stepFactor: warmCosine(0.01),
+}
+
+/** Images and the steps that networks are trained on them for; other numbers take those of the next smaller one (ours). */
+const frepoSteps = [
+  [0, 1000],
+  [100, 2000],
+  [200, 20_000],
+  [400, 5000],
+  [1000, 10_000],
+  [2000, 40_000],
+] as const
+
+/** KIP and FRePo among the baselines of KRR-ST (2310.06511): AdamW at 3e-4 with the same warm-up and a cosine to 0, DSA. */
+const kip: Protocol = { ...squaredErrors, name: 'kip', epochs: 10_000, stepFactor: warmCosine(0) }
+const kipSteps = { few: 10_000, many: 40_000, manyClasses: 200 } as const
+
 /** Batch of DATM and PAD, whose labels are soft; MTT, FTD and TESLA take that of the protocol 'dc'. */
 const softBatch = 128
 
-const protocols: Readonly<Record<ProtocolName, Protocol>> = { dc, glad, trajectory }
+const protocols: Readonly<Record<ProtocolName, Protocol>> = { dc, glad, trajectory, frepo, kip }
 
 export const protocolNames = Object.keys(protocols) as readonly ProtocolName[]
 
@@ -73,18 +117,32 @@ export function protocolOf(name: ProtocolName = 'dc'): Protocol {
   throw expected('invalid_option', 'protocol', `one of ${protocolNames.join(', ')}`, name)
 }
 
-/** The protocol of a set where none is named. */
-export const defaultProtocol = ({ learningRate }: Pick<SyntheticSetFields, 'learningRate'>): ProtocolName =>
-  learningRate === undefined ? 'dc' : 'trajectory'
+/** What of a set a protocol goes by; without a shape it is as small as can be. */
+export type ProtocolSubject = Partial<Pick<SyntheticSetFields, 'learningRate' | 'classes'>> & {
+  /** [images, H, W, C] */
+  readonly shape?: readonly number[]
+  readonly config?: { readonly method?: unknown }
+}
 
-/** The protocol by which networks are trained on a set: its learned rate and its labels matter under 'trajectory' only. Throws as `protocolOf`. */
-export function protocolFor(
-  set: Pick<SyntheticSetFields, 'learningRate'>,
-  labels: LabelKind,
-  name: ProtocolName = defaultProtocol(set),
-): Protocol {
+/** The protocol of a set where none is named: that of the method that made it, where it has one. */
+export function defaultProtocol({ learningRate, config }: ProtocolSubject): ProtocolName {
+  if (learningRate !== undefined) return 'trajectory'
+  return config?.method === 'frepo' || config?.method === 'kip' ? config.method : 'dc'
+}
+
+/**
+ * The protocol by which networks are trained on a set: its learned rate and its labels matter under 'trajectory' only, the number of its
+ * images and classes under 'frepo' and 'kip', whose epochs follow from their steps. Throws as `protocolOf`.
+ */
+export function protocolFor(set: ProtocolSubject, labels: LabelKind, name: ProtocolName = defaultProtocol(set)): Protocol {
   const chosen = protocolOf(name)
+  if (chosen.squared) return { ...chosen, epochs: Math.ceil(stepsOf(chosen.name, set) / Math.ceil((set.shape?.[0] ?? 1) / chosen.batch)) }
   if (chosen.name !== 'trajectory') return chosen
   const { learningRate = protocol.lr } = set
   return { ...chosen, lr: () => learningRate, batch: labels === 'soft' ? softBatch : protocol.batch }
+}
+
+function stepsOf(name: ProtocolName, { shape: [images] = [1], classes = [] }: ProtocolSubject): number {
+  if (name === 'kip') return classes.length < kipSteps.manyClasses ? kipSteps.few : kipSteps.many
+  return frepoSteps.findLast(([least]) => images >= least)?.[1] ?? 0
 }

@@ -1,6 +1,7 @@
 /** @file Soft labels: the probabilities that a teacher gives to the images of a set. */
 import { AludelError, expected } from '../errors.js'
 import type { LabelKind, SyntheticSetFields } from '../experiment/types.js'
+import type { Protocol } from './protocol.js'
 import type { Teacher } from './teacher.js'
 import type { TrainingImages } from './train-networks.js'
 
@@ -50,4 +51,14 @@ export function labelled({ softLabels: given, ...set }: TrainingImages, kind: La
 /** The set with the teacher's answers to its images in place of the labels; `evaluate` and `trainModels` train networks towards them. */
 export async function withSoftLabels(set: SyntheticSetFields, teacher: Teacher): Promise<TrainingImages> {
   return { ...set, softLabels: probabilities(await teacher.logits(set), set.classes.length) }
+}
+
+/** The set with centred one-hot rows of its classes to learn by squared errors, where it has nothing soft and the protocol asks for them. */
+export function towardsRows(set: TrainingImages, { squared }: Pick<Protocol, 'squared'>): TrainingImages {
+  if (!squared || set.softLabels) return set
+  const { labels, classes } = set
+  const k = classes.length
+  const softLabels = new Float32Array(labels.length * k).fill(-1 / k)
+  for (const [row, label] of labels.entries()) softLabels[row * k + label] = 1 - 1 / k
+  return { ...set, softLabels, squared: true }
 }

@@ -18,7 +18,7 @@ export async function trainAll(
   onPart?: (epochs: number) => void,
 ): Promise<void> {
   const last = trainer.protocol.trained(epochs)
-  const drop = trainer.protocol.factor ? last : dropEpoch(epochs)
+  const drop = (trainer.protocol.factor ?? trainer.protocol.stepFactor) ? last : dropEpoch(epochs)
   const epochsPerReport = Math.max(1, Math.floor(stepsPerReport / trainer.stepsPerEpoch))
   for (let epoch = 0; epoch < last; ) {
     if (signal?.aborted) throw new AbortError(signal.reason)

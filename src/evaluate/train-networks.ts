@@ -7,13 +7,13 @@ import { fold, keyOf } from '../engine/tensor/key.js'
 import { sizeOf } from '../engine/tensor/shape.js'
 import { expected } from '../errors.js'
 import { checkSyntheticSet } from '../experiment/synthetic-set.js'
-import type { EvaluationProgress, EvaluationSettings, SyntheticSetFields, TrainingRecord } from '../experiment/types.js'
+import type { EvaluationProgress, EvaluationSettings, LabelKind, SyntheticSetFields, TrainingRecord } from '../experiment/types.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { MapShape, Network } from '../nn/module.js'
 import { resolveNetwork, withPools } from '../nn/networks/registry.js'
-import { type Protocol, protocolFor, protocolOf } from './protocol.js'
+import { type Protocol, protocolFor } from './protocol.js'
 import { networksTogether } from './schedule.js'
-import { checkSoftLabels, labelled } from './soft-labels.js'
+import { checkSoftLabels, labelled, towardsRows } from './soft-labels.js'
 import { trainAll } from './train-all.js'
 import { type NetworkArrays, Trainer } from './trainer.js'
 
@@ -43,6 +43,8 @@ export interface TrainingPlan {
   readonly source: TrainingSource
   /** The set, or that of network 0, with the soft labels that it is trained towards. */
   readonly set: TrainingImages
+  /** Of the labels that the set came with. */
+  readonly kind: LabelKind
   readonly networks: readonly NamedNetwork[]
   readonly repeats: number
   readonly protocol: Protocol
@@ -54,25 +56,28 @@ export interface TrainingPlan {
 
 /** Checks everything before anything trains: a mistyped last name must not cost the hours before it. `what` names the caller. */
 export function planTraining(what: string, source: TrainingSource, options: TrainingOptions): TrainingPlan {
-  const { networks, repeats = 5, labels, augment = 'dsa', seed = 0, signal, device, onProgress } = options
-  const { epochs = protocolOf(options.protocol).epochs } = options
+  const { networks, repeats = 5, labels, seed = 0, signal, device, onProgress } = options
   checkDevice(what, device)
   checkSignal(what, signal)
-  for (const [name, value] of Object.entries({ repeats, epochs })) wholeNumber(name, value)
+  wholeNumber('repeats', repeats)
   checkCallback(`${what}: onProgress`, onProgress)
   checkSeed('seed', seed)
   if (!Array.isArray(networks) || networks.length === 0) throw expected('invalid_option', 'networks', 'at least one network', networks)
   if (labels !== undefined && labels !== 'soft' && labels !== 'hard') throw expected('invalid_option', 'labels', "'soft' or 'hard'", labels)
   const first = typeof source === 'function' ? source(0) : source
   checkTrainingImages(first)
-  const set = labelled(first, labels)
-  const protocol = protocolFor(set, set.softLabels ? 'soft' : 'hard', options.protocol)
+  const own = labelled(first, labels)
+  const kind = own.softLabels ? 'soft' : 'hard'
+  const protocol = protocolFor(own, kind, options.protocol)
+  const { epochs = protocol.epochs, augment = protocol.augment ?? 'dsa' } = options
+  wholeNumber('epochs', epochs)
+  const set = towardsRows(own, protocol)
   const image = set.shape.slice(1) as unknown as MapShape
   const chosen = withPools(networks).map((choice) => {
     const network = resolveNetwork(choice, image, set.classes.length)
     return { name: typeof choice === 'string' ? choice : choice.name, network }
   })
-  return { source, set, networks: chosen, repeats, protocol, epochs, policy: parseAugment(augment, set.flip), seed, options }
+  return { source, set, kind, networks: chosen, repeats, protocol, epochs, policy: parseAugment(augment, set.flip), seed, options }
 }
 
 /** The checks of a set, and of soft labels: rows of probabilities. */
@@ -112,7 +117,7 @@ export async function trainNetworks(
     const sources = typeof source === 'function' ? Array.from({ length: groups }, (_, g) => source(firstNetwork + g)) : [source]
     const sets = sources.map((images) => {
       checkTrainingImages(images)
-      const own = labelled(images, labels)
+      const own = towardsRows(labelled(images, labels), protocol)
       checkAlike(own, set)
       return own
     })
@@ -149,9 +154,9 @@ function checkAlike(own: TrainingImages, first: TrainingImages): void {
 }
 
 /** How the networks of one name are trained. */
-export const trainingRecord = ({ protocol, set }: TrainingPlan, { network }: NamedNetwork): TrainingRecord => ({
+export const trainingRecord = ({ protocol, set, kind }: TrainingPlan, { network }: NamedNetwork): TrainingRecord => ({
   protocol: protocol.name,
-  labels: set.softLabels ? 'soft' : 'hard',
+  labels: kind,
   learningRate: protocol.lr(network.name),
   batch: Math.min(protocol.batch, set.shape[0]),
 })

@@ -29,9 +29,9 @@ import { sizeOf } from '../engine/tensor/shape.js'
 import { Turn } from '../event-loop.js'
 import { initialize, initialState, type Network } from '../nn/module.js'
 import { type GsamOptions, gsamGradient } from '../optim/gsam.js'
-import { sgdUpdate } from '../optim/sgd.js'
 import { type Protocol, protocolOf, type TrainingRule } from './protocol.js'
 import { epochOrder } from './schedule.js'
+import { momentShapes, updated } from './update.js'
 
 /** Training steps whose batches are uploaded together. */
 const chunkSlots = 32
@@ -87,7 +87,6 @@ export interface NetworkArrays {
 /** Names of a network's tensors in a program, where they must not meet the program's own names. */
 export const parameterKey = (name: string): string => `parameter:${name}`
 export const stateKey = (name: string): string => `state:${name}`
-const velocityKey = (name: string): string => `velocity:${name}`
 const averageKey = (name: string): string => `average:${name}`
 
 /** The arrays under their names in a program. */
@@ -128,6 +127,8 @@ export class Trainer {
   readonly #options: TrainerOptions
   readonly #rule: TrainingRule
   readonly #batch: number
+  /** Names of what the optimiser keeps. */
+  readonly #moments: readonly string[]
   readonly #arrays: Record<string, DeviceArray>
   readonly #step: BoundProgram
   /** Steps so far: what draws by step, and the slots of a chunk, count on from there. */
@@ -143,6 +144,8 @@ export class Trainer {
     const rule = ruleOf(options)
     this.#rule = rule
     this.#batch = Math.min(rule.batch, set.shape[0])
+    const moments = momentShapes(network, groups, rule)
+    this.#moments = Object.keys(moments)
     const rows = groups * this.#batch
     const places = [chunkSlots, groups, this.#batch]
     const made = allOrNothing((own) => {
@@ -154,10 +157,12 @@ export class Trainer {
         networks: trained(),
         averages: rule.decay && trained(),
         arrays: {
-          ...(rule.momentum > 0 ? withKeys(zeros(network.parameters), velocityKey) : {}),
+          ...Object.fromEntries(Object.entries(moments).map(([name, shape]) => [name, own(device.array('f32', shape))])),
           images: own(device.array(dtypeOf(set), stackedShape(sets), stacked(sets))),
           ...(dtypeOf(set) === 'u8' ? ownScaleShift(set, (data) => own(device.array('f32', [data.length], data))) : {}),
-          lr: rule.factor ? own(device.array('f32', [chunkSlots])) : own(device.array('f32', [], Float32Array.of(rule.lr(network.name)))),
+          lr: isScheduled(rule)
+            ? own(device.array('f32', [chunkSlots]))
+            : own(device.array('f32', [], Float32Array.of(rule.lr(network.name)))),
           ...(rule.decay ? { decay: own(device.array('f32', [chunkSlots])) } : {}),
           index: own(device.array('i32', [chunkSlots, rows])),
           ...(set.softLabels
@@ -196,8 +201,7 @@ export class Trainer {
 
   /** All that the next step depends on beside its draws: parameters, running statistics and momentum, by their names in the program. */
   get carried(): Readonly<Record<string, DeviceArray>> {
-    const velocities = Object.entries(this.#arrays).filter(([name]) => name.startsWith(velocityKey('')))
-    return { ...programArrays(this.networks), ...Object.fromEntries(velocities) }
+    return { ...programArrays(this.networks), ...Object.fromEntries(this.#moments.map((name) => [name, this.#arrays[name]])) }
   }
 
   /** Continues at the start of `epoch`: what draws by step goes on there. */
@@ -224,8 +228,8 @@ export class Trainer {
   }
 
   async resetMomentum(): Promise<void> {
-    const velocities = Object.entries(this.#arrays).filter(([name]) => name.startsWith(velocityKey('')))
-    await Promise.all(velocities.map(([, array]) => array.write(new Float32Array(sizeOf(array.shape)))))
+    const arrays = this.#moments.map((name) => this.#arrays[name])
+    await Promise.all(arrays.map((array) => array.write(new Float32Array(sizeOf(array.shape)))))
   }
 
   async setLearningRate(lr: number): Promise<void> {
@@ -285,7 +289,7 @@ export class Trainer {
         if (inEpoch === 0) orders = await this.#orders(epoch, turn)
         const slot = (this.#done + s) % chunkSlots
         const isLast = inEpoch === counts[epoch - first] - 1
-        this.#schedule(chunk, slot, epoch, isLast)
+        this.#schedule(chunk, slot, epoch, inEpoch, isLast)
         let size = 0
         for (let g = 0; g < groups; g++) {
           await turn.breathe()
@@ -327,15 +331,18 @@ export class Trainer {
       ...(this.#arrays.labels ? { labels: new Int32Array(rows) } : {}),
       weights: new Float32Array(rows),
       ...(this.#arrays.theta ? { theta: new Float32Array(rows * thetaSize) } : {}),
-      ...(this.#rule.factor ? { lr: new Float32Array(chunkSlots) } : {}),
+      ...(isScheduled(this.#rule) ? { lr: new Float32Array(chunkSlots) } : {}),
       ...(this.#rule.decay ? { decay: new Float32Array(chunkSlots) } : {}),
     }
   }
 
-  #schedule(chunk: Chunk, slot: number, epoch: number, isLast: boolean): void {
+  #schedule(chunk: Chunk, slot: number, epoch: number, inEpoch: number, isLast: boolean): void {
     const { network, schedule } = this.#options
     const rule = this.#rule
-    if (chunk.lr) chunk.lr[slot] = rule.lr(network.name) * (rule.factor?.(epoch, schedule?.epochs ?? 1) ?? 1)
+    const epochs = schedule?.epochs ?? 1
+    const perEpoch = this.stepsPerEpoch
+    const factor = rule.stepFactor?.(epoch * perEpoch + inEpoch, epochs * perEpoch) ?? rule.factor?.(epoch, epochs) ?? 1
+    if (chunk.lr) chunk.lr[slot] = rule.lr(network.name) * factor
     if (chunk.decay) chunk.decay[slot] = isLast ? (rule.decay?.(epoch) ?? 1) : 1
   }
 
@@ -357,6 +364,9 @@ export class Trainer {
     this.#step.dispose()
   }
 }
+
+/** Whether the learning rate of every step is told with its draws. */
+const isScheduled = ({ factor, stepFactor }: TrainingRule): boolean => factor !== undefined || stepFactor !== undefined
 
 const ruleOf = ({ rule, schedule }: TrainerOptions): TrainingRule => rule ?? schedule?.protocol ?? protocolOf('dc')
 
@@ -403,9 +413,7 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
   const names = network.parameters.map(({ name }) => name)
   const carried: Record<string, NamedInput> = {
     ...networkInputs(network, groups),
-    ...(rule.momentum > 0
-      ? Object.fromEntries(network.parameters.map(({ name, shape }) => [velocityKey(name), { shape: [groups, ...shape] }]))
-      : {}),
+    ...Object.fromEntries(Object.entries(momentShapes(network, groups, rule)).map(([name, shape]) => [name, { shape }])),
   }
   const trained = Object.keys(networkInputs(network, groups))
   if (rule.decay) Object.assign(carried, withKeys(networkInputs(network, groups), averageKey))
@@ -416,7 +424,7 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       ...carried,
       images: { shape: stackedShape(sets), dtype },
       ...(dtype === 'u8' ? { scale: { shape: [image[2]] }, shift: { shape: [image[2]] } } : {}),
-      lr: rule.factor ? { shape: [], slots } : { shape: [] },
+      lr: isScheduled(rule) ? { shape: [], slots } : { shape: [] },
       ...(rule.decay ? { decay: { shape: [], slots } } : {}),
       index: { shape: [groups * batch], dtype: 'i32', slots },
       ...(set.softLabels
@@ -450,14 +458,8 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       if (options.countHits)
         next.hits = sum(mul(equal(cast(argmax(applied.logits), 'f32'), cast(v.labels, 'f32')), greater(v.weights, 0)), { axes: [1] })
       for (const [i, name] of names.entries()) {
-        const velocity = v[velocityKey(name)] ?? gradients[i]
-        const update = sgdUpdate(parameters[name], velocity, gradients[i], {
-          lr: v.lr,
-          momentum: rule.momentum,
-          weightDecay: rule.weightDecay,
-        })
-        next[parameterKey(name)] = update.parameter
-        if (rule.momentum > 0) next[velocityKey(name)] = update.velocity
+        const { parameter, moments } = updated(name, parameters[name], gradients[i], v, rule)
+        Object.assign(next, { [parameterKey(name)]: parameter, ...moments })
       }
       if (rule.decay) {
         for (const name of trained)

@@ -35,23 +35,37 @@ export function tap(x: Value, { options, taps }: Pass): Value {
 /** Images of 28 pixels are padded by 2 more in the first convolution, so that the map is 32 wide (DC). */
 export const firstPad = (kernel: number, [height]: MapShape): number => (kernel - 1) / 2 + (height === 28 ? 2 : 0)
 
+export type WeightInit = 'uniform' | 'fan-out' | 'lecun-normal'
+
 export interface ConvLayerOptions {
   readonly channels: number
   readonly kernel: number
   readonly pad: number
   readonly stride?: number
   readonly bias?: boolean
-  /** Draws of the weight: uniform in ±1/sqrt(fan in) (default), or normal of variance 2 / fan out (He et al., torchvision's ResNets). */
-  readonly init?: 'uniform' | 'fan-out' | undefined
+  /**
+   * Draws of the weight: uniform in ±1/sqrt(fan in) (default), normal of variance 2 / fan out (He et al., torchvision's ResNets), or Flax's
+   * lecun-normal, of variance 1 / fan in and with biases of 0.
+   */
+  readonly init?: WeightInit | undefined
+}
+
+type Init = ParameterSpec['init']
+
+function initialOf(init: WeightInit, fanIn: number, fanOut: number): { readonly weight: Init; readonly bias: Init } {
+  const uniform = { kind: 'uniform', bound: 1 / Math.sqrt(fanIn) } as const
+  if (init === 'lecun-normal')
+    return { weight: { kind: 'truncated-normal', std: 1 / Math.sqrt(fanIn) }, bias: { kind: 'constant', value: 0 } }
+  return { weight: init === 'uniform' ? uniform : { kind: 'normal', std: Math.sqrt(2 / fanOut) }, bias: uniform }
 }
 
 /** Convolution with PyTorch's default draws unless `init` says otherwise: weight and bias uniform in ±1/sqrt(fan in). */
 export function convLayer(name: string, [height, width, inputs]: MapShape, options: ConvLayerOptions): Layer {
   const { channels, kernel, pad, stride = 1, bias = true } = options
-  const init = { kind: 'uniform', bound: 1 / Math.sqrt(kernel * kernel * inputs) } as const
-  const drawn = options.init === 'fan-out' ? ({ kind: 'normal', std: Math.sqrt(2 / (kernel * kernel * channels)) } as const) : init
-  const weight: ParameterSpec = { name: `${name}.weight`, shape: [kernel, kernel, inputs, channels], layout: 'conv', init: drawn }
-  const parameters = bias ? [weight, { name: `${name}.bias`, shape: [channels], layout: 'vector', init } as const] : [weight]
+  const initial = initialOf(options.init ?? 'uniform', kernel * kernel * inputs, kernel * kernel * channels)
+  const weight: ParameterSpec = { name: `${name}.weight`, shape: [kernel, kernel, inputs, channels], layout: 'conv', init: initial.weight }
+  const vector: ParameterSpec = { name: `${name}.bias`, shape: [channels], layout: 'vector', init: initial.bias }
+  const parameters = bias ? [weight, vector] : [weight]
   const output = convolvedMap(name, [height, width, inputs], options)
   return {
     parameters,
@@ -144,14 +158,14 @@ export function convBlock(index: number, input: MapShape, options: ConvBlockOpti
   }
 }
 
-/** Linear layer over flattened maps, x [G, N, H*W*C] -> [G, N, outputs]; weight and bias uniform in ±1/sqrt(H*W*C). */
-export function linearLayer(name: string, rows: MapShape, outputs: number): Layer {
+/** Linear layer over flattened maps, x [G, N, H*W*C] -> [G, N, outputs]; weight and bias uniform in ±1/sqrt(H*W*C), or lecun-normal. */
+export function linearLayer(name: string, rows: MapShape, outputs: number, init: 'uniform' | 'lecun-normal' = 'uniform'): Layer {
   const features = sizeOf(rows)
-  const init = { kind: 'uniform', bound: 1 / Math.sqrt(features) } as const
+  const initial = initialOf(init, features, outputs)
   return {
     parameters: [
-      { name: `${name}.weight`, shape: [features, outputs], layout: 'linear', rows, init },
-      { name: `${name}.bias`, shape: [outputs], layout: 'vector', init },
+      { name: `${name}.weight`, shape: [features, outputs], layout: 'linear', rows, init: initial.weight },
+      { name: `${name}.bias`, shape: [outputs], layout: 'vector', init: initial.bias },
     ],
     state: [],
     output: [1, 1, outputs],
@@ -168,18 +182,20 @@ export interface Composition {
   readonly layers: readonly Layer[]
   /** Widths of linear layers with ReLU between the maps and the last linear layer `fc`; named fc0, fc1, … */
   readonly hidden?: readonly number[]
+  /** Draws of the linear layers. */
+  readonly init?: 'uniform' | 'lecun-normal'
 }
 
 /** A network of layers one after another, then flatten, hidden linear layers, and `fc` to the classes. */
-export function compose({ name, input, classes, layers, hidden = [] }: Composition): Network {
+export function compose({ name, input, classes, layers, hidden = [], init = 'uniform' }: Composition): Network {
   checkCounts(name, { classes })
   let map = layers.at(-1)?.output ?? input
   const dense = hidden.map((width, i) => {
-    const layer = linearLayer(`fc${i}`, map, width)
+    const layer = linearLayer(`fc${i}`, map, width, init)
     map = layer.output
     return layer
   })
-  const head = linearLayer('fc', map, classes)
+  const head = linearLayer('fc', map, classes, init)
   const all = [...layers, ...dense, head]
 
   function apply(parameters: Parameters, x: Value, options: ApplyOptions = {}): Applied {

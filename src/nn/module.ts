@@ -4,6 +4,7 @@ import { checkOptions, isRecord } from '../arguments.js'
 import { full, mul, randomNormal, randomUniform, scalar, spec, sub, trace, type Value } from '../engine/index.js'
 import type { Shape } from '../engine/tensor/shape.js'
 import { expected } from '../errors.js'
+import { truncatedNormal } from './truncated-normal.js'
 
 /** [H, W, C] of an image or a feature map. */
 export type MapShape = readonly [number, number, number]
@@ -16,10 +17,14 @@ export interface ParameterSpec {
   readonly layout: 'conv' | 'linear' | 'map' | 'tokens' | 'vector'
   /** The feature map whose flattened elements are the rows of a linear weight; absent when they have no spatial order. */
   readonly rows?: MapShape
-  /** PyTorch's defaults: uniform in ±bound (bound = 1/sqrt(fan_in)), normal around 0 (torch.randn has std 1), or a constant. */
+  /**
+   * PyTorch's defaults: uniform in ±bound (bound = 1/sqrt(fan_in)), normal around 0 (torch.randn has std 1), or a constant; and JAX's: normal
+   * cut off at two deviations, and stretched so that `std` is what is left (lecun-normal has 1/sqrt(fan_in)).
+   */
   readonly init:
     | { readonly kind: 'uniform'; readonly bound: number }
     | { readonly kind: 'normal'; readonly std: number }
+    | { readonly kind: 'truncated-normal'; readonly std: number }
     | { readonly kind: 'constant'; readonly value: number }
 }
 
@@ -99,9 +104,10 @@ export function initialize(network: Network, draw: { key: Value; counter: Value;
     network.parameters.map(({ name, shape, init }, i) => {
       const withGroups = [groups, ...shape]
       if (init.kind === 'constant') return [name, full(withGroups, init.value)]
-      if (init.kind === 'normal')
-        return [name, mul(randomNormal(draw.key, draw.counter, withGroups, firstParameterPurpose + i), scalar(init.std))]
-      const unit = randomUniform(draw.key, draw.counter, withGroups, firstParameterPurpose + i)
+      const place = firstParameterPurpose + i
+      if (init.kind === 'normal') return [name, mul(randomNormal(draw.key, draw.counter, withGroups, place), scalar(init.std))]
+      const unit = randomUniform(draw.key, draw.counter, withGroups, place)
+      if (init.kind === 'truncated-normal') return [name, mul(truncatedNormal(unit), scalar(init.std))]
       return [name, mul(sub(mul(unit, scalar(2)), scalar(1)), scalar(init.bound))]
     }),
   )

@@ -24,8 +24,18 @@ export type Norm = (typeof norms)[number]
 
 /** Added to every variance. */
 const eps = 1e-5
-/** Weight of the newest batch in the running statistics. */
-const momentum = 0.1
+/** How running statistics move. */
+export interface RunningRule {
+  /** Weight of the newest batch. */
+  readonly momentum: number
+  /** Whether its variance is divided by n - 1. */
+  readonly unbiased: boolean
+}
+
+const pytorch: RunningRule = { momentum: 0.1, unbiased: true }
+/** Flax's BatchNorm with `momentum=0.1`, which is the share that the old statistics keep. */
+export const flaxTenth: RunningRule = { momentum: 0.9, unbiased: false }
+
 /** Channel groups of 'group', as in the DC lineage. */
 const channelGroups = 4
 
@@ -52,9 +62,9 @@ export interface NormLayer {
 
 /**
  * A normalisation of maps [H, W, C]; parameters `NAME.gamma` (which starts with the value `scale`) and `NAME.beta`, state `NAME.mean` and
- * `NAME.variance` (batch norm).
+ * `NAME.variance` (batch norm), which move by `running`.
  */
-export function normLayer(name: string, kind: Norm, map: MapShape, scale = 1): NormLayer {
+export function normLayer(name: string, kind: Norm, map: MapShape, scale = 1, running = pytorch): NormLayer {
   const [, , channels] = map
   if (!norms.includes(kind)) throw expected('invalid_option', `${name} norm`, `one of ${norms.join(', ')}`, kind)
   if (kind === 'none') return { parameters: [], state: [], apply: (x, _, after) => finish(x, after) }
@@ -79,7 +89,7 @@ export function normLayer(name: string, kind: Norm, map: MapShape, scale = 1): N
       if (kind === 'group') return normActPool(x, gamma, beta, { kind, groups: channelGroups, eps, ...after }).y
       if (kind === 'layer') return finish(layerNorm(x, gamma, beta), after)
       if (pass.options.mode === 'eval') return finish(frozenBatchNorm(x, gamma, beta, runningOf(name, pass.options)), after)
-      return trainBatchNorm(name, x, [gamma, beta], pass, after)
+      return trainBatchNorm(name, x, [gamma, beta], pass, { ...after, ...running })
     },
   }
 }
@@ -120,8 +130,14 @@ function frozenBatchNorm(x: Value, gamma: Value, beta: Value, { mean, variance }
   return add(mul(sub(x, perChannel(mean)), perChannel(scale)), perChannel(beta))
 }
 
-/** Normalises by the batch; where the state is given, moves it towards the batch's mean and unbiased variance. */
-function trainBatchNorm(name: string, x: Value, [gamma, beta]: readonly Value[], pass: NormPass, after: AfterNorm): Value {
+/** Normalises by the batch; where the state is given, moves it towards the batch's mean and variance. */
+function trainBatchNorm(
+  name: string,
+  x: Value,
+  [gamma, beta]: readonly Value[],
+  pass: NormPass,
+  { momentum, unbiased, ...after }: AfterNorm & RunningRule,
+): Value {
   const { rowWeights, state } = pass.options
   const { y, mean, rstd } = normActPool(x, gamma, beta, { kind: 'batch', eps, ...after, ...(rowWeights ? { rowWeights } : {}) })
   if (!state) return y
@@ -131,7 +147,10 @@ function trainBatchNorm(name: string, x: Value, [gamma, beta]: readonly Value[],
   const biased = maximum(sub(reciprocal(square(rstd)), eps), 0)
   const moved = (from: Value, to: Value) => add(mul(from, 1 - momentum), mul(to, momentum))
   pass.nextState[`${name}.mean`] = moved(old.mean, mean)
-  pass.nextState[`${name}.variance`] = moved(old.variance, mul(biased, unbiasing(rows * height * width, height * width, rowWeights)))
+  pass.nextState[`${name}.variance`] = moved(
+    old.variance,
+    unbiased ? mul(biased, unbiasing(rows * height * width, height * width, rowWeights)) : biased,
+  )
   return y
 }
 

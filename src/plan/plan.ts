@@ -78,9 +78,11 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   checkOptions('plan', options, optionNames)
   checkDevice('plan', options.device)
   const { protocol: protocolName, ...others } = options
-  const { device, memory, test, zca, networks = ['convnet'], repeats = 5, epochs = protocolOf(protocolName).epochs, ...settings } = others
+  const { device, memory, test, zca, networks = ['convnet'], repeats = 5, epochs: givenEpochs, ...settings } = others
   if (memory !== undefined) wholeNumber('plan: memory', memory)
-  for (const [name, value] of Object.entries({ repeats, epochs })) wholeNumber(name, value)
+  wholeNumber('repeats', repeats)
+  if (givenEpochs !== undefined) wholeNumber('epochs', givenEpochs)
+  protocolOf(protocolName)
   if (!Array.isArray(networks)) throw expected('invalid_option', 'plan: networks', 'a list of registry names', networks)
   if (zca !== undefined) checkOptions('plan: zca', zca, { order: true, eps: true })
   const asRead = { train: asDataset(data), ...(test !== undefined && { test: asDataset(test) }) }
@@ -89,8 +91,15 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   const measured = asRead.test && whitened(asRead.test)
   const sets = Object.values(asRead)
   const { phase, config, learns } = distillationPhase(train, settings, device)
-  const { labels } = learns
-  const protocol = protocolFor({}, labels, protocolName ?? (learns.rate ? 'trajectory' : 'dc'))
+  const subject = {
+    config,
+    classes: train.classes,
+    shape: [train.classes.length * settings.ipc],
+  }
+  const protocol = protocolFor(subject, learns.labels, protocolName ?? (learns.rate ? 'trajectory' : undefined))
+  // centred rows take the room of soft labels
+  const labels = protocol.squared ? 'soft' : learns.labels
+  const epochs = givenEpochs ?? protocol.epochs
   const evaluation = (network: string) =>
     measured ? [evaluationPhase(train, measured, { network, ipc: settings.ipc, repeats, protocol, labels, epochs }, device)] : []
   const before = zca === undefined ? [] : [whiteningPhase(asRead.train, sets, device)]

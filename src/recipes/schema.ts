@@ -37,7 +37,10 @@ const evaluate = z
   .strictObject({
     networks: z.array(z.string().min(1)).min(1).exactOptional(),
     repeats: count.exactOptional().describe('networks trained from scratch per name'),
-    protocol: z.enum(['dc', 'glad', 'trajectory']).exactOptional().describe("default 'trajectory' for sets with a learned rate, else 'dc'"),
+    protocol: z
+      .enum(['dc', 'glad', 'trajectory', 'frepo', 'kip'])
+      .exactOptional()
+      .describe("default 'trajectory' for sets with a learned rate, 'frepo' and 'kip' for sets of these, else 'dc'"),
     epochs: count.exactOptional(),
     augment: z.string().min(1).exactOptional(),
   })

@@ -52,7 +52,7 @@ export function testNetwork(title: string, network: Network): void {
         parameters.map(({ name, shape, init }) =>
           init.kind === 'constant'
             ? [name, each(name, shape, init.value, 0.4)]
-            : [name, each(name, shape, 0, 1.7 * (init.kind === 'normal' ? init.std : init.bound))],
+            : [name, each(name, shape, 0, 1.7 * ('std' in init ? init.std : init.bound))],
         ),
       ),
       ...Object.fromEntries(state.map(({ name, shape, initial }) => [name, each(name, shape, initial, 0.4)])),
@@ -132,8 +132,9 @@ export function testNetwork(title: string, network: Network): void {
       const [first, again, other] = [draw(1), draw(1), draw(2)]
       expect(again).toEqual(first)
       for (const [i, { name, init }] of parameters.entries()) {
-        // What one normal draw in 10^9 exceeds.
-        const bound = init.kind === 'uniform' ? init.bound : init.kind === 'normal' ? 6 * init.std : 0
+        // What one normal draw in 10^9 exceeds, and where a truncated one ends.
+        const deviations = { normal: 6, 'truncated-normal': 2.2738, uniform: 0, constant: 0 }[init.kind]
+        const bound = init.kind === 'uniform' ? init.bound : 'std' in init ? deviations * init.std : 0
         const center = init.kind === 'constant' ? init.value : 0
         expect(
           first[i].data.every((v) => Math.abs(v - center) <= bound),

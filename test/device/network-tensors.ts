@@ -27,7 +27,7 @@ export function randomTensors({ parameters, state }: Network): NetworkTensors {
       parameters.map(({ name, shape, init }) =>
         init.kind === 'constant'
           ? around(name, shape, init.value, 0.4)
-          : around(name, shape, 0, 1.7 * (init.kind === 'normal' ? init.std : init.bound)),
+          : around(name, shape, 0, 1.7 * ('std' in init ? init.std : init.bound)),
       ),
     ),
     state: Object.fromEntries(state.map(({ name, shape, initial }) => around(name, shape, initial, 0.4))),

@@ -6,7 +6,7 @@ import { exists } from '../../data/file-bytes.js'
 import { formatSpecification, parseSpecification } from '../../data/specification.js'
 import { AludelError, expected } from '../../errors.js'
 import type { Teacher, TrainingSource } from '../../evaluate/index.js'
-import { defaultProtocol } from '../../evaluate/protocol.js'
+import { defaultProtocol, protocolOf as protocolNamed } from '../../evaluate/protocol.js'
 import {
   checkUnlocked,
   type EvaluationRecord,
@@ -33,7 +33,7 @@ import { evaluateModelCommand, type ModelOptions } from './evaluate-model.js'
 import { addDeviceOptions, type DeviceOptions, deviceOf, labelsOption, protocolOption, seedOption } from './shared-options.js'
 
 interface Options extends DeviceOptions, DataOptions, Partial<Omit<ModelOptions, keyof DeviceOptions | keyof DataOptions>> {
-  readonly networks: string[]
+  readonly networks?: string[]
   readonly repeats: number
   readonly protocol?: ProtocolName
   readonly labels?: LabelKind
@@ -57,11 +57,15 @@ export function addEvaluate(program: Command, context: CliContext): void {
       'run directory, or the directory of a saved set; none with --model, or to train on the images of --subset',
       nonEmptyPath,
     )
-    .option('--networks <names>', 'networks to train, or pools such as unseen, separated by commas', nameList, ['convnet'])
+    .option(
+      '--networks <names>',
+      'networks to train, or pools such as unseen, separated by commas (default: convnet; of protocol frepo conv-frepo-nn)',
+      nameList,
+    )
     .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)
     .addOption(protocolOption())
     .addOption(labelsOption())
-    .option('--epochs <n>', "training epochs (default: the protocol's 1000)", wholeNumber(1))
+    .option('--epochs <n>', 'training epochs (default: those of the protocol)', wholeNumber(1))
     .option('--augment <policy>', 'augmentation while training (default: dsa)')
     .option('--baseline <names>', `real images trained on beside it: ${baselineNames.join(', ')}`, nameList, ['random', 'herding'])
     .option('--no-baseline', 'train on the distilled images only')
@@ -162,9 +166,10 @@ async function evaluateCommand(source: string | undefined, options: Options, com
   checkScoresGiven(baselines, scores)
   const measured = source === undefined ? await openSubset(options as Options & { data: string }, context) : await openRun(source, options)
   const { set, run, of, steps, data } = measured
-  const { networks, repeats, protocol: named, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
+  const { networks: wanted, repeats, protocol: named, epochs, augment } = measuring(options, command, of?.recipe?.evaluate)
   // of the set, and then of all that is trained on beside it
   const protocol = named ?? defaultProtocol(set)
+  const networks = wanted ?? [protocolNamed(protocol).network ?? 'convnet']
   const read = await library.openDataset(data, 'test', openOptions(options))
   if (read.classes.join('\n') !== set.classes.join('\n')) {
     throw expected('invalid_option', `--data ${data}: classes`, `those of the set (${set.classes.join(', ')})`, read.classes.join(', '))

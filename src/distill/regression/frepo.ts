@@ -18,24 +18,39 @@ type FrepoOptions = {
   readonly lrEnd: number
 }
 
+/** Off for digits and MNIST-like data, CIFAR-100 and Tiny-ImageNet from 10 images a class on, and ImageNet at 64 pixels. */
+function isMirrored(data: string, ipc: number, [height]: readonly number[]): boolean {
+  if (/mnist|usps/.test(data)) return false
+  if (/cifar100|tiny/.test(data)) return ipc < 10
+  return !(/^imagenet(64)?$/.test(data) && height === 64)
+}
+
 export const frepo = defineRegressionMethod<FrepoOptions>({
   name: 'frepo',
   doc: 'Feature regression with pooling: ridge regression on features of a pool of partly trained networks (2206.00719)',
   presets: {
     code: {
-      doc: 'the released code (yongchaoz/FRePo); mirrored images off for MNIST-like data',
-      settings: ({ data = '' }) => ({
-        ...{ iterations: 500_000, realBatch: 1024, imageLr: 3e-4, imageMomentum: 0.9, init: 'real', augment: 'none', network: 'conv-bn' },
+      doc: 'the released code (yongchaoz/FRePo); mirrored images where the code has them',
+      settings: ({ ipc, image, data = '' }) => ({
+        ...{
+          iterations: 500_000,
+          realBatch: 1024,
+          imageLr: 3e-4,
+          imageMomentum: 0.9,
+          init: 'real',
+          augment: 'none',
+          network: 'conv-frepo',
+        },
         options: {
           ...{ poolModels: 10, poolSteps: 100, networkLr: 3e-4, ridge: 1e-6, labels: 'learned', loss: 'half-squares' },
-          ...{ labelMargin: 'on', mirrored: /mnist|usps/.test(data) ? 'off' : 'on', lrEnd: 0.1 },
+          ...{ labelMargin: 'on', mirrored: isMirrored(data, ipc, image) ? 'on' : 'off', lrEnd: 0.1 },
         },
       }),
     },
   },
   options: {
     poolModels: count('l: networks of the pool'),
-    poolSteps: count('Z: training steps after which a network of the pool is drawn anew'),
+    poolSteps: count('Z: a network of the pool that has taken more training steps is drawn anew'),
     networkLr: positive('rate of Adam, which trains the networks of the pool on the synthetic images'),
     ridge: positive('c: lambda = c tr(K) / n'),
     labels: oneOf(labelChoices, 'fixed: centred one-hot rows over sqrt(k / 10); learned: moved as the images are'),
@@ -50,7 +65,7 @@ export const frepo = defineRegressionMethod<FrepoOptions>({
     source: {
       kind: 'pool',
       pool: {
-        ...{ models: options.poolModels, maxSteps: options.poolSteps, counter: 'reset', start: 'staggered' },
+        ...{ models: options.poolModels, maxSteps: options.poolSteps + 1, counter: 'reset', start: 'staggered' },
         ...{ optimiser: { kind: 'adam', lr: options.networkLr }, loss: 'half-mse' },
       },
     },

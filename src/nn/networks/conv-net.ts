@@ -13,7 +13,7 @@ import {
   poolings,
 } from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
-import type { Norm } from '../normalization.js'
+import { flaxTenth, type Norm, normLayer } from '../normalization.js'
 
 export type { Activation, Pooling } from '../blocks.js'
 export type { Norm } from '../normalization.js'
@@ -92,4 +92,44 @@ export function convBn(options: ConvBnOptions): Network {
   const depth = Math.min(5, Math.max(1, Math.floor(Math.log2(side / 4))))
   const widths = options.widths ?? Array.from({ length: depth }, (_, i) => widest >> (depth - 1 - i))
   return { ...convNet({ input, classes, widths, norm: 'batch' }), name: 'conv-bn' }
+}
+
+/** Options of `convFrepo`. */
+export interface ConvFrepoOptions {
+  /** [H, W, C] of one image. */
+  readonly input: MapShape
+  readonly classes: number
+  /** Default 'batch', what FRePo distils under; it measures under 'none'. */
+  readonly norm?: 'batch' | 'none'
+  /** Channels of each block; default 128, 256, 512, … for as many blocks as halve the map down to 4. */
+  readonly widths?: readonly number[]
+}
+
+/**
+ * FRePo's ConvNet (arXiv 2206.00719): blocks of [batch norm, from the second on -> conv 3x3 -> ReLU -> average pooling], channels doubling,
+ * weights lecun-normal and biases 0, running statistics that keep a tenth of what they were. @throws AludelError 'invalid_option'
+ */
+export function convFrepo(options: ConvFrepoOptions): Network {
+  checkNetworkOptions('convFrepo', options, { input: true, classes: true, norm: true, widths: true })
+  const { input, classes, norm = 'batch' } = options
+  if (norm !== 'batch' && norm !== 'none') throw expected('invalid_option', 'convFrepo norm', "'batch' or 'none'", norm)
+  const depth = Math.max(1, Math.round(Math.log2(Math.min(input[0], input[1]) / 4)))
+  checkWidths({ input, classes, ...(options.widths && { widths: options.widths }) })
+  const widths = options.widths ?? Array.from({ length: depth }, (_, i) => narrowest << i)
+  const layers: Layer[] = []
+  for (const [block, channels] of widths.entries()) {
+    const map = layers.at(-1)?.output ?? input
+    if (block > 0 && norm === 'batch') layers.push(normOnly(`norm${block}`, map))
+    const pad = block === 0 ? firstPad(3, input) : 1
+    layers.push(convBlock(block, map, { channels, kernel: 3, pad, norm: 'none', pooling: 'avg', init: 'lecun-normal' }))
+  }
+  return compose({ name: norm === 'batch' ? 'conv-frepo' : 'conv-frepo-nn', input, classes, layers, init: 'lecun-normal' })
+}
+
+/** Channels of FRePo's first block. */
+const narrowest = 128
+
+function normOnly(name: string, map: MapShape): Layer {
+  const { parameters, state, apply } = normLayer(name, 'batch', map, 1, flaxTenth)
+  return { parameters, state, output: map, apply: (x, pass) => apply(x, pass, { relu: false, pool: 0 }) }
 }

@@ -1,10 +1,10 @@
 /** @file The networks: sizes that the literature and PyTorch give, initial bounds, the contract on tiny instances, and refusals. */
 import { describe, expect, it } from 'vitest'
-import { fold, interpret, keyOf, refTensor, spec, trace, uniform } from '../../../src/engine/index.js'
+import { avgPool2d, conv2d, fold, interpret, keyOf, refTensor, relu, sizeOf, spec, trace, uniform } from '../../../src/engine/index.js'
 import { dropout } from '../../../src/nn/dropout.js'
 import { initialize, type MapShape, type Network, parameterCount } from '../../../src/nn/module.js'
 import { alexNet } from '../../../src/nn/networks/alex-net.js'
-import { type ConvNetOptions, convBn, convNet } from '../../../src/nn/networks/conv-net.js'
+import { type ConvNetOptions, convBn, convFrepo, convNet } from '../../../src/nn/networks/conv-net.js'
 import { leNet } from '../../../src/nn/networks/le-net.js'
 import { mlp } from '../../../src/nn/networks/mlp.js'
 import { mobileNet } from '../../../src/nn/networks/mobile-net.js'
@@ -12,6 +12,7 @@ import { evaluationPools, networkByName, networkNames, resolveNetwork } from '..
 import { paddedResNet, resNet18 } from '../../../src/nn/networks/res-net.js'
 import { vgg11 } from '../../../src/nn/networks/vgg.js'
 import { vit } from '../../../src/nn/networks/vit.js'
+import { truncatedNormal } from '../../../src/nn/truncated-normal.js'
 import { testNetwork } from '../../contracts/testNetwork.js'
 
 const cifar: MapShape = [32, 32, 3]
@@ -52,6 +53,9 @@ describe('parameter counts', () => {
     // KRR-ST's networks with a head of 512, as PyTorch counts them.
     ['conv-bn', cifar, 512, 5_675_520],
     ['conv-bn', [64, 64, 3], 512, 5_747_712],
+    // FRePo's, with and without batch norm before the second and third convolution.
+    ['conv-frepo', cifar, 10, 1_561_610],
+    ['conv-frepo-nn', cifar, 10, 1_560_842],
     ['vgg11-bn', cifar, 512, 9_488_640],
     ['vgg11-bn', [64, 64, 3], 512, 10_275_072],
     ['alexnet-bn', cifar, 512, 3_416_768],
@@ -82,6 +86,62 @@ describe('initial values', () => {
     expect(state.map(({ initial }) => initial).slice(0, 2)).toEqual([0, 1])
     expect(leNet({ input: cifar, classes: 10 }).parameters[0].init).toEqual({ kind: 'uniform', bound: 1 / Math.sqrt(75) })
   })
+})
+
+describe("FRePo's network", () => {
+  const { parameters, state, apply } = convFrepo({ input: [8, 8, 1], classes: 3, widths: [2, 4] })
+
+  it("starts as Flax's: lecun-normal weights and biases of 0, a norm before every convolution but the first", () => {
+    const init = (name: string) => parameters.find((p) => p.name === name)?.init
+    expect(init('conv0.weight')).toEqual({ kind: 'truncated-normal', std: 1 / 3 })
+    expect(init('conv1.bias')).toEqual({ kind: 'constant', value: 0 })
+    expect(init('fc.weight')).toEqual({ kind: 'truncated-normal', std: 1 / Math.sqrt(16) })
+    expect(parameters.map(({ name }) => name).slice(0, 6)).toEqual([
+      ...['conv0.weight', 'conv0.bias', 'norm1.gamma', 'norm1.beta', 'conv1.weight', 'conv1.bias'],
+    ])
+    expect(state.map(({ name, shape }) => [name, shape])).toEqual([
+      ['norm1.mean', [2]],
+      ['norm1.variance', [2]],
+    ])
+  })
+
+  it('keeps a tenth of its running statistics, and the variance that divides by n', () => {
+    const own = parameters.map(({ name, shape }, i) => ({ name, shape: [1, ...shape], data: uniform(keyOf(i), 0, 1, sizeOf(shape)) }))
+    const images = { shape: [1, 5, 8, 8, 1], data: uniform(keyOf(77), 0, 1, 5 * 64).map((u) => 2 * u - 1) }
+    const old = [0, 1].map((place) => ({ shape: [1, 2], data: Float64Array.of(0.3 + place, -0.2 + place) }))
+    const traced = trace(
+      (x, mean, variance, ...values) => {
+        const named = Object.fromEntries(own.map(({ name }, i) => [name, values[i]]))
+        const after = apply(named, x, { mode: 'train', state: { 'norm1.mean': mean, 'norm1.variance': variance } }).state
+        const block = avgPool2d(relu(conv2d(x, named['conv0.weight'], named['conv0.bias'], { stride: 1, pad: 1 })), { window: 2 })
+        return [after['norm1.mean'], after['norm1.variance'], block]
+      },
+      [images, ...old, ...own].map(({ shape }) => spec(shape)),
+    )
+    const [mean, variance, block] = interpret(traced, [images, ...old, ...own])
+    for (const channel of [0, 1]) {
+      const values = block.data.filter((_, i) => i % 2 === channel)
+      const average = values.reduce((a, b) => a + b, 0) / values.length
+      const spread = values.reduce((a, b) => a + (b - average) ** 2, 0) / values.length
+      expect(mean.data[channel]).toBeCloseTo(0.1 * old[0].data[channel] + 0.9 * average, 10)
+      expect(variance.data[channel]).toBeCloseTo(0.1 * old[1].data[channel] + 0.9 * spread, 8)
+    }
+  })
+})
+
+it('draws normal numbers that are cut off at two deviations', () => {
+  const count = 4096
+  const unit = { shape: [count], data: Float64Array.from({ length: count }, (_, i) => (i + 0.5) / count) }
+  const [{ data }] = interpret(
+    trace((u) => [truncatedNormal(u)], [spec([count])]),
+    [unit],
+  )
+  const std = 0.8796256610342398
+  expect(data.reduce((a, b) => a + b, 0) / count).toBeCloseTo(0, 6)
+  expect(data.reduce((a, b) => a + b * b, 0) / count).toBeCloseTo(1, 3)
+  expect([data[0] * std > -2, data[count - 1] * std < 2, data[0] * std < -1.99]).toEqual([true, true, true])
+  // quantiles of a standard normal at 0.9545 (u - 1/2) + 1/2: u = 0.75 is 0.7386 of the way, whose quantile is 0.6391
+  expect(data[Math.round(0.75 * count - 0.5)] * std).toBeCloseTo(0.6391, 3)
 })
 
 describe("KRR-ST's networks", () => {
@@ -140,6 +200,8 @@ testNetwork('vgg11-bn', vgg11({ input: [32, 32, 1], classes: 3, width: 2, norm: 
 testNetwork('resnet18', resNet18({ input: [16, 16, 1], classes: 3, width: 2 }))
 testNetwork('resnet18-bn', resNet18({ input: [12, 12, 1], classes: 3, width: 2, norm: 'batch' }))
 testNetwork('conv-bn', convBn({ input: [8, 8, 1], classes: 3, widths: [2, 4] }))
+testNetwork('conv-frepo', convFrepo({ input: [8, 8, 1], classes: 3, widths: [2, 4] }))
+testNetwork('conv-frepo-nn', convFrepo({ input: [8, 8, 1], classes: 3, norm: 'none', widths: [2, 4] }))
 testNetwork('alexnet-bn', alexNet({ input: [8, 8, 1], classes: 3, width: 2, norm: 'batch' }))
 testNetwork('resnet10', paddedResNet({ input: [10, 10, 1], classes: 3, depth: 10, width: 2 }))
 testNetwork('resnet18-krr', paddedResNet({ input: [10, 10, 1], classes: 3, depth: 18, width: 2 }))
