@@ -19,6 +19,7 @@ import { asUsageError } from '../exit-codes.js'
 import { listenForInterrupt } from '../interrupt.js'
 import { given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
 import { formatClock, Progress } from '../progress.js'
+import { formatAccuracy } from '../run-evaluation.js'
 import { openRun } from './evaluate.js'
 import { addDeviceOptions, type DeviceOptions, deviceOf, labelsOption, protocolOption, seedOption } from './shared-options.js'
 
@@ -196,7 +197,7 @@ function resultLines({ ranking, sample, sources, top }: NasResult): string[] {
       ranking
         .slice(0, 10)
         .map(({ name, parameters, accuracies: { distilled, full } }) => [
-          ...[name, `${parameters} parameters`, `${distilled?.mean.toFixed(1)} ± ${distilled?.std.toFixed(1)} %`],
+          ...[name, `${parameters} parameters`, distilled ? formatAccuracy(distilled) : ''],
           full ? `${full.mean.toFixed(1)} % on all real images` : '',
         ]),
     ),
