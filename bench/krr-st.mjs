@@ -84,7 +84,7 @@ try {
   const set = await distilled()
   const held = test.subset(Array.from({ length: count('test') }, (_, i) => i))
   const common = { device, network: values.network, repeats: count('repeats'), seed: count('seed') }
-  for (const epochs of [0, 50, count('epochs')])
+  for (const epochs of values.held === '' ? [] : list('held').map(Number))
     for (const [name, one] of Object.entries({ start: await startOf(set), distilled: set }))
       tell({ heldOut: name, epochs, ...(await aludel.heldOutLoss(one, { ...common, data: held, teacher, pretrain: { epochs } })) })
   const cells = await aludel.transfer(set, {
