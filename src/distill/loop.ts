@@ -374,8 +374,8 @@ async function collectSet({ dataset, settings }: Task, { state, sourceIds, work 
   const [, height, width, channels] = dataset.shape
   const pixels = ipc * height * width * channels
   const { step, rollbacks, skips, guards } = state.counters
-  // the average, where there is one
-  const reached = (await (state.arrays.ema ?? state.arrays.images).read()) as Float32Array
+  // the average, or the images times a matrix, where there is one
+  const reached = (await (state.arrays.ema ?? state.arrays.shown ?? state.arrays.images).read()) as Float32Array
   const { parametrise } = settings
   const images = parametrise ? await imagesOf(parametrise, reached, [height, width, channels], device) : reached
   return createSyntheticSet({

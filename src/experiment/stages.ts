@@ -59,7 +59,7 @@ export async function addStage(path: string, checkpoint: Checkpoint): Promise<vo
 }
 
 function stageOf({ tensors, counters: { step }, config }: Checkpoint): { stage: Stage; rows: number[]; image: number[] } | undefined {
-  const images = tensors.images
+  const images = tensors.shown ?? tensors.images
   const ipc = config.ipc
   if (images?.dtype !== 'f32' || images.shape.length < 4 || typeof ipc !== 'number' || config.parametrise !== undefined) return undefined
   const image = images.shape.slice(-3)

@@ -43,6 +43,7 @@ const variants: readonly [string, Given][] = [
     { ...pool, imageLr: 0.01, methodOptions: { poolModels: 2, poolSteps: 2, labels: 'fixed', mirrored: 'off' } },
   ],
   ['rfad', random],
+  ['rfad without its matrix', { ...random, methodOptions: { transformLr: 0 } }],
   ['rfad by squared errors with fixed labels', { ...random, methodOptions: { loss: 'half-mse', labels: 'fixed', networks: 3 } }],
 ]
 
@@ -90,6 +91,26 @@ describe.each(variants)('%s', (_, given) => {
       await other.close()
     }
   })
+})
+
+it('gives the images of rfad times its matrix, which moves at a rate of its own', async () => {
+  const checkpoints = memoryStore()
+  const { set, steps } = await finish({ ...random, checkpoints, checkpointEvery: 8 })
+  const { images, transform } = checkpoints.saved.at(-1)!.tensors
+  const d = noiseSide ** 2 * 3
+  const [x, t] = [images.data, transform.data].map((data) => Float64Array.from(data))
+  for (let row = 0; row < 4; row++)
+    for (let j = 0; j < d; j += 7) {
+      let product = 0
+      for (let i = 0; i < d; i++) product += x[row * d + i] * t[i * d + j]
+      expect(set.images[row * d + j]).toBeCloseTo(product, 4)
+    }
+  const moved = Math.max(...t.map((value, at) => Math.abs(value - Number(at % (d + 1) === 0))))
+  expect(moved).toBeGreaterThan(5e-5)
+  expect(moved).toBeLessThan(8 * 5e-5 * 2)
+  expect(steps[7].regression!.imageDrift).toBeGreaterThan(0)
+  const without = await finish({ ...random, methodOptions: { transformLr: 0 }, checkpoints: memoryStore() })
+  expect([...without.set.images]).not.toEqual([...set.images])
 })
 
 it.each<[string, Given, RegExp]>([

@@ -22,8 +22,8 @@ import type { ResolvedSettings } from '../settings.js'
 import { centredRows } from './centred.js'
 import { drawnRows, type LabelDraws, labelDraws } from './label-draws.js'
 import type { LabelRegression } from './label-settings.js'
-import { labelGradients } from './label-step.js'
-import { imageNames, logScaleNames, type MovedNames, momentShapes, move, targetNames } from './moved.js'
+import { labelGradients, transformed } from './label-step.js'
+import { imageNames, logScaleNames, type MovedNames, momentShapes, move, targetNames, transformNames } from './moved.js'
 import { frozenInputs, PoolNetworks } from './pool-networks.js'
 import { pickAt } from './pool-schedule.js'
 import { regressionRecord } from './regression-record.js'
@@ -91,9 +91,13 @@ export class LabelIterations implements Iterations {
     this.#arrays = made.arrays
     this.stateShape = shape.images
     const { images: _, velocity, ...kept } = carriedShapes(regression, shape)
-    const starts: Readonly<Record<string, Float32Array>> = { targets: start, logScale: Float32Array.of(regression.logScale) }
+    const starts: Readonly<Record<string, Float32Array>> = {
+      ...{ targets: start, logScale: Float32Array.of(regression.logScale) },
+      ...(regression.transform && { transform: identity(sizeOf(network.input)) }),
+    }
     const own = Object.entries(kept).map(([name, shape]) => [name, { shape, ...(starts[name] && { start: starts[name] }) }] as const)
-    this.extraState = { ...made.pool?.declared, ...Object.fromEntries(own) }
+    const shown = regression.transform && { shown: { shape: shape.images, ...(begun && { start: begun.images }) } }
+    this.extraState = { ...made.pool?.declared, ...Object.fromEntries(own), ...shown }
     this.plans = { outer: made.outer.plan, ...made.pool?.plans }
     this.flopsPerIteration = made.outer.plan.flops + (made.pool?.plans.train.flops ?? 0)
     this.imagesPerIteration = real + n * (made.pool ? 2 : 1)
@@ -153,16 +157,24 @@ function startLabels(ipc: number, classes: number, { labelScale }: LabelRegressi
   return centredRows(own, classes).map((value) => value / scale)
 }
 
+const identity = (d: number): Float32Array => {
+  const matrix = new Float32Array(d * d)
+  for (let i = 0; i < d; i++) matrix[i * d + i] = 1
+  return matrix
+}
+
 /** What the optimiser moves, by name. */
-const movedOf = ({ learnedLabels, loss }: LabelRegression): readonly MovedNames[] => [
+const movedOf = ({ learnedLabels, loss, transform }: LabelRegression): readonly MovedNames[] => [
   imageNames,
+  ...(transform ? [transformNames] : []),
   ...(learnedLabels ? [targetNames] : []),
   ...(loss === 'platt-ce' ? [logScaleNames] : []),
 ]
 
 /** Shapes of everything that a step hands to the next. */
 function carriedShapes(regression: LabelRegression, { images, targets }: Shape): Shapes {
-  const shapes: Shapes = { images, targets, logScale: [] }
+  const pixels = sizeOf(images.slice(1))
+  const shapes: Shapes = { images, targets, logScale: [], transform: [pixels, pixels] }
   return Object.assign(
     {},
     ...movedOf(regression).map((names) => ({ [names.tensor]: shapes[names.tensor], ...momentShapes(names, shapes[names.tensor]) })),
@@ -214,15 +226,29 @@ function outerProgram(device: Device, regression: LabelRegression, shape: Shape)
       startTargets: { shape: targets },
       ...(regression.source.kind === 'random' && { key: { shape: [2], dtype: 'u32' as const } }),
     },
-    outputs: { ...Object.fromEntries(Object.keys(carried).map((name) => [name, { donate: name }])), loss: {}, info: {}, drift: {} },
+    outputs: {
+      ...Object.fromEntries(Object.keys(carried).map((name) => [name, { donate: name }])),
+      ...(regression.transform && { shown: {} }),
+      ...{ loss: {}, info: {}, drift: {} },
+    },
     build(v) {
       const { images, targets, realClass: classes, logScale } = v
       const real = rows.gather(v, v.realIndex)
       const frozen = { parameters: parametersOf(network, v), state: stateOf(network, v) }
-      const batch = { images, targets, real, classes, logScale, draw: { key: v.key, counter: v.step }, frozen }
+      const { transform } = v
+      const batch = {
+        images,
+        ...(transform && { transform }),
+        targets,
+        real,
+        classes,
+        logScale,
+        draw: { key: v.key, counter: v.step },
+        frozen,
+      }
       const { loss, info, ...gradients } = labelGradients(network, batch, regression)
       const next = moved.map((names) => {
-        const lr = names === logScaleNames ? regression.logScaleLr : v.lr
+        const lr = names === logScaleNames ? regression.logScaleLr : names === transformNames ? (regression.transform?.lr ?? 0) : v.lr
         return move(names, v, gradients[names.tensor as keyof typeof gradients] as Value, { optimiser: regression.optimiser, lr })
       })
       // A loss that is not finite leaves everything as it was, so that the last good state can be saved.
@@ -233,8 +259,9 @@ function outerProgram(device: Device, regression: LabelRegression, shape: Shape)
       ])
       const after = Object.fromEntries(kept) as Record<string, Value>
       const labels = after.targets ?? v.targets
-      const moves = [sub(after.images, v.startImages), sub(labels, v.startTargets), labels]
-      return { loss, info, drift: concat(moves.map((x) => reshape(sqrt(mean(square(x))), [1]))), ...after }
+      const shown = transformed(after.images, after.transform)
+      const moves = [sub(shown, v.startImages), sub(labels, v.startTargets), labels]
+      return { loss, info, drift: concat(moves.map((x) => reshape(sqrt(mean(square(x))), [1]))), ...after, ...(transform && { shown }) }
     },
   })
 }

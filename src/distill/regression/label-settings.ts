@@ -34,6 +34,8 @@ export interface LabelRegression {
   readonly logScale: number
   /** And its learning rate. */
   readonly logScaleLr: number
+  /** Images are multiplied by a learned matrix [H W C, H W C], which starts as the identity; the set has the products. */
+  readonly transform?: { readonly lr: number }
   readonly learnedLabels: boolean
   /** Images stay, and labels are solved for; singular values of K_ts below `cut` times the largest count as 0. */
   readonly solved?: { readonly cut: number }

@@ -13,6 +13,8 @@ export interface LabelBatch {
   /** X_s [n, H, W, C] and Y_s f32 [n, k]. */
   readonly images: Value
   readonly targets: Value
+  /** f32 [H W C, H W C]: what X_s is multiplied by; absent where it is taken as it is. */
+  readonly transform?: Value
   /** X_t [m, H, W, C] and its classes i32 [m]. */
   readonly real: Value
   readonly classes: Value
@@ -28,6 +30,7 @@ export interface LabelGradients {
   /** f32 [] */
   readonly loss: Value
   readonly images: Value
+  readonly transform?: Value
   readonly targets?: Value
   readonly logScale?: Value
   /** Of the solution, f64 [6]: see `kernelRidgeSolve`. */
@@ -37,6 +40,12 @@ export interface LabelGradients {
 /** Rows of pixels, f64 [rows, H W C]. */
 export const flatRows = (images: Value): Value =>
   cast(reshape(images, [images.shape[0], images.shape.slice(1).reduce((a, b) => a * b)]), 'f64')
+
+/** Images [n, H, W, C] times a matrix over their pixels. */
+export function transformed(images: Value, transform: Value | undefined): Value {
+  if (!transform) return images
+  return reshape(matmul(reshape(images, [images.shape[0], transform.shape[0]]), transform), images.shape)
+}
 
 /** P = K_ts (K_ss + lambda I)^-1 Y_s [m, k]: f64 under the kernel of an infinite network, f32 on features. */
 function answersOf(
@@ -77,14 +86,20 @@ function fitOf(loss: LabelLoss, answers: Value, { classes, logScale }: Pick<Labe
 
 /** `network` is what random features are of. */
 export function labelGradients(network: Network, batch: LabelBatch, settings: LabelRegression): LabelGradients {
-  const { images, targets, real, classes, logScale } = batch
+  const { images, transform, targets, real, classes, logScale } = batch
   const { mirrored, learnedLabels } = settings
   const both = (x: Value, other: Value): Value => (mirrored ? concat([x, other]) : x)
-  const side = { ...batch, images: both(images, reverse(images, [2])), targets: both(targets, targets) }
+  const shown = transformed(images, transform)
+  const side = { ...batch, images: both(shown, reverse(shown, [2])), targets: both(targets, targets) }
   const { answers, info } = answersOf({ network, source: settings.source }, { ...side, real }, settings.ridge)
   const fit = cast(fitOf(settings.loss, answers, { classes, logScale }), 'f32')
   const loss = learnedLabels && settings.labelMargin ? add(fit, labelMargin(targets)) : fit
-  const learned = { images, ...(learnedLabels && { targets }), ...(settings.loss === 'platt-ce' && { logScale }) }
+  const learned = {
+    images,
+    ...(transform && { transform }),
+    ...(learnedLabels && { targets }),
+    ...(settings.loss === 'platt-ce' && { logScale }),
+  }
   const gradients = grad(loss, Object.values(learned))
   return { loss, info, ...Object.fromEntries(Object.keys(learned).map((name, i) => [name, gradients[i]])) } as LabelGradients
 }

@@ -16,10 +16,11 @@ const named = (tensor: string, mean = `${tensor}Velocity`): MovedNames => ({
   ...{ meanWeight: `${tensor}MeanWeight`, squareWeight: `${tensor}SquareWeight` },
 })
 
-/** Images, whose mean gradient is the loop's own `velocity`; learned labels; tau of Platt's loss. */
+/** Images, whose mean gradient is the loop's own `velocity`; learned labels; tau of Platt's loss; RFAD's matrix. */
 export const imageNames = named('images', 'velocity')
 export const targetNames = named('targets')
 export const logScaleNames = named('logScale')
+export const transformNames = named('transform')
 
 const moments = ['mean', 'square', 'meanWeight', 'squareWeight'] as const
 

@@ -12,6 +12,7 @@ type RfadOptions = {
   readonly labels: LabelChoice
   readonly loss: LabelLoss
   readonly scaleLr: number
+  readonly transformLr: number
 }
 
 export const rfad = defineRegressionMethod<RfadOptions>({
@@ -19,7 +20,7 @@ export const rfad = defineRegressionMethod<RfadOptions>({
   doc: 'Random feature approximation of KIP: ridge regression on features of fresh random networks (2210.12067)',
   presets: {
     code: {
-      doc: 'the released code (yolky/RFAD) without its learned transform of the images; iterations are ours, the code stops by validation',
+      doc: 'the released code (yolky/RFAD); iterations are ours, the code stops by validation',
       settings: () => ({
         ...{
           iterations: 2000,
@@ -32,7 +33,7 @@ export const rfad = defineRegressionMethod<RfadOptions>({
         },
         options: {
           ...{ networks: 8, weightVariance: 2, biasVariance: 0.01, ridge: 5e-3 },
-          ...{ labels: 'learned', loss: 'platt-ce', scaleLr: 0.01 },
+          ...{ labels: 'learned', loss: 'platt-ce', scaleLr: 0.01, transformLr: 5e-5 },
         },
       }),
     },
@@ -44,6 +45,7 @@ export const rfad = defineRegressionMethod<RfadOptions>({
     ridge: positive('c: lambda = c tr(K) / n'),
     labels: oneOf(labelChoices, 'fixed: centred one-hot rows; learned: moved as the images are'),
     loss: oneOf(labelLosses, 'of the answers to real images: platt-ce and half-mse are the published ones'),
+    transformLr: notNegative('learning rate of the matrix that images are multiplied by, which starts as the identity; 0: there is none'),
     scaleLr: notNegative("learning rate of tau, the learned temperature of loss 'platt-ce'"),
   },
   resolve(options, { name, state }) {
@@ -54,13 +56,14 @@ export const rfad = defineRegressionMethod<RfadOptions>({
       `network: a random network of rfad has no statistics of its own, and ${name} has batch norm: ${todo}`,
     )
   },
-  // K = W² Phi Phi^T / d + b²; lambda = c tr(K_ss)/n; P = K_ts (K_ss + lambda I)^-1 Y_s; L = CE(exp(tau) P) or 1/2 mean((P - Y_t)^2); AdaBelief
-  regression: ({ networks, weightVariance, biasVariance, ridge, labels, loss, scaleLr }) => ({
+  // images are X T; K = W² Phi Phi^T / d + b²; lambda = c tr(K_ss)/n; P = K_ts (K_ss + lambda I)^-1 Y_s; L = CE(exp(tau) P) or 1/2 mean((P - Y_t)^2); AdaBelief
+  regression: ({ networks, weightVariance, biasVariance, ridge, labels, loss, scaleLr, transformLr }) => ({
     targets: 'labels',
     source: { kind: 'random', features: { networks, weightVariance, biasVariance } },
     ridge: { c: ridge, scale: 'meanTrace', detach: false },
     loss,
     ...{ logScale: 0, logScaleLr: scaleLr },
+    ...(transformLr > 0 && { transform: { lr: transformLr } }),
     learnedLabels: labels === 'learned',
     ...{ labelScale: 'one', labelMargin: false, mirrored: false },
     ...{ optimiser: 'adabelief', lrEnd: 1, draws: 'shuffled' },
