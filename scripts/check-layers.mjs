@@ -95,6 +95,7 @@ const layers = {
       ...programs,
       ...artifact,
       'event-loop',
+      ...['engine/isa', 'free-memory'],
       'nn',
       'optim',
       'ridge',
@@ -146,7 +147,7 @@ const layers = {
   recipes: { may: ['errors'] },
   plan: {
     may: [...upper, ...programs, 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate', 'engine/isa'],
-    types: ['engine/runtime', 'engine/compile', 'experiment'],
+    types: ['engine/runtime', 'engine/compile', 'experiment', 'teachers'],
   },
   export: {
     may: [

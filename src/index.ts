@@ -116,6 +116,7 @@ export { type PaddedResNetOptions, paddedResNet, type ResNet18Options, resNet18 
 export { type Vgg11Options, vgg11 } from './nn/networks/vgg.js'
 export { type VitOptions, vit } from './nn/networks/vit.js'
 export { type PhasePlan, type PlanOptions, planRun, type RunPlan } from './plan/plan.js'
+export { planRepresentations, type RepresentationPlan, type RepresentationPlanOptions } from './plan/representations.js'
 export { fitZca, readWhitening, type WhitenOptions, whiten, type ZcaOptions } from './preprocess/index.js'
 export * from './pretrain/index.js'
 export * from './prune/index.js'

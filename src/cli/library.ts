@@ -40,6 +40,7 @@ import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { NasOptions, NasPlan, NasResult, NasStore } from '../nas/index.js'
 import type { MapShape } from '../nn/module.js'
 import type { PlanOptions, RunPlan } from '../plan/plan.js'
+import type { RepresentationPlan, RepresentationPlanOptions } from '../plan/representations.js'
 import type { ZcaOptions } from '../preprocess/index.js'
 import type { PretrainedTeacher, PretrainOptions } from '../pretrain/index.js'
 import { openDataset } from '../prune/index.js'
@@ -165,6 +166,10 @@ export interface Library {
     options: Omit<PretrainOptions, 'device'> & { readonly device: DeviceHandle },
   ): Promise<PretrainedTeacher>
   planRun(dataset: Dataset, options: Omit<PlanOptions, 'device'> & { readonly device: DeviceHandle }): Promise<RunPlan>
+  planRepresentations(
+    dataset: Dataset,
+    options: Omit<RepresentationPlanOptions, 'device'> & { readonly device: DeviceHandle },
+  ): Promise<RepresentationPlan>
   backends(): Promise<{ readonly cpu: BackendState; readonly cuda: CudaState }>
   /** The version of ONNX Runtime and where it can compute, or why it is not there. */
   onnxRuntime(): Promise<OnnxState>
@@ -330,6 +335,10 @@ export const library: Library = {
   async planRun(dataset, options) {
     const { planRun } = await import('../plan/plan.js')
     return planRun(dataset, options as EngineOptions<PlanOptions>)
+  },
+  async planRepresentations(dataset, options) {
+    const { planRepresentations } = await import('../plan/representations.js')
+    return planRepresentations(dataset, options as EngineOptions<RepresentationPlanOptions>)
   },
   async onnxRuntime() {
     const { RuntimeProcess } = await import('../onnx/index.js')

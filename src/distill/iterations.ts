@@ -50,6 +50,8 @@ export interface Iterations {
   readonly imagesPerIteration: number
   /** Floating-point operations of one iteration. */
   readonly flopsPerIteration: number
+  /** Of `begin` on a fresh state; default none. */
+  readonly flopsBefore?: number
   /** Most iterations that one call runs. */
   readonly most: number
   /** Shape of both tensors of the state, however the class-major pixels are grouped in it. */

@@ -25,9 +25,12 @@ import { lossIterations } from './loss-iterations.js'
 import { imagesOf, initialLatents } from './parametrise.js'
 import { LabelIterations } from './regression/label-iterations.js'
 import { LabelSolveIterations } from './regression/label-solve.js'
+import { variantCount } from './regression/real-batches.js'
 import { RepresentationIterations, type RepresentationSettings } from './regression/representation-iterations.js'
 import { type RepresentationStart, representationStart } from './regression/start.js'
+import { tableBytes } from './regression/teacher-targets.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
+import { checkFits, checkTable, freeBytes } from './run-memory.js'
 import { checkSchedule } from './scheduled-rows.js'
 import { checkDistillOptions, type ResolvedSettings, resolveSettings } from './settings.js'
 import { RunState, type StateDeclaration } from './state.js'
@@ -97,7 +100,7 @@ async function runLoop<T extends Task, S>(
   if (loaded) checkConfig(loaded.checkpoint, settings.config, settings.iterations, dataset)
   await checkSchedule(dataset, settings)
   const start = await startOf(dataset, settings, options)
-  const run = prepareWithin(options.device, settings, () =>
+  const run = prepareWithin(options, task, () =>
     prepareRun(dataset, settings, options.device, {
       start,
       rollbacks: loaded?.checkpoint.counters.rollbacks ?? 0,
@@ -138,7 +141,10 @@ async function runLoop<T extends Task, S>(
 
 /** The images that the state begins as, or the latents of those. */
 async function startOf(dataset: Dataset, settings: ResolvedSettings, options: LoopOptions): Promise<InitialImages> {
-  if (isRepresentation(settings)) return representationStart(dataset, settings, options.signal)
+  if (isRepresentation(settings)) {
+    checkTable(tableOf(dataset, settings))
+    return representationStart(dataset, settings, options.signal)
+  }
   if ('trajectory' in settings.method) return trajectoryStart(dataset, settings, options.device, options.signal)
   const start = await initialImages(dataset, settings)
   const { parametrise, ipc, seed } = settings
@@ -161,16 +167,17 @@ export interface PreparedRun {
 }
 
 /**
- * Throws `out_of_memory` when what `prepare` reserves on the device is more than the bytes that were free: the system would hand it out
- * and end the process when it is written to, hours later perhaps.
+ * Throws `out_of_memory` when what `prepare` reserves on the device, with what checkpoints and kept answers will take, is more than was free:
+ * the system would hand it out and end the process when it is written to, hours later perhaps.
  */
-function prepareWithin(device: Device, { method }: ResolvedSettings, prepare: () => PreparedRun): PreparedRun {
-  const free = device.freeBytes
+function prepareWithin({ device, checkpoints }: LoopOptions, { dataset, settings }: Task, prepare: () => PreparedRun): PreparedRun {
+  const { method } = settings
+  const free = freeBytes(device)
   const before = reserved(device)
   const lower =
     'trajectory' in method ? 'ipc, synBatch or innerSteps' : 'representation' in method ? 'n, realBatch or poolModels' : 'ipc or realBatch'
-  const todo =
-    'representation' in method ? `lower ${lower}` : `lower ${lower}; planRun (on the command line: aludel plan) finds the largest that fit`
+  const planner = 'representation' in method ? 'planRepresentations' : 'planRun'
+  const todo = `lower ${lower}; ${planner} (on the command line: aludel plan) finds the largest that fit`
   let run: PreparedRun
   try {
     run = prepare()
@@ -178,12 +185,20 @@ function prepareWithin(device: Device, { method }: ResolvedSettings, prepare: ()
     if (!(error instanceof AludelError && error.code === 'out_of_memory')) throw error
     throw new AludelError('out_of_memory', `distill: ${error.message}; ${todo}`, { cause: error })
   }
-  const needed = reserved(device) - before
-  if (needed <= free) return run
-  run.state.dispose()
-  run.work.dispose()
-  throw new AludelError('out_of_memory', `distill: needs ${needed} bytes but ${free} are free; ${todo}`)
+  const state = checkpoints ? run.state.bytes : 0
+  try {
+    checkFits(device.isa, { device: reserved(device) - before, state, table: tableOf(dataset, settings) }, free, todo)
+    return run
+  } catch (error) {
+    run.state.dispose()
+    run.work.dispose()
+    throw error
+  }
 }
+
+/** Bytes of all answers of a teacher that a run keeps. */
+const tableOf = ({ shape }: Dataset, settings: ResolvedSettings): number =>
+  isRepresentation(settings) && settings.table ? tableBytes(shape[0], variantCount(settings.crop), settings.dim) : 0
 
 function reserved(device: Device): number {
   const { arrayBytes, constantBytes, workspaceBytes } = device.memory()

@@ -44,6 +44,11 @@ export class RunState {
     this.arrays = this.#allocate((tensor) => tensor.start)
   }
 
+  /** Of all tensors: what a checkpoint holds. */
+  get bytes(): number {
+    return Object.values(this.arrays).reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+
   /**
    * Copies the state on the device, before any run that is submitted later, and reads the copy while such runs go on. There is one copy:
    * the snapshot before must have resolved.

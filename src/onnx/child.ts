@@ -24,7 +24,7 @@ const send = (reply: Reply): void => {
   process.send?.(reply)
 }
 
-async function handle(request: Request): Promise<OpenReply | SessionReply | RunReply | undefined> {
+async function handle(request: Request): Promise<OpenReply | SessionReply | RunReply | number | undefined> {
   switch (request.type) {
     case 'open':
       runtime = packageRequire(request.runtime) as Runtime
@@ -36,6 +36,8 @@ async function handle(request: Request): Promise<OpenReply | SessionReply | RunR
       return load(request)
     case 'run':
       return run(request)
+    case 'memory':
+      return process.memoryUsage.rss()
     case 'unload':
       await sessions.get(request.session)?.session.release()
       sessions.delete(request.session)

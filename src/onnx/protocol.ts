@@ -40,7 +40,12 @@ export interface UnloadRequest {
   readonly session: number
 }
 
-export type RequestBody = OpenRequest | PieceRequest | LoadRequest | RunRequest | UnloadRequest
+/** Asks for the resident bytes of the process. */
+export interface MemoryRequest {
+  readonly type: 'memory'
+}
+
+export type RequestBody = OpenRequest | PieceRequest | LoadRequest | RunRequest | UnloadRequest | MemoryRequest
 export type Request = RequestBody & { readonly id: number }
 
 /** Rows of each output of the session, row after row. */

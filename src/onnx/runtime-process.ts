@@ -123,6 +123,11 @@ export class RuntimeProcess {
     return this.#ask({ type: 'run', ...request }) as Promise<RunReply>
   }
 
+  /** Resident bytes of the process. */
+  memory(): Promise<number> {
+    return this.#ask({ type: 'memory' }) as Promise<number>
+  }
+
   async unload(session: number): Promise<void> {
     if (!this.#ended) await this.#ask({ type: 'unload', session })
   }

@@ -20,14 +20,19 @@ export interface Phase {
   readonly steps: number
 }
 
-const planningDevice = (target: Device): { device: Device; planned: PlanningDevice } => {
+/** A planning device, as what it stands in for and as what it is. */
+export const planningDevice = (target: Device): { device: Device; planned: PlanningDevice } => {
   const planned = new PlanningDevice(target)
   // the code that is planned reads no more of a device than this class has
   return { device: planned as unknown as Device, planned }
 }
 
+export const totalBytes = ({ arrays, constants, workspace }: DeviceBytes): number => arrays + constants + workspace
+
 export interface PlannedDistillation {
   readonly phase: Phase
+  /** Bytes of its state. */
+  readonly stateBytes: number
   /** Settings as they are resolved. */
   readonly config: RunConfig
   /** What the set will have beside its images: a rate, and labels of logits. */
@@ -40,12 +45,17 @@ export type PlannedSettings = DistillSettings & Pick<DistillOptions, 'experts'>
 export function distillationPhase(dataset: Dataset, settings: PlannedSettings, target: Device): PlannedDistillation {
   const resolved = resolveSettings(dataset, settings)
   const { device, planned } = planningDevice(target)
-  const { work } = prepareRun(dataset, resolved, device)
+  const { work, state } = prepareRun(dataset, resolved, device)
   const { iterations, config } = resolved
   const labels = ['soft', 'learned', 'solve'].includes(resolved.methodOptions.labels as string) ? 'soft' : 'hard'
   const learns = { rate: 'trajectory' in resolved.method, labels } as const
-  const phase = { name: 'distill', bytes: planned.bytes, flops: iterations * work.flopsPerIteration, steps: iterations }
-  return { phase, config, learns }
+  const phase = {
+    name: 'distill',
+    bytes: planned.bytes,
+    flops: (work.flopsBefore ?? 0) + iterations * work.flopsPerIteration,
+    steps: iterations,
+  }
+  return { phase, stateBytes: state.bytes, config, learns }
 }
 
 export interface EvaluationSize {

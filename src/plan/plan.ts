@@ -1,6 +1,7 @@
 /** @file What a run will hold and take, before it starts: bytes and time of each phase, and the largest settings that fit into the memory at hand. */
 import { checkDevice, checkOptions, wholeNumber } from '../arguments.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
+import { neededBytes } from '../distill/run-memory.js'
 import { isGpu } from '../engine/isa.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
@@ -9,7 +10,7 @@ import type { DistillOptions, DistillSettings, ProtocolName, RunConfig } from '.
 import { freeMemory } from '../free-memory.js'
 import { resolveNetwork, withPools } from '../nn/networks/registry.js'
 import { largest } from './largest.js'
-import { distillationPhase, evaluationPhase, type Phase, type PlannedSettings } from './phases.js'
+import { distillationPhase, evaluationPhase, type PlannedDistillation, type PlannedSettings, totalBytes } from './phases.js'
 import type { DeviceBytes } from './planning-device.js'
 import { measureRate } from './rate.js'
 import { asIfWhitened, type PlannedZca, whiteningPhase } from './whitening.js'
@@ -49,12 +50,17 @@ export interface PhasePlan {
 export interface RunPlan {
   readonly config: RunConfig
   readonly phases: readonly PhasePlan[]
+  /** Of the state of the distillation: a checkpoint on the disk, of which there are two, and each of its copies while one is taken. */
+  readonly stateBytes: number
   /** Bytes of the data sets' pixels in this process, beside their copies on the device. */
   readonly dataBytes: number
-  /** The most that is held at any time: the data and the largest phase; of a GPU what is on it, without the data in this process. */
+  /**
+   * The most that is held at any time: the data and the largest phase, a distillation with the copies of a checkpoint; of a GPU what is on it,
+   * without the data in this process.
+   */
   readonly peakBytes: number
   readonly freeBytes: number
-  /** Of a GPU: and the data fit this process. */
+  /** Of a GPU: and the data and a checkpoint fit this process. */
   readonly fits: boolean
   /** Operations per second measured on this device with this network. */
   readonly flopsPerSecond: number
@@ -90,7 +96,7 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   const train = whitened(asRead.train)
   const measured = asRead.test && whitened(asRead.test)
   const sets = Object.values(asRead)
-  const { phase, config, learns } = distillationPhase(train, settings, device)
+  const { phase, stateBytes, config, learns } = distillationPhase(train, settings, device)
   const subject = {
     config,
     classes: train.classes,
@@ -115,24 +121,30 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
   const freeBytes = memory ?? device.freeBytes
   const room = freeBytes - beside
   const fits = (change: Partial<DistillSettings>) => fitsInto(room, train, { ...settings, ...change }, device)
-  const peakBytes = beside + Math.max(...phases.map(totalBytes))
+  const distilling = distillingBytes(device, { phase, stateBytes })
+  const peakBytes = beside + Math.max(distilling, ...phases.map(({ bytes }) => totalBytes(bytes)))
   return {
     config,
     phases: phases.map((planned) => ({
       ...planned,
-      totalBytes: totalBytes(planned),
+      totalBytes: totalBytes(planned.bytes),
       seconds: planned.flops / flopsPerSecond,
     })),
+    stateBytes,
     dataBytes,
     peakBytes,
     freeBytes,
-    fits: peakBytes <= freeBytes && (!apart || dataBytes <= freeMemory()),
+    fits: peakBytes <= freeBytes && (!apart || dataBytes + stateBytes <= freeMemory()),
     flopsPerSecond,
     largest: largestSettings(train, settings.ipc, Number(config.realBatch), fits),
   }
 }
 
-const totalBytes = ({ bytes }: Phase): number => bytes.arrays + bytes.constants + bytes.workspace
+/** With the copies of a checkpoint, on the device where that has memory of its own. */
+function distillingBytes({ isa }: Device, { phase, stateBytes }: Pick<PlannedDistillation, 'phase' | 'stateBytes'>): number {
+  const needed = neededBytes(isa, { device: totalBytes(phase.bytes), state: stateBytes, table: 0 })
+  return isGpu(isa) ? needed.device : needed.process
+}
 
 /** No setting is planned further than this: the answer to 'how far' is then 'as far as you like'. */
 const mostIpc = 1000
@@ -153,7 +165,7 @@ function largestSettings(train: Dataset, ipc: number, realBatch: number, fits: (
 /** Settings that cannot be planned at all, such as more images than a program can address, do not fit either. */
 function fitsInto(room: number, train: Dataset, settings: PlannedSettings, device: Device): boolean {
   try {
-    return totalBytes(distillationPhase(train, settings, device).phase) <= room
+    return distillingBytes(device, distillationPhase(train, settings, device)) <= room
   } catch (error) {
     if (error instanceof AludelError && (error.code === 'out_of_memory' || error.code === 'invalid_shape')) return false
     throw error

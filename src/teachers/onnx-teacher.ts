@@ -42,6 +42,7 @@ export async function openOnnxTeacher(path: string, options: OnnxTeacherOptions)
         await inPieces(pixels.length, turn, (from, to) => checkRange(what, pixels, from, to))
         return encoder.encode(pixels, rows, signal)
       },
+      memory: () => runtime.memory(),
       async dispose() {
         closed = true
         runtime.close()

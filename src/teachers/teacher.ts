@@ -23,6 +23,8 @@ export interface Teacher {
    * deterministic. Rejects with `invalid_shape`, `invalid_data` for pixels outside [0, 1] (normalised ones), `not_finite`, AbortError.
    */
   encode(pixels: Float32Array, rows: number, signal?: AbortSignal): Promise<Float32Array>
+  /** Bytes of the process that it computes in, where that is one of its own. */
+  memory?(): Promise<number>
   /** Frees what it holds; twice is silent. */
   dispose(): Promise<void>
 }

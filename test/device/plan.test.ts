@@ -1,12 +1,16 @@
 /** @file A plan against what a device really holds while the run it speaks of is on. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createDataset, type Dataset } from '../../src/data/index.js'
-import { distill } from '../../src/distill/index.js'
+import { distill, distillRepresentations } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import { evaluate, randomRealSet } from '../../src/evaluate/index.js'
 import { createSyntheticSet } from '../../src/experiment/synthetic-set.js'
+import type { Checkpoint } from '../../src/experiment/types.js'
+import { convNet } from '../../src/nn/networks/conv-net.js'
 import { planRun } from '../../src/plan/plan.js'
+import { planRepresentations } from '../../src/plan/representations.js'
 import { fitZca, whiten } from '../../src/preprocess/index.js'
+import type { Teacher } from '../../src/teachers/teacher.js'
 import { expectError } from '../unit/data/fixtures.js'
 
 const rows = 24
@@ -128,4 +132,114 @@ describe('a plan', () => {
   ])('refuses %s', (_, change, message) =>
     expectError(() => planRun(train, { method: 'dm', ipc: 1, device, ...change } as never), 'invalid_option', message),
   )
+})
+
+describe('a plan of a run without labels', () => {
+  const train = noise('train')
+  const dim = 3
+  const teacher: Teacher = {
+    ...{ name: 'means', objective: 'none', dim, sha256: '00' },
+    input: { shape: [16, 16, 3], mean: [0, 0, 0], std: [1, 1, 1] },
+    encode: async (pixels, rows) => Float32Array.from({ length: rows * dim }, (_, i) => pixels[Math.floor(i / dim) * 768 + (i % dim)]),
+    memory: async () => 1234,
+    dispose: async () => undefined,
+  }
+  const network = convNet({ input: [16, 16, 3], classes: dim, depth: 1, width: 8, norm: 'batch' })
+  const settings = { method: 'krr-st', n: 4, iterations: 2, realBatch: 8, network }
+  const small = (methodOptions: object = {}) => ({
+    ...settings,
+    methodOptions: { poolModels: 3, poolSteps: 4, teacherTable: 'off', ...methodOptions },
+  })
+
+  it('counts the bytes that the device holds, and once more the state while a checkpoint is taken', async () => {
+    const plan = await planRepresentations(train, { ...small(), teacher, device })
+    const before = device.memory()
+    const saved: Checkpoint[] = []
+    const checkpoints = { save: async (one: Checkpoint) => void saved.push(one), load: async () => undefined }
+    const run = distillRepresentations(train, { ...small(), teacher, device, checkpoints, checkpointEvery: 2 })
+    let first: ReturnType<Device['memory']> | undefined
+    let most = 0
+    for await (const event of run) {
+      if (event.type === 'start') first = device.memory()
+      most = Math.max(most, device.memory().arrayBytes)
+    }
+    await run.result
+    const { arrays, constants, workspace } = plan.bytes
+    expect([first?.arrayBytes, first?.constantBytes, first?.workspaceBytes]).toEqual([before.arrayBytes + arrays, constants, workspace])
+    expect(most).toBe(before.arrayBytes + arrays + plan.stateBytes)
+    const bytesOf = (keep: (name: string) => boolean) =>
+      Object.entries(saved[saved.length - 1].tensors).reduce((sum, [name, { data }]) => (keep(name) ? sum + data.byteLength : sum), 0)
+    expect(plan.stateBytes).toBe(bytesOf(() => true))
+    // parameters, statistics and momentum of three networks, and their counters and ages
+    const { parameters, state } = network
+    const sizes = (specs: readonly { readonly shape: readonly number[] }[]) =>
+      specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+    expect(plan.poolBytes).toBe(4 * (3 * (2 * sizes(parameters) + sizes(state)) + 6))
+    expect(plan.peakBytes).toBe(plan.totalBytes + 2 * plan.stateBytes + plan.dataBytes)
+    expect(plan).toMatchObject({ tableBytes: 0, teacherBytes: 1234, fits: true, dataBytes: train.images.byteLength })
+    expect(plan.flops.pool).toBeGreaterThan(0)
+    expect(device.memory().arrayBytes).toBe(before.arrayBytes)
+  })
+
+  it('counts the answers that are kept, and none of the pool where it starts untrained', async () => {
+    const plan = await planRepresentations(train, { ...small({ teacherTable: 'on', poolStart: 'staggered' }), teacher, device })
+    expect(plan.tableBytes).toBe(rows * 162 * dim * 4)
+    expect(plan.flops.pool).toBe(0)
+    const off = await planRepresentations(train, { ...small({ poolStart: 'staggered' }), teacher, device })
+    expect(plan.peakBytes - off.peakBytes).toBe(plan.tableBytes)
+    expect(plan.seconds.teacher).toBeGreaterThan(off.seconds.teacher)
+  })
+
+  it('says what does not fit, and what does', async () => {
+    const ample = await planRepresentations(train, { ...small(), teacher, device })
+    expect(ample.largest).toEqual({ n: rows, realBatch: rows, poolModels: 100 })
+    const tight = await planRepresentations(train, { ...small(), n: rows, teacher, device, memory: ample.peakBytes })
+    expect(tight.fits).toBe(false)
+    expect(tight.largest.n).toBeGreaterThanOrEqual(4)
+    expect(tight.largest.n).toBeLessThan(rows)
+    expect(tight.largest.poolModels ?? 0).toBeLessThan(3)
+    const none = await planRepresentations(train, { ...small(), teacher, device, memory: 1000 })
+    expect(none).toMatchObject({ fits: false, largest: { n: null, realBatch: null, poolModels: null } })
+    await expectError(() => planRepresentations(train, { ...small(), n: 25, teacher, device }), 'invalid_option', /at most 24/)
+  })
+
+  it.each([
+    [
+      'kept answers',
+      { teacherTable: 'on' },
+      (bytes: number) => bytes - 1,
+      /answers of the teacher that are kept need 46656 bytes but 46655 are free.*teacherTable/,
+    ],
+    [
+      'a pool',
+      { poolModels: 60 },
+      () => 100_000,
+      /needs \d+ bytes.* but 100000 are free; lower n, realBatch or poolModels; planRepresentations/,
+    ],
+  ] as const)('and a run whose memory has no room for %s is refused before its first step', async (_, change, bytes, message) => {
+    const held = device.memory().arrayBytes
+    const free = vi.spyOn(process as never as { availableMemory(): number }, 'availableMemory').mockReturnValue(bytes(rows * 162 * dim * 4))
+    try {
+      const run = distillRepresentations(train, { ...small(change), teacher, device })
+      await expectError(() => run.result, 'out_of_memory', message)
+    } finally {
+      free.mockRestore()
+    }
+    expect(device.memory().arrayBytes).toBe(held)
+  })
+})
+
+it.each(['frepo', 'kip', 'rfad'])('a plan of %s counts the bytes that the device holds', async (method) => {
+  const train = noise('train')
+  const pool = method === 'frepo' ? { methodOptions: { poolModels: 2, poolSteps: 3 } } : {}
+  const network = method === 'kip' ? {} : { network: 'lenet' }
+  const settings = { method, ipc: 2, iterations: 2, realBatch: 8, ...network, ...pool }
+  const plan = await planRun(train, { ...settings, device })
+  const run = distill(train, { ...settings, device })
+  let held: ReturnType<Device['memory']> | undefined
+  for await (const event of run) if (event.type === 'start') held = device.memory()
+  await run.result
+  const [{ bytes }] = plan.phases
+  expect(bytes).toEqual({ arrays: held?.arrayBytes, constants: held?.constantBytes, workspace: held?.workspaceBytes })
+  expect(plan.peakBytes).toBe(plan.phases[0].totalBytes + 2 * plan.stateBytes + plan.dataBytes)
 })

@@ -52,6 +52,7 @@ export class LabelIterations implements Iterations {
   readonly plans: Iterations['plans']
   readonly imagesPerIteration: number
   readonly flopsPerIteration: number
+  readonly flopsBefore: number
   readonly stateShape: Iterations['stateShape']
   readonly extraState: NonNullable<Iterations['extraState']>
   readonly #labels: Dataset['labels']
@@ -100,6 +101,7 @@ export class LabelIterations implements Iterations {
     this.extraState = { ...made.pool?.declared, ...Object.fromEntries(own), ...shown }
     this.plans = { outer: made.outer.plan, ...made.pool?.plans }
     this.flopsPerIteration = made.outer.plan.flops + (made.pool?.plans.train.flops ?? 0)
+    this.flopsBefore = made.pool?.warmUpFlops ?? 0
     this.imagesPerIteration = real + n * (made.pool ? 2 : 1)
   }
 

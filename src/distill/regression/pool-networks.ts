@@ -74,6 +74,11 @@ export class PoolNetworks {
     return this.#schedule
   }
 
+  /** Operations of `warmUp` on a fresh pool. */
+  get warmUpFlops(): number {
+    return this.#pool.start === 'trained' ? this.plans.train.flops * initialSteps(this.#key, this.#pool).reduce((sum, n) => sum + n, 0) : 0
+  }
+
   /** Takes over counters and ages as they are on the device. */
   async load(state: IterationState): Promise<void> {
     const values = (await state[countersName].read()) as Int32Array

@@ -59,6 +59,7 @@ export class RepresentationIterations implements Iterations {
   readonly plans: Iterations['plans']
   readonly imagesPerIteration: number
   readonly flopsPerIteration: number
+  readonly flopsBefore: number
   readonly stateShape: Iterations['stateShape']
   readonly extraState: NonNullable<Iterations['extraState']>
   readonly #settings: RepresentationSettings
@@ -101,6 +102,7 @@ export class RepresentationIterations implements Iterations {
     }
     this.plans = { outer: made.outer.plan, ...made.pool.plans }
     this.flopsPerIteration = made.outer.plan.flops + made.pool.plans.train.flops
+    this.flopsBefore = made.pool.warmUpFlops
     this.imagesPerIteration = realBatch + 2 * n
   }
 

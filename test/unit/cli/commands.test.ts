@@ -538,6 +538,7 @@ describe('plan', () => {
     expect(stdout.split('\n')).toEqual([
       'distill           4 MiB on the device (working memory 1 MiB), about 2 min for 100 steps',
       'evaluate convnet  3.0 GiB on the device (working memory 1 MiB), about 2.0 h for 100 training steps and the measuring',
+      'state   1 MiB of the distillation, twice more while a checkpoint is taken',
       'data    1 MiB in this process',
       'needs   3.0 GiB at most, 8.0 GiB are free: fits',
       'largest that fits: --ipc 40 (chosen: 10), no --real-batch at all',

@@ -156,6 +156,7 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
           { ...phase, name: 'distill', bytes, totalBytes: 4 * 2 ** 20 },
           { ...phase, name: 'evaluate convnet', bytes, totalBytes: 3 * 2 ** 30, seconds: 7200 },
         ],
+        stateBytes: 2 ** 20,
         dataBytes: 2 ** 20,
         peakBytes: 3 * 2 ** 30 + 2 ** 20,
         freeBytes: options.memory ?? 2 ** 33,
@@ -163,6 +164,9 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
         flopsPerSecond: 1e10,
         largest: { ipc: 40, realBatch: null },
       }
+    },
+    planRepresentations: async () => {
+      throw new AludelError('unavailable', 'this library has no teachers')
     },
     nearestReal: async (images, real) => {
       const count = images.length / (real.images.length / real.shape[0])
