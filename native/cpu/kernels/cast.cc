@@ -34,6 +34,38 @@ void to_integer(const S* src, D* dst, int64_t n) {
   }
 }
 
+// Masks are kept as bytes by the million: between float32, which holds every byte, and bytes a vector at a time.
+typedef uint8_t vb __attribute__((vector_size(ALUDEL_VW)));
+typedef uint8_t vbu __attribute__((vector_size(ALUDEL_VW), aligned(1), may_alias));
+
+void to_bytes(const float* src, uint8_t* dst, int64_t n) {
+  const vf most = splat(255.0f);
+  int64_t i = 0;
+  for (; i + VW <= n; i += VW) {
+    vf v = larger(load(src + i), vf{});  // NaN is 0
+    v = v < most ? v : most;
+    *reinterpret_cast<vbu*>(dst + i) = __builtin_convertvector(__builtin_convertvector(v, vi), vb);
+  }
+  to_integer(src + i, dst + i, n - i);
+}
+
+// One instruction, which GCC does not make of the conversion.
+ALUDEL_INLINE vi widened(const uint8_t* src) {
+#if ALUDEL_VW == 16 && defined(__AVX512F__)
+  return (vi)_mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(reinterpret_cast<const __m128i*>(src)));
+#elif ALUDEL_VW == 8 && defined(__AVX2__)
+  return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(src)));
+#else
+  return __builtin_convertvector(*reinterpret_cast<const vbu*>(src), vi);
+#endif
+}
+
+void from_bytes(const uint8_t* src, float* dst, int64_t n) {
+  int64_t i = 0;
+  for (; i + VW <= n; i += VW) store(dst + i, __builtin_convertvector(widened(src + i), vf));
+  for (; i < n; ++i) dst[i] = static_cast<float>(src[i]);
+}
+
 template <typename S>
 void cast_from(const S* src, const TensorRef& out, int64_t begin, int64_t n) {
   switch (out.dtype) {
@@ -73,6 +105,7 @@ Status run_cast(const KernelArgs& args, Exec& exec) {
     }
     switch (x.dtype) {
       case DType::f32:
+        if (y.dtype == DType::u8) return to_bytes(x.as<const float>() + begin, y.as<uint8_t>() + begin, n);
         return cast_from(x.as<const float>() + begin, y, begin, n);
       case DType::f64:
         return cast_from(x.as<const double>() + begin, y, begin, n);
@@ -81,6 +114,7 @@ Status run_cast(const KernelArgs& args, Exec& exec) {
       case DType::u32:
         return cast_from(x.as<const uint32_t>() + begin, y, begin, n);
       case DType::u8:
+        if (y.dtype == DType::f32) return from_bytes(x.as<const uint8_t>() + begin, y.as<float>() + begin, n);
         return cast_from(x.as<const uint8_t>() + begin, y, begin, n);
     }
   });

@@ -56,6 +56,8 @@ const leadingExtent = (v: IrValue): number => v.shape[leadingAxis(v)] ?? 1
 /** Producers of less per row stay outside: computing them once is cheap, and sums over them cut no region in two. */
 const leastPulledRowBytes = 1024
 const mostFreeInputs = 6
+/** A product that only feeds a region and reads more than this whole, slice by slice, is made once before it. */
+const mostWholeBytes = 1 << 20
 /** Rows that a slice is taken to have where the real number is not known yet. */
 const typicalRows = 8
 const smallSumBytes = 1 << 16
@@ -109,12 +111,15 @@ function findSeeds(graph: IrGraph): Map<IrNode, number> {
     const extent = data === undefined ? wantedExtent(node, wanted) : leadingExtent(node.inputs[data])
     if (extent === undefined || extent < 2) continue
     const found = resolve(node, extent, (v, index) => (index === data ? leadingAxis(v) : undefined))
-    if (!found) continue
+    if (!found || (node.op === 'matmul' && wholeBytes(node, found) > mostWholeBytes)) continue
     seeds.set(node, extent)
     for (const [index, v] of node.inputs.entries()) if (found.inputAxes[index] !== null && !wanted.has(v)) wanted.set(v, extent)
   }
   return seeds
 }
+
+const wholeBytes = ({ inputs }: IrNode, { inputAxes }: Resolution): number =>
+  inputs.reduce((n, v, i) => n + (inputAxes[i] === null ? bytesOf(v) : 0), 0)
 
 function wantedExtent(node: IrNode, wanted: ReadonlyMap<IrValue, number>): number | undefined {
   for (const v of node.outputs) {

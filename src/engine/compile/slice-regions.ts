@@ -2,6 +2,7 @@
 import { type BatchAxes, type BatchedNode, isAnchor } from './batch-axes.js'
 import { isMappable } from './elementwise-ops.js'
 import { bytesOf, type IrGraph, type IrNode, type IrValue } from './ir.js'
+import { packedMask, unpackedMask } from './pack-masks.js'
 import type { CompileOptions } from './program.js'
 import { cutBatch, type SliceParts } from './slice-rows.js'
 
@@ -87,17 +88,31 @@ function crossLevels(
     again.set(v.node, batched.get(v.node)!)
     for (const input of v.node.inputs) if (isMissing(input)) needed.add(input)
   }
-  // Values added while a set is walked are walked too.
-  for (const v of needed) if (isCheaperAgain(v, needed, isMissing)) repeat(v)
+  // Values added while a set is walked are walked too; what came late may make others cheaper.
+  for (let before = -1; before < again.size; ) {
+    before = again.size
+    for (const v of needed) if (isCheaperAgain(v, needed, isMissing)) repeat(v)
+  }
   const bytes = [...needed].reduce((n, v) => n + bytesOf(v), 0)
   if (bytes > budget) for (const v of needed) repeat(v)
   for (const v of needed) stored.add(v)
   return [...again.values()]
 }
 
-/** An elementwise result (a mask, say) whose operands take no more room than itself beyond what is kept anyway. */
+/** An elementwise result whose operands take no more room than itself beyond what is kept anyway; the bytes of a mask, where nothing more is kept for them. */
 function isCheaperAgain(v: IrValue, needed: ReadonlySet<IrValue>, isMissing: (v: IrValue) => boolean): boolean {
-  if (!isMappable(v.node.op)) return false
+  const mask = packedMask(v)
+  if (mask) return mask.node.inputs.every((input) => isAtHand(input, needed, isMissing))
+  if (!isMappable(v.node.op) && !unpackedMask(v)) return false
   const extra = v.node.inputs.filter((input) => isMissing(input) && !needed.has(input))
   return extra.reduce((n, input) => n + bytesOf(input), 0) <= bytesOf(v)
+}
+
+/** Elementwise steps that are looked back through. */
+const mostSteps = 8
+
+/** Kept anyway, or made of what is by elementwise steps. */
+function isAtHand(v: IrValue, needed: ReadonlySet<IrValue>, isMissing: (v: IrValue) => boolean, steps = mostSteps): boolean {
+  if (!isMissing(v) || needed.has(v)) return true
+  return steps > 0 && isMappable(v.node.op) && v.node.inputs.every((input) => isAtHand(input, needed, isMissing, steps - 1))
 }

@@ -5,6 +5,7 @@ import { isGpu } from '../isa.js'
 import type { DType } from '../tensor/dtype.js'
 import { type BatchedNode, findBatchAxes, leadingAxis } from './batch-axes.js'
 import { bytesOf, IrBuilder, type IrGraph, type IrNode, type IrValue, type LoopPart, type LoopResult, liveNodes } from './ir.js'
+import { packMasks, unpackedMask } from './pack-masks.js'
 import { rootOf } from './placement.js'
 import type { CompileOptions } from './program.js'
 import { formRegions, type Region } from './slice-regions.js'
@@ -17,9 +18,11 @@ const partialBytesBudget = 256 * 2 ** 20
 export function sliceBatches(graph: IrGraph, options: CompileOptions): IrGraph {
   if (options.slicing === 'off') return graph
   const live = { ...graph, nodes: liveNodes(graph) }
-  const axes = findBatchAxes(live)
-  const { list, stored } = formRegions(live, axes, options)
-  return list.length === 0 ? live : new Slicer(live, list, stored, options).run()
+  const first = formRegions(live, findBatchAxes(live), options)
+  const own = new Map(first.list.flatMap((region) => [...region.own].map((node) => [node, region] as const)))
+  const packed = packMasks(live, (node) => own.get(node))
+  const { list, stored } = packed === live ? first : formRegions(packed, findBatchAxes(packed), options)
+  return list.length === 0 ? packed : new Slicer(packed, list, stored, options).run()
 }
 
 /** A value outside that a region reads, whole or by rows. */
@@ -234,6 +237,11 @@ function buildBody(
     return builder.add('broadcast', [outer.get(inputKey(v.node.inputs[0], false))!], [], [type], { attrs: { shape: type.shape } })[0]
   }
   for (const n of region.nodes) {
+    const mask = unpackedMask(n.node.outputs[0])
+    if (mask && local.has(mask)) {
+      local.set(n.node.outputs[0], local.get(mask)!)
+      continue
+    }
     const types = n.node.outputs.map((v, i) => (n.outputAxes[i] === 'sum' ? v : withRows(v, n.outputAxes[i] as number, rows)))
     const outputs = builder.clone(
       n.node,

@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest'
 import { grad } from '../../../src/engine/autodiff/grad.js'
 import { compile } from '../../../src/engine/compile/pipeline.js'
 import type { CompileOptions, Program } from '../../../src/engine/compile/program.js'
+import type { Value } from '../../../src/engine/graph/node.js'
 import * as ops from '../../../src/engine/ops/index.js'
 import { spec, type Traced, trace } from '../../../src/engine/trace/trace.js'
 import { checkAgainstInterpreter, expectClose, randomInputs } from './compare.js'
-import { decode } from './decode.js'
+import { type DecodedValue, decode } from './decode.js'
 import { dmStep, embed, evaluationStep, hvpStep, logits, networkSpecs, trainStep } from './graphs.js'
 import { simulate } from './simulate.js'
 
@@ -21,8 +22,8 @@ describe('slicing', () => {
   })
 
   it('makes two regions around a batch reduction, and computes activations again when they may not be kept', () => {
-    const kept = compile(dmStep(16, 8), { slicing: { rows: 4 } })
-    const again = compile(dmStep(16, 8), { slicing: { rows: 4 }, memoryBudget: 0 })
+    const kept = compile(dmStep(16, 32), { slicing: { rows: 4 } })
+    const again = compile(dmStep(16, 32), { slicing: { rows: 4 }, memoryBudget: 0 })
     expect([kept.plan.slices.length, again.plan.slices.length]).toEqual([3, 3])
     expect([count(kept, 'conv2d'), count(again, 'conv2d')]).toEqual([4, 6])
     expect(again.plan.arenaBytes).toBeLessThan(kept.plan.arenaBytes)
@@ -46,9 +47,38 @@ describe('slicing', () => {
     expect(part.images.slice(0, half).every(Number.isFinite)).toBe(true)
   })
 
-  it('keeps a feature map rather than a mask made of it', () => {
-    const program = compile(dmStep(16, 8), { slicing: { rows: 4 } })
-    expect(count(program, 'greater')).toBe(0)
+  it('keeps a feature map rather than a mask made of it, where the map is read too', () => {
+    const program = checkAgainstInterpreter(
+      reluStep(16, (y) => ops.square(ops.relu(y))),
+      { slicing: { rows: 4 } },
+    )
+    expect(count(program, 'cast')).toBe(0)
+    expect(keptBetweenLoops(program)).toEqual(['f32'])
+  })
+
+  it('keeps the bytes of a mask rather than the feature map it is made of, and casts nothing where all is made again', () => {
+    const traced = reluStep(16, (y) => ops.relu(y))
+    const program = checkAgainstInterpreter(traced, { slicing: { rows: 4 } })
+    expect(keptBetweenLoops(program)).toEqual(['u8'])
+    expect(count(program, 'conv2d')).toBe(1)
+    const again = checkAgainstInterpreter(traced, { slicing: { rows: 4 }, memoryBudget: 0 })
+    expect([count(again, 'cast'), count(again, 'conv2d')]).toEqual([0, 2])
+    expect(again.plan.arenaBytes).toBeLessThan(program.plan.arenaBytes)
+    expect(count(compile(traced, { slicing: 'off' }), 'cast')).toBe(0)
+  })
+
+  it('makes a wide product before the loop that reads its rows', () => {
+    const traced = trace(
+      (g, w, x) => {
+        const rows = ops.reshape(ops.matmul(g, w), [1, 16, 8, 8, 64])
+        return ops.conv2d(ops.relu(ops.mul(rows, 2)), x, undefined, { pad: 1 })
+      },
+      [spec([16, 128]), spec([128, 4096]), spec([1, 3, 3, 64, 64])],
+    )
+    const { instructions, values } = decode(compile(traced, { slicing: { rows: 4 } }).bytes)
+    const product = instructions.find(({ op }) => op === 'matmul')!
+    expect(values[product.outputs[0]].shape).toEqual([16, 4096])
+    expect(instructions.filter(({ op }) => op === 'loop')).toHaveLength(1)
   })
 
   it('sums weight gradients per lane: products in float32, plain sums in float64', () => {
@@ -124,6 +154,28 @@ describe('slicing', () => {
     expect(checkAgainstInterpreter(perSample, { slicing: { rows: 2 } }).plan.slices).toHaveLength(1)
   })
 })
+
+/** A gradient in images through a convolution and `active`, which begins with a sum over all of them. */
+function reluStep(batch: number, active: (y: Value) => Value): Traced {
+  return trace(
+    (x, w) => {
+      const y = active(ops.conv2d(ops.reshape(x, [1, batch, 8, 8, 4]), w, undefined, { pad: 1 }))
+      return grad(ops.squaredNorm(ops.sum(y, { axes: [1] })), [x])
+    },
+    [spec([batch, 8, 8, 4]), spec([1, 3, 3, 4, 32])],
+  )
+}
+
+/** Dtypes of what one loop writes by rows to the arena and another reads. */
+function keptBetweenLoops({ bytes }: Program): string[] {
+  const { instructions, values } = decode(bytes)
+  const arena = 0
+  const written = new Set(instructions.flatMap(({ op, outputs }) => (op === 'loop' ? [] : outputs)).map((v) => place(values[v])))
+  const read = instructions.flatMap(({ inputs }) => inputs).filter((v) => values[v].sliceStride > 0 && values[v].storage === arena)
+  return [...new Set(read.filter((v) => written.has(place(values[v]))).map((v) => values[v].dtype))].sort()
+}
+
+const place = ({ storage, offset, sliceStride, dtype }: DecodedValue): string => `${storage} ${offset} ${sliceStride} ${dtype}`
 
 /** ConvNet-3 of the field, width 128, on 32x32 images. */
 function convNetStep(batch: number, steps = 1): Traced {
