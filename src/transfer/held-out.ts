@@ -158,7 +158,9 @@ const measureProgram = (device: Device, { d, k }: { d: number; k: number }) =>
   bindProgram<string, string>(device, {
     inputs: { real: { shape: [chunk, d] }, weights: { shape: [d + 1, k] } },
     outputs: { answers: {} },
-    build: (v) => ({ answers: add(matmul(v.real, slice(v.weights, [0, 0], [d, k])), slice(v.weights, [d, 0], [d + 1, k])) }),
+    build: (v) => ({
+      answers: add(matmul(v.real, slice(v.weights, [0, 0], [d, k]), { precision: 'f32' }), slice(v.weights, [d, 0], [d + 1, k])),
+    }),
   })
 
 function rowsFrom({ pixels, shape, ...seen }: ImageRows, first: number, count: number): ImageRows {

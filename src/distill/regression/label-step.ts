@@ -44,7 +44,7 @@ export const flatRows = (images: Value): Value =>
 /** Images [n, H, W, C] times a matrix over their pixels. */
 export function transformed(images: Value, transform: Value | undefined): Value {
   if (!transform) return images
-  return reshape(matmul(reshape(images, [images.shape[0], transform.shape[0]]), transform), images.shape)
+  return reshape(matmul(reshape(images, [images.shape[0], transform.shape[0]]), transform, { precision: 'f32' }), images.shape)
 }
 
 /** P = K_ts (K_ss + lambda I)^-1 Y_s [m, k]: f64 under the kernel of an infinite network, f32 on features. */
