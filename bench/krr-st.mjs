@@ -34,6 +34,7 @@ const { values } = parseArgs({
       linear: text('1000'),
       repeats: text('2'),
       test: text('2000'),
+      held: text('0,50'),
       network: text('conv-bn'),
     },
     ...{
