@@ -126,7 +126,7 @@ const layers = {
   },
   transfer: {
     may: [
-      ...[...upper, ...programs, 'event-loop', 'files', 'nn', 'optim', 'augment', 'data', 'scores'],
+      ...[...upper, ...programs, 'event-loop', 'free-memory', 'engine/isa', 'files', 'nn', 'optim', 'augment', 'data', 'scores'],
       ...['evaluate/trainer', 'evaluate/schedule', 'evaluate/summary', 'experiment/cell-file', 'ridge'],
     ],
     types: ['engine/runtime', 'experiment', 'export/onnx'],

@@ -21,6 +21,7 @@ import { beginRecord } from './record.js'
 import { type PretrainOptions, type PretrainPlan, type PretrainRecord, planPretrain } from './settings.js'
 import { chunkSlots } from './step.js'
 import { PretrainTrainer } from './trainer.js'
+import { withinMemory } from './within-memory.js'
 
 export interface PretrainedTeacher {
   readonly dir: string
@@ -97,7 +98,7 @@ class Pretraining {
     this.#record = record
     this.#options = options
     this.#store = checkpointStore(progressPath(dir))
-    this.#trainer = new PretrainTrainer(options.device, plan, train)
+    this.#trainer = withinMemory(options.device, () => new PretrainTrainer(options.device, plan, train))
   }
 
   async run(): Promise<void> {

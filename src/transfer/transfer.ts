@@ -12,6 +12,7 @@ import { mlp } from '../nn/networks/mlp.js'
 import { networkByName, withPools } from '../nn/networks/registry.js'
 import { type CellStore, setHash, type TransferCell } from './cells.js'
 import { type Classifier, distilKnowledge } from './kd.js'
+import { checkTransferMemory, type TransferSizes } from './memory.js'
 import { accuracyOfLogits, forward, freshTensors, withNewHead } from './networks.js'
 import { fitLinear } from './probe.js'
 import { protocols, type SettingsChange, settingsOf, type TransferProtocol, type TransferSettings } from './settings.js'
@@ -102,10 +103,11 @@ interface Plan {
  * under every protocol; all sources train as many steps as the set's own epochs are. Targets are resized to the set's images and normalised
  * by their own statistics.
  * @throws AludelError before anything trains: `invalid_option`, `invalid_data` (a target with one class, a teacher or real images that do not
- * fit the set), `not_found` for a network; on the way: `not_finite`, AbortError. Cells that were done are in the store.
+ * fit the set), `not_found` for a network, `out_of_memory` where features or the teacher's answers do not fit; on the way: `not_finite`, AbortError. Cells that were done are in the store.
  */
 export async function transfer(set: Set, options: TransferOptions): Promise<TransferCell[]> {
   const plan = planTransfer(set, options)
+  checkTransferMemory(options.device, sizesOf(plan))
   const { networks, sources, repeats, seed } = plan
   const targets: FittedTarget[] = []
   for (const target of options.targets) targets.push(await fitTarget(target, plan.image, options, fold(keyOf(seed), 'target', target.name)))
@@ -116,6 +118,17 @@ export async function transfer(set: Set, options: TransferOptions): Promise<Tran
   for (let repeat = 0; repeat < repeats; repeat++)
     for (const network of networks) for (const source of sources) await run.measure(network, source, repeat, pretraining)
   return run.done
+}
+
+function sizesOf({ set, image, networks, protocols, sources, settings, options }: Plan): TransferSizes {
+  const { targets, trainImages = Number.POSITIVE_INFINITY, testImages = Number.POSITIVE_INFINITY, data } = options
+  const rows = targets.map(({ name, train, test }) => ({
+    name,
+    train: Math.min(train.shape[0], trainImages),
+    test: Math.min(test.shape[0], testImages),
+  }))
+  const { share } = settings.probe
+  return { image, dim: set.dim, networks, protocols, sources, targets: rows, share, real: data?.shape[0] ?? 0 }
 }
 
 function planTransfer(set: Set, options: TransferOptions): Plan {
