@@ -41,7 +41,7 @@ const layers = {
   'engine/index': { may: ['engine', 'errors'] },
   nn: { may: upper },
   optim: { may: upper },
-  ridge: { may: upper },
+  ridge: { may: [...upper, 'event-loop'] },
   augment: { may: upper },
   data: {
     may: [
@@ -104,6 +104,7 @@ const layers = {
       'preprocess',
       'schedule',
       'experts/store',
+      'teachers/unlabelled-quality',
     ],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate', 'experts', 'teachers'],
   },

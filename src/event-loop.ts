@@ -14,6 +14,15 @@ export async function inPieces(length: number, turn: Turn, work: (from: number, 
   }
 }
 
+/** What a generator returns at last; the event loop has its turns between its steps. */
+export async function inTurns<T>(steps: Generator<void, T>, turn: Turn): Promise<T> {
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+    await turn.breathe()
+  }
+}
+
 /** Made at the start of a stretch of work; `breathe` gives the event loop a turn when this one has lasted long enough. */
 export class Turn {
   #start = performance.now()

@@ -1,7 +1,8 @@
 /** @file Keeps what the teacher says of real and synthetic images beside a run without labels, for its report. */
 import { type Dataset, rowsOfWhole } from '../data/dataset.js'
 import { readPixels } from '../data/pixel-rows.js'
-import { encodeChecked, unitPixels } from '../distill/regression/teacher-targets.js'
+import { unitPixels } from '../data/unit-pixels.js'
+import { encodeChecked } from '../distill/regression/teacher-targets.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
 import { permutation } from '../engine/tensor/philox.js'
 import { AludelError } from '../errors.js'

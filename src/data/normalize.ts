@@ -1,5 +1,6 @@
 /** @file Pixels between uint8 and the normalised float32 that networks see: x = (u/255 - mean) / std, per channel. */
 import { expected } from '../errors.js'
+import { inPieces, Turn } from '../event-loop.js'
 
 export interface ChannelStatistics {
   readonly mean: readonly number[]
@@ -21,6 +22,17 @@ export function normalizeImages(images: Uint8Array, statistics: ChannelStatistic
   for (let i = 0; i < images.length; i += channels) {
     for (let c = 0; c < channels; c++) pixels[i + c] = images[i + c] * scale[c] + shift[c]
   }
+  return pixels
+}
+
+/** As `normalizeImages`, of any number of pixels without holding the event loop. */
+export async function normalizeInTurns(images: Uint8Array, statistics: ChannelStatistics): Promise<Float32Array> {
+  const channels = statistics.mean.length
+  const pixels = new Float32Array(images.length)
+  await inPieces(images.length / channels, new Turn(), (from, to) => {
+    const [first, end] = [from * channels, to * channels]
+    pixels.set(normalizeImages(images.subarray(first, end), statistics), first)
+  })
   return pixels
 }
 

@@ -2,6 +2,7 @@
 import { binding } from '../engine/runtime/binding.js'
 import type { NativeError } from '../engine/runtime/native-types.js'
 import { AludelError } from '../errors.js'
+import { Turn } from '../event-loop.js'
 
 export interface PixelRows {
   /** Bytes of all rows together. */
@@ -59,6 +60,10 @@ export async function readPixels(dataset: RowsAndShape, rows: Int32Array): Promi
   const [, h, w, c] = dataset.shape
   const bytes = h * w * c
   const read = new Uint8Array(rows.length * bytes)
-  for (const [i, row] of rows.entries()) read.set(dataset.images.subarray(row * bytes, (row + 1) * bytes), i * bytes)
+  const turn = new Turn()
+  for (const [i, row] of rows.entries()) {
+    read.set(dataset.images.subarray(row * bytes, (row + 1) * bytes), i * bytes)
+    await turn.breathe()
+  }
   return read
 }

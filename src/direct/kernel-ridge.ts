@@ -4,6 +4,7 @@ import { add, cast, grad, matmul, mul, reshape, sum, type Value } from '../engin
 import type { DeviceArray } from '../engine/runtime/array.js'
 import { formatShape } from '../engine/tensor/shape.js'
 import { AludelError, expected } from '../errors.js'
+import { Turn } from '../event-loop.js'
 import {
   checkRidge,
   checkRidgeLoss,
@@ -333,7 +334,12 @@ async function checkedReport(what: string, info: DeviceArray, { features, target
 async function repeatedIn({ shape: [n, d], source }: Operand): Promise<number[][]> {
   if (!('data' in source)) return repeatedRows((await source.read()) as Float32Array, n, d)
   const { data, offset, stride } = source
-  const dense = Float32Array.from({ length: n * d }, (_, i) => data[offset + Math.floor(i / d) * stride[0] + (i % d) * stride[1]])
+  const dense = new Float32Array(n * d)
+  const turn = new Turn()
+  for (let row = 0; row < n; row++) {
+    for (let i = 0; i < d; i++) dense[row * d + i] = data[offset + row * stride[0] + i * stride[1]]
+    await turn.breathe()
+  }
   return repeatedRows(dense, n, d)
 }
 

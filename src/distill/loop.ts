@@ -14,6 +14,7 @@ import type {
   SyntheticSet,
   SyntheticSetFields,
 } from '../experiment/types.js'
+import { repeatedRows } from '../ridge/index.js'
 import { Checkpointer, checkEvery } from './checkpointer.js'
 import { checkFinite, Divergence, keepState, mostRollbacks, rollBack, rollbackEvery, rollbackFactor, withRollback } from './divergence.js'
 import { DynamicIterations } from './dynamic/dynamic-iterations.js'
@@ -23,6 +24,7 @@ import { type InitialImages, initialImages } from './initial-images.js'
 import type { IterationState, Iterations, StepOutcome } from './iterations.js'
 import { lossIterations } from './loss-iterations.js'
 import { imagesOf, initialLatents } from './parametrise.js'
+import { copyNotices } from './regression/copies.js'
 import { LabelIterations } from './regression/label-iterations.js'
 import { LabelSolveIterations } from './regression/label-solve.js'
 import { variantCount } from './regression/real-batches.js'
@@ -146,12 +148,20 @@ async function startOf(dataset: Dataset, settings: ResolvedSettings, options: Lo
     return representationStart(dataset, settings, options.signal)
   }
   if ('trajectory' in settings.method) return trajectoryStart(dataset, settings, options.device, options.signal)
-  const start = await initialImages(dataset, settings)
+  const start = await withNotices(await initialImages(dataset, settings), settings)
   const { parametrise, ipc, seed } = settings
   if (!parametrise) return start
   const count = dataset.classes.length * ipc
   const labels = Int32Array.from({ length: count }, (_, i) => Math.floor(i / ipc))
   return initialLatents(parametrise, start, { shape: [count, ...dataset.shape.slice(1)], labels, seed })
+}
+
+/** Of methods that solve a kernel of their images: which of these are the same. */
+async function withNotices(start: InitialImages, { method }: ResolvedSettings): Promise<InitialImages> {
+  if (!('regression' in method)) return start
+  const { images, sourceIds } = start
+  const n = sourceIds.length
+  return { ...start, notices: copyNotices(await repeatedRows(images, n, images.length / n), n) }
 }
 
 /** What a run holds on the device. */

@@ -8,9 +8,9 @@ import type { Plan } from '../engine/compile/program.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, keyOf, purpose } from '../engine/tensor/key.js'
-import { permutation } from '../engine/tensor/philox.js'
+import { permuting } from '../engine/tensor/philox.js'
 import { sizeOf } from '../engine/tensor/shape.js'
-import { Turn } from '../event-loop.js'
+import { inTurns, Turn } from '../event-loop.js'
 import type { StateTensor } from '../experiment/types.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import { initialize, type Network } from '../nn/module.js'
@@ -147,10 +147,8 @@ export class PretrainTrainer {
   }
 
   async #rowsOf(epoch: number, turn: Turn): Promise<Int32Array> {
-    if (this.#order?.epoch !== epoch) {
-      this.#order = { epoch, rows: permutation(fold(this.#key, 'order'), epoch, purpose.shuffle, this.#samples) }
-      await turn.breathe()
-    }
+    if (this.#order?.epoch !== epoch)
+      this.#order = { epoch, rows: await inTurns(permuting(fold(this.#key, 'order'), epoch, purpose.shuffle, this.#samples), turn) }
     return this.#order.rows
   }
 

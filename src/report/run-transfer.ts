@@ -14,7 +14,7 @@ export interface RunTransfer {
 export async function readRunTransfer(dir: string, set: RepresentationSet): Promise<RunTransfer | undefined> {
   const all = await readCells(dir)
   if (all.length === 0) return undefined
-  const own = setHash(set)
+  const own = await setHash(set)
   const ofSet = all.filter((cell) => cell.set === undefined || cell.set === own)
   const cells = cellsByRow(ofSet).flatMap((row) => {
     const last = row[row.length - 1].setup

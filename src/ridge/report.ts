@@ -1,5 +1,6 @@
 /** @file What the host says of a solved ridge regression: numbers for a record, rows that repeat, and the error of a matrix that no ridge mends. */
 import { AludelError } from '../errors.js'
+import { Turn } from '../event-loop.js'
 import { mostRidgeTries, ridgeInfo } from './ridge.js'
 
 export interface RidgeReport {
@@ -32,7 +33,8 @@ export function ridgeReport(info: ArrayLike<number>): RidgeReport {
 }
 
 /** Groups of equal rows of `[n,d]`, each ascending, in the order of their first rows. */
-export function repeatedRows(data: ArrayLike<number>, n: number, d: number): number[][] {
+export async function repeatedRows(data: ArrayLike<number>, n: number, d: number): Promise<number[][]> {
+  const turn = new Turn()
   const groups = new Map<number, number[][]>()
   const same = (a: number, b: number): boolean => {
     for (let i = 0; i < d; i++) if (data[a * d + i] !== data[b * d + i]) return false
@@ -46,6 +48,7 @@ export function repeatedRows(data: ArrayLike<number>, n: number, d: number): num
     const group = known.find(([first]) => same(first, row))
     if (group) group.push(row)
     else groups.set(key, [...known, [row]])
+    await turn.breathe()
   }
   return [...groups.values()]
     .flat()
@@ -53,9 +56,15 @@ export function repeatedRows(data: ArrayLike<number>, n: number, d: number): num
     .sort(([a], [b]) => a - b)
 }
 
+/** Rows of a group that are named. */
+const mostNamed = 8
+
 /** 'rows 1 and 4; rows 2, 3 and 9': for messages. */
 export function describeRepeated(groups: readonly (readonly number[])[], most = 3): string {
-  const shown = groups.slice(0, most).map((rows) => `rows ${rows.slice(0, -1).join(', ')} and ${rows[rows.length - 1]}`)
+  const shown = groups.slice(0, most).map((rows) => {
+    const last = rows.length > mostNamed ? `${rows.length - mostNamed + 1} more` : rows[rows.length - 1]
+    return `rows ${rows.slice(0, Math.min(rows.length, mostNamed) - 1).join(', ')} and ${last}`
+  })
   return [...shown, ...(groups.length > most ? [`${groups.length - most} more groups`] : [])].join('; ')
 }
 

@@ -29,8 +29,11 @@ export async function linearProbe(train: ProbeRows, held: ProbeRows, dim: number
   // features are centred, so the intercept is the share of each class
   const shares = new Float64Array(classes)
   for (const label of train.labels) shares[label] += 1 / n
-  const targets = Float64Array.from({ length: n * classes }, (_, i) => -shares[i % classes])
-  for (let i = 0; i < n; i++) targets[i * classes + train.labels[i]] += 1
+  const targets = new Float64Array(n * classes)
+  for (let i = 0; i < n; i++) {
+    for (let c = 0; c < classes; c++) targets[i * classes + c] = Number(c === train.labels[i]) - shares[c]
+    await turn.breathe()
+  }
   const weights = dim <= n ? await primal(x, targets, { n, dim, classes }, turn) : await dual(x, targets, { n, dim, classes }, turn)
   let right = 0
   const counts = new Int32Array(classes)
@@ -101,6 +104,7 @@ async function dual(x: Float64Array, targets: Float64Array, { n, dim, classes }:
       let total = 0
       for (let d = 0; d < dim; d++) total += x[i * dim + d] * x[j * dim + d]
       gram[i * n + j] = total
+      if (j % 64 === 63) await turn.breathe()
     }
     await turn.breathe()
   }

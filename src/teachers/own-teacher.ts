@@ -8,7 +8,7 @@ import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
 import { type NetworkArrays, networkInputs, networkValues, programArrays } from '../evaluate/trainer.js'
-import { Turn } from '../event-loop.js'
+import { inPieces, Turn } from '../event-loop.js'
 import { loadNetwork } from '../export/network-file.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import { hashOfParts } from '../files/pieces.js'
@@ -83,7 +83,7 @@ function teacherOf(device: Device, { name, record, sha256, network, tensors }: L
       for (let first = 0; first < rows; first += batch) {
         const n = Math.min(batch, rows - first)
         const [from, to] = [first * perImage, (first + n) * perImage]
-        checkRange(what, pixels, from, to)
+        await inPieces(to - from, turn, (a, b) => checkRange(what, pixels, from + a, from + b))
         const values = await own.run(pixels.subarray(from, to), signal)
         const odd = values.subarray(0, n * dim).findIndex((v) => !Number.isFinite(v))
         if (odd >= 0)

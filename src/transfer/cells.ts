@@ -1,8 +1,9 @@
 /** @file What was measured, cell by cell, kept in a file that a later call goes on with: nothing that is done is done again. */
 import { join } from 'node:path'
 import { isRecord } from '../arguments.js'
-import { type CellFormat, hashOfArrays, readCellFile, writeCellFile } from '../experiment/cell-file.js'
+import { type CellFormat, readCellFile, writeCellFile } from '../experiment/cell-file.js'
 import { prepareDirectory } from '../files/atomic-file.js'
+import { bytesOf, hashOfParts } from '../files/pieces.js'
 import type { TransferProtocol } from './settings.js'
 import type { TransferSource } from './source.js'
 
@@ -46,9 +47,12 @@ const isCell = (cell: unknown): cell is TransferCell =>
 
 const format: CellFormat<TransferCell> = { format: 'aludel-transfer', version: 1, command: 'aludel transfer', isCell }
 
+/** SHA-256 of arrays of any size, without holding the event loop. */
+export const hashOfFloats = (...arrays: readonly Float32Array[]): Promise<string> => hashOfParts('', arrays.map(bytesOf))
+
 /** What tells sets apart. */
-export const setHash = ({ images, targets }: { readonly images: Float32Array; readonly targets: Float32Array }): string =>
-  hashOfArrays(images, targets)
+export const setHash = ({ images, targets }: { readonly images: Float32Array; readonly targets: Float32Array }): Promise<string> =>
+  hashOfFloats(images, targets)
 
 /** The cells in transfer.json of `dir`; none where there is no file. Throws `invalid_data` for a file that is none of ours. */
 export const readCells = (dir: string): Promise<TransferCell[]> => readCellFile(join(dir, transferFile), format)

@@ -73,7 +73,7 @@ export async function heldOutLoss(set: Set, options: HeldOutOptions): Promise<He
   checkReal(set, data, teacher)
   const image = set.shape.slice(1) as unknown as [number, number, number]
   const network = networkByName(name, image, set.dim)
-  const sources = new PretrainingSources(set, { data, teacher }, signal)
+  const sources = new PretrainingSources(device, set, { data, teacher }, signal)
   const key = fold(keyOf(seed), 'held-out')
   const own = await sources.rows('distilled', key)
   const real = await sources.rows('full', key)

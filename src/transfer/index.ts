@@ -8,7 +8,7 @@ export {
   type TransferProtocol,
   type TransferSettings,
 } from './settings.js'
-export { type TransferSource, type TransferTeacher, transferSources } from './source.js'
+export { type TransferSet, type TransferSource, type TransferTeacher, transferSources } from './source.js'
 export { type TransferAccuracy, type TransferRow, transferRows } from './summary.js'
 export type { TransferTarget } from './target.js'
 export { type TransferOptions, type TransferProgress, transfer } from './transfer.js'

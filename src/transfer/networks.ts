@@ -8,6 +8,7 @@ import type { Key } from '../engine/tensor/key.js'
 import { sizeOf } from '../engine/tensor/shape.js'
 import { AludelError } from '../errors.js'
 import { networkInputs, networkValues, parameterKey, stateKey } from '../evaluate/trainer.js'
+import { inPieces, Turn } from '../event-loop.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import { initialize, type Network } from '../nn/module.js'
 import { gatherRows, type ImageRows, rowArrays, rowInputs } from './rows.js'
@@ -125,7 +126,10 @@ export async function forward(
       const answers = (await arrays.answer.read()) as Float32Array
       data.set(answers.subarray(0, left * width), first * width)
     }
-    const broken = data.findIndex((value) => !Number.isFinite(value))
+    let broken = -1
+    await inPieces(data.length, new Turn(), (from, to) => {
+      for (let i = from; i < to && broken < 0; i++) if (!Number.isFinite(data[i])) broken = i
+    })
     if (broken >= 0)
       throw new AludelError(
         'not_finite',
@@ -139,13 +143,15 @@ export async function forward(
 }
 
 /** Per cent of rows whose largest logit, the first on ties, is that of their label. */
-export function accuracyOfLogits(logits: Float32Array, classes: number, labels: Int32Array): number {
+export async function accuracyOfLogits(logits: Float32Array, classes: number, labels: Int32Array): Promise<number> {
+  const turn = new Turn()
   let right = 0
   for (const [row, label] of labels.entries()) {
     const own = logits.subarray(row * classes, (row + 1) * classes)
     let best = 0
     for (let c = 1; c < classes; c++) if (own[c] > own[best]) best = c
     if (best === label) right++
+    await turn.breathe()
   }
   return (100 * right) / labels.length
 }

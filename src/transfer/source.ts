@@ -1,17 +1,19 @@
 /** @file What networks are pretrained on: the distilled set, and what it must be held against. */
 import type { Dataset } from '../data/dataset.js'
+import { unitPixels } from '../data/unit-pixels.js'
+import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
-import { permutation } from '../engine/tensor/philox.js'
+import { permuting } from '../engine/tensor/philox.js'
 import { AludelError, expected } from '../errors.js'
-import { Turn } from '../event-loop.js'
+import { inTurns, Turn } from '../event-loop.js'
 import type { RepresentationSetFields } from '../experiment/representation-set.js'
-import { kMeans } from '../scores/k-means.js'
+import { medoids } from './medoids.js'
 import type { ImageRows } from './rows.js'
 
 export const transferSources = ['distilled', 'none', 'random', 'kmeans', 'full'] as const
 /**
  * 'none' is a fresh network. The others are trained towards the teacher's representations: 'random' real images, as many as the set has;
- * those nearest to k-means centres of all representations; all real images.
+ * the one nearest to each centre of k-means over all representations; all real images.
  */
 export type TransferSource = (typeof transferSources)[number]
 
@@ -32,13 +34,19 @@ export interface PretrainingRows {
   readonly targets: Float32Array
 }
 
-type Set = Pick<RepresentationSetFields, 'images' | 'shape' | 'targets' | 'dim' | 'mean' | 'std' | 'initSpace'>
+/** What transfer reads of a set; where it says what it was made from, the baselines must be of the same. */
+export type TransferSet = Pick<RepresentationSetFields, 'images' | 'shape' | 'targets' | 'dim' | 'mean' | 'std' | 'initSpace'> & {
+  readonly teacher?: Pick<RepresentationSetFields['teacher'], 'name' | 'sha256'>
+  readonly source?: Pick<RepresentationSetFields['source'], 'name' | 'sha256'>
+  readonly config?: RepresentationSetFields['config']
+}
 
 /** Needs the real images and the teacher. */
 export const needsReal = (source: TransferSource): boolean => source !== 'distilled' && source !== 'none'
 
 /** Throws `invalid_data` unless the real images and the teacher are made for what the set is. */
-export function checkReal({ shape, dim }: Set, data: Dataset, teacher: TransferTeacher): void {
+export function checkReal(set: TransferSet, data: Dataset, teacher: TransferTeacher): void {
+  const { shape, dim } = set
   // the bytes of a streamed set are not here: better said now than after hours
   if (data.pixels) void data.images
   const image = shape.slice(1).join(', ')
@@ -51,16 +59,57 @@ export function checkReal({ shape, dim }: Set, data: Dataset, teacher: TransferT
   if (data.shape[0] < shape[0]) throw expected('invalid_data', 'real images', `at least ${shape[0]}, as many as the set has`, data.shape[0])
 }
 
+/** Throws `incompatible` where the set says that it was made from others: baselines of these would say nothing of it. */
+export function checkIdentity({ teacher: own, source, config }: TransferSet, data: Dataset, teacher: TransferTeacher): void {
+  if (own && teacher.sha256 !== own.sha256) {
+    const todo = 'give the teacher that the set was made with'
+    throw expected(
+      'incompatible',
+      `teacher '${teacher.name}': sha256`,
+      `${own.sha256}, that of the set's teacher '${own.name}',`,
+      teacher.sha256,
+      todo,
+    )
+  }
+  const whole = data.part?.of ?? data.sha256
+  if (source && whole !== source.sha256)
+    throw expected(
+      'incompatible',
+      `real images '${data.name}': sha256`,
+      `${source.sha256}, that of the set's data '${source.name}',`,
+      whole,
+      'give the data that the set was made from',
+    )
+  const subset = config?.subsetSha256
+  if (source && config && subset !== data.part?.subset) {
+    const wanted = subset === undefined ? 'all images, as the set was made from,' : `the subset ${subset} that the set was made from`
+    throw expected(
+      'incompatible',
+      `real images '${data.name}'`,
+      wanted,
+      data.part?.subset ?? 'all images',
+      'give the same --subset, or none',
+    )
+  }
+}
+
 /** Pretraining rows of any source; representations of all real images are computed once. */
 export class PretrainingSources {
-  readonly #set: Set
+  readonly #device: Device
+  readonly #set: TransferSet
   readonly #real: { readonly data: Dataset; readonly teacher: TransferTeacher } | undefined
   readonly #signal: AbortSignal | undefined
   #table: Promise<Float32Array> | undefined
   /** Hears of real images that the teacher has answered for. */
   onEncoded: ((images: number, total: number) => void) | undefined
 
-  constructor(set: Set, real: { readonly data: Dataset; readonly teacher: TransferTeacher } | undefined, signal: AbortSignal | undefined) {
+  constructor(
+    device: Device,
+    set: TransferSet,
+    real: { readonly data: Dataset; readonly teacher: TransferTeacher } | undefined,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#device = device
     this.#set = set
     this.#real = real
     this.#signal = signal
@@ -75,14 +124,15 @@ export class PretrainingSources {
     const { data } = this.#real
     const n = shape[0]
     if (source === 'random') {
-      const rows = permutation(fold(key, 'random-real'), 0, purpose.realBatch, data.shape[0]).slice(0, n).sort()
-      return this.#of(data.subset(rows))
+      const order = await inTurns(permuting(fold(key, 'random-real'), 0, purpose.realBatch, data.shape[0]), new Turn())
+      return this.#of(data.subset(order.slice(0, n).sort()))
     }
     this.#table ??= this.#encode(data)
     const table = await this.#table
     if (source === 'full') return { rows: this.#seen(data), targets: table }
-    const chosen = await nearestToCentres(table, this.#set.dim, n, key)
-    return { rows: this.#seen(data.subset(chosen)), targets: takeRows(table, this.#set.dim, chosen) }
+    const matrix = { data: table, shape: [data.shape[0], this.#set.dim] as const }
+    const chosen = await medoids(this.#device, matrix, n, { key: fold(key, 'k-means'), signal: this.#signal })
+    return { rows: this.#seen(data.subset(chosen)), targets: rowsOf(table, this.#set.dim, chosen) }
   }
 
   async #of(part: Dataset): Promise<PretrainingRows> {
@@ -100,13 +150,11 @@ export class PretrainingSources {
     const { teacher } = this.#real as { teacher: TransferTeacher }
     const size = shape[1] * shape[2] * shape[3]
     const out = new Float32Array(shape[0] * teacher.dim)
-    const turn = new Turn()
     for (let first = 0; first < shape[0]; first += encodeRows) {
       const count = Math.min(encodeRows, shape[0] - first)
-      const pixels = Float32Array.from(images.subarray(first * size, (first + count) * size), (byte) => byte / 255)
+      const pixels = await unitPixels(images.subarray(first * size, (first + count) * size))
       out.set(await teacher.encode(pixels, count, this.#signal), first * teacher.dim)
       this.onEncoded?.(first + count, shape[0])
-      await turn.breathe()
     }
     return out
   }
@@ -114,28 +162,8 @@ export class PretrainingSources {
 
 const encodeRows = 128
 
-function takeRows(table: Float32Array, width: number, rows: Int32Array): Float32Array {
+function rowsOf(table: Float32Array, width: number, rows: Int32Array): Float32Array {
   const out = new Float32Array(rows.length * width)
   for (const [i, row] of rows.entries()) out.set(table.subarray(row * width, (row + 1) * width), i * width)
   return out
-}
-
-/** The row nearest to each of n centres, each row once, ascending. */
-async function nearestToCentres(table: Float32Array, width: number, n: number, key: Key): Promise<Int32Array> {
-  const count = table.length / width
-  const { centroids } = await kMeans({ data: table, shape: [count, width] }, n, { seed: key[0], maxIterations: 20 })
-  const taken = new Set<number>()
-  const turn = new Turn()
-  for (let centre = 0; centre < n; centre++) {
-    let [best, least] = [-1, Number.POSITIVE_INFINITY]
-    for (let row = 0; row < count; row++) {
-      if (taken.has(row)) continue
-      let distance = 0
-      for (let i = 0; i < width && distance < least; i++) distance += (table[row * width + i] - centroids.data[centre * width + i]) ** 2
-      if (distance < least) [best, least] = [row, distance]
-      if (row % 512 === 511) await turn.breathe()
-    }
-    taken.add(best)
-  }
-  return Int32Array.from(taken).sort()
 }

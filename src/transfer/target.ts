@@ -1,9 +1,11 @@
 /** @file A labelled data set that a pretrained network is taken to. */
 import { measureStatistics } from '../data/channel-statistics.js'
 import type { Dataset } from '../data/dataset.js'
+import { readPixels } from '../data/pixel-rows.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
-import { permutation } from '../engine/tensor/philox.js'
+import { permuting } from '../engine/tensor/philox.js'
 import { AludelError, expected } from '../errors.js'
+import { inPieces, inTurns, Turn } from '../event-loop.js'
 import { resizeImages } from './resize.js'
 import type { ImageRows } from './rows.js'
 
@@ -52,13 +54,16 @@ export function checkTarget({ name, train, test }: TransferTarget): void {
 }
 
 /** `share` of the rows of every class that has some, at least one, in ascending order; drawn from the key. */
-export function shareOfRows(labels: Int32Array, classes: number, share: number, key: Key): Int32Array {
+export async function shareOfRows(labels: Int32Array, classes: number, share: number, key: Key): Promise<Int32Array> {
+  const turn = new Turn()
+  const rows: number[][] = Array.from({ length: classes }, () => [])
+  await inPieces(labels.length, turn, (from, to) => {
+    for (let row = from; row < to; row++) rows[labels[row]].push(row)
+  })
   const chosen: number[] = []
-  for (let c = 0; c < classes; c++) {
-    const own: number[] = []
-    for (const [row, label] of labels.entries()) if (label === c) own.push(row)
+  for (const [c, own] of rows.entries()) {
     if (own.length === 0) continue
-    const order = permutation(fold(key, 'share', c), 0, purpose.shuffle, own.length)
+    const order = await inTurns(permuting(fold(key, 'share', c), 0, purpose.shuffle, own.length), turn)
     const count = Math.min(own.length, Math.max(1, Math.round(share * own.length)))
     for (let i = 0; i < count; i++) chosen.push(own[order[i]])
   }
@@ -81,7 +86,7 @@ export async function fitTarget(
     const part =
       most === undefined || most >= split.shape[0]
         ? split
-        : split.subset(shareOfRows(split.labels, split.classes.length, most / split.shape[0], fold(key, split.split)))
+        : split.subset(await shareOfRows(split.labels, split.classes.length, most / split.shape[0], fold(key, split.split)))
     const pixels = await resizeImages(part.images, part.shape, image)
     return { pixels, shape: [part.shape[0], ...image], labels: part.labels }
   }
@@ -96,10 +101,8 @@ export async function fitTarget(
 }
 
 /** The given rows. */
-export function takeLabelled(rows: LabelledRows, chosen: Int32Array): LabelledRows {
-  const size = rows.shape[1] * rows.shape[2] * rows.shape[3]
-  const pixels = new Uint8Array(chosen.length * size)
-  for (const [i, row] of chosen.entries()) pixels.set(rows.pixels.subarray(row * size, (row + 1) * size), i * size)
+export async function takeLabelled(rows: LabelledRows, chosen: Int32Array): Promise<LabelledRows> {
+  const pixels = await readPixels({ images: rows.pixels, shape: rows.shape }, chosen)
   return {
     ...rows,
     pixels,

@@ -1,26 +1,27 @@
 /** @file Transfer: networks pretrained on a set of representations and on what it must be held against, measured on labelled targets. */
 import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
-import { normalizeImages } from '../data/normalize.js'
+import { normalizeInTurns } from '../data/normalize.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, keyOf } from '../engine/tensor/key.js'
 import { AludelError, expected } from '../errors.js'
-import { hashOfArrays, keyOfCell } from '../experiment/cell-file.js'
-import type { RepresentationSetFields } from '../experiment/representation-set.js'
+import { keyOfCell } from '../experiment/cell-file.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import { mlp } from '../nn/networks/mlp.js'
 import { networkByName, withPools } from '../nn/networks/registry.js'
-import { type CellStore, setHash, type TransferCell } from './cells.js'
+import { type CellStore, hashOfFloats, setHash, type TransferCell } from './cells.js'
 import { type Classifier, distilKnowledge } from './kd.js'
 import { checkTransferMemory, type TransferSizes } from './memory.js'
 import { accuracyOfLogits, forward, freshTensors, withNewHead } from './networks.js'
 import { fitLinear } from './probe.js'
 import { protocols, type SettingsChange, settingsOf, type TransferProtocol, type TransferSettings } from './settings.js'
 import {
+  checkIdentity,
   checkReal,
   needsReal,
   type PretrainingRows,
   PretrainingSources,
+  type TransferSet,
   type TransferSource,
   type TransferTeacher,
   transferSources,
@@ -83,11 +84,9 @@ const known: Readonly<Record<keyof TransferOptions, true>> = {
   },
 }
 
-type Set = Pick<RepresentationSetFields, 'images' | 'shape' | 'targets' | 'dim' | 'mean' | 'std' | 'initSpace'>
-
 /** Options, checked. */
 interface Plan {
-  readonly set: Set
+  readonly set: TransferSet
   readonly image: readonly [number, number, number]
   readonly networks: readonly string[]
   readonly protocols: readonly TransferProtocol[]
@@ -103,9 +102,10 @@ interface Plan {
  * under every protocol; all sources train as many steps as the set's own epochs are. Targets are resized to the set's images and normalised
  * by their own statistics.
  * @throws AludelError before anything trains: `invalid_option`, `invalid_data` (a target with one class, a teacher or real images that do not
- * fit the set), `not_found` for a network, `out_of_memory` where features or the teacher's answers do not fit; on the way: `not_finite`, AbortError. Cells that were done are in the store.
+ * fit the set), `incompatible` (a teacher or real images that the set was not made from), `not_found` for a network, `out_of_memory` where
+ * features or the teacher's answers do not fit; on the way: `not_finite`, AbortError. Cells that were done are in the store.
  */
-export async function transfer(set: Set, options: TransferOptions): Promise<TransferCell[]> {
+export async function transfer(set: TransferSet, options: TransferOptions): Promise<TransferCell[]> {
   const plan = planTransfer(set, options)
   checkTransferMemory(options.device, sizesOf(plan))
   const { networks, sources, repeats, seed } = plan
@@ -113,8 +113,8 @@ export async function transfer(set: Set, options: TransferOptions): Promise<Tran
   for (const target of options.targets) targets.push(await fitTarget(target, plan.image, options, fold(keyOf(seed), 'target', target.name)))
   const classifier = classifierOf(plan, targets)
   const { data, teacher, signal } = options
-  const pretraining = new PretrainingSources(set, data && teacher && { data, teacher }, signal)
-  const run = new Cells(plan, targets, classifier)
+  const pretraining = new PretrainingSources(options.device, set, data && teacher && { data, teacher }, signal)
+  const run = new Cells(plan, targets, classifier, await hashesOf(set, classifier))
   for (let repeat = 0; repeat < repeats; repeat++)
     for (const network of networks) for (const source of sources) await run.measure(network, source, repeat, pretraining)
   return run.done
@@ -131,7 +131,7 @@ function sizesOf({ set, image, networks, protocols, sources, settings, options }
   return { image, dim: set.dim, networks, protocols, sources, targets: rows, share, real: data?.shape[0] ?? 0 }
 }
 
-function planTransfer(set: Set, options: TransferOptions): Plan {
+function planTransfer(set: TransferSet, options: TransferOptions): Plan {
   checkOptions('transfer', options, known)
   const { device, targets, data, teacher, repeats = 3, seed = 0, signal, onCell, onProgress } = options
   const { protocols: chosen = ['finetune'], sources = defaultSources(data !== undefined && teacher !== undefined) } = options
@@ -168,6 +168,7 @@ function planTransfer(set: Set, options: TransferOptions): Plan {
         'give them, or leave the source out',
       )
     checkReal(set, data, teacher)
+    checkIdentity(set, data, teacher)
   }
   if (chosen.includes('kd') && !options.kdTeacher)
     throw expected('invalid_option', "transfer: protocol 'kd'", 'kdTeacher, a classifier of the target', undefined)
@@ -221,24 +222,33 @@ interface Pretrained {
   readonly loss: number
 }
 
+interface Hashes {
+  readonly set: string
+  readonly classifier?: string
+}
+
+async function hashesOf({ images, targets }: TransferSet, classifier: Classifier | undefined): Promise<Hashes> {
+  const set = await setHash({ images, targets })
+  if (!classifier) return { set }
+  const { network, tensors } = classifier
+  const own = await hashOfFloats(...Object.values(tensors.parameters), ...Object.values(tensors.state))
+  return { set, classifier: `${network.name} ${own}` }
+}
+
 /** Measures cell after cell. */
 class Cells {
   readonly done: TransferCell[] = []
   readonly #plan: Plan
   readonly #targets: readonly FittedTarget[]
   readonly #classifier: Classifier | undefined
-  readonly #setHash: string
-  readonly #classifierHash: string | undefined
+  readonly #hashes: Hashes
   readonly #total: number
 
-  constructor(plan: Plan, targets: readonly FittedTarget[], classifier: Classifier | undefined) {
+  constructor(plan: Plan, targets: readonly FittedTarget[], classifier: Classifier | undefined, hashes: Hashes) {
     this.#plan = plan
     this.#targets = targets
     this.#classifier = classifier
-    this.#setHash = setHash(plan.set)
-    const { network, tensors } = classifier ?? {}
-    this.#classifierHash =
-      network && tensors && `${network.name} ${hashOfArrays(...Object.values(tensors.parameters), ...Object.values(tensors.state))}`
+    this.#hashes = hashes
     this.#total = plan.repeats * plan.networks.length * plan.sources.length * targets.length * plan.protocols.length
   }
 
@@ -269,7 +279,7 @@ class Cells {
         const measured = await this.#protocol(protocol, { name, target, pretrained, rows, key, cell })
         const seconds = (performance.now() - start) / 1000
         const loss = { pretrainLoss: pretrained?.loss ?? null }
-        const known = { key: id, set: this.#setHash, setup: keyOfCell(this.#setupOf(protocol, target)) }
+        const known = { key: id, set: this.#hashes.set, setup: keyOfCell(this.#setupOf(protocol, target)) }
         const result: TransferCell = { ...cell, ...measured, ...loss, seconds, ...known }
         await options.store?.add(result)
         this.done.push(result)
@@ -283,8 +293,8 @@ class Cells {
     const { settings, seed, set, options } = this.#plan
     const { trainImages = null, testImages = null, device } = options
     return {
-      ...{ sha256, flip, mean: train.mean, std: train.std, kdTeacher: protocol === 'kd' && this.#classifierHash },
-      ...{ seed, set: this.#setHash, initSpace: set.initSpace, setMean: set.mean, setStd: set.std, trainImages, testImages },
+      ...{ sha256, flip, mean: train.mean, std: train.std, kdTeacher: protocol === 'kd' && this.#hashes.classifier },
+      ...{ seed, set: this.#hashes.set, initSpace: set.initSpace, setMean: set.mean, setStd: set.std, trainImages, testImages },
       ...{ computed: device.isa, precision: device.precision, pretrain: settings.pretrain, settings: settings[protocol] },
     }
   }
@@ -296,7 +306,7 @@ class Cells {
     return keyOfCell({
       ...cell,
       ...{
-        set: this.#setHash,
+        set: this.#hashes.set,
         ...{ initSpace: set.initSpace, setMean: set.mean, setStd: set.std },
         seed,
         ...{ sha256, flip, mean: train.mean, std: train.std },
@@ -306,9 +316,10 @@ class Cells {
         precision: device.precision,
       },
       ...(cell.source !== 'none' && { pretrain: settings.pretrain }),
+      ...(cell.source === 'kmeans' && { medoids: 1 }),
       ...(needsReal(cell.source) && { data: data?.sha256, teacher: [teacher?.sha256, teacher?.output, teacher?.input] }),
       settings: settings[cell.protocol],
-      ...(cell.protocol === 'kd' && { kdTeacher: this.#classifierHash }),
+      ...(cell.protocol === 'kd' && { kdTeacher: this.#hashes.classifier }),
     })
   }
 
@@ -374,11 +385,11 @@ class Cells {
         },
       )
       const { data } = await forward(device, network, tensors, test, 'logits', { signal })
-      return { accuracy: accuracyOfLogits(data, target.classes, test.labels), labelled }
+      return { accuracy: await accuracyOfLogits(data, target.classes, test.labels), labelled }
     }
     if (protocol === 'kd') {
       const noise = cell.source === 'none'
-      const images = rows ? networkImages(rows) : set.images
+      const images = rows ? await networkImages(rows) : set.images
       const { tensors } = await distilKnowledge(device, network, start, this.#classifier as Classifier, {
         ...{
           ...settings.kd,
@@ -396,13 +407,13 @@ class Cells {
         batch: settings.kd.batch,
         signal,
       })
-      return { accuracy: accuracyOfLogits(data, target.classes, test.labels), labelled: 0 }
+      return { accuracy: await accuracyOfLogits(data, target.classes, test.labels), labelled: 0 }
     }
     const used =
       protocol === 'probe'
-        ? takeLabelled(
+        ? await takeLabelled(
             train,
-            shareOfRows(train.labels, target.classes, settings.probe.share, fold(keyOf(this.#plan.seed), 'probe', cell.repeat)),
+            await shareOfRows(train.labels, target.classes, settings.probe.share, fold(keyOf(this.#plan.seed), 'probe', cell.repeat)),
           )
         : train
     const features = await forward(device, network, start, used, 'embedding', { signal })
@@ -431,9 +442,9 @@ class Cells {
       return trained.tensors
     }
     const { data } = await forward(device, linear, await head(), asRows(tested.data), 'logits', { signal, batch: 256 })
-    return { accuracy: accuracyOfLogits(data, target.classes, test.labels), labelled: used.labels.length }
+    return { accuracy: await accuracyOfLogits(data, target.classes, test.labels), labelled: used.labels.length }
   }
 }
 
-const networkImages = ({ rows }: PretrainingRows): Float32Array =>
-  rows.pixels instanceof Uint8Array ? normalizeImages(rows.pixels, rows) : rows.pixels
+const networkImages = async ({ rows }: PretrainingRows): Promise<Float32Array> =>
+  rows.pixels instanceof Uint8Array ? normalizeInTurns(rows.pixels, rows) : rows.pixels

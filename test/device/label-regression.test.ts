@@ -132,3 +132,19 @@ it('says what a run needs before it begins', async () => {
   expect(phases[0]).toMatchObject({ name: 'distill', steps: 8 })
   expect(phases[0].totalBytes).toBeGreaterThan(2 * 4 * noiseSide ** 2 * 3 * 4)
 })
+
+it.each(variants.filter(([, { init }]) => init !== 'noise').slice(0, 1))(
+  '%s names images of its start that are the same',
+  async (_, given) => {
+    const first = noiseDataset.images.slice()
+    const size = first.length / noiseDataset.shape[0]
+    for (let row = 1; row < noiseDataset.shape[0]; row++) first.copyWithin(row * size, 0, size)
+    const run = distill(
+      { ...noiseDataset, images: first },
+      { ...{ method: 'kip', ipc: 2, iterations: 1, realBatch: 12, seed: 3, device }, ...given },
+    )
+    const said: string[] = []
+    for await (const event of run) if (event.type === 'notice') said.push(event.message)
+    expect(said).toEqual([expect.stringMatching(/^3 of the 4 images .* \(rows 0, 1, 2 and 3\)/)])
+  },
+)

@@ -85,10 +85,10 @@ it('goes back to the pool that was drawn when it diverges at once', async () => 
   const teacher = teacherOf()
   const once: Teacher = {
     ...teacher,
-    // the second batch is beyond float32: a loss that is not finite
+    // after the start and the look at the teacher; the second batch is beyond float32: a loss that is not finite
     async encode(x, rows, signal) {
       const answers = await teacher.encode(x, rows, signal)
-      return ++calls === 3 ? answers.map(() => 3e38) : answers
+      return ++calls === 4 ? answers.map(() => 3e38) : answers
     },
   }
   const { events, set } = await followed({ teacher: once, onDivergence: 'rollback' })
@@ -182,7 +182,8 @@ describe('a run', () => {
     expect(kept.set.images).toEqual(plain.set.images)
     expect(kept.set.config.teacherTable).toBe('on')
     expect(asked.filter((rows) => rows === 162)).toHaveLength(40)
-    expect(asked.length).toBe(41)
+    // once for the start, and once for the look at the teacher
+    expect(asked.length).toBe(42)
   })
 
   it('starts from raw or normalised images, and scales targets without changing their units in the set', async () => {
@@ -204,7 +205,19 @@ describe('a run', () => {
     const said = events.flatMap((event) => (event.type === 'notice' ? [event.message] : []))
     expect(said.join('\n')).toMatch(/1 of 5 dimensions are 0/)
     expect(said.join('\n')).toMatch(/of the 20 images that the run starts from are copies/)
+    expect(said.join('\n')).toMatch(/copies of others \(rows \d+, .* and \d+( more)?\)/)
     expect(set.targets.every(Number.isFinite)).toBe(true)
+  })
+
+  it('looks at its teacher before it learns, without labels, and goes on', async () => {
+    const input = { shape: [side, side, 3] as const, mean: [0, 0, 0], std: [0.004, 0.004, 0.004] }
+    const teacher = teacherOf({ input, answer: (x, k) => 1 + 1e-5 * x[k] })
+    const { events } = await followed({ teacher, iterations: 1 })
+    const said = events.flatMap((event) => (event.type === 'notice' ? [event.message] : [])).join('\n')
+    expect(said).toMatch(/teacher 'sums': the representations of all images are nearly the same/)
+    expect(said).toMatch(/teacher 'sums': normalised pixels have mean/)
+    const fine = await followed({ iterations: 1 })
+    expect(fine.events.filter(({ type }) => type === 'notice')).toEqual([])
   })
 })
 

@@ -8,6 +8,7 @@ import { Device } from '../../src/engine/runtime/device.js'
 import { keyOf } from '../../src/engine/tensor/key.js'
 import { networkByName } from '../../src/nn/networks/registry.js'
 import { openCells } from '../../src/transfer/cells.js'
+import { medoids } from '../../src/transfer/medoids.js'
 import { forward, freshTensors } from '../../src/transfer/networks.js'
 import { fitLinear } from '../../src/transfer/probe.js'
 import { trainNetwork } from '../../src/transfer/train.js'
@@ -67,6 +68,7 @@ async function someSet() {
   return {
     ...{ images: raw.map((v) => (v - 0.45) / 0.25), shape: [12, side, side, 3] as const, targets: await teacher.encode(raw, 12), dim },
     ...{ mean: train.mean, std: train.std, initSpace: 'normalised' as const },
+    ...{ teacher: { name: 'bars', sha256: teacher.sha256 }, source: { name: 'bars', sha256: train.sha256 }, config: {} },
   }
 }
 
@@ -171,6 +173,14 @@ describe('transfer', () => {
     ['a baseline without a teacher', { sources: ['random' as const], teacher: undefined as never }, 'invalid_option', 'random'],
     ['a teacher of other targets', { teacher: { ...teacher, dim: 9 } }, 'invalid_data', '4 dimensions'],
     ['fewer real images than the set has', { data: train.subset([0, 1, 2]) }, 'invalid_data', '12'],
+    [
+      'a teacher that the set was not made with',
+      { teacher: { ...teacher, sha256: 'e'.repeat(64) } },
+      'incompatible',
+      'the teacher that the set was made with',
+    ],
+    ['real images that the set was not made from', { data: bars('train', 61) }, 'incompatible', 'the data that the set was made from'],
+    ['a part of the real images', { data: train.subset([...Array(20).keys()]) }, 'incompatible', 'the data that the set was made from'],
     ['no repetition', { repeats: 0 }, 'invalid_option', 'repeats'],
   ] as [string, Partial<TransferOptions>, string, string][])('refuses %s before anything trains', async (_, change, code, message) => {
     const given = Object.fromEntries(
@@ -189,6 +199,32 @@ describe('transfer', () => {
     )
     await expect(cells).rejects.toMatchObject({ name: 'AbortError' })
     expect(store.cells).toHaveLength(1)
+  })
+})
+
+describe('medoids', () => {
+  const [groups, count, width] = [7, 2500, 6]
+  // groups far apart, their rows on a line around the middle one
+  const at = (row: number) => Math.floor(row / groups) - Math.floor(count / groups / 2)
+  const data = Float32Array.from({ length: count * width }, (_, i) => {
+    const [row, k] = [Math.floor(i / width), i % width]
+    return 1000 * Math.sin(3 * (row % groups) + k) + (k === 0 ? at(row) : 0) * 0.01
+  })
+  const rowsOf = (own: Device, n = groups) => medoids(own, { data, shape: [count, width] }, n, { key: keyOf(4) })
+
+  it('are the middle rows of groups, one of each, the same at any thread count', async () => {
+    const rows = await rowsOf(device)
+    expect(new Set([...rows].map((row) => row % groups)).size).toBe(groups)
+    for (const row of rows) expect(Math.abs(at(row))).toBeLessThanOrEqual(2)
+    const one = await Device.open({ threads: 1 })
+    expect(await rowsOf(one)).toEqual(rows)
+    await one.close()
+  })
+
+  it('are as many rows as are asked for, even where all are the same', async () => {
+    const same = new Float32Array(20).fill(3)
+    expect([...(await medoids(device, { data: same, shape: [10, 2] }, 4, { key: keyOf(1) }))]).toHaveLength(4)
+    expect(new Set(await medoids(device, { data: same, shape: [10, 2] }, 10, { key: keyOf(1) })).size).toBe(10)
   })
 })
 

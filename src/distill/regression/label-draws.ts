@@ -2,10 +2,11 @@
 import type { Dataset } from '../../data/dataset.js'
 import { createSampler } from '../../data/sampler.js'
 import { fold, keyOf, purpose } from '../../engine/tensor/key.js'
-import { permutation } from '../../engine/tensor/philox.js'
+import { permuting } from '../../engine/tensor/philox.js'
+import { inTurns, Turn } from '../../event-loop.js'
 
 /** Rows of a step. What a step draws follows from the seed and its number alone. */
-export type LabelDraws = (step: number) => Int32Array
+export type LabelDraws = (step: number) => Promise<Int32Array>
 
 type Rows = Pick<Dataset, 'classes' | 'classIndices' | 'shape'>
 
@@ -24,16 +25,21 @@ export function labelDraws(
   if (draws === 'balanced') {
     const perClass = rows / dataset.classes.length
     const sampler = createSampler({ dataset, perClass, seed, purpose: purpose.realBatch })
-    return (step) => sampler.draw(step)
+    return async (step) => sampler.draw(step)
   }
   const total = dataset.shape[0]
   const key = fold(keyOf(seed), 'real-order')
   let order: { readonly pass: number; readonly rows: Int32Array } | undefined
-  return (step) =>
-    Int32Array.from({ length: rows }, (_, i) => {
+  return async (step) => {
+    const drawn = new Int32Array(rows)
+    for (let i = 0; i < rows; ) {
       const place = step * rows + i
-      const pass = Math.floor(place / total)
-      if (order?.pass !== pass) order = { pass, rows: permutation(key, pass, purpose.shuffle, total) }
-      return order.rows[place % total]
-    })
+      const [pass, from] = [Math.floor(place / total), place % total]
+      if (order?.pass !== pass) order = { pass, rows: await inTurns(permuting(key, pass, purpose.shuffle, total), new Turn()) }
+      const part = order.rows.subarray(from, from + rows - i)
+      drawn.set(part, i)
+      i += part.length
+    }
+    return drawn
+  }
 }

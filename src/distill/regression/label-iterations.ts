@@ -117,7 +117,7 @@ export class LabelIterations implements Iterations {
     const losses: number[] = []
     for (let step = first; step < first + n && losses.every(Number.isFinite); step++) {
       const arrays = { ...this.#arrays, ...state }
-      const rows = this.#draws(step)
+      const rows = await this.#draws(step)
       const network = this.#pool && pickAt(this.#key, step, this.#models)
       // Uploads and runs queue in this order; every one is awaited, so that none can fail unheard.
       await Promise.all([
@@ -148,7 +148,7 @@ export async function checkSolution(info: Float64Array, step: number, images: De
   // a pivot that is no number comes of images that are none: the loss tells, and the run may go back
   if (report.failedTries < mostRidgeTries || !Number.isFinite(report.smallestPivot)) return
   const [n, ...image] = images.shape
-  const repeated = repeatedRows((await images.read()) as Float32Array, n, sizeOf(image))
+  const repeated = await repeatedRows((await images.read()) as Float32Array, n, sizeOf(image))
   checkRidgeReport(`step ${step + 1}: kernel of the synthetic images`, report, n, repeated)
 }
 

@@ -112,7 +112,7 @@ export class LabelSolveIterations implements Iterations {
   async #add(state: IterationState, step: number, signal: AbortSignal | undefined): Promise<{ loss: number; record: RegressionRecord }> {
     const { real } = this.#problem
     const arrays = { ...this.#arrays, ...state }
-    const rows = this.#draws(step)
+    const rows = await this.#draws(step)
     const isNew = Float64Array.from(rows, (_, i) => (step * real + i < this.#total ? 1 : 0))
     await Promise.all([
       arrays.realIndex.write(rows),

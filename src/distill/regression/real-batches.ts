@@ -1,8 +1,8 @@
 /** @file Real images of an outer step: shuffled passes over the data set without labels, each image padded with black, cropped and perhaps mirrored by a draw of its own. */
 import { type RowsAndShape, readPixels } from '../../data/pixel-rows.js'
 import { fold, type Key, purpose } from '../../engine/tensor/key.js'
-import { permutation, philoxBlock } from '../../engine/tensor/philox.js'
-import { Turn } from '../../event-loop.js'
+import { permuting, philoxBlock } from '../../engine/tensor/philox.js'
+import { inTurns, Turn } from '../../event-loop.js'
 
 /** What is done to real images. */
 export interface CropRule {
@@ -47,7 +47,7 @@ export async function cropImages(
       for (let x = from; x < to; x++)
         for (let c = 0; c < channels; c++) out[target + (width - 1 - x) * channels + c] = pixels[source + (x + dx) * channels + c]
     }
-    if (i % 64 === 63) await turn.breathe()
+    await turn.breathe()
   }
   return out
 }
@@ -58,7 +58,7 @@ export class RealBatches {
   readonly #rule: CropRule
   readonly #key: Key
   readonly #size: number
-  #order: { readonly pass: number; readonly rows: Int32Array } | undefined
+  #order: { readonly pass: number; readonly rows: Promise<Int32Array> } | undefined
 
   constructor(dataset: RowsAndShape, { size, rule, key }: { readonly size: number; readonly rule: CropRule; readonly key: Key }) {
     this.#dataset = dataset
@@ -68,12 +68,15 @@ export class RealBatches {
   }
 
   /** Step s takes places s size .. (s + 1) size - 1 of one shuffled pass after another. */
-  at(step: number): RealBatch {
+  async at(step: number): Promise<RealBatch> {
     const total = this.#dataset.shape[0]
     const rows = new Int32Array(this.#size)
-    for (let i = 0; i < this.#size; i++) {
+    for (let i = 0; i < this.#size; ) {
       const place = step * this.#size + i
-      rows[i] = this.#pass(Math.floor(place / total))[place % total]
+      const from = place % total
+      const part = (await this.#pass(Math.floor(place / total))).subarray(from, from + this.#size - i)
+      rows.set(part, i)
+      i += part.length
     }
     const variants = new Int32Array(this.#size)
     const words = new Uint32Array(4)
@@ -100,14 +103,15 @@ export class RealBatches {
     return cropImages(await readPixels(this.#dataset, rows), [height, width, channels], variants, this.#rule)
   }
 
-  #pass(pass: number): Int32Array {
+  #pass(pass: number): Promise<Int32Array> {
     if (this.#order?.pass !== pass) this.#order = { pass, rows: shuffledRows(this.#key, pass, this.#dataset.shape[0]) }
     return this.#order.rows
   }
 }
 
-const shuffledRows = (key: Key, pass: number, rows: number): Int32Array => permutation(fold(key, 'real-order'), pass, purpose.shuffle, rows)
+const shuffledRows = (key: Key, pass: number, rows: number): Promise<Int32Array> =>
+  inTurns(permuting(fold(key, 'real-order'), pass, purpose.shuffle, rows), new Turn())
 
-/** The images that a set starts from: the first `n` of a shuffled order of the data set. */
-export const initialRows = (key: Key, n: number, rows: number): Int32Array =>
-  permutation(fold(key, 'initial-images'), 0, purpose.syntheticInit, rows).slice(0, n)
+/** All rows of the data set in a shuffled order: a set of n images starts from the first n. */
+export const initialOrder = (key: Key, rows: number): Promise<Int32Array> =>
+  inTurns(permuting(fold(key, 'initial-images'), 0, purpose.syntheticInit, rows), new Turn())

@@ -12,7 +12,6 @@ import type { Device } from '../../engine/runtime/device.js'
 import { type Key, keyOf } from '../../engine/tensor/key.js'
 import { sizeOf } from '../../engine/tensor/shape.js'
 import { AludelError } from '../../errors.js'
-import type { RegressionRecord } from '../../experiment/types.js'
 import type { MomentState } from '../../optim/moments.js'
 import { linearSchedule } from '../../optim/schedules.js'
 import type { Teacher } from '../../teachers/teacher.js'
@@ -23,7 +22,7 @@ import { type Moved, outerGradients, outerUpdate } from './outer-step.js'
 import { frozenInputs, PoolNetworks } from './pool-networks.js'
 import { pickAt } from './pool-schedule.js'
 import { type CropRule, RealBatches, variantCount } from './real-batches.js'
-import { checkSolved, regressionRecord } from './regression-record.js'
+import { checkSolved, driftNumbers, regressionRecord } from './regression-record.js'
 import type { TeacherRegression } from './settings.js'
 import type { RepresentationStart } from './start.js'
 import { TeacherTargets } from './teacher-targets.js'
@@ -70,13 +69,15 @@ export class RepresentationIterations implements Iterations {
   readonly #batches: RealBatches
   readonly #targets: TeacherTargets | undefined
   readonly #prepared = new Map<number, Promise<Prepared>>()
-  #before: RegressionRecord | undefined
+  /** Images that were the same at the start, and are as long as nothing tells them apart. */
+  readonly #equal: RepresentationStart['equal']
 
   /** Without a teacher nothing can be run: enough to plan by. `start` is what the state begins as. */
   constructor(device: Device, dataset: Dataset, settings: RepresentationSettings, start?: RepresentationStart) {
     const { network, ipc: n, realBatch, seed, regression, dim, crop, teacher, table } = settings
     this.#settings = settings
     this.#key = keyOf(seed)
+    this.#equal = start?.equal ?? []
     const images = [n, ...network.input]
     const targets = [n, dim]
     this.#batches = new RealBatches(dataset, { size: realBatch, rule: crop, key: this.#key })
@@ -130,9 +131,8 @@ export class RepresentationIterations implements Iterations {
         this.#pool.visit(state, { network, step }, signal),
       ])
       const [loss, info, drift] = await Promise.all([arrays.loss.read(), arrays.info.read(), arrays.drift.read()])
-      checkSolved(info, { n: this.#settings.ipc, step, before: this.#before })
-      this.#before = regressionRecord(info, drift)
-      onOutcome?.(step, { regression: this.#before })
+      checkSolved(info, drift, { n: this.#settings.ipc, step, equal: this.#equal })
+      onOutcome?.(step, { regression: regressionRecord(info, drift) })
       losses.push(loss[0])
     }
     return losses
@@ -165,7 +165,7 @@ export class RepresentationIterations implements Iterations {
 
   async #prepare(step: number, signal: AbortSignal | undefined): Promise<Prepared> {
     if (!this.#targets) throw new AludelError('internal', 'a run of KRR-ST without a teacher was begun')
-    const batch = this.#batches.at(step)
+    const batch = await this.#batches.at(step)
     const real = await this.#batches.pixels(batch)
     return { real, targets: await this.#targets.of(batch, real, signal) }
   }
@@ -202,7 +202,7 @@ function makeArrays(own: Own, device: Device, dataset: Dataset, settings: Repres
     startTargets: make('f32', [n, dim], start?.targets),
     loss: make('f32', []),
     info: make('f64', [6]),
-    drift: make('f32', [3]),
+    drift: make('f32', [driftNumbers]),
   }
 }
 
@@ -248,7 +248,9 @@ function outerProgram(device: Device, { network, ipc: n, realBatch, dim, regress
       const step = outerGradients(frozen, { images: v.images, targets: v.targets, real, realTargets: v.realTargets }, ridge)
       const before = { images: movedOf(v, v.images, imageMoments), targets: movedOf(v, v.targets, targetMoments) }
       const next = outerUpdate(before, step, { lr: v.lr, weightDecay })
-      const moved = [sub(next.images.parameter, v.startImages), sub(next.targets.parameter, v.startTargets), next.targets.parameter]
+      const movedFrom = (images: Value, targets: Value) => [sub(images, v.startImages), sub(targets, v.startTargets)]
+      const after = [next.images.parameter, next.targets.parameter] as const
+      const moved = [...movedFrom(...after), after[1], ...movedFrom(v.images, v.targets)]
       const drift = moved.map((x) => reshape(rms(x), [1]))
       return {
         ...{ images: next.images.parameter, targets: next.targets.parameter },

@@ -1,15 +1,19 @@
 /** @file What a run of KRR-ST starts from: real images, chosen without labels, and the teacher's representations of these very images. */
 import type { Dataset } from '../../data/dataset.js'
 import { readPixels } from '../../data/pixel-rows.js'
+import { unitPixels } from '../../data/unit-pixels.js'
 import { keyOf } from '../../engine/tensor/key.js'
 import { AludelError, expected } from '../../errors.js'
-import { Turn } from '../../event-loop.js'
+import { inPieces, Turn } from '../../event-loop.js'
 import type { TargetStatistics } from '../../experiment/representation-set.js'
+import { repeatedRows } from '../../ridge/index.js'
 import type { Teacher } from '../../teachers/teacher.js'
+import { InputMoments, spreadOf, unlabelledWarnings } from '../../teachers/unlabelled-quality.js'
 import type { InitialImages } from '../initial-images.js'
-import { initialRows } from './real-batches.js'
+import { copyNotices } from './copies.js'
+import { initialOrder } from './real-batches.js'
 import type { TeacherRegression } from './settings.js'
-import { encodeChecked, unitPixels } from './teacher-targets.js'
+import { encodeChecked, scaled } from './teacher-targets.js'
 
 export interface RepresentationStart extends InitialImages {
   /** [n, k], scaled. */
@@ -18,6 +22,8 @@ export interface RepresentationStart extends InitialImages {
   readonly scale: number
   /** Of the teacher's representations of the images, in its own units. */
   readonly statistics: TargetStatistics
+  /** Groups of images that are the same. */
+  readonly equal: readonly (readonly number[])[]
 }
 
 export interface StartSettings {
@@ -34,19 +40,56 @@ export async function representationStart(
   signal?: AbortSignal,
 ): Promise<RepresentationStart> {
   if (!teacher) throw new AludelError('internal', 'a run of KRR-ST without a teacher was begun')
-  const rows = initialRows(keyOf(seed), n, dataset.shape[0])
-  const bytes = await readPixels(dataset, rows)
-  const raw = await unitPixels(bytes)
+  const order = await initialOrder(keyOf(seed), dataset.shape[0])
+  const rows = order.slice(0, n)
+  const raw = await unitPixels(await readPixels(dataset, rows))
   const answers = await encodeChecked(teacher, raw, n, signal)
   const statistics = await statisticsOf(answers, teacher.dim)
   const scale = scaleOf(teacher, statistics, regression, n)
-  const images = regression.initSpace === 'raw' ? raw : normalised(raw, dataset)
-  const notices = [...zeroDimensions(answers, teacher), ...duplicates(bytes, rows)]
-  return { images, sourceIds: rows, targets: answers.map((value) => value * scale), scale, statistics, notices }
+  const images = regression.initSpace === 'raw' ? raw : await normalised(raw, dataset)
+  const equal = await repeatedRows(raw, n, raw.length / n)
+  const notices = [
+    ...(await teacherNotices(teacher, dataset, { raw, answers, more: order.subarray(n, Math.max(n, qualityImages)) }, signal)),
+    ...(await zeroDimensions(answers, teacher)),
+    ...copyNotices(equal, n),
+  ]
+  return { images, sourceIds: rows, targets: await scaled(answers, scale), scale, statistics, equal, notices }
 }
 
-function normalised(raw: Float32Array, { mean, std }: Dataset): Float32Array {
-  return raw.map((value, i) => (value - mean[i % mean.length]) / std[i % std.length])
+async function normalised(raw: Float32Array, { mean, std }: Dataset): Promise<Float32Array> {
+  const images = new Float32Array(raw.length)
+  await inPieces(raw.length, new Turn(), (from, to) => {
+    for (let i = from; i < to; i++) images[i] = (raw[i] - mean[i % mean.length]) / std[i % std.length]
+  })
+  return images
+}
+
+/** A teacher is looked at on so many images at least, where there are as many. */
+const qualityImages = 256
+
+interface Seen {
+  /** Pixels in [0, 1] of the images that the run starts from, and the teacher's answers to them. */
+  readonly raw: Float32Array
+  readonly answers: Float32Array
+  /** Rows of the data set to look at beside them. */
+  readonly more: Int32Array
+}
+
+/** What speaks against the teacher, by its answers alone: labels are not read. */
+async function teacherNotices(teacher: Teacher, dataset: Dataset, { raw, answers, more }: Seen, signal?: AbortSignal): Promise<string[]> {
+  const { name, dim } = teacher
+  if (answers.length / dim + more.length < 2) return []
+  const input = new InputMoments(teacher.input)
+  await input.add(raw)
+  const features = new Float32Array(answers.length + more.length * dim)
+  features.set(answers)
+  if (more.length > 0) {
+    const pixels = await unitPixels(await readPixels(dataset, more))
+    await input.add(pixels)
+    features.set(await encodeChecked(teacher, pixels, more.length, signal), answers.length)
+  }
+  const warnings = unlabelledWarnings({ ...(await spreadOf(features, dim)), input: input.result }, dim)
+  return warnings.map((warning) => `teacher '${name}': ${warning}`)
 }
 
 /** Mean and standard deviation (population form) by dimension, summed in float64. */
@@ -84,24 +127,11 @@ function scaleOf({ name, dim }: Teacher, { mean, std }: TargetStatistics, { targ
 }
 
 /** A dimension that is 0 for every image has nothing to learn: it is solved for like any other, and stays near 0. */
-function zeroDimensions(answers: Float32Array, { name, dim }: Teacher): string[] {
+async function zeroDimensions(answers: Float32Array, { name, dim }: Teacher): Promise<string[]> {
   const zero = new Uint8Array(dim).fill(1)
-  for (let i = 0; i < answers.length; i++) if (answers[i] !== 0) zero[i % dim] = 0
+  await inPieces(answers.length, new Turn(), (from, to) => {
+    for (let i = from; i < to; i++) if (answers[i] !== 0) zero[i % dim] = 0
+  })
   const count = zero.reduce((sum, z) => sum + z, 0)
   return count === 0 ? [] : [`teacher '${name}': ${count} of ${dim} dimensions are 0 for every image that the run starts from`]
-}
-
-/** Images that are the same make the kernel matrix singular but for its ridge. */
-function duplicates(bytes: Uint8Array, rows: Int32Array): string[] {
-  const size = bytes.length / rows.length
-  const seen = new Set<string>()
-  let twice = 0
-  for (let i = 0; i < rows.length; i++) {
-    const content = Buffer.from(bytes.buffer, bytes.byteOffset + i * size, size).toString('latin1')
-    if (seen.has(content)) twice++
-    seen.add(content)
-  }
-  return twice === 0
-    ? []
-    : [`${twice} of the ${rows.length} images that the run starts from are copies of others: only the ridge tells them apart`]
 }

@@ -1,6 +1,7 @@
 /** @file A teacher's representations of real images: asked for batch by batch, or kept for every image and crop once it has answered. */
+import { unitPixels } from '../../data/unit-pixels.js'
 import { AludelError, expected } from '../../errors.js'
-import { Turn } from '../../event-loop.js'
+import { inPieces, Turn } from '../../event-loop.js'
 import type { Teacher } from '../../teachers/teacher.js'
 import type { RealBatch, RealBatches } from './real-batches.js'
 
@@ -16,25 +17,16 @@ export const tableBytes = (images: number, variants: number, dim: number): numbe
 export const tablePays = (sizes: { images: number; variants: number; dim: number; asked: number }): boolean =>
   sizes.asked >= leastVisits * sizes.images * sizes.variants && tableBytes(sizes.images, sizes.variants, sizes.dim) <= mostTableBytes
 
-/** Pixels in [0, 1], as teachers take them. */
-export async function unitPixels(bytes: Uint8Array): Promise<Float32Array> {
-  const pixels = new Float32Array(bytes.length)
-  const turn = new Turn()
-  const piece = 1 << 18
-  for (let at = 0; at < bytes.length; at += piece) {
-    for (let i = at; i < Math.min(at + piece, bytes.length); i++) pixels[i] = bytes[i] / 255
-    await turn.breathe()
-  }
-  return pixels
-}
-
 /** Representations [rows, dim]. Throws `not_finite` naming the row for one that is none, `invalid_shape` for another number of them. */
 export async function encodeChecked(teacher: Teacher, pixels: Float32Array, rows: number, signal?: AbortSignal): Promise<Float32Array> {
   const { name, dim } = teacher
   const encoded = await teacher.encode(pixels, rows, signal)
   if (encoded.length !== rows * dim)
     throw expected('invalid_shape', `teacher '${name}'`, `${rows * dim} numbers, [${rows}, ${dim}]`, encoded.length)
-  const broken = encoded.findIndex((value) => !Number.isFinite(value))
+  let broken = -1
+  await inPieces(encoded.length, new Turn(), (from, to) => {
+    for (let i = from; i < to && broken < 0; i++) if (!Number.isFinite(encoded[i])) broken = i
+  })
   if (broken < 0) return encoded
   const where = `teacher '${name}': dimension ${broken % dim} of its representation of image ${Math.floor(broken / dim)} of a batch`
   throw new AludelError('not_finite', `${where} is ${encoded[broken]}; look at the teacher's weights and at how it normalises`)
@@ -87,6 +79,12 @@ export class TeacherTargets {
   }
 }
 
-function scaled(values: Float32Array, scale: number): Float32Array {
-  return scale === 1 ? values : values.map((value) => value * scale)
+/** All values times `scale`. */
+export async function scaled(values: Float32Array, scale: number): Promise<Float32Array> {
+  if (scale === 1) return values
+  const products = new Float32Array(values.length)
+  await inPieces(values.length, new Turn(), (from, to) => {
+    for (let i = from; i < to; i++) products[i] = values[i] * scale
+  })
+  return products
 }

@@ -68,6 +68,39 @@ export function normal(key: Key, counter: number, purpose: number, length: numbe
 
 /** A random order of 0..length-1: indices sorted by (word, index). */
 export function permutation(key: Key, counter: number, purpose: number, length: number): Int32Array {
-  const bits = randomBits(key, counter, purpose, length)
-  return Int32Array.from({ length }, (_, i) => i).sort((a, b) => bits[a] - bits[b] || a - b)
+  const steps = permuting(key, counter, purpose, length)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
+
+/** Entries between two steps: a millisecond or so. */
+const piece = 1 << 14
+const digitBits = 11
+const digits = 1 << digitBits
+
+/** `permutation` in steps, for orders so long that others should have a turn between. */
+export function* permuting(key: Key, counter: number, purpose: number, length: number): Generator<void, Int32Array> {
+  const words = new Uint32Array(Math.ceil(length / 4) * 4)
+  for (let i = 0; i < length; i += 4) {
+    philoxBlock(key, i / 4, counter >>> 0, purpose >>> 0, 0, words, i)
+    if ((i + 4) % piece === 0) yield
+  }
+  // Digit by digit from the last, each pass in the order of the one before: equal words stay in the order of their indices.
+  let from = new Int32Array(length)
+  let to = new Int32Array(length)
+  for (let i = 0; i < length; i++) from[i] = i
+  for (let shift = 0; shift < 32; shift += digitBits) {
+    const next = new Int32Array(digits + 1)
+    for (let i = 0; i < length; i++) next[((words[i] >>> shift) & (digits - 1)) + 1]++
+    for (let digit = 0; digit < digits; digit++) next[digit + 1] += next[digit]
+    yield
+    for (let i = 0; i < length; i++) {
+      to[next[(words[from[i]] >>> shift) & (digits - 1)]++] = from[i]
+      if ((i + 1) % piece === 0) yield
+    }
+    ;[from, to] = [to, from]
+  }
+  return from
 }

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { initialSteps, PoolSchedule, pickAt } from '../../../src/distill/regression/pool-schedule.js'
-import { cropImages, initialRows, RealBatches, variantCount } from '../../../src/distill/regression/real-batches.js'
+import { cropImages, initialOrder, RealBatches, variantCount } from '../../../src/distill/regression/real-batches.js'
 import { tablePays } from '../../../src/distill/regression/teacher-targets.js'
 import { keyOf } from '../../../src/engine/tensor/key.js'
 
@@ -63,34 +63,36 @@ describe('batches', () => {
   const dataset = { shape: [10, 1, 1, 1] as const, images: Uint8Array.from({ length: 10 }, (_, i) => i) }
   const batches = () => new RealBatches(dataset, { size: 4, rule: { padding: 1, flip: true }, key: keyOf(3) })
 
-  it('pass over every image before one comes again, each pass in another order', () => {
+  it('pass over every image before one comes again, each pass in another order', async () => {
     const own = batches()
-    const rows = Array.from({ length: 10 }, (_, step) => [...own.at(step).rows]).flat()
+    const rows: number[] = []
+    for (let step = 0; step < 10; step++) rows.push(...(await own.at(step)).rows)
     const passes = [0, 1, 2, 3].map((pass) => rows.slice(pass * 10, (pass + 1) * 10))
     for (const pass of passes) expect([...pass].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     expect(passes[0]).not.toEqual(passes[1])
   })
 
-  it('depend on the number of the step alone', () => {
+  it('depend on the number of the step alone', async () => {
     const own = batches()
-    const late = own.at(7)
-    own.at(0)
-    expect(batches().at(7)).toEqual(late)
+    const late = await own.at(7)
+    await own.at(0)
+    expect(await batches().at(7)).toEqual(late)
   })
 
-  it('draw every variant of an image', () => {
+  it('draw every variant of an image', async () => {
     const own = batches()
-    const seen = new Set(Array.from({ length: 200 }, (_, step) => [...own.at(step).variants]).flat())
+    const seen = new Set<number>()
+    for (let step = 0; step < 200; step++) for (const variant of (await own.at(step)).variants) seen.add(variant)
     expect([...seen].sort((a, b) => a - b)).toEqual(Array.from({ length: 18 }, (_, i) => i))
   })
 })
 
 describe('the start', () => {
-  it('takes different images by a seeded order', () => {
-    const rows = initialRows(keyOf(1), 20, 50)
-    expect(new Set(rows).size).toBe(20)
-    expect(initialRows(keyOf(1), 20, 50)).toEqual(rows)
-    expect(initialRows(keyOf(2), 20, 50)).not.toEqual(rows)
+  it('takes different images by a seeded order', async () => {
+    const rows = await initialOrder(keyOf(1), 50)
+    expect(new Set(rows).size).toBe(50)
+    expect(await initialOrder(keyOf(1), 50)).toEqual(rows)
+    expect(await initialOrder(keyOf(2), 50)).not.toEqual(rows)
   })
 
   it('trains networks for 1 to Z - 1 steps, or spreads their counters', () => {

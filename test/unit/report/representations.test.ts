@@ -49,11 +49,12 @@ const pageOf = async (beside: Beside): Promise<string> => {
   return html
 }
 
+const ownHash = await setHash(set())
 let keys = 0
 const cellsOf = (source: TransferCell['source'], accuracies: readonly number[], more: Partial<TransferCell> = {}): TransferCell[] =>
   accuracies.map((accuracy, repeat) => ({
     ...{ network: 'conv-bn', source, target: 'a<b', protocol: 'linear', repeat, accuracy, pretrainLoss: 0.1 },
-    ...{ labelled: 10, seconds: 1, key: String(keys++), set: setHash(set()), setup: 's', ...more },
+    ...{ labelled: 10, seconds: 1, key: String(keys++), set: ownHash, setup: 's', ...more },
   }))
 
 describe('the transfer table', () => {

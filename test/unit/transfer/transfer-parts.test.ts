@@ -97,13 +97,13 @@ describe('resizing', () => {
 })
 
 describe('labels', () => {
-  it('are shared out class by class, at least one of each, the same for one key', () => {
+  it('are shared out class by class, at least one of each, the same for one key', async () => {
     const labels = Int32Array.from({ length: 110 }, (_, i) => (i < 100 ? 0 : i < 107 ? 1 : 3))
-    const chosen = shareOfRows(labels, 4, 0.05, keyOf(1))
+    const chosen = await shareOfRows(labels, 4, 0.05, keyOf(1))
     expect([...chosen].map((row) => labels[row])).toEqual([0, 0, 0, 0, 0, 1, 3])
-    expect(shareOfRows(labels, 4, 0.05, keyOf(1))).toEqual(chosen)
-    expect(shareOfRows(labels, 4, 0.05, keyOf(2))).not.toEqual(chosen)
-    expect(shareOfRows(labels, 4, 1, keyOf(1))).toEqual(Int32Array.from({ length: 110 }, (_, i) => i))
+    expect(await shareOfRows(labels, 4, 0.05, keyOf(1))).toEqual(chosen)
+    expect(await shareOfRows(labels, 4, 0.05, keyOf(2))).not.toEqual(chosen)
+    expect(await shareOfRows(labels, 4, 1, keyOf(1))).toEqual(Int32Array.from({ length: 110 }, (_, i) => i))
   })
 
   it('of one class alone are refused, and so are splits with other classes', () => {
