@@ -121,6 +121,7 @@ export { fitZca, readWhitening, type WhitenOptions, whiten, type ZcaOptions } fr
 export * from './pretrain/index.js'
 export * from './prune/index.js'
 export { checkRecipe, override, type Recipe, recipeByName, recipeJsonSchema, recipeNames, recipeSchema } from './recipes/index.js'
+export * as ridge from './ridge/index.js'
 export * from './schedule/index.js'
 export * from './scores/index.js'
 export * from './scoring/index.js'
