@@ -61,6 +61,8 @@ export interface PresetContext {
   readonly image: readonly [number, number, number]
   /** Name of the data set, as its reader gives it; absent where none is at hand. */
   readonly data?: string
+  /** Numbers of a target, where targets are representations. */
+  readonly outputs?: number
 }
 
 /** A published set of settings, complete: general settings and the method's own options. */

@@ -69,7 +69,7 @@ export async function heldOutLoss(set: Set, options: HeldOutOptions): Promise<He
   checkRidge(what, ridge)
   const { epochs = defaultSettings.pretrain.epochs, ...change } = options.pretrain ?? {}
   if (epochs !== 0) wholeNumber(`${what}: pretrain epochs`, epochs)
-  const { pretrain } = settingsOf({ pretrain: change })
+  const { pretrain } = settingsOf({ pretrain: change }, set.dim)
   checkReal(set, data, teacher)
   const image = set.shape.slice(1) as unknown as [number, number, number]
   const network = networkByName(name, image, set.dim)

@@ -1,6 +1,7 @@
 /** @file The protocols that a pretrained network is measured by, with the numbers of KRR-ST's released code (arXiv 2310.06511) and MKDT's probe. */
 import { checkOptions, wholeNumber } from '../arguments.js'
 import { expected } from '../errors.js'
+import { rateForOutputs } from '../optim/output-rate.js'
 
 /** Gradient descent with momentum. */
 export interface DescentSettings {
@@ -65,13 +66,17 @@ export type SettingsChange = { readonly [P in keyof TransferSettings]?: Partial<
 const known = (part: object) => Object.fromEntries(Object.keys(part).map((name) => [name, true as const]))
 const shown = (text: string) => `a ${text}`
 
-/** The defaults with what `change` says otherwise. Throws `invalid_option` naming the setting. */
-export function settingsOf(change: SettingsChange = {}): TransferSettings {
+/**
+ * The defaults with what `change` says otherwise; the rate of pretraining is that of representations of `outputs` numbers.
+ * Throws `invalid_option` naming the setting.
+ */
+export function settingsOf(change: SettingsChange, outputs: number): TransferSettings {
   checkOptions<SettingsChange>('transfer: settings', change, { pretrain: true, finetune: true, linear: true, probe: true, kd: true })
   const parts = Object.entries(defaultSettings).map(([name, part]) => {
     const own = change[name as keyof TransferSettings] ?? {}
     checkOptions<object>(`transfer: ${name}`, own, known(part))
-    const whole = { ...part, ...own }
+    const rate = name === 'pretrain' && { lr: rateForOutputs(defaultSettings.pretrain.lr, outputs) }
+    const whole = { ...part, ...rate, ...own }
     for (const [key, value] of Object.entries(whole)) checkSetting(`transfer: ${name} ${key}`, key, value)
     return [name, whole]
   })

@@ -172,7 +172,7 @@ function planTransfer(set: TransferSet, options: TransferOptions): Plan {
   }
   if (chosen.includes('kd') && !options.kdTeacher)
     throw expected('invalid_option', "transfer: protocol 'kd'", 'kdTeacher, a classifier of the target', undefined)
-  return { set, image, networks, protocols: chosen, sources, settings: settingsOf(options.settings), repeats, seed, options }
+  return { set, image, networks, protocols: chosen, sources, settings: settingsOf(options.settings ?? {}, set.dim), repeats, seed, options }
 }
 
 const defaultSources = (real: boolean): TransferSource[] =>

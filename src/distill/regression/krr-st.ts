@@ -1,5 +1,6 @@
 /** @file KRR-ST (arXiv 2310.06511): images without labels and representations that a self-supervised teacher gives them, by kernel ridge regression. */
 import { initSpaces } from '../../experiment/representation-set.js'
+import { rateForOutputs } from '../../optim/output-rate.js'
 import { ridgeScales } from '../../ridge/ridge.js'
 import { defineRepresentationMethod } from '../method.js'
 import { count, notNegative, type OptionSpec, oneOf, positive } from '../method-options.js'
@@ -53,10 +54,15 @@ export const krrSt = defineRepresentationMethod<KrrStOptions>({
   presets: {
     code: {
       doc: 'the released code: its defaults, and the learning rates of its commands by image size; the counter of the pool is reset',
-      settings({ image: [height] }) {
+      settings({ image: [height], outputs = 512 }) {
         const small = height <= 32
         const settings = { iterations: 160_000, realBatch: 1024, imageLr: small ? 1e-4 : 1e-5, imageMomentum: 0.9, init: 'real' } as const
-        return { ...settings, augment: 'crop_flip', network: 'conv-bn', options: released }
+        return {
+          ...settings,
+          augment: 'crop_flip',
+          network: 'conv-bn',
+          options: { ...released, innerLr: rateForOutputs(released.innerLr, outputs) },
+        }
       },
     },
   },
@@ -69,7 +75,7 @@ export const krrSt = defineRepresentationMethod<KrrStOptions>({
     poolCounter: oneOf(poolCounters, 'the counter of a network that is drawn anew begins at 0, or stays as in the released code'),
     poolStart: oneOf(poolStarts, 'networks of a fresh pool are trained for 1 to Z - 1 steps, or untrained with counters spread evenly'),
     innerOptimiser: oneOf(innerOptimisers, 'what trains a network of the pool'),
-    innerLr: positive('learning rate of an inner step'),
+    innerLr: positive('learning rate of an inner step; default 0.1, less in proportion where targets have fewer than 512 numbers'),
     innerMomentum: share('momentum of an inner step of sgd'),
     innerWeightDecay: notNegative('weight decay of an inner step of sgd, on every parameter'),
     innerLoss: oneOf(innerLosses, 'mean squared error over all elements, or half the squared distance per row'),

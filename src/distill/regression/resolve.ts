@@ -42,7 +42,7 @@ export function resolveRepresentation(dataset: Dataset, given: RepresentationRun
     )
   checkTeacher(teacher, image)
   const { name: presetName, preset } = presetByName(method, given.preset)
-  const defaults = preset.settings({ ipc: n, image, data: dataset.name })
+  const defaults = preset.settings({ ipc: n, image, data: dataset.name, outputs: teacher.dim })
   const value = <K extends keyof typeof defaults & keyof RepresentationRunSettings>(name: K) =>
     (given[name] === undefined ? defaults[name] : given[name]) as NonNullable<RepresentationRunSettings[K]>
   const choice = value('network')

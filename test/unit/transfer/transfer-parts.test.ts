@@ -16,8 +16,11 @@ import { noiseDataset } from '../../noise-dataset.js'
 
 describe('settings', () => {
   it("are the source's, with what is said otherwise", () => {
-    expect(settingsOf()).toEqual(defaultSettings)
-    const changed = settingsOf({ finetune: { iterations: 5 }, kd: { bnEval: 'running' } })
+    expect(settingsOf({}, 512)).toEqual(defaultSettings)
+    expect(settingsOf({}, 2048)).toEqual(defaultSettings)
+    expect(settingsOf({}, 64).pretrain).toEqual({ ...defaultSettings.pretrain, lr: 0.0125 })
+    expect(settingsOf({ pretrain: { lr: 0.3 } }, 64).pretrain.lr).toBe(0.3)
+    const changed = settingsOf({ finetune: { iterations: 5 }, kd: { bnEval: 'running' } }, 512)
     expect(changed.finetune).toEqual({ ...defaultSettings.finetune, iterations: 5 })
     expect(changed.kd.bnEval).toBe('running')
     expect(changed.pretrain).toEqual({ epochs: 1000, batch: 256, lr: 0.1, momentum: 0.9, weightDecay: 1e-3 })
@@ -31,7 +34,9 @@ describe('settings', () => {
     [{ linear: { momentum: 1 } }, 'momentum'],
     [{ linear: { rate: 1 } as never }, 'rate'],
   ])('refuse %j', (change, name) => {
-    expect(() => settingsOf(change)).toThrow(expect.objectContaining({ code: 'invalid_option', message: expect.stringContaining(name) }))
+    expect(() => settingsOf(change, 512)).toThrow(
+      expect.objectContaining({ code: 'invalid_option', message: expect.stringContaining(name) }),
+    )
   })
 })
 
