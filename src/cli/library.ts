@@ -47,7 +47,7 @@ import { openDataset } from '../prune/index.js'
 import type { ResumeModelOptions, ScoreModelOptions } from '../scoring/model/index.js'
 import type { ScoresRecord } from '../scoring/score-directory.js'
 import type { DirectoryOptions, ResumeOptions, WrittenScores } from '../scoring/score-to-directory.js'
-import type { Teacher as Encoder, TeacherOptions as EncoderOptions } from '../teachers/index.js'
+import type { Teacher as Encoder, TeacherOptions as EncoderOptions, QualityOptions, TeacherQuality } from '../teachers/index.js'
 import type { TransferCell, TransferOptions } from '../transfer/index.js'
 
 /** A teacher by its path; the rest speaks of ONNX models. */
@@ -93,6 +93,7 @@ export interface Library {
   distillRepresentations(dataset: Dataset, options: RepresentationOptions): Promise<DistillRun<RepresentationSet>>
   /** A frozen encoder, for targets without labels. */
   openTeacher(path: string, options: Omit<EncoderOptions, 'device'> & { readonly device: DeviceHandle }): Promise<Encoder>
+  assessTeacher(teacher: Encoder, data: Dataset, options: QualityOptions): Promise<TeacherQuality>
   /** Settings of a run that must be known before it begins; throws what `distill` throws for settings that do not fit the data. */
   checkSettings(
     dataset: Dataset,
@@ -207,6 +208,10 @@ export const library: Library = {
   async openTeacher(path, options) {
     const { openTeacher } = await import('../teachers/index.js')
     return openTeacher(path, options as EncoderOptions)
+  },
+  async assessTeacher(teacher, data, options) {
+    const { assessTeacher } = await import('../teachers/index.js')
+    return assessTeacher(teacher, data, options)
   },
   async checkSettings(dataset, settings) {
     const { resolveSettings } = await import('../distill/settings.js')

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { AbortError, AludelError, systemFailure } from '../errors.js'
 import { packageVersion } from '../package-root.js'
+import { addAssess } from './commands/assess.js'
 import { addBuild } from './commands/build.js'
 import { addDistill } from './commands/distill.js'
 import { addDoctor } from './commands/doctor.js'
@@ -44,6 +45,7 @@ function buildProgram(context: CliContext): Command {
     addPrune,
     addExperts,
     addPretrain,
+    addAssess,
     addDistill,
     addSweep,
     addEvaluate,

@@ -115,7 +115,12 @@ const runs: readonly Row[] = [
   ['a symbol for a method', distilled({ method: Symbol('dm') }), 'invalid_option', /method: .* but received Symbol\(dm\)/],
   ['no method', distilled({ method: undefined }), 'invalid_option', /method: .* but received undefined/],
   ['a number for a preset', distilled({ preset: 3 }), 'not_found', /preset of dm: expected one of .* but received 3/],
-  ['a number for an augmentation', distilled({ augment: 3 }), 'invalid_option', /augment: expected 'none', 'dsa', 'frepo' or .* but received 3/],
+  [
+    'a number for an augmentation',
+    distilled({ augment: 3 }),
+    'invalid_option',
+    /augment: expected 'none', 'dsa', 'frepo' or .* but received 3/,
+  ],
   ['a list for an augmentation', distilled({ augment: ['flip'] }), 'invalid_option', /augment: .* but received \['flip'\]/],
   ['a number for a network', distilled({ network: 3 }), 'invalid_option', /network: expected a registry name, or .* but received 3/],
   [

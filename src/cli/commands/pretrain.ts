@@ -5,11 +5,11 @@ import type { PretrainedTeacher } from '../../pretrain/pretrain.js'
 import { type Objective, objectives } from '../../pretrain/recipes.js'
 import { holdsPretraining, readPretrainRecord } from '../../pretrain/record.js'
 import type { PretrainOptions, PretrainRecord } from '../../pretrain/settings.js'
-import type { TeacherQuality } from '../../teachers/quality.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, completedBy, type DataOptions, inPlace, openOptions, specificationOf } from '../data-options.js'
 import { amount, flagOf, given, nonEmptyPath, numberList, positiveNumber, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
+import { printQuality } from '../quality-lines.js'
 import { withPretraining } from '../run-pretraining.js'
 import { openSameDevice } from '../same-device.js'
 import { addDeviceOptions, type DeviceOptions, deviceOf, resumableDeviceOptions, seedOption } from './shared-options.js'
@@ -131,22 +131,8 @@ function settingsOf({ objective, network, config, specification }: PretrainRecor
 }
 
 function conclude({ dir, record, sha256, quality }: PretrainedTeacher, output: Output): void {
-  for (const line of qualityLines(quality)) output.line(line)
-  for (const warning of quality.warnings) output.notice(`warning: ${warning}`)
+  printQuality(quality, output)
   const { objective, network, dim, losses, spreads } = record
   output.line(`${dir}: ${objective}, ${network} without its last layer, ${dim} numbers an image, sha256 ${sha256}`)
   output.value({ out: dir, objective, network, dim, sha256, epochs: losses.length, loss: losses.at(-1), spread: spreads.at(-1), quality })
-}
-
-/** The report of a teacher for people. */
-function qualityLines({ samples, range, std, spread, constantDimensions, probe, teacher }: TeacherQuality): string[] {
-  const probed = probe
-    ? `linear probe ${probe.accuracy.toFixed(1)} % (guessing ${probe.chance.toFixed(1)} %) on ${probe.held} images, trained on ${probe.trained}`
-    : 'no linear probe: the images are of one class'
-  const deviation = `deviation ${std.mean.toPrecision(3)} (${std.least.toPrecision(2)} to ${std.most.toPrecision(2)})`
-  const constant = `${constantDimensions} of ${teacher.dim} dimensions constant`
-  return [
-    `quality on ${samples} images: ${probed}`,
-    `representations in [${range[0].toPrecision(3)}, ${range[1].toPrecision(3)}], ${deviation}, spread ${spread.toPrecision(2)}, ${constant}`,
-  ]
 }

@@ -6,6 +6,7 @@ import { AbortError, AludelError } from '../../../src/errors.js'
 import { createSyntheticSet } from '../../../src/experiment/synthetic-set.js'
 import type { DistillOptions, DistillRun, EvaluationResult, RunEvent, SyntheticSet } from '../../../src/experiment/types.js'
 import { exportSet } from '../../../src/export/export-set.js'
+import { assessTeacher } from '../../../src/teachers/index.js'
 import { tinyDataset } from '../data/fixtures.js'
 
 export interface Calls {
@@ -65,6 +66,7 @@ export function fakeLibrary(duringStep: (step: number) => void = () => {}): { li
     openTeacher: async () => {
       throw new AludelError('unavailable', 'this library has no teachers')
     },
+    assessTeacher: (teacher, data, options) => assessTeacher(teacher, data, options),
     fitZca: async () => {
       throw new AludelError('unavailable', 'this library fits nothing')
     },
