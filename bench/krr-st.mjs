@@ -2,7 +2,7 @@
  * @file KRR-ST on a part of a data set, measured: `node bench/krr-st.mjs --data SPEC --teacher FILE --out DIR [--set key=value …]`
  *
  * Every tenth training image is distilled into `--n` images; the loss on held-out images of the set and of what it started from, and transfer
- * back to the part's labels beside the baselines, go to DIR/transfer.json and, a JSON line each, to standard output.
+ * back to the part's labels beside the baselines, go to standard output, a JSON line each. A set that DIR holds already is measured again.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -55,11 +55,16 @@ const normalization = values.mean && { mean: list('mean').map(Number), std: list
 const teacher = await aludel.openTeacher(values.teacher, { device, ...(normalization && { normalization }) })
 
 async function distilled() {
-  if (existsSync(join(values.out, 'manifest.json'))) return aludel.loadRepresentationSet(values.out)
   const own = Object.fromEntries(
     values.set.map((pair) => pair.split('=')).map(([key, value]) => [key, Number.isNaN(Number(value)) ? value : Number(value)]),
   )
   const settings = { iterations: count('iterations'), realBatch: count('batch'), imageLr: count('lr'), seed: count('seed') }
+  if (existsSync(join(values.out, 'manifest.json'))) {
+    const there = await aludel.loadRepresentationSet(values.out)
+    const other = Object.entries({ n: count('n'), ...settings, ...own }).find(([key, value]) => there.config[key] !== value)
+    if (other) throw new Error(`${values.out}: its set has ${other[0]} ${there.config[other[0]]}, not ${other[1]}; give another directory`)
+    return there
+  }
   const started = performance.now()
   const run = aludel.distillRepresentations(train, { method: 'krr-st', n: count('n'), teacher, device, ...settings, methodOptions: own })
   for await (const event of run) {
@@ -76,7 +81,7 @@ async function distilled() {
 async function startOf(set) {
   const { images, shape } = train.subset(set.sourceIds)
   const raw = Float32Array.from(images, (byte) => byte / 255)
-  const seen = (value, i) => (set.initSpace === 'raw' ? value : (value - set.mean[i % 3]) / set.std[i % 3])
+  const seen = (value, i) => (set.initSpace === 'raw' ? value : (value - set.mean[i % set.mean.length]) / set.std[i % set.std.length])
   return { ...set, images: raw.map(seen), targets: await teacher.encode(raw, shape[0]) }
 }
 

@@ -1,11 +1,12 @@
 /** @file How well a set of representations teaches a network what a teacher knows of images that took no part in its making: KRR-ST's outer loss. */
-import { checkDevice, checkOptions, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
+import { checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumber } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
 import { allOrNothing } from '../engine/all-or-nothing.js'
 import { bindProgram } from '../engine/bound-program.js'
 import { add, concat, full, matmul, slice } from '../engine/index.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf } from '../engine/tensor/key.js'
+import { expected } from '../errors.js'
 import type { RepresentationSetFields } from '../experiment/representation-set.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { Network } from '../nn/module.js'
@@ -14,7 +15,7 @@ import { checkRidge, checkRidgeReport, type Ridge, ridgeHead, ridgeReport } from
 import { forward, freshTensors } from './networks.js'
 import type { ImageRows } from './rows.js'
 import { defaultSettings, type SettingsChange, settingsOf } from './settings.js'
-import { checkReal, type PretrainingRows, PretrainingSources, type TransferTeacher } from './source.js'
+import { checkReal, checkTeacherIdentity, type PretrainingRows, PretrainingSources, type TransferTeacher } from './source.js'
 import { stepsPerPass, trainNetwork } from './train.js'
 
 export interface HeldOutOptions {
@@ -43,7 +44,8 @@ export interface HeldOutLoss {
   readonly constant: number
 }
 
-type Set = Pick<RepresentationSetFields, 'images' | 'shape' | 'targets' | 'dim' | 'mean' | 'std' | 'initSpace'>
+type Set = Pick<RepresentationSetFields, 'images' | 'shape' | 'targets' | 'dim' | 'mean' | 'std' | 'initSpace'> &
+  Partial<Pick<RepresentationSetFields, 'teacher'>>
 
 const known: Readonly<Record<keyof HeldOutOptions, true>> = {
   ...{ device: true, data: true, teacher: true, network: true, repeats: true, pretrain: true, ridge: true, seed: true, signal: true },
@@ -55,7 +57,7 @@ const chunk = 256
 /**
  * L = mean((Phi_t W - Y_t)^2) with W the ridge solution of (Phi_s, Y_s), Phi the features (and a column of ones) of a network trained on
  * the set (arXiv 2310.06511, the outer objective), over real images that were held out.
- * @throws AludelError `invalid_option`, `invalid_data` for images or a teacher that do not fit the set, `not_positive_definite`, `not_finite`; AbortError.
+ * @throws AludelError `invalid_option`, `invalid_data` for images or a teacher that do not fit the set, `incompatible` for another teacher, `not_positive_definite`, `not_finite`; AbortError.
  */
 export async function heldOutLoss(set: Set, options: HeldOutOptions): Promise<HeldOutLoss> {
   const what = 'heldOutLoss'
@@ -70,7 +72,11 @@ export async function heldOutLoss(set: Set, options: HeldOutOptions): Promise<He
   const { epochs = defaultSettings.pretrain.epochs, ...change } = options.pretrain ?? {}
   if (epochs !== 0) wholeNumber(`${what}: pretrain epochs`, epochs)
   const { pretrain } = settingsOf({ pretrain: change }, set.dim)
+  if (!isRecord(set)) throw expected('invalid_option', `${what}: set`, 'a set of representations', set)
+  for (const [name, value] of Object.entries({ data, teacher }))
+    if (!isRecord(value)) throw expected('invalid_option', `${what}: ${name}`, 'real images and the teacher of the set', value)
   checkReal(set, data, teacher)
+  checkTeacherIdentity(set, teacher)
   const image = set.shape.slice(1) as unknown as [number, number, number]
   const network = networkByName(name, image, set.dim)
   const sources = new PretrainingSources(device, set, { data, teacher }, signal)

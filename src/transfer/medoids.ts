@@ -83,7 +83,7 @@ function makeClusters(device: Device, { data, count, width }: Rows, n: number) {
           // the least |x - c|^2 is the largest x c - |c|^2 / 2
           build: (v) => {
             const halves = mul(reshape(sum(square(v.centres), { axes: [1] }), [1, n]), 0.5)
-            return { nearest: argmax(sub(matmul(v.rows, v.centres, { transposeB: true }), halves)) }
+            return { nearest: argmax(sub(matmul(v.rows, v.centres, { transposeB: true, precision: 'f32' }), halves)) }
           },
         }),
       ),

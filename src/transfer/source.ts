@@ -56,21 +56,25 @@ export function checkReal(set: TransferSet, data: Dataset, teacher: TransferTeac
     throw expected('invalid_data', `teacher '${teacher.name}'`, `images [${image}]`, teacher.input.shape)
   if (teacher.dim !== dim)
     throw expected('invalid_data', `teacher '${teacher.name}'`, `${dim} dimensions as the set's targets`, teacher.dim)
+}
+
+/** Throws `invalid_data` where the baselines could not have as many images as the set. */
+export function checkCount({ shape }: TransferSet, data: Dataset): void {
   if (data.shape[0] < shape[0]) throw expected('invalid_data', 'real images', `at least ${shape[0]}, as many as the set has`, data.shape[0])
 }
 
+/** Throws `incompatible` for another teacher than the set says that it was made with. */
+export function checkTeacherIdentity({ teacher: own }: TransferSet, teacher: TransferTeacher): void {
+  if (own === undefined || teacher.sha256 === own.sha256) return
+  const wanted = `${own.sha256}, that of the set's teacher '${own.name}',`
+  const todo = 'give the teacher that the set was made with'
+  throw expected('incompatible', `teacher '${teacher.name}': sha256`, wanted, teacher.sha256, todo)
+}
+
 /** Throws `incompatible` where the set says that it was made from others: baselines of these would say nothing of it. */
-export function checkIdentity({ teacher: own, source, config }: TransferSet, data: Dataset, teacher: TransferTeacher): void {
-  if (own && teacher.sha256 !== own.sha256) {
-    const todo = 'give the teacher that the set was made with'
-    throw expected(
-      'incompatible',
-      `teacher '${teacher.name}': sha256`,
-      `${own.sha256}, that of the set's teacher '${own.name}',`,
-      teacher.sha256,
-      todo,
-    )
-  }
+export function checkIdentity(set: TransferSet, data: Dataset, teacher: TransferTeacher): void {
+  checkTeacherIdentity(set, teacher)
+  const { source, config } = set
   const whole = data.part?.of ?? data.sha256
   if (source && whole !== source.sha256)
     throw expected(

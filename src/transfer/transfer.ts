@@ -16,6 +16,7 @@ import { accuracyOfLogits, forward, freshTensors, withNewHead } from './networks
 import { fitLinear } from './probe.js'
 import { protocols, type SettingsChange, settingsOf, type TransferProtocol, type TransferSettings } from './settings.js'
 import {
+  checkCount,
   checkIdentity,
   checkReal,
   needsReal,
@@ -168,6 +169,7 @@ function planTransfer(set: TransferSet, options: TransferOptions): Plan {
         'give them, or leave the source out',
       )
     checkReal(set, data, teacher)
+    checkCount(set, data)
     checkIdentity(set, data, teacher)
   }
   if (chosen.includes('kd') && !options.kdTeacher)

@@ -107,6 +107,14 @@ describe('heldOutLoss', () => {
     expect(Math.abs((1100 * one.mean + 200 * two.mean) / 1300 / all.mean - 1)).toBeLessThan(1e-9)
   })
 
+  it('takes fewer images than the set has, and refuses another teacher than the set names', async () => {
+    const options = { device, data: noise(3, 5), teacher, repeats: 1, pretrain: { epochs: 0 } }
+    const set = await setOf(12)
+    expect((await heldOutLoss(set, options)).mean).toBeGreaterThan(0)
+    const named = { name: 'means', objective: 'none', dim, sha256: 'd'.repeat(64) }
+    await expect(heldOutLoss({ ...set, teacher: named }, options)).rejects.toMatchObject({ code: 'incompatible' })
+  })
+
   it('trains its networks on the set, the same each time', async () => {
     const options = { device, data: noise(40, 5), teacher, repeats: 2, pretrain: { epochs: 3, lr: 0.01 } }
     const set = await setOf(12)
@@ -122,6 +130,8 @@ describe('heldOutLoss', () => {
       { data: createDataset({ ...noise(4, 1), images: new Uint8Array(4 * 3), shape: [4, 1, 1, 3] }) },
       'invalid_data',
     ],
+    ['no images', { data: undefined as never }, 'invalid_option'],
+    ['no teacher', { teacher: undefined as never }, 'invalid_option'],
     ['no repeats', { repeats: 0 }, 'invalid_option'],
     ['a ridge of 0', { ridge: { c: 0, scale: 'trace', detach: true } as const }, 'invalid_option'],
     ['epochs that are none', { pretrain: { epochs: -1 } }, 'invalid_option'],
