@@ -1,6 +1,6 @@
 /** @file Exit codes of every command, and which error ends with which. */
 import { CommanderError } from 'commander'
-import { AbortError, AludelError } from '../errors.js'
+import { AbortError, AludelError, isMissing } from '../errors.js'
 
 export const exitCode = {
   /** The command did what it was asked to. */
@@ -19,9 +19,9 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof AbortError ? exitCode.interrupted : exitCode.failure
 }
 
-/** Names that do not exist are options given wrongly when they are found before anything has started. */
+/** Names that do not exist are options given wrongly when they are found before anything has started; files that do not exist stay missing files. */
 export function asUsageError(error: unknown): unknown {
-  return error instanceof AludelError && error.code === 'not_found'
+  return error instanceof AludelError && error.code === 'not_found' && !isMissing(error.cause)
     ? new AludelError('invalid_option', error.message, { cause: error })
     : error
 }

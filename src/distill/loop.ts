@@ -377,11 +377,18 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
     const kept = checkpointer.saved === undefined ? '' : `; nothing was saved after step ${checkpointer.saved}`
     const isTrajectory = 'trajectory' in settings.method
     const students = isTrajectory ? ', or what trains the student: startLr, lrLr, innerSteps (--set)' : ''
-    const lower = `lower the learning rate of the pixels (imageLr, on the command line --image-lr)${students}`
+    // networks of a pool diverge by a rate of their own
+    const withoutLabels = 'representation' in settings.method
+    const poolRate = withoutLabels ? 'innerLr' : 'regression' in settings.method && 'networkLr' in settings.methodOptions && 'networkLr'
+    const pool = poolRate ? `, or the rate that networks are trained at (${poolRate}, --set)` : ''
+    const lower = `lower the learning rate of the pixels (imageLr, on the command line --image-lr)${students}${pool}`
     const rate = tried === '' ? `${lower}, or let the run go back (onDivergence 'rollback', --on-divergence rollback)` : lower
-    // no rate but a student's has acted before the first step has ended
+    // no rate but that of a student or of a pool has acted before the first step has ended
     const start = 'look at the normalisation of the data (mean, std) and at the weights that the network starts with'
-    const todo = state.counters.step === 0 && !isTrajectory ? start : rate
+    const pooled =
+      'lower the rate that the networks of the pool are trained at (innerLr, --set), or scale large targets (targetScaling=globalStd)'
+    const first = withoutLabels ? `${pooled}; ${start}` : start
+    const todo = state.counters.step === 0 && !isTrajectory ? first : rate
     throw new AludelError('not_finite', `${cause.message}${tried}${kept}: ${todo}`, { cause })
   }
   await rollBack(state)

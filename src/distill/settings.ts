@@ -15,7 +15,7 @@ import { type InitKind, type Method, presetByName } from './method.js'
 import { completeOptions, type MethodOptions } from './method-options.js'
 import { checkLatentRun, checkParametrisation, type Parametrisation } from './parametrise.js'
 import { methodByName, representationMethodNames } from './registry.js'
-import { checkRegression, solveSteps } from './regression/check-settings.js'
+import { checkRegression, checkSeveralClasses, solveSteps } from './regression/check-settings.js'
 import { type RunSchedule, resolveSchedule, scheduleConfig } from './scheduled-rows.js'
 import { checkShard, type Shard, shardText } from './shard.js'
 import { checkExpertsFit, expertsConfig } from './trajectory/check-experts.js'
@@ -98,7 +98,10 @@ export function resolveSettings(
   }
   const dynamic = settings.dynamic === undefined ? undefined : resolveDynamic(settings.dynamic, method, network)
   const schedule = resolveSchedule(settings, { method, iterations, dynamic: dynamic !== undefined })
-  if ('regression' in method) checkRegression(method, settings)
+  if ('regression' in method) {
+    checkRegression(method, settings)
+    checkSeveralClasses(method, dataset)
+  }
   const parts = resolveParts(dataset, settings, { method, network, onDivergence, dynamic: dynamic !== undefined })
   checkClasses(dataset, ipc, init)
   checkSize(dataset, ipc)

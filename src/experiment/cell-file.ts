@@ -32,7 +32,9 @@ export async function readCellFile<T>(path: string, { format, version, command, 
     value = JSON.parse(await readText(path, mostBytes))
   } catch (cause) {
     if (cause instanceof AludelError) throw cause
-    throw new AludelError('invalid_data', `${path}: not JSON (${(cause as Error).message})`, { cause })
+    throw new AludelError('invalid_data', `${path}: not JSON (${(cause as Error).message}); move the file away or give another --out`, {
+      cause,
+    })
   }
   if (!isRecord(value) || value.format !== format || value.version !== version || !Array.isArray(value.cells) || !value.cells.every(isCell))
     throw new AludelError('invalid_data', `${path}: expected the results of ${command}; move the file away or give another --out`)

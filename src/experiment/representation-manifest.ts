@@ -1,7 +1,8 @@
 /** @file manifest.json of a set of images with target representations: what it is, which teacher answered, how real images are normalised beside it. */
 import { isRecord } from '../arguments.js'
+import { expected } from '../errors.js'
 import { checkFields, type FieldRules, isConfig, isCount, isNumbers, isText, isTexts } from './json-fields.js'
-import { type FileEntry, isSource } from './manifest.js'
+import { type FileEntry, isSource, manifestFormat } from './manifest.js'
 import { checkSeal, encodeSealed, parseRecord } from './sealed-json.js'
 import type { RunConfig } from './types.js'
 
@@ -71,6 +72,14 @@ const rules: FieldRules<RepresentationManifest> = [
 /** Parses and checks the text of a manifest: fields first, then its own hash. Throws `invalid_data` naming the file and the field. */
 export function decodeRepresentationManifest(path: string, text: string): RepresentationManifest {
   const value = parseRecord(path, text)
+  if (value.format === manifestFormat)
+    throw expected(
+      'invalid_data',
+      path,
+      `a set of representations ('${representationFormat}')`,
+      manifestFormat,
+      'aludel evaluate measures those',
+    )
   checkFields(path, value, rules)
   checkSeal(path, text)
   return value as unknown as RepresentationManifest

@@ -67,6 +67,7 @@ export async function prepareSearch(set: SyntheticSetFields, options: NasPlanOpt
     ...(protocol !== undefined && { protocol }),
     ...(labels !== undefined && { labels }),
   })
+  checkClasses(set)
   const open = async (name: 'data' | 'test', given: AnyDataset) => {
     if (given === undefined) throw expected('invalid_option', `nas: ${name}`, 'a data set', undefined)
     const read = await resolveDataset(given)
@@ -84,6 +85,12 @@ export async function prepareSearch(set: SyntheticSetFields, options: NasPlanOpt
   const test = await open('test', options.test)
   const trainings = trainingsOf(plan, await open('data', options.data), settings)
   return { settings, options, candidates, trainings, test, jobs: await jobsOf(candidates, trainings, { settings, options, test }) }
+}
+
+/** Throws `invalid_data` for a set of one class, which every network gets right. */
+function checkClasses({ classes }: SyntheticSetFields): void {
+  if (classes.length < 2)
+    throw expected('invalid_data', 'nas: set', 'images of at least two classes', classes.length, 'every network tells one class right')
 }
 
 function checkAlike(name: string, data: Dataset, set: SyntheticSetFields): void {

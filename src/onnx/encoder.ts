@@ -3,7 +3,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
 import { elementType } from '../export/onnx/schema.js'
 import { type PixelNormalization, pixelAffine } from './normalization.js'
-import { listed, shown } from './ports.js'
+import { listed, otherImages, shown } from './ports.js'
 import { type ModelPort, type OnnxFile, readModel } from './read-model.js'
 import { type RuntimeProcess, refusing } from './runtime-process.js'
 
@@ -105,7 +105,10 @@ export class OnnxEncoder {
       const odd = pooled.findIndex((v) => !Number.isFinite(v))
       if (odd >= 0) {
         const place = `image ${first + Math.floor(odd / this.dim)}, element ${odd % this.dim}`
-        throw new AludelError('not_finite', `${this.#path}: output '${this.output}' is ${pooled[odd]} (${place})`)
+        throw new AludelError(
+          'not_finite',
+          `${this.#path}: output '${this.output}' is ${pooled[odd]} (${place}); look at the model's weights and at how its input is normalised`,
+        )
       }
       all.set(pooled, first * this.dim)
     }
@@ -149,7 +152,7 @@ function chooseInput(path: string, { inputs }: OnnxFile, wanted: EncoderOptions[
   const order = wanted && [wanted[2], wanted[0], wanted[1]]
   const sizes = [1, 2, 3].map((axis) => dims?.[axis] ?? '')
   if (order?.some((size, i) => typeof sizes[i] === 'number' && sizes[i] !== size)) {
-    const todo = typeof sizes[1] === 'number' && sizes[1] === sizes[2] ? `read the images at that size (--size ${sizes[1]})` : undefined
+    const todo = otherImages([sizes[1], sizes[2], sizes[0]], wanted)
     throw expected('invalid_data', what, `[N, ${order.join(', ')}] as the images are`, shown(input), todo)
   }
   const [channels, height, width] = sizes.map((size, i) => order?.[i] ?? size)

@@ -88,6 +88,8 @@ class Pretraining {
   readonly #trainer: PretrainTrainer
   /** Of the steps so far, since the last whole epoch. */
   #epoch = { loss: 0, spread: 0 }
+  /** Whether there is a checkpoint. */
+  #saved = false
   readonly #losses: number[] = []
   readonly #spreads: number[] = []
 
@@ -115,6 +117,7 @@ class Pretraining {
     const { epochs, stepsPerEpoch, batch, checkpointSeconds } = this.#plan
     const total = this.#trainer.steps
     const loaded = (await this.#store.load())?.checkpoint
+    this.#saved = loaded !== undefined
     if (loaded) await this.#restore(loaded)
     else await this.#trainer.initialize()
     const found = loaded?.counters.step ?? 0
@@ -150,7 +153,8 @@ class Pretraining {
   #count(step: number, loss: number, spread: number): void {
     const { stepsPerEpoch } = this.#plan
     const epoch = Math.floor(step / stepsPerEpoch) + 1
-    const todo = `the newest checkpoint in ${progressPath(this.#dir)} is from before; train with a lower learning rate, into another directory`
+    const kept = this.#saved ? `the newest checkpoint in ${progressPath(this.#dir)} is from before; ` : ''
+    const todo = `${kept}train with a lower learning rate, into another directory`
     if (!Number.isFinite(loss) || !Number.isFinite(spread))
       throw new AludelError('not_finite', `pretrain: the loss of step ${step + 1} (epoch ${epoch}) is ${loss}, spread ${spread}; ${todo}`)
     this.#epoch = { loss: this.#epoch.loss + loss, spread: this.#epoch.spread + spread }
@@ -166,6 +170,7 @@ class Pretraining {
 
   async #save(step: number): Promise<void> {
     await this.#store.save(await this.#checkpoint(step))
+    this.#saved = true
   }
 
   async #checkpoint(step: number): Promise<Checkpoint> {

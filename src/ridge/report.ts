@@ -72,7 +72,13 @@ export function describeRepeated(groups: readonly (readonly number[])[], most = 
  * Throws `not_positive_definite` when every try failed: with n, the ridge's share of the trace, the pivot, and what repeats in `repeated`; and
  * `not_finite` when the pivot is no number, which is NaN or infinity in the features.
  */
-export function checkRidgeReport(what: string, report: RidgeReport, n: number, repeated: readonly (readonly number[])[] = []): void {
+export function checkRidgeReport(
+  what: string,
+  report: RidgeReport,
+  n: number,
+  repeated: readonly (readonly number[])[] = [],
+  todo = 'give a larger c, or take repeated rows out',
+): void {
   if (report.failedTries < mostRidgeTries) return
   const { smallestPivot, share } = report
   if (!Number.isFinite(smallestPivot)) {
@@ -84,6 +90,6 @@ export function checkRidgeReport(what: string, report: RidgeReport, n: number, r
   const rows = repeated.length > 0 ? describeRepeated(repeated) : 'no rows'
   throw new AludelError(
     'not_positive_definite',
-    `${what}: expected a positive definite ${n} x ${n} system but its smallest pivot is ${smallestPivot} with a ridge of ${share} of the trace, after ${mostRidgeTries} ridges; equal: ${rows}; give a larger c, or take repeated rows out`,
+    `${what}: expected a positive definite ${n} x ${n} system but its smallest pivot is ${smallestPivot} with a ridge of ${share} of the trace, after ${mostRidgeTries} ridges; equal: ${rows}; ${todo}`,
   )
 }

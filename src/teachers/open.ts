@@ -2,6 +2,7 @@
 import { checkDevice, checkOptions, checkPath, checkSignal } from '../arguments.js'
 import { formatShape } from '../engine/tensor/shape.js'
 import { expected } from '../errors.js'
+import { otherImages } from '../onnx/index.js'
 import { type OnnxTeacherOptions, openOnnxTeacher } from './onnx-teacher.js'
 import { openOwnTeacher } from './own-teacher.js'
 import type { Teacher } from './teacher.js'
@@ -54,7 +55,6 @@ export async function openTeacher(path: string, options: TeacherOptions): Promis
 /** Throws `incompatible` unless the teacher takes images of this size. */
 export function checkTeacherImage({ name, input }: Teacher, image: readonly [number, number, number]): void {
   if (input.shape.join() === image.join()) return
-  const [side, width] = input.shape
-  const todo = side === width ? `read the images at that size (--size ${side}), or take another teacher` : 'take another teacher'
+  const todo = otherImages(input.shape, image).replaceAll('model', 'teacher')
   throw expected('incompatible', `teacher '${name}': images`, formatShape(input.shape), formatShape(image), todo)
 }

@@ -23,15 +23,22 @@ export function triangleTaps(from: number, to: number): Tap[] {
   })
 }
 
-/** Bytes [N, H, W, C] of all images at [height, width, channels] `to`. Throws `invalid_data` for channels that cannot be made of the given. */
+/** Bytes [N, H, W, C] of all images at [height, width, channels] `to`. Throws `invalid_data`, naming them as `what`, for channels that cannot be made of the given. */
 export async function resizeImages(
+  what: string,
   pixels: Uint8Array,
   [n, h, w, c]: readonly [number, number, number, number],
   to: MapShape,
 ): Promise<Uint8Array> {
   const [height, width, channels] = to
   if (c !== channels && c !== 1 && !(channels === 1 && c === 3))
-    throw expected('invalid_data', 'target images', `${channels} channels as the set has${channels === 1 ? ', or 3' : ', or 1'}`, c)
+    throw expected(
+      'invalid_data',
+      what,
+      `images of ${channels === 1 ? '1 channel' : `${channels} channels`} as the set has${channels === 1 ? ', or of 3' : ', or of 1'}`,
+      c,
+      'convert them',
+    )
   const sized = h === height && w === width ? pixels : await resample(pixels, [n, h, w, c], height, width)
   if (c === channels) return sized
   const out = new Uint8Array(n * height * width * channels)

@@ -87,7 +87,7 @@ export async function fitTarget(
       most === undefined || most >= split.shape[0]
         ? split
         : split.subset(await shareOfRows(split.labels, split.classes.length, most / split.shape[0], fold(key, split.split)))
-    const pixels = await resizeImages(part.images, part.shape, image)
+    const pixels = await resizeImages(`target '${name}'`, part.images, part.shape, image)
     return { pixels, shape: [part.shape[0], ...image], labels: part.labels }
   }
   const own = await fitted(train, trainImages)

@@ -127,6 +127,12 @@ it.each<[string, Given, RegExp]>([
   await expect((async () => finish(given))()).rejects.toMatchObject({ code: 'invalid_option', message: expect.stringMatching(message) })
 })
 
+it.each(['frepo', 'kip', 'rfad'])('%s refuses images of one class, whose loss is 0 whatever they are', async (method) => {
+  const one = noiseDataset.subset(noiseDataset.classIndices(0))
+  const message = expect.stringContaining(`data set 'noise': expected images of at least two classes but received 1; ${method} would`)
+  expect(() => distill(one, { method, ipc: 1, init: 'noise', device })).toThrow(expect.objectContaining({ code: 'invalid_data', message }))
+})
+
 it('says what a run needs before it begins', async () => {
   const { phases } = await planRun(noiseDataset, { method: 'kip', ipc: 2, iterations: 8, realBatch: 12, device })
   expect(phases[0]).toMatchObject({ name: 'distill', steps: 8 })

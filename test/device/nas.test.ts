@@ -178,6 +178,13 @@ describe('bad input', () => {
     await expect(search).rejects.toMatchObject({ code, message: expect.stringContaining(message) })
   })
 
+  it('refuses a set of one class', async () => {
+    const one = data.subset(data.classIndices(0))
+    const alone = createDataset({ ...one, classes: [data.classes[0]], labels: new Int32Array(one.shape[0]) })
+    const search = nas(randomRealSet(alone, 2, 7), optionsOf({ data: alone, test: alone }))
+    await expect(search).rejects.toMatchObject({ code: 'invalid_data', message: /nas: set: expected images of at least two classes/ })
+  })
+
   it('refuses a set without labels', async () => {
     const { labels: _, ...unlabelled } = fieldsOf(set)
     await expect(nas(unlabelled as SyntheticSet, optionsOf())).rejects.toMatchObject({ code: 'invalid_data', message: /class labels/ })

@@ -81,6 +81,7 @@ describe('an ONNX teacher', () => {
     ],
     ['external data', async () => externalTensor('location'), { normalization: {} }, 'invalid_data', /lies in another file/],
     ['another image size', () => encoded(), { normalization: {}, image: [4, 4, 1] }, 'invalid_data', /--size 2/],
+    ['other channels', () => encoded(), { normalization: {}, image: [4, 4, 3] }, 'invalid_data', /take a model for images of 3 channels$/],
     ['no normalisation', () => encoded(), {}, 'invalid_option', /how its input is normalised/],
     ['an output that is not there', () => encoded(), { normalization: {}, output: 'pool' }, 'invalid_option', /logits/],
     ['an option that is none', () => encoded(), { outputs: 'x' } as object, 'invalid_option', /output/],

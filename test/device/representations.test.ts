@@ -247,9 +247,29 @@ describe('refusals', () => {
     ['a teacher that gives too few numbers', { teacher: teacherOf({ encode: async () => new Float32Array(3) }) }, 'invalid_shape', /sums/],
     ['a pool that is larger than the memory', { methodOptions: { poolModels: 20_000_000 } }, 'out_of_memory', /poolModels/],
     ['a learning rate far too high', { imageLr: 1e30 }, 'not_finite', /step/],
+    ['a pool that diverges', { methodOptions: { innerLr: 1e30 } }, 'not_finite', /networks of the pool are trained at \(innerLr/],
+    ['targets beyond float32', { teacher: teacherOf({ answer: (x, k) => 1e25 * x[k] }) }, 'not_finite', /targetScaling=globalStd/],
   ]
   it.each(failing)('%s', async (_, change, code, message) => {
     await expectError(() => distillRepresentations(data(), small(change)).result, code, message)
+  })
+
+  it('a kernel that no ridge mends, the same when the run is continued', async () => {
+    const twice = data({ images: images.map((_, i) => images[i % (20 * pixels)]) })
+    const hopeless = { n: 40, methodOptions: { ridge: 1e-300, ridgeScale: 'absolute', poolSteps: 30 } }
+    const failureOf = async (change: Partial<RepresentationOptions<Device>> = {}): Promise<Error> =>
+      distillRepresentations(twice, small({ ...hopeless, ...change })).result.then(
+        () => expect.unreachable(),
+        (error) => error,
+      )
+    const whole = await failureOf()
+    expect(whole).toMatchObject({ code: 'not_positive_definite', message: /^step 1: .*equal: rows .*--set ridge=/ })
+    const store = memoryStore()
+    const run = distillRepresentations(twice, small({ ...hopeless, checkpoints: store }))
+    for await (const event of run) if (event.type === 'warm-up') run.stop()
+    await run.result
+    expect(store.saved).toHaveLength(1)
+    for (const _ of [1, 2]) expect((await failureOf({ checkpoints: store })).message).toBe(whole.message)
   })
 
   it('the method in distill', async () => {

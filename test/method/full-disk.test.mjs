@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeLinearTeacher } from '../../scripts/lib/linear-teacher.mjs'
 import { artifact, distill, writeStripes } from '../../scripts/lib/stress.mjs'
 
 const made = []
@@ -103,6 +104,88 @@ describe.skipIf(!probe)('a disk of 2 MB (where one can be mounted)', () => {
     run([...args, '--out', whole])
     expect(filesBelow(dir)).toEqual(filesBelow(whole))
     for (const name of filesBelow(whole)) expect(readFileSync(join(dir, name)).equals(readFileSync(join(whole, name))), name).toBe(true)
+  })
+
+  it('ends a run of krr-st, which goes on with room', async () => {
+    const teacher = await writeLinearTeacher(join(freshDir(), 'teacher.onnx'), { image: [12, 12, 1], dim: 5 })
+    const { dir: root, grow } = diskWith(512 * 1024)
+    const images = ['--n', '30', '--teacher', teacher, '--mean', '0', '--std', '1', '--real-batch', '8', '--network', 'mlp']
+    const pool = ['--set', 'poolModels=1', '--set', 'poolSteps=3', '--iterations', '4', '--checkpoint-every', '1', '--threads', '1']
+    const args = ['distill', '--data', data, '--method', 'krr-st', ...images, ...pool]
+    const dir = join(root, 'run')
+    const { status, result } = run([...args, '--out', dir])
+    expect([status, result.error]).toEqual([
+      1,
+      {
+        code: 'io',
+        message: expect.stringMatching(/checkpoint-000002\.safetensors: could not be written, it needs \d{6} bytes: no space left/),
+      },
+    ])
+    expect(readdirSync(join(dir, 'checkpoints'))).toEqual(['checkpoint-000001.safetensors'])
+    grow()
+    expect(run(['distill', '--resume', dir])).toMatchObject({ status: 0 })
+    const whole = join(freshDir(), 'run')
+    run([...args, '--out', whole])
+    for (const name of artifact) expect(readFileSync(join(dir, name)).equals(readFileSync(join(whole, name))), name).toBe(true)
+    await transferAndBack(whole)
+  })
+
+  /** Transfer of a run of representations: what was measured before the disk was full is kept. */
+  async function transferAndBack(representations) {
+    const { dir: root, grow } = diskWith(8 * 1024)
+    const settings = ['pretrain.epochs=2', 'finetune.iterations=2', 'linear.iterations=2'].flatMap((setting) => ['--set', setting])
+    const small = ['--targets', data, '--networks', 'mlp', '--protocol', 'finetune,linear', '--repeats', '5', '--threads', '1', ...settings]
+    const args = ['transfer', representations, ...small]
+    const dir = join(root, 'transfer')
+    const { status, result } = run([...args, '--out', dir])
+    expect([status, result.error]).toEqual([
+      1,
+      { code: 'io', message: expect.stringMatching(/transfer\.json: could not be written, it needs \d+ bytes: no space left/) },
+    ])
+    const kept = JSON.parse(readFileSync(join(dir, 'transfer.json'), 'utf8')).cells
+    expect(kept.length).toBeGreaterThan(0)
+    expect(filesBelow(root)).toEqual(['others', 'transfer.json'])
+    grow()
+    const again = run([...args, '--out', dir])
+    expect(again.status).toBe(0)
+    expect(again.result.cells).toHaveLength(20)
+    // found, not measured again: the very same seconds
+    for (const cell of kept) expect(again.result.cells).toContainEqual(cell)
+  }
+
+  it('ends a pretraining, which goes on with room', () => {
+    const { dir: root, grow } = diskWith(256 * 1024)
+    const small = ['--network', 'mlp', '--projector', '8', '--epochs', '2', '--batch', '8', '--threads', '1']
+    const args = ['pretrain', '--data', data, ...small, '--checkpoint-seconds', '0.001']
+    const dir = join(root, 'teacher')
+    const { status, result } = run([...args, '--out', dir])
+    expect([status, result.error]).toEqual([
+      1,
+      { code: 'io', message: expect.stringMatching(/\.safetensors: could not be written, it needs \d+ bytes: no space left/) },
+    ])
+    expect(filesBelow(dir).filter((name) => name === 'teacher.json' || name.endsWith('.partial'))).toEqual([])
+    grow()
+    const { sha256 } = run(['pretrain', '--resume', dir]).result
+    expect(run([...args, '--out', join(freshDir(), 'teacher')]).result.sha256).toBe(sha256)
+  })
+
+  it('ends a search, whose trainings are kept', () => {
+    const { dir: root, grow } = diskWith(8 * 1024)
+    const space = '--width 4 --depth 1,2 --norm none --activation relu --pooling max --no-baseline'.split(' ')
+    const small = '--repeats 9 --epochs 1 --full-epochs 1 --threads 1'.split(' ')
+    const args = ['nas', distilled, '--data', data, ...space, ...small]
+    const dir = join(root, 'nas')
+    const { status, result } = run([...args, '--out', dir])
+    expect([status, result.error]).toEqual([
+      1,
+      { code: 'io', message: expect.stringMatching(/nas(-times)?\.json: could not be written, it needs \d+ bytes: no space left/) },
+    ])
+    expect(filesBelow(dir).filter((name) => name.endsWith('.partial'))).toEqual([])
+    grow()
+    expect(run([...args, '--out', dir])).toMatchObject({ status: 0 })
+    const whole = join(freshDir(), 'nas')
+    run([...args, '--out', whole])
+    expect(readFileSync(join(dir, 'nas.json')).equals(readFileSync(join(whole, 'nas.json')))).toBe(true)
   })
 
   it.each([

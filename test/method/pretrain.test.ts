@@ -114,6 +114,8 @@ describe('a pretraining', () => {
     const place = folder()
     await expect(pretrain(place, stripes, small({ lr: 1e30, weightDecay: 0, warmupEpochs: 0 }))).rejects.toMatchObject({
       code: expect.stringMatching(/not_finite|invalid_data/),
+      // of a checkpoint only where there is one
+      message: expect.not.stringMatching(/checkpoint/),
     })
     await expect(openTeacher(place, { device })).rejects.toMatchObject({ code: 'not_found' })
   })

@@ -2,10 +2,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { isRecord } from '../../arguments.js'
 import { readText } from '../../data/file-bytes.js'
-import { AbortError, AludelError, expected, onFile } from '../../errors.js'
-import { locked } from '../../experiment/run-lock.js'
+import { AbortError, AludelError, expected } from '../../errors.js'
 import type { LabelKind, ProtocolName } from '../../experiment/types.js'
-import { makeDirectory } from '../../files/make-directory.js'
 import { type NasBaseline, type NasProgress, nasBaselines } from '../../nas/options.js'
 import type { NasPlan } from '../../nas/plan.js'
 import { openNasStore, readNasStore } from '../../nas/record.js'
@@ -19,6 +17,7 @@ import { asUsageError } from '../exit-codes.js'
 import { listenForInterrupt } from '../interrupt.js'
 import { given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
 import { formatClock, Progress } from '../progress.js'
+import { inResultDirectory } from '../result-directory.js'
 import { formatAccuracy } from '../run-evaluation.js'
 import { openRun } from './evaluate.js'
 import { addDeviceOptions, type DeviceOptions, deviceOf, labelsOption, protocolOption, seedOption } from './shared-options.js'
@@ -111,8 +110,7 @@ async function nasCommand(run: string, options: Options, command: Command, conte
       output.value(plan)
       return
     }
-    await onFile(out, () => makeDirectory(out))
-    await locked(out, async () => {
+    await inResultDirectory(out, async () => {
       const store = await openNasStore(out)
       const onPlan = (plan: NasPlan) => {
         for (const line of planLines(plan)) output.notice(line)

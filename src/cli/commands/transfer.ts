@@ -1,10 +1,8 @@
 /** @file `aludel transfer RUN`: networks pretrained on a set of representations, measured on labelled data sets beside the baselines. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseSpecification } from '../../data/specification.js'
-import { AbortError, expected, onFile } from '../../errors.js'
+import { AbortError, expected } from '../../errors.js'
 import { loadRepresentationSet } from '../../experiment/representation-set.js'
-import { locked } from '../../experiment/run-lock.js'
-import { makeDirectory } from '../../files/make-directory.js'
 import { openCells, type TransferCell } from '../../transfer/cells.js'
 import type { SettingsChange, TransferProgress } from '../../transfer/index.js'
 import { protocols, type TransferProtocol } from '../../transfer/settings.js'
@@ -18,6 +16,7 @@ import type { EncoderChoice } from '../library.js'
 import { factor, flagOf, given, nameList, nonEmptyPath, numberList, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { Progress } from '../progress.js'
+import { inResultDirectory } from '../result-directory.js'
 import { addDeviceOptions, type DeviceOptions, deviceOf, seedOption } from './shared-options.js'
 
 interface Options extends DataOptions, DeviceOptions {
@@ -129,6 +128,11 @@ async function transferCommand(run: string, options: Options, command: Command, 
   const { networks, protocol, sources, kdTeacher, repeats, set: settings, trainImages, testImages, seed, out = run } = options
   const encoder = encoderOf(options)
   const set = await loadRepresentationSet(run)
+  const data =
+    options.data === undefined
+      ? undefined
+      : await library.openDataset(specificationOf(options.data, options), 'train', openOptions(options))
+  const targets = await openTargets(options.targets, options, context)
   const abort = new AbortController()
   const device = await library.openDevice(deviceOf(options))
   const interrupt = listenForInterrupt(() => {
@@ -137,15 +141,9 @@ async function transferCommand(run: string, options: Options, command: Command, 
   })
   const bar = new Bar(output)
   try {
-    const data =
-      options.data === undefined
-        ? undefined
-        : await library.openDataset(specificationOf(options.data, options), 'train', openOptions(options))
-    const targets = await openTargets(options.targets, options, context)
     const image = set.shape.slice(1) as unknown as [number, number, number]
     const classifier = kdTeacher && (await library.loadNetwork(kdTeacher.file, kdTeacher.network, image, targets[0].train.classes.length))
-    await onFile(out, () => makeDirectory(out))
-    const cells = await locked(out, async () => {
+    const cells = await inResultDirectory(out, async () => {
       const store = await openCells(out)
       return library.transfer(set, {
         ...{ device, targets, networks, protocols: protocol, repeats, seed, store, signal: abort.signal, onProgress: (p) => bar.update(p) },

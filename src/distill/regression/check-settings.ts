@@ -1,4 +1,5 @@
-/** @file Settings that a method of kernel ridge regression has no use for: refused before anything runs. */
+/** @file Settings and data that a method of kernel ridge regression has no use for: refused before anything runs. */
+import type { Dataset } from '../../data/dataset.js'
 import { AludelError, expected } from '../../errors.js'
 import type { DistillSettings } from '../../experiment/types.js'
 import type { Method } from '../method.js'
@@ -14,6 +15,14 @@ export function checkRegression({ name }: Method, { augment, network }: Pick<Dis
     const todo = 'leave it out; depth, weightVariance and biasVariance (--set) describe the network'
     throw new AludelError('invalid_option', `network: kip has the kernel of an infinitely wide one: ${todo}`)
   }
+}
+
+/** Throws `invalid_data` for images of one class: its centred labels are zero, and so are the loss and every gradient. */
+export function checkSeveralClasses({ name }: Method, dataset: Pick<Dataset, 'name' | 'classes' | 'classIndices'>): void {
+  const present = dataset.classes.filter((_, c) => dataset.classIndices(c).length > 0).length
+  if (present > 1) return
+  const todo = `${name} would have nothing to tell apart; krr-st distils without classes`
+  throw expected('invalid_data', `data set '${dataset.name}'`, 'images of at least two classes', present, todo)
 }
 
 /** Images that labels are solved for at most: the decomposition takes time as their cube, and 8 n² bytes several times over. */

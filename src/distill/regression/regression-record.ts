@@ -35,5 +35,6 @@ export function checkSolved(info: ArrayLike<number>, moved: ArrayLike<number>, {
   // NaN or infinity in the features, of a network of the pool that diverged: the loss tells it as a divergence
   if (!Number.isFinite(report.smallestPivot)) return
   if (!(moved[drift.imagesBefore] < mostDrift && moved[drift.targetsBefore] < mostDrift)) return
-  checkRidgeReport(`step ${step + 1}: kernel of the synthetic images`, report, n, equal)
+  const todo = 'give a larger ridge (on the command line --set ridge=…), or take images that repeat out'
+  checkRidgeReport(`step ${step + 1}: kernel of the synthetic images`, report, n, equal, todo)
 }

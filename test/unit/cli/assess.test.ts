@@ -10,7 +10,8 @@ function withTeacher(answer: (sum: number, k: number) => number, dim = 3) {
   const { library, calls } = fakeLibrary()
   const asked: { path: string; options: object; disposed: number } = { path: '', options: {}, disposed: 0 }
   const openTeacher: Library['openTeacher'] = async (path, options) => {
-    if (path === 'absent.onnx') throw new AludelError('not_found', 'absent.onnx: no readable file')
+    if (path === 'absent.onnx')
+      throw new AludelError('not_found', 'absent.onnx: no readable file', { cause: Object.assign(new Error('none'), { code: 'ENOENT' }) })
     Object.assign(asked, { path, options })
     const [height, width, channels] = options.image ?? [0, 0, 0]
     const size = height * width * channels
@@ -69,7 +70,7 @@ it.each([
   ['no teacher', ['--data', 'tiny'], 2, "missing required argument 'teacher'"],
   ['one image', ['t.onnx', '--data', 'tiny', '--images', '1'], 2, '--images'],
   ['a split that is none', ['t.onnx', '--data', 'tiny', '--split', 'valid'], 2, '--split'],
-  ['a file that is not there', ['absent.onnx', '--data', 'tiny'], 2, 'absent.onnx: no readable file'],
+  ['a file that is not there', ['absent.onnx', '--data', 'tiny'], 1, 'absent.onnx: no readable file'],
 ])('refuses %s', async (_, args, code, text) => {
   expect(await run(withTeacher(() => 1).library, 'assess', ...args)).toMatchObject({ code, stderr: expect.stringContaining(text) })
 })

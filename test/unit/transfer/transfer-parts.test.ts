@@ -92,12 +92,15 @@ describe('resizing', () => {
 
   it('keeps what has the size, a flat image at any size, and makes colour of gray and gray of colour', async () => {
     const pixels = Uint8Array.from({ length: 2 * 3 * 3 }, (_, i) => 10 * i)
-    expect(await resizeImages(pixels, [2, 3, 3, 1], [3, 3, 1])).toBe(pixels)
-    const flat = await resizeImages(new Uint8Array(5 * 4).fill(77), [1, 5, 4, 1], [9, 2, 3])
+    expect(await resizeImages('x', pixels, [2, 3, 3, 1], [3, 3, 1])).toBe(pixels)
+    const flat = await resizeImages('x', new Uint8Array(5 * 4).fill(77), [1, 5, 4, 1], [9, 2, 3])
     expect([...new Set(flat)]).toEqual([77])
     expect(flat.length).toBe(54)
-    expect([...(await resizeImages(Uint8Array.of(255, 0, 0, 0, 255, 0), [1, 1, 2, 3], [1, 2, 1]))]).toEqual([76, 150])
-    await expect(resizeImages(new Uint8Array(8), [1, 2, 2, 2], [2, 2, 3])).rejects.toMatchObject({ code: 'invalid_data' })
+    expect([...(await resizeImages('x', Uint8Array.of(255, 0, 0, 0, 255, 0), [1, 1, 2, 3], [1, 2, 1]))]).toEqual([76, 150])
+    await expect(resizeImages('x', new Uint8Array(8), [1, 2, 2, 2], [2, 2, 3])).rejects.toMatchObject({
+      code: 'invalid_data',
+      message: 'x: expected images of 3 channels as the set has, or of 1 but received 2; convert them',
+    })
   })
 })
 
