@@ -136,7 +136,7 @@ const layers = {
   nas: {
     may: [
       ...[...upper, ...programs, 'event-loop', 'files', 'nn', 'augment', 'data', 'preprocess', 'evaluate'],
-      ...['experiment/cell-file', 'plan/planning-device', 'plan/rate'],
+      ...['experiment/cell-file', 'experiment/synthetic-set', 'plan/planning-device', 'plan/rate'],
     ],
     types: ['engine/runtime', 'experiment'],
     node: true,

@@ -54,7 +54,10 @@ export async function withSoftLabels(set: SyntheticSetFields, teacher: Teacher):
 }
 
 /** The set with centred one-hot rows of its classes to learn by squared errors, where it has nothing soft and the protocol asks for them. */
-export function towardsRows(set: TrainingImages, { squared }: Pick<Protocol, 'squared'>): TrainingImages {
+export function towardsRows<S extends { labels: Int32Array; classes: readonly string[]; softLabels?: Float32Array }>(
+  set: S,
+  { squared }: Pick<Protocol, 'squared'>,
+): S & { readonly softLabels?: Float32Array; readonly squared?: boolean } {
   if (!squared || set.softLabels) return set
   const { labels, classes } = set
   const k = classes.length

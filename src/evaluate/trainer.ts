@@ -133,6 +133,8 @@ export class Trainer {
   readonly #step: BoundProgram
   /** Steps so far: what draws by step, and the slots of a chunk, count on from there. */
   #done = 0
+  /** Steps of an epoch, by which the rate goes. */
+  #rateSteps: number | undefined
 
   constructor(device: Device, options: TrainerOptions) {
     const { network, sets, groups } = options
@@ -340,7 +342,9 @@ export class Trainer {
     const { network, schedule } = this.#options
     const rule = this.#rule
     const epochs = schedule?.epochs ?? 1
-    const perEpoch = this.stepsPerEpoch
+    // a rate that goes by steps takes every epoch to be as long as the first
+    if (rule.stepFactor) this.#rateSteps ??= this.stepsIn(0)
+    const perEpoch = this.#rateSteps ?? 0
     const factor = rule.stepFactor?.(epoch * perEpoch + inEpoch, epochs * perEpoch) ?? rule.factor?.(epoch, epochs) ?? 1
     if (chunk.lr) chunk.lr[slot] = rule.lr(network.name) * factor
     if (chunk.decay) chunk.decay[slot] = isLast ? (rule.decay?.(epoch) ?? 1) : 1

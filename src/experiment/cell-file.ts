@@ -18,12 +18,6 @@ const mostBytes = 256 << 20
 /** Key of a cell: the hash of everything that it depends on. */
 export const keyOfCell = (depends: object): string => createHash('sha256').update(JSON.stringify(depends)).digest('hex')
 
-export const hashOfArrays = (...arrays: readonly (Float32Array | Int32Array | Uint8Array)[]): string => {
-  const hash = createHash('sha256')
-  for (const { buffer, byteOffset, byteLength } of arrays) hash.update(new Uint8Array(buffer, byteOffset, byteLength))
-  return hash.digest('hex')
-}
-
 /** The cells in a file; none where there is no file. Throws `invalid_data` for a file of another kind. */
 export async function readCellFile<T>(path: string, { format, version, command, isCell }: CellFormat<T>): Promise<T[]> {
   if (!(await exists(path))) return []

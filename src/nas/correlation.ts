@@ -43,11 +43,10 @@ export function kendall(a: readonly number[], b: readonly number[]): number | nu
 
 /**
  * 95 % interval of Spearman's rho of n pairs, by Fisher's transform with the variance (1 + rho²/2) / (n - 3) (Bonett and Wright 2000). Null
- * below four pairs.
+ * below four pairs, and for rho = ±1, where the transform has no value.
  */
 export function spearmanInterval(rho: number | null, n: number): [number, number] | null {
-  if (rho === null || n < 4) return null
-  if (Math.abs(rho) === 1) return [rho, rho]
+  if (rho === null || n < 4 || Math.abs(rho) === 1) return null
   const margin = 1.959964 * Math.sqrt((1 + rho ** 2 / 2) / (n - 3))
   return [Math.tanh(Math.atanh(rho) - margin), Math.tanh(Math.atanh(rho) + margin)]
 }

@@ -48,7 +48,7 @@ export interface NasOptions {
   readonly protocol?: ProtocolName
   readonly labels?: LabelKind
   readonly augment?: string
-  /** Epochs over the distilled set and the random images; default that of the protocol, 1000. */
+  /** Epochs over the distilled set and the random images; default that of the protocol. */
   readonly epochs?: number
   /** Epochs over all real images, default 20. */
   readonly fullEpochs?: number
@@ -80,7 +80,8 @@ export interface NasSettings {
   readonly repeats: number
   readonly fullRepeats: number
   readonly fullEpochs: number
-  readonly augment: string
+  /** Absent: that of the protocol. */
+  readonly augment: string | undefined
   readonly top: number
   readonly seed: number
 }
@@ -89,7 +90,7 @@ const defaultSample = 20
 
 export function checkNasOptions(options: Omit<NasOptions, 'store'>): NasSettings {
   checkOptions('nas', options, known)
-  const { device, signal, onPlan, onProgress, onCells, baselines = nasBaselines, augment = 'dsa' } = options
+  const { device, signal, onPlan, onProgress, onCells, baselines = nasBaselines, augment } = options
   const { repeats = 3, fullRepeats = 1, fullEpochs = 20, top = 0.2, seed = 0 } = options
   checkDevice('nas', device)
   checkSignal('nas', signal)

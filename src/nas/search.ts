@@ -6,6 +6,7 @@ import { expected } from '../errors.js'
 import { planTraining } from '../evaluate/train-networks.js'
 import { Turn } from '../event-loop.js'
 import { keyOfCell } from '../experiment/cell-file.js'
+import { checkSyntheticSet } from '../experiment/synthetic-set.js'
 import type { SyntheticSetFields } from '../experiment/types.js'
 import type { MapShape, Network } from '../nn/module.js'
 import { whiten } from '../preprocess/whiten.js'
@@ -51,18 +52,19 @@ export async function prepareSearch(set: SyntheticSetFields, options: NasPlanOpt
   const { device, signal, epochs, protocol, labels } = options
   if (isRecord(set) && !('labels' in set))
     throw expected('invalid_data', 'nas: set', 'images with class labels', 'none', 'a set of target representations has none')
-  // the first candidate stands for all: what is checked here is the set and how it is trained on
-  const image = (Array.isArray(set?.shape) ? set.shape.slice(1) : [8, 8, 1]) as unknown as MapShape
-  const classes = Array.isArray(set?.classes) ? set.classes.length : 2
+  checkSyntheticSet(set)
+  const image = set.shape.slice(1) as unknown as MapShape
   const turn = new Turn()
   const candidates: Candidate[] = []
   for (const architecture of settings.architectures) {
-    const network = networkOf(architecture, image, classes)
+    const network = networkOf(architecture, image, set.classes.length)
     candidates.push({ architecture, network, cost: costOf(network, architecture) })
     await turn.breathe()
   }
+  // the first candidate stands for all: what is checked here is how the set is trained on
   const plan = planTraining('nas', set, {
-    ...{ device, networks: [candidates[0].network], repeats: settings.repeats, augment: settings.augment, seed: settings.seed },
+    ...{ device, networks: [candidates[0].network], repeats: settings.repeats, seed: settings.seed },
+    ...(settings.augment !== undefined && { augment: settings.augment }),
     ...(epochs !== undefined && { epochs }),
     ...(protocol !== undefined && { protocol }),
     ...(labels !== undefined && { labels }),
@@ -83,7 +85,7 @@ export async function prepareSearch(set: SyntheticSetFields, options: NasPlanOpt
     )
   }
   const test = await open('test', options.test)
-  const trainings = trainingsOf(plan, await open('data', options.data), settings)
+  const trainings = await trainingsOf(plan, await open('data', options.data), settings)
   return { settings, options, candidates, trainings, test, jobs: await jobsOf(candidates, trainings, { settings, options, test }) }
 }
 

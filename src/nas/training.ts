@@ -8,9 +8,10 @@ import type { Normalization } from '../evaluate/accuracy.js'
 import { type Protocol, protocolFor } from '../evaluate/protocol.js'
 import { randomRealSet } from '../evaluate/random-real.js'
 import { networksTogether } from '../evaluate/schedule.js'
+import { towardsRows } from '../evaluate/soft-labels.js'
 import type { TrainingPlan } from '../evaluate/train-networks.js'
 import type { TrainingSet } from '../evaluate/trainer.js'
-import { hashOfArrays } from '../experiment/cell-file.js'
+import { bytesOf, hashOfParts } from '../files/pieces.js'
 import type { NasSettings, NasSource } from './options.js'
 
 export interface Training {
@@ -32,26 +33,25 @@ export interface Training {
   readonly depends: object
 }
 
-/** How real images are trained on: bytes, or whitened pixels. */
-const realImages = ({ images, whitened, shape, labels, mean, std }: Dataset): TrainingSet => ({
-  ...{ images: whitened?.pixels ?? images, shape, labels, mean, std },
-})
+/** How real images are trained on: bytes, or whitened pixels, towards what the protocol trains towards. */
+const realImages = ({ images, whitened, shape, labels, classes, mean, std }: Dataset, protocol: Protocol): TrainingSet =>
+  towardsRows({ images: whitened?.pixels ?? images, shape, labels, classes, mean, std }, protocol)
 
 /** What identifies real images as networks see them. */
 const identityOf = ({ sha256, mean, std, whitened }: Dataset) => ({ sha256, mean, std, whitening: whitened?.whitening.sha256 ?? null })
 
 /** The trainings of a search in the order in which they are done. `plan` is that of the distilled set. */
-export function trainingsOf(plan: TrainingPlan, data: Dataset, settings: NasSettings): Training[] {
+export async function trainingsOf(plan: TrainingPlan, data: Dataset, settings: NasSettings): Promise<Training[]> {
   const { baselines, repeats, seed, fullEpochs, fullRepeats, augment } = settings
   const { set, protocol, epochs, policy } = plan
   const distilled: Training = {
     ...{ source: 'distilled' as const, protocol, epochs, policy, repeats, ...amount(protocol, epochs, set.shape[0], repeats) },
     ...{ sets: () => [set], normalization: set },
-    depends: { ...how(protocol, epochs, policy), set: hashOfSet(set), lr: protocol.lr('convnet') },
+    depends: { ...how(protocol, epochs, policy), set: await hashOfSet(set), lr: protocol.lr('convnet') },
   }
   const real = protocolFor({}, 'hard', protocol.name)
-  const realPolicy = parseAugment(augment, data.flip)
-  const all = realImages(data)
+  const realPolicy = parseAugment(augment ?? protocol.augment ?? 'dsa', data.flip)
+  const all = realImages(data, real)
   const full: Training = {
     ...{ source: 'full' as const, protocol: real, epochs: fullEpochs, policy: realPolicy, repeats: fullRepeats },
     ...amount(real, fullEpochs, data.shape[0], fullRepeats),
@@ -62,7 +62,8 @@ export function trainingsOf(plan: TrainingPlan, data: Dataset, settings: NasSett
   const make = {
     random(): Training {
       checkClasses(data, ipc)
-      const random = (first: number, groups: number) => Array.from({ length: groups }, (_, g) => randomRealSet(data, ipc, seed, first + g))
+      const random = (first: number, groups: number) =>
+        Array.from({ length: groups }, (_, g) => towardsRows(randomRealSet(data, ipc, seed, first + g), real))
       return {
         ...{ source: 'random', protocol: real, epochs, policy: realPolicy, repeats },
         ...amount(real, epochs, ipc * data.classes.length, repeats),
@@ -83,7 +84,11 @@ export function trainingsOf(plan: TrainingPlan, data: Dataset, settings: NasSett
   return [distilled, ...baselines.map((name) => make[name]()), full]
 }
 
-const how = ({ name }: Protocol, epochs: number, { operations }: AugmentPolicy) => ({ protocol: name, epochs, augment: operations })
+const how = ({ name }: Protocol, epochs: number, { operations, strengths }: AugmentPolicy) => ({
+  ...{ protocol: name, epochs, augment: operations },
+  // absent for those of DSA
+  ...(strengths && { strengths }),
+})
 
 function amount(protocol: Protocol, epochs: number, rows: number, repeats: number): Pick<Training, 'together' | 'rows'> {
   const batch = Math.min(protocol.batch, rows)
@@ -107,11 +112,10 @@ export function chunksOf(rows: number, chunk: number, seed: number): (epoch: num
   }
 }
 
-const hashOfSet = ({ images, labels, softLabels, squared, mean, std, whitening, flip }: TrainingPlan['set']): string =>
-  JSON.stringify({
-    arrays: hashOfArrays(images, labels, ...(softLabels ? [softLabels] : [])),
-    ...{ mean, std, flip, squared: squared ?? false, soft: softLabels !== undefined, whitening: whitening?.sha256 ?? null },
-  })
+async function hashOfSet({ images, labels, softLabels, squared, mean, std, whitening, flip }: TrainingPlan['set']): Promise<string> {
+  const about = { mean, std, flip, squared: squared ?? false, soft: softLabels !== undefined, whitening: whitening?.sha256 ?? null }
+  return hashOfParts(JSON.stringify(about), [images, labels, ...(softLabels ? [softLabels] : [])].map(bytesOf))
+}
 
 /** Images per class; the most of any class where they differ. */
 function largestClass({ classes, labels }: TrainingPlan['set']): number {

@@ -1,6 +1,7 @@
 /** @file How a run's targets and images stand to the teacher's representations of real images. */
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { AludelError } from '../errors.js'
 import { readRepresentationSample } from '../experiment/representation-sample.js'
 import type { RepresentationSet } from '../experiment/representation-set.js'
 import { packageRoot } from '../package-root.js'
@@ -21,7 +22,9 @@ function onThread(request: CoverageRequest): Promise<CoverageReply> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(join(packageRoot, 'dist', 'report', 'coverage-worker.js'), { workerData: request })
     worker.once('message', resolve)
-    worker.once('error', reject)
-    worker.once('exit', (code) => reject(new Error(`the thread that computes coverage ended (exit code ${code})`)))
+    const failed = (why: string, cause?: unknown) =>
+      reject(new AludelError('internal', `the thread that computes coverage ended: ${why}`, { cause }))
+    worker.once('error', (error) => failed(error.message, error))
+    worker.once('exit', (code) => failed(`exit code ${code}`))
   })
 }

@@ -17,8 +17,12 @@ export async function readRunTransfer(dir: string, set: RepresentationSet): Prom
   const own = await setHash(set)
   const ofSet = all.filter((cell) => cell.set === undefined || cell.set === own)
   const cells = cellsByRow(ofSet).flatMap((row) => {
-    const last = row[row.length - 1].setup
-    return row.filter(({ setup }) => setup === last)
+    const last = row[row.length - 1]
+    const pretrained = row.findLast(({ setup, pretraining }) => setup === last.setup && pretraining !== undefined)
+    // a network that was not pretrained stands beside any pretraining
+    return row.filter(
+      ({ setup, pretraining }) => setup === last.setup && (pretraining === undefined || pretraining === pretrained?.pretraining),
+    )
   })
   return { cells, others: { sets: all.length - ofSet.length, setups: ofSet.length - cells.length } }
 }

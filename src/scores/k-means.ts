@@ -1,9 +1,11 @@
 /** @file k-means (Lloyd) in float64, deterministic: seeded k-means++ or given first centroids; the first centroid wins ties. */
+
 import { checkOptions, checkSeed, wholeNumber } from '../arguments.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
 import { randomBits } from '../engine/tensor/philox.js'
 import { expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
+import { rowAt } from './draw-row.js'
 import { checkFiniteMatrix, type Matrix, rowsPerTurn, squaredDistance, takeRows } from './matrix.js'
 import { checkCount } from './pick.js'
 
@@ -101,20 +103,7 @@ async function plusPlus({ data, shape: [rows, width] }: Matrix, clusters: number
       weights[row] = row === last ? 0 : Math.min(weights[row], squaredDistance(point, data, row * width))
       total += weights[row]
     }
-    chosen.push(drawRow(weights, total, draw(chosen.length), chosen))
+    chosen.push(rowAt(weights, draw(chosen.length) * total, (row) => chosen.includes(row)))
   }
   return chosen
-}
-
-function drawRow(weights: Float64Array, total: number, uniform: number, chosen: readonly number[]): number {
-  let left = uniform * total
-  let last = -1
-  for (let row = 0; row < weights.length; row++) {
-    if (weights[row] === 0) continue
-    last = row
-    left -= weights[row]
-    if (left < 0) return row
-  }
-  // all rows left equal one that is chosen, or rounding: the last candidate, or the first row that is not taken
-  return last >= 0 ? last : weights.findIndex((_, row) => !chosen.includes(row))
 }

@@ -28,6 +28,8 @@ export interface TransferCell {
   readonly set?: string
   /** Hash of all that cells of one row have in common: set, target, settings, seed. Cells of another are no repetitions of these. */
   readonly setup?: string
+  /** Hash of the settings of pretraining; absent for a network that was not pretrained. */
+  readonly pretraining?: string
 }
 
 export interface CellStore {
@@ -41,7 +43,7 @@ export const transferFile = 'transfer.json'
 const isCell = (cell: unknown): cell is TransferCell =>
   isRecord(cell) &&
   ['network', 'source', 'target', 'protocol', 'key'].every((name) => typeof cell[name] === 'string') &&
-  [cell.set, cell.setup].every((hash) => hash === undefined || typeof hash === 'string') &&
+  [cell.set, cell.setup, cell.pretraining].every((hash) => hash === undefined || typeof hash === 'string') &&
   ['repeat', 'accuracy', 'labelled', 'seconds'].every((name) => typeof cell[name] === 'number' && Number.isFinite(cell[name])) &&
   (cell.pretrainLoss === null || typeof cell.pretrainLoss === 'number')
 

@@ -7,6 +7,7 @@ import { add, concat, full, matmul, slice } from '../engine/index.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf } from '../engine/tensor/key.js'
 import { expected } from '../errors.js'
+import { inPieces, Turn } from '../event-loop.js'
 import type { RepresentationSetFields } from '../experiment/representation-set.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { Network } from '../nn/module.js'
@@ -94,7 +95,7 @@ export async function heldOutLoss(set: Set, options: HeldOutOptions): Promise<He
       steps === 0 ? start : (await trainNetwork(device, network, start, own.rows, { representations: set.targets }, settings)).tensors
     losses.push(await ridgeLossOf(device, network, trained, own, real, ridge, signal))
   }
-  return { losses, mean: losses.reduce((sum, loss) => sum + loss, 0) / losses.length, constant: spreadOf(real.targets, set.dim) }
+  return { losses, mean: losses.reduce((sum, loss) => sum + loss, 0) / losses.length, constant: await spreadOf(real.targets, set.dim) }
 }
 
 /** Real images that features are kept of at once. */
@@ -182,11 +183,16 @@ function filled(values: Float32Array, length: number): Float32Array {
 }
 
 /** Mean squared distance to the mean row, by element. */
-function spreadOf(targets: Float32Array, k: number): number {
+async function spreadOf(targets: Float32Array, k: number): Promise<number> {
   const rows = targets.length / k
   const mean = new Float64Array(k)
-  for (let i = 0; i < targets.length; i++) mean[i % k] += targets[i] / rows
+  const turn = new Turn()
   let squares = 0
-  for (let i = 0; i < targets.length; i++) squares += (targets[i] - mean[i % k]) ** 2
+  await inPieces(targets.length, turn, (from, to) => {
+    for (let i = from; i < to; i++) mean[i % k] += targets[i] / rows
+  })
+  await inPieces(targets.length, turn, (from, to) => {
+    for (let i = from; i < to; i++) squares += (targets[i] - mean[i % k]) ** 2
+  })
   return squares / targets.length
 }

@@ -10,9 +10,10 @@ import type { Device } from '../engine/runtime/device.js'
 import { type Key, purpose } from '../engine/tensor/key.js'
 import { randomBits } from '../engine/tensor/philox.js'
 import { inPieces, Turn } from '../event-loop.js'
+import { rowAt } from '../scores/draw-row.js'
 import { type Matrix, meanRow, squaredDistance } from '../scores/matrix.js'
 
-/** Rows of one replay, and most rounds of assignment and update. */
+/** Most rows of one replay, and most rounds of assignment and update. */
 const part = 1024
 const mostRounds = 20
 
@@ -45,26 +46,34 @@ export async function medoids(
   }
 }
 
+/** [parts, size, width]; what is left of the last part is zeros, and read by nobody. */
 interface Rows {
   readonly data: Float32Array
   readonly count: number
   readonly width: number
+  readonly size: number
+  readonly parts: number
+}
+
+/** Rows of one replay, and how many replays see all. */
+export const partsOf = (count: number): { readonly size: number; readonly parts: number } => {
+  const size = Math.min(part, count)
+  return { size, parts: Math.ceil(count / size) }
 }
 
 /** Less their mean, which leaves distances as they are and float32 products nearer to them. */
 async function centred(table: Matrix, turn: Turn): Promise<Rows> {
   const [count, width] = table.shape
   const mean = await meanRow(table, turn)
-  const data = new Float32Array(count * width)
-  await inPieces(data.length, turn, (from, to) => {
+  const { size, parts } = partsOf(count)
+  const data = new Float32Array(parts * size * width)
+  await inPieces(count * width, turn, (from, to) => {
     for (let i = from; i < to; i++) data[i] = table.data[i] - mean[i % width]
   })
-  return { data, count, width }
+  return { data, count, width, size, parts }
 }
 
-function makeClusters(device: Device, { data, count, width }: Rows, n: number) {
-  const size = Math.min(part, count)
-  const parts = Math.ceil(count / size)
+function makeClusters(device: Device, { data, count, width, size, parts }: Rows, n: number) {
   const slots = { count: parts }
   const made = allOrNothing((own) => {
     const rows = own(device.array('f32', [parts, size, width]))
@@ -97,18 +106,10 @@ function makeClusters(device: Device, { data, count, width }: Rows, n: number) {
     }
   })
   const { distance, assignment, arrays } = made
-  let uploaded: Promise<void> | undefined
-  /** What is left of the last part is zeros, and read by nobody. */
-  const upload = () => {
-    const whole = new Float32Array(parts * size * width)
-    whole.set(data)
-    uploaded ??= arrays.rows.write(whole)
-    return uploaded
-  }
   const options = (signal: AbortSignal | undefined) => ({ n: parts, ...(signal && { signal }) })
   return {
     async seeds(key: Key, signal: AbortSignal | undefined, turn: Turn): Promise<Float32Array> {
-      await upload()
+      await arrays.rows.write(data)
       const bits = randomBits(key, 0, purpose.score, 2 * n)
       // 53 random bits: with 24 most rows of a large set could not be drawn
       const draw = (i: number): number => ((bits[2 * i] >>> 5) * 2 ** 26 + (bits[2 * i + 1] >>> 6)) * 2 ** -53
@@ -126,7 +127,7 @@ function makeClusters(device: Device, { data, count, width }: Rows, n: number) {
         await inPieces(count, turn, (from, to) => {
           for (let i = from; i < to; i++) total += weights[i] = taken.has(i) ? 0 : Math.min(weights[i], distances[i])
         })
-        row = drawRow(weights, draw(c + 1) * total, taken)
+        row = rowAt(weights, draw(c + 1) * total, (one) => taken.has(one))
       }
       return centres
     },
@@ -140,18 +141,6 @@ function makeClusters(device: Device, { data, count, width }: Rows, n: number) {
       for (const array of Object.values(arrays)) array.dispose()
     },
   }
-}
-
-function drawRow(weights: Float64Array, left: number, taken: ReadonlySet<number>): number {
-  let last = -1
-  for (let row = 0; row < weights.length; row++) {
-    if (weights[row] === 0) continue
-    last = row
-    left -= weights[row]
-    if (left < 0) return row
-  }
-  // all rows left equal one that is taken, or rounding
-  return last >= 0 ? last : weights.findIndex((_, row) => !taken.has(row))
 }
 
 /** A cluster without rows keeps its centre. */

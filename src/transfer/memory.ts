@@ -5,6 +5,7 @@ import { AludelError } from '../errors.js'
 import { freeMemory } from '../free-memory.js'
 import type { MapShape } from '../nn/module.js'
 import { networkByName } from '../nn/networks/registry.js'
+import { partsOf } from './medoids.js'
 import type { TransferProtocol } from './settings.js'
 import type { TransferSource } from './source.js'
 
@@ -65,12 +66,15 @@ function features({ image, networks, protocols, targets, share }: TransferSizes)
   })
 }
 
-/** The teacher's answers for all real images; 'full' has them and the images on the device too. */
+/** The teacher's answers for all real images; 'full' has them and the images on the device too, k-means copies of them. */
 function tables({ image, dim, sources, real }: TransferSizes): Held[] {
   const wanting = sources.find((source) => source === 'full' || source === 'kmeans')
   if (wanting === undefined) return []
   const bytes = real * dim * float
+  const { size, parts } = partsOf(real)
+  // k-means has its own copy, centred and filled up to whole parts, here and on the device
+  const ofMeans = sources.includes('kmeans') ? parts * size * dim * float : 0
+  const ofFull = sources.includes('full') ? bytes + real * image[0] * image[1] * image[2] : 0
   const what = `the representations of ${real} real images, for source '${wanting}',`
-  const device = sources.includes('full') ? bytes + real * image[0] * image[1] * image[2] : 0
-  return [{ what, process: bytes, device, todo: 'leave the sources full and kmeans out' }]
+  return [{ what, process: bytes + ofMeans, device: Math.max(ofMeans, ofFull), todo: 'leave the sources full and kmeans out' }]
 }

@@ -281,7 +281,8 @@ class Cells {
         const measured = await this.#protocol(protocol, { name, target, pretrained, rows, key, cell })
         const seconds = (performance.now() - start) / 1000
         const loss = { pretrainLoss: pretrained?.loss ?? null }
-        const known = { key: id, set: this.#hashes.set, setup: keyOfCell(this.#setupOf(protocol, target)) }
+        const ofPretraining = source !== 'none' && { pretraining: keyOfCell(this.#plan.settings.pretrain) }
+        const known = { key: id, set: this.#hashes.set, setup: keyOfCell(this.#setupOf(protocol, target)), ...ofPretraining }
         const result: TransferCell = { ...cell, ...measured, ...loss, seconds, ...known }
         await options.store?.add(result)
         this.done.push(result)
@@ -290,14 +291,14 @@ class Cells {
     }
   }
 
-  /** What cells of a target and a protocol have in common. */
+  /** What cells of a target and a protocol have in common, but for their pretraining. */
   #setupOf(protocol: TransferProtocol, { sha256, flip, train }: FittedTarget): object {
     const { settings, seed, set, options } = this.#plan
     const { trainImages = null, testImages = null, device } = options
     return {
       ...{ sha256, flip, mean: train.mean, std: train.std, kdTeacher: protocol === 'kd' && this.#hashes.classifier },
       ...{ seed, set: this.#hashes.set, initSpace: set.initSpace, setMean: set.mean, setStd: set.std, trainImages, testImages },
-      ...{ computed: device.isa, precision: device.precision, pretrain: settings.pretrain, settings: settings[protocol] },
+      ...{ computed: device.isa, precision: device.precision, settings: settings[protocol] },
     }
   }
 

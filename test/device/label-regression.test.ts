@@ -1,5 +1,6 @@
 /** @file KIP, RFAD and FRePo through the loop: what they learn, what they keep, what they refuse, and that a continued run has the same bits. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createDataset } from '../../src/data/dataset.js'
 import { distill, kernelAccuracy } from '../../src/distill/index.js'
 import { Device } from '../../src/engine/runtime/device.js'
 import type { DistillOptions, StepEvent, SyntheticSet } from '../../src/experiment/types.js'
@@ -154,3 +155,15 @@ it.each(variants.filter(([, { init }]) => init !== 'noise').slice(0, 1))(
     expect(said).toEqual([expect.stringMatching(/^3 of the 4 images .* \(rows 0, 1, 2 and 3\)/)])
   },
 )
+
+it('refuses a matrix over more pixels than there is room for, before anything is made', async () => {
+  const [side, rows] = [128, 4]
+  const images = Uint8Array.from({ length: rows * side * side * 3 }, (_, i) => (i * 31) % 251)
+  const about = { name: 'large', split: 'train' as const, classes: ['a', 'b'], mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25], flip: true }
+  const large = createDataset({ ...about, images, shape: [rows, side, side, 3], labels: Int32Array.of(0, 1, 0, 1) })
+  const network = convNet({ input: [side, side, 3], classes: 2, depth: 1, width: 8, norm: 'none' })
+  const before = device.memory()
+  const run = distill(large, { method: 'rfad', ipc: 1, iterations: 1, realBatch: 2, network, device })
+  await expect(run.result).rejects.toMatchObject({ code: 'out_of_memory', message: expect.stringContaining('transformLr=0') })
+  expect(device.memory()).toEqual(before)
+})

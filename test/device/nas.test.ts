@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseAugment } from '../../src/augment/dsa.js'
 import { library } from '../../src/cli/library.js'
 import { createDataset, type Dataset } from '../../src/data/dataset.js'
 import { bundledFashionMnist, fashionMnist } from '../../src/data/fashion-mnist.js'
@@ -13,6 +14,7 @@ import type { SyntheticSet } from '../../src/experiment/types.js'
 import { nas, planNas } from '../../src/nas/nas.js'
 import type { NasOptions } from '../../src/nas/options.js'
 import { openNasStore } from '../../src/nas/record.js'
+import { prepareSearch } from '../../src/nas/search.js'
 import { fitZca, whiten } from '../../src/preprocess/index.js'
 import { run } from '../unit/cli/fake-library.js'
 import { freshDir } from '../unit/data/fixtures.js'
@@ -40,6 +42,28 @@ const optionsOf = (more: Partial<NasOptions> = {}): NasOptions => ({
 })
 
 describe('nas', () => {
+  it('trains every source by the loss and under the augmentation of a protocol that is not the usual one', async () => {
+    const { trainings } = await prepareSearch(set, optionsOf({ protocol: 'frepo' }))
+    expect(trainings.map(({ source }) => source)).toEqual(['distilled', 'random', 'early-stop', 'full'])
+    for (const { sets, policy, protocol } of trainings) {
+      const [own] = sets(0, 1)
+      expect([own.squared, own.softLabels?.length]).toEqual([true, 10 * own.shape[0]])
+      expect([protocol.name, policy]).toEqual(['frepo', parseAugment('frepo', set.flip)])
+    }
+    const keys = async (augment: string) => (await prepareSearch(set, optionsOf({ augment }))).jobs.map(({ keys: [key] }) => key)
+    const [dsa, frepo] = [await keys('dsa'), await keys('frepo')]
+    expect(frepo.filter((key) => dsa.includes(key))).toEqual([])
+    const asked = await prepareSearch(set, optionsOf({ protocol: 'frepo', augment: 'none' }))
+    for (const { policy } of asked.trainings) expect(policy.operations).toEqual([])
+  })
+
+  it('looks at the set first', async () => {
+    await expect(nas(undefined as never, optionsOf())).rejects.toMatchObject({
+      code: 'invalid_data',
+      message: expect.stringMatching(/set/),
+    })
+  })
+
   it('orders the space, compares the sample, and a stopped search ends with the same bytes at any thread count', async () => {
     const whole = join(freshDir(), 'whole')
     const shares: number[] = []

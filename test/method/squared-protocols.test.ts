@@ -208,3 +208,45 @@ describe('evaluate', () => {
     expect(two.values[0]).toBe(one.values[0])
   })
 })
+
+it('a rate by steps counts the steps that are taken where an epoch has rows of its own', async () => {
+  const [many, few] = [1010, 6]
+  const real = {
+    images: Float32Array.from(uniform(keyOf(5), 0, 1, many * 128), (u) => 4 * u - 2),
+    shape: [many, 8, 8, 2] as const,
+    labels: Int32Array.from({ length: many }, (_, i) => i % 3),
+    softLabels: Float32Array.from(uniform(keyOf(6), 0, 1, many * 3), (u) => 2 * u - 1),
+    ...{ squared: true, mean: [0, 0], std: [1, 1] },
+  }
+  const part = {
+    ...{ ...real, shape: [few, 8, 8, 2] as const, images: real.images.slice(0, few * 128) },
+    ...{ labels: real.labels.slice(0, few), softLabels: real.softLabels.slice(0, few * 3) },
+  }
+  const network = convNet({ input: [8, 8, 2], classes: 3, width: 4, depth: 1, norm: 'none' })
+  const protocol = protocolFor({ shape: [few], classes: ['a', 'b', 'c'] }, 'soft', 'frepo')
+  const common = {
+    network,
+    groups: 1,
+    augment: parseAugment('none', false),
+    firstNetwork: 0,
+    key: keyOf(1),
+    schedule: { protocol, epochs: 2000 },
+  }
+  const weightsOf = async (
+    more: Partial<ConstructorParameters<typeof Trainer>[1]> & Pick<ConstructorParameters<typeof Trainer>[1], 'sets'>,
+  ) => {
+    const trainer = new Trainer(device, { ...common, ...more })
+    try {
+      await trainer.initialize(device)
+      // in the middle of the warm-up of 500 steps
+      await trainer.train(250, 2)
+      return [...((await trainer.networks.parameters['fc.weight'].read()) as Float32Array)]
+    } finally {
+      trainer.dispose()
+    }
+  }
+  const rows = Int32Array.from({ length: few }, (_, i) => i)
+  const [alone, among] = [await weightsOf({ sets: [part] }), await weightsOf({ sets: [real], rowsOf: () => rows })]
+  for (const [i, weight] of among.entries()) expect(weight).toBeCloseTo(alone[i], 6)
+  expect(among.some((weight, i) => weight !== 0 && alone[i] !== 0)).toBe(true)
+})

@@ -1,14 +1,13 @@
 /** @file `aludel assess TEACHER`: what a frozen encoder's representations of a data set are worth, before anything is distilled from it. */
 import { type Command, Option } from 'commander'
-import { AbortError, AludelError } from '../../errors.js'
+import { AludelError } from '../../errors.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
-import { asUsageError } from '../exit-codes.js'
-import { listenForInterrupt } from '../interrupt.js'
+import { onInterruptibleDevice } from '../interruptible-device.js'
 import { factor, numberList, wholeNumber } from '../options.js'
 import { printQuality } from '../quality-lines.js'
 import { openEncoder, teacherChoice } from '../representations.js'
-import { addDeviceOptions, type DeviceOptions, deviceOf, seedOption } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
 interface Options extends DataOptions, DeviceOptions {
   readonly split: 'train' | 'test'
@@ -46,23 +45,19 @@ async function assess(path: string, options: Options, command: Command, context:
   const { split, images: samples, seed } = options
   if (options.data === undefined) throw new AludelError('invalid_option', "required option '--data <name[:path]>' not specified")
   const data = await library.openDataset(specificationOf(options.data, options), split, openOptions(options))
-  const abort = new AbortController()
-  const device = await library.openDevice(deviceOf(options))
-  const interrupt = listenForInterrupt(() => abort.abort())
-  try {
-    const teacher = await openEncoder(library, teacherChoice({ ...options, teacher: path }), { device, image: data.shape.slice(1) })
-    try {
-      const quality = await library.assessTeacher(teacher, data, { samples, seed, signal: abort.signal })
-      printQuality(quality, output)
-      output.value(quality)
-    } finally {
-      await teacher.dispose()
-    }
-  } catch (error) {
-    if (!abort.signal.aborted) throw asUsageError(error)
-    throw new AbortError('interrupted')
-  } finally {
-    interrupt.remove()
-    await device.close()
-  }
+  await onInterruptibleDevice(
+    library,
+    options,
+    () => undefined,
+    async ({ device, signal }) => {
+      const teacher = await openEncoder(library, teacherChoice({ ...options, teacher: path }), { device, image: data.shape.slice(1) })
+      try {
+        const quality = await library.assessTeacher(teacher, data, { samples, seed, signal })
+        printQuality(quality, output)
+        output.value(quality)
+      } finally {
+        await teacher.dispose()
+      }
+    },
+  )
 }

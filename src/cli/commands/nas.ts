@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { isRecord } from '../../arguments.js'
 import { readText } from '../../data/file-bytes.js'
-import { AbortError, AludelError, expected } from '../../errors.js'
+import { AludelError, expected } from '../../errors.js'
 import type { LabelKind, ProtocolName } from '../../experiment/types.js'
 import { type NasBaseline, type NasProgress, nasBaselines } from '../../nas/options.js'
 import type { NasPlan } from '../../nas/plan.js'
@@ -13,14 +13,13 @@ import { type Activation, activations, type Pooling, poolings } from '../../nn/b
 import { type Norm, norms } from '../../nn/normalization.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, openOptions } from '../data-options.js'
-import { asUsageError } from '../exit-codes.js'
-import { listenForInterrupt } from '../interrupt.js'
+import { onInterruptibleDevice } from '../interruptible-device.js'
 import { given, nameList, nonEmptyPath, positiveNumber, wholeNumber } from '../options.js'
 import { formatClock, Progress } from '../progress.js'
 import { inResultDirectory } from '../result-directory.js'
 import { formatAccuracy } from '../run-evaluation.js'
 import { openRun } from './evaluate.js'
-import { addDeviceOptions, type DeviceOptions, deviceOf, labelsOption, protocolOption, seedOption } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, labelsOption, protocolOption, seedOption } from './shared-options.js'
 
 interface Options extends DataOptions, DeviceOptions, NasSpace {
   readonly space?: string
@@ -73,9 +72,9 @@ export function addNas(program: Command, context: CliContext): void {
     .option('--full-repeats <n>', 'trainings of each sampled network on all real images', wholeNumber(1), 1)
     .addOption(protocolOption())
     .addOption(labelsOption())
-    .option('--epochs <n>', "epochs over the distilled set (default: the protocol's 1000)", wholeNumber(1))
+    .option('--epochs <n>', "epochs over the distilled set (default: the protocol's)", wholeNumber(1))
     .option('--full-epochs <n>', 'epochs over all real images', wholeNumber(1), 20)
-    .option('--augment <policy>', 'augmentation while training (default: dsa)')
+    .option('--augment <policy>', "augmentation while training (default: the protocol's, or dsa)")
     .option('--top <share>', 'share of the sample that the correlations at the top are of', positiveNumber, 0.2)
     .option('--plan', 'say what would be trained, how long it takes and what it needs, and end')
     .option('--out <dir>', 'where results are kept, and found again (default: the run)', nonEmptyPath)
@@ -92,16 +91,12 @@ async function nasCommand(run: string, options: Options, command: Command, conte
   const { set, data: specification } = await openRun(run, options)
   const data = await library.openDataset(specification, 'train', openOptions(options))
   const test = await library.openDataset(specification, 'test', openOptions(options))
-  const device = await library.openDevice(deviceOf(options))
-  const abort = new AbortController()
-  const interrupt = listenForInterrupt(() => {
-    output.notice('\nstopping; what is trained is kept, and the same command goes on from there (ctrl-c again: leave at once)')
-    abort.abort()
-  })
   const bar = new Progress({ label: 'nas, % of the work', total: 100, stream: output.stderr })
-  try {
+  const stopping = () =>
+    output.notice('\nstopping; what is trained is kept, and the same command goes on from there (ctrl-c again: leave at once)')
+  await onInterruptibleDevice(library, options, stopping, async ({ device, signal }) => {
     const job = {
-      ...{ device, data, test, space, baselines: baseline || [], repeats, fullRepeats, fullEpochs, top, seed, signal: abort.signal },
+      ...{ device, data, test, space, baselines: baseline || [], repeats, fullRepeats, fullEpochs, top, seed, signal },
       ...given({ sample, protocol, labels, epochs, augment }),
     }
     if (options.plan) {
@@ -110,28 +105,18 @@ async function nasCommand(run: string, options: Options, command: Command, conte
       output.value(plan)
       return
     }
-    await inResultDirectory(out, async () => {
-      const store = await openNasStore(out)
-      const onPlan = (plan: NasPlan) => {
-        for (const line of planLines(plan)) output.notice(line)
-      }
-      const onProgress = ({ source, architecture, trainings, total, share, loss }: NasProgress) => {
-        const details = [`${trainings}/${total} trainings`, `${architecture} on ${source}`]
-        bar.update(Math.min(99.9, Math.floor(1000 * share) / 10), [...details, ...(loss === null ? [] : [`loss ${loss.toPrecision(3)}`])])
-      }
-      const result = await library.nas(set, { ...job, store, onPlan, onProgress })
-      bar.finish()
-      for (const line of resultLines(result)) output.line(line)
-      output.value({ ...result, run, data: specification })
-    })
-  } catch (error) {
-    bar.finish()
-    if (!abort.signal.aborted) throw asUsageError(error)
-    throw new AbortError('interrupted')
-  } finally {
-    interrupt.remove()
-    await device.close()
-  }
+    const onPlan = (plan: NasPlan) => {
+      for (const line of planLines(plan)) output.notice(line)
+    }
+    const onProgress = ({ source, architecture, trainings, total, share, loss }: NasProgress) => {
+      const details = [`${trainings}/${total} trainings`, `${architecture} on ${source}`]
+      bar.update(Math.min(99.9, Math.floor(1000 * share) / 10), [...details, ...(loss === null ? [] : [`loss ${loss.toPrecision(3)}`])])
+    }
+    const search = async () => library.nas(set, { ...job, store: await openNasStore(out), onPlan, onProgress })
+    const result = await inResultDirectory(out, search).finally(() => bar.finish())
+    for (const line of resultLines(result)) output.line(line)
+    output.value({ ...result, run, data: specification })
+  })
 }
 
 const mostSpaceBytes = 1 << 20

@@ -1,7 +1,7 @@
 /** @file `aludel transfer RUN`: networks pretrained on a set of representations, measured on labelled data sets beside the baselines. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseSpecification } from '../../data/specification.js'
-import { AbortError, expected } from '../../errors.js'
+import { expected } from '../../errors.js'
 import { loadRepresentationSet } from '../../experiment/representation-set.js'
 import { openCells, type TransferCell } from '../../transfer/cells.js'
 import type { SettingsChange, TransferProgress } from '../../transfer/index.js'
@@ -10,14 +10,13 @@ import { type TransferSource, transferSources } from '../../transfer/source.js'
 import { type TransferRow, transferRows } from '../../transfer/summary.js'
 import { type CliContext, outputOf } from '../context.js'
 import { addDataOptions, type DataOptions, openOptions, specificationOf } from '../data-options.js'
-import { asUsageError } from '../exit-codes.js'
-import { listenForInterrupt } from '../interrupt.js'
+import { onInterruptibleDevice } from '../interruptible-device.js'
 import type { EncoderChoice } from '../library.js'
 import { factor, flagOf, given, nameList, nonEmptyPath, numberList, wholeNumber } from '../options.js'
 import type { Output } from '../output.js'
 import { Progress } from '../progress.js'
 import { inResultDirectory } from '../result-directory.js'
-import { addDeviceOptions, type DeviceOptions, deviceOf, seedOption } from './shared-options.js'
+import { addDeviceOptions, type DeviceOptions, seedOption } from './shared-options.js'
 
 interface Options extends DataOptions, DeviceOptions {
   readonly teacher?: string
@@ -133,34 +132,21 @@ async function transferCommand(run: string, options: Options, command: Command, 
       ? undefined
       : await library.openDataset(specificationOf(options.data, options), 'train', openOptions(options))
   const targets = await openTargets(options.targets, options, context)
-  const abort = new AbortController()
-  const device = await library.openDevice(deviceOf(options))
-  const interrupt = listenForInterrupt(() => {
-    output.notice('\nstopping; what is measured is kept, and the same command goes on from there (ctrl-c again: leave at once)')
-    abort.abort()
-  })
   const bar = new Bar(output)
-  try {
+  const stopping = () =>
+    output.notice('\nstopping; what is measured is kept, and the same command goes on from there (ctrl-c again: leave at once)')
+  await onInterruptibleDevice(library, options, stopping, async ({ device, signal }) => {
     const image = set.shape.slice(1) as unknown as [number, number, number]
     const classifier = kdTeacher && (await library.loadNetwork(kdTeacher.file, kdTeacher.network, image, targets[0].train.classes.length))
-    const cells = await inResultDirectory(out, async () => {
-      const store = await openCells(out)
-      return library.transfer(set, {
-        ...{ device, targets, networks, protocols: protocol, repeats, seed, store, signal: abort.signal, onProgress: (p) => bar.update(p) },
+    const measure = async () =>
+      library.transfer(set, {
+        ...{ device, targets, networks, protocols: protocol, repeats, seed, signal, store: await openCells(out) },
         ...given({ data, encoder, sources, settings, trainImages, testImages }),
         ...(classifier && kdTeacher && { kdTeacher: { network: kdTeacher.network, tensors: classifier } }),
+        onProgress: (progress) => bar.update(progress),
       })
-    })
-    bar.finish()
-    conclude(cells, output)
-  } catch (error) {
-    bar.finish()
-    if (!abort.signal.aborted) throw asUsageError(error)
-    throw new AbortError('interrupted')
-  } finally {
-    interrupt.remove()
-    await device.close()
-  }
+    conclude(await inResultDirectory(out, measure).finally(() => bar.finish()), output)
+  })
 }
 
 /** Throws `invalid_option` unless the real images and their teacher are given together, and for what goes with a teacher alone. */

@@ -10,6 +10,7 @@ import type { DeviceArray } from '../../engine/runtime/array.js'
 import type { Device } from '../../engine/runtime/device.js'
 import { fold, type Key, keyOf } from '../../engine/tensor/key.js'
 import { sizeOf } from '../../engine/tensor/shape.js'
+import { AludelError } from '../../errors.js'
 import type { Network } from '../../nn/module.js'
 import { cosineSchedule } from '../../optim/schedules.js'
 import { type RowSource, rowSource } from '../../preprocess/row-source.js'
@@ -77,6 +78,8 @@ export class LabelIterations implements Iterations {
     this.#draws = labelDraws(dataset, { rows: real, draws: regression.draws, seed })
     this.#rate = cosineSchedule(imageLr, iterations, { endFactor: regression.lrEnd })
     const start = startLabels(ipc, dataset.classes.length, regression)
+    // before anything is on the device: it may be too large
+    const transform = regression.transform && identity(sizeOf(network.input))
     const { source } = regression
     const { key } = shape
     const pooled = source.kind === 'pool' ? { network, pool: source.pool, images: shape.images, targets } : undefined
@@ -94,7 +97,7 @@ export class LabelIterations implements Iterations {
     const { images: _, velocity, ...kept } = carriedShapes(regression, shape)
     const starts: Readonly<Record<string, Float32Array>> = {
       ...{ targets: start, logScale: Float32Array.of(regression.logScale) },
-      ...(regression.transform && { transform: identity(sizeOf(network.input)) }),
+      ...(transform && { transform }),
     }
     const own = Object.entries(kept).map(([name, shape]) => [name, { shape, ...(starts[name] && { start: starts[name] }) }] as const)
     const shown = regression.transform && { shown: { shape: shape.images, ...(begun && { start: begun.images }) } }
@@ -159,7 +162,18 @@ function startLabels(ipc: number, classes: number, { labelScale }: LabelRegressi
   return centredRows(own, classes).map((value) => value / scale)
 }
 
+/** Elements of a matrix over pixels that are still planned: 4 GiB of float32, of which the run keeps three. */
+const mostElements = 2 ** 30
+
+/** Throws `out_of_memory` for a matrix over more pixels than any run has room for. */
 const identity = (d: number): Float32Array => {
+  if (d * d > mostElements) {
+    const todo = 'leave it out (transformLr=0), or take smaller images'
+    throw new AludelError(
+      'out_of_memory',
+      `the matrix over ${d} pixels and channels needs ${4 * d * d} bytes, and its moments twice as many; ${todo}`,
+    )
+  }
   const matrix = new Float32Array(d * d)
   for (let i = 0; i < d; i++) matrix[i * d + i] = 1
   return matrix

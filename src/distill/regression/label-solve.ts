@@ -5,12 +5,12 @@
 import type { Dataset } from '../../data/dataset.js'
 import { allOrNothing, type Own } from '../../engine/all-or-nothing.js'
 import { type BoundProgram, bindProgram } from '../../engine/bound-program.js'
-import { add, cast, gram, matmul, mul, reshape, slice, square, sub, sum, transpose, type Value } from '../../engine/index.js'
+import { add, cast, gram, matmul, mul, reshape, slice, square, sub, sum, transpose } from '../../engine/index.js'
 import type { DeviceArray } from '../../engine/runtime/array.js'
 import type { Device } from '../../engine/runtime/device.js'
 import type { RegressionRecord } from '../../experiment/types.js'
 import { type RowSource, rowSource } from '../../preprocess/row-source.js'
-import { kernelRidgeSolve, type Ridge } from '../../ridge/index.js'
+import { kernelRidgeSolve, type Ridge, ridgeInfo } from '../../ridge/index.js'
 import type { IterationRange, IterationState, Iterations } from '../iterations.js'
 import type { RegressionMethod } from '../method.js'
 import type { ResolvedSettings } from '../settings.js'
@@ -50,6 +50,7 @@ export class LabelSolveIterations implements Iterations {
   readonly #cut: number
   readonly #device: Device
   readonly #start: Float32Array
+  readonly #startNorm: number
   readonly #problem: Problem
   readonly #gather: BoundProgram
   readonly #solve: BoundProgram
@@ -70,6 +71,7 @@ export class LabelSolveIterations implements Iterations {
       Int32Array.from({ length: n }, (_, i) => Math.floor(i / ipc)),
       classes,
     )
+    this.#startNorm = rootMeanSquare(this.#start)
     const made = allOrNothing((own) => ({
       gather: own(gatherProgram(device, problem)),
       solve: own(solveProgram(device, problem)),
@@ -122,7 +124,7 @@ export class LabelSolveIterations implements Iterations {
     ])
     const [loss, info] = await Promise.all([arrays.loss.read(), arrays.info.read()])
     await checkSolution(info as Float64Array, step, state.images)
-    return { loss: loss[0], record: regressionRecord(info, [0, 0, rootMeanSquare(this.#start)]) }
+    return { loss: loss[0], record: regressionRecord(info, [0, 0, this.#startNorm]) }
   }
 
   /** Solves for the labels, and tells the loss of all real images that were added. */
@@ -215,7 +217,7 @@ function gatherProgram(device: Device, { network, ridge, rows, images, classes: 
 }
 
 /** A = V' diag(factors) V (K_st Y_t), targets = (K_ss + lambda I) A, and |K_ts A - Y_t|² as loss; rows of V are eigenvectors. */
-function solveProgram(device: Device, { network, ridge, images, classes: k }: Problem): BoundProgram {
+function solveProgram(device: Device, { network, images, classes: k }: Problem): BoundProgram {
   const [n] = images
   const square64 = { shape: [n, n], dtype: 'f64' } as const
   return bindProgram<string, string>(device, {
@@ -225,6 +227,7 @@ function solveProgram(device: Device, { network, ridge, images, classes: k }: Pr
       products: square64,
       cross: { shape: [n, k], dtype: 'f64' },
       squares: { shape: [1], dtype: 'f64' },
+      info: { shape: [6], dtype: 'f64' },
       vectors: square64,
       factors: { shape: [n, 1], dtype: 'f64' },
     },
@@ -232,7 +235,8 @@ function solveProgram(device: Device, { network, ridge, images, classes: k }: Pr
     build(v) {
       const coefficients = matmul(v.vectors, mul(matmul(v.vectors, v.cross), v.factors), { transposeA: true })
       const kernel = infiniteKernelOf(network, flatRows(v.images))
-      const lambda = mul(traceOf(kernel), ridge.c / n)
+      // the ridge that the coefficients of any labels are found with, which the ladder may have raised
+      const lambda = slice(v.info, [ridgeInfo.ridge], [ridgeInfo.ridge + 1])
       const fitted = sub(matmul(v.products, coefficients), mul(v.cross, 2))
       return {
         targets: cast(add(matmul(kernel, coefficients), mul(coefficients, lambda)), 'f32'),
@@ -240,10 +244,4 @@ function solveProgram(device: Device, { network, ridge, images, classes: k }: Pr
       }
     },
   })
-}
-
-/** Of a square matrix, []. */
-function traceOf(matrix: Value): Value {
-  const [n] = matrix.shape
-  return sum(slice(reshape(matrix, [n * n]), [0], [n * n], [n + 1]))
 }

@@ -104,6 +104,19 @@ describe('the transfer table', () => {
     expect(html).toContain('<strong>51.0 ± 1.0</strong>')
     expect(html).toContain('Not shown: measurements 1 of an earlier set of this run and 4 of other settings.')
   })
+
+  it('leaves out other pretraining, beside which a network that was not pretrained stays', async () => {
+    const html = await pageOf({
+      cells: [
+        ...cellsOf('none', [40, 42]),
+        ...cellsOf('distilled', [10, 12], { pretraining: 'long' }),
+        ...cellsOf('distilled', [50, 52], { pretraining: 'short' }),
+      ],
+    })
+    expect(html).toContain('>41.0 ± 1.0<br>')
+    expect(html).toContain('<strong>51.0 ± 1.0</strong>')
+    expect(html).toContain('Not shown: measurements 2 of other settings.')
+  })
 })
 
 describe('feature coverage', () => {

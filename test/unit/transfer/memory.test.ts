@@ -27,7 +27,12 @@ const much = 1e9
 it.each<[string, Partial<TransferSizes>, number, string]>([
   ['features of all images', {}, (1100 + 1000) * width * 4, "the features of 'convnet-w32' of 1100 images of target 'a'"],
   ['features of a share', { protocols: ['finetune', 'probe'] }, (200 + 100) * width * 4, "of 200 images of target 'a'"],
-  ['answers for k-means', { protocols: ['finetune'], sources: ['kmeans'] }, 2000 * 5 * 4, "2000 real images, for source 'kmeans',"],
+  [
+    'answers for k-means',
+    { protocols: ['finetune'], sources: ['kmeans'] },
+    (2000 + 2 * 2048) * 5 * 4,
+    "2000 real images, for source 'kmeans',",
+  ],
   ['answers and all images', { protocols: ['finetune'], sources: ['full'] }, 2000 * (2 * 5 * 4 + 192), "for source 'full',"],
 ])('%s fit to the byte', (_, change, bytes, what) => {
   expect(() => check(change, { process: bytes, device: much })).not.toThrow()
