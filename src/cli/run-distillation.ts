@@ -275,6 +275,7 @@ async function follow(
   let bar: Progress | undefined
   let warmUp: Progress | undefined
   let last: StepEvent | undefined
+  let validation: StepEvent['validation']
   let skips = 0
   let done: DoneEvent | undefined
   try {
@@ -298,12 +299,14 @@ async function follow(
       if (event.type === 'step') {
         if (!last) bar = afterWarmUp(warmUp, bar, event.iterations, output)
         last = event
+        validation = event.validation ?? validation
         if (event.skipped) skips++
-        bar?.update(event.step, progressOf(event, skips))
+        bar?.update(event.step, progressOf({ ...event, ...given({ validation }) }, skips))
       } else if (event.type === 'notice') {
         output.notice(event.message)
       } else if (event.type === 'rollback') {
-        output.notice(`\n${event.reason}; going back to step ${event.to} with image learning rate ${event.imageLr}`)
+        const rates = Object.entries(event.rates ?? {}).map(([name, rate]) => `, ${name} ${rate}`)
+        output.notice(`\n${event.reason}; going back to step ${event.to} with image learning rate ${event.imageLr}${rates.join('')}`)
       } else if (event.type === 'done') {
         done = event
       }
@@ -325,9 +328,10 @@ function afterWarmUp(warmUp: Progress | undefined, bar: Progress | undefined, to
 }
 
 /** What the progress line says of a step, and of those that were skipped so far. */
-function progressOf({ loss, learningRate, imagesPerSecond }: StepEvent, skips: number): string[] {
+function progressOf({ loss, learningRate, imagesPerSecond, validation }: StepEvent, skips: number): string[] {
   const learned = learningRate === undefined ? [] : [`lr ${learningRate.toPrecision(3)}`]
-  return [`loss ${loss.toPrecision(4)}`, ...learned, ...(skips > 0 ? [`${skips} skipped`] : []), `${Math.round(imagesPerSecond)} images/s`]
+  const validated = validation ? [`validation ${validation.accuracy.toFixed(2)} %`] : []
+  return [`loss ${loss.toPrecision(4)}`, ...validated, ...learned, ...(skips > 0 ? [`${skips} skipped`] : []), `${Math.round(imagesPerSecond)} images/s`]
 }
 
 /** What run.json says of the training images; classes in label order. */

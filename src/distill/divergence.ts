@@ -6,7 +6,7 @@ import type { RunState, StateDeclaration } from './state.js'
 
 /** The images of a 'rollback' run are kept every so many steps: how far it goes back depends on the step alone, never on time. */
 export const rollbackEvery = 100
-/** The learning rate of the pixels after each rollback, as a share of the one before. */
+/** Every learning rate of the outer step after each rollback, as a share of the one before. */
 export const rollbackFactor = 0.5
 /** One more divergence than this ends the run. */
 export const mostRollbacks = 3

@@ -17,9 +17,11 @@ export interface InitialImages {
   readonly notices?: readonly string[]
 }
 
+/** Real images are drawn of the rows `from`, by default all. */
 export async function initialImages(
   dataset: Dataset,
   { ipc, init, seed }: { ipc: number; init: InitKind; seed: number },
+  from: Pick<Dataset, 'classes' | 'classIndices'> = dataset,
 ): Promise<InitialImages> {
   const count = dataset.classes.length * ipc
   const [, height, width, channels] = dataset.shape
@@ -27,6 +29,6 @@ export async function initialImages(
     const pixels = normal(fold(keyOf(seed), 'initial-images'), 0, purpose.syntheticInit, count * height * width * channels)
     return { images: new Float32Array(pixels), sourceIds: new Int32Array(count).fill(-1) }
   }
-  const sourceIds = createSampler({ dataset, perClass: ipc, seed, purpose: purpose.syntheticInit }).draw(0)
+  const sourceIds = createSampler({ dataset: from, perClass: ipc, seed, purpose: purpose.syntheticInit }).draw(0)
   return { images: await networkRows(dataset, sourceIds), sourceIds }
 }

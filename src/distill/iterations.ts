@@ -2,7 +2,7 @@
 import type { Plan } from '../engine/compile/program.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Shape } from '../engine/tensor/shape.js'
-import type { PruningEvent, RegressionRecord } from '../experiment/types.js'
+import type { PruningEvent, RegressionRecord, ValidationRecord } from '../experiment/types.js'
 import type { ClassRange } from './shard.js'
 import type { StateDeclaration } from './state.js'
 
@@ -31,6 +31,7 @@ export interface StepOutcome {
   /** The student's learning rate after the iteration. */
   readonly learningRate?: number
   readonly regression?: RegressionRecord
+  readonly validation?: ValidationRecord
 }
 
 /** Work before the first iteration. */
@@ -60,8 +61,14 @@ export interface Iterations {
   readonly ownClasses?: ClassRange
   /** What the run keeps beside the pixels and their momentum, by name; `load` reads it. */
   readonly extraState?: StateDeclaration['tensors']
+  /** Rates of the outer step beside that of the pixels, as they are after rollbacks. */
+  readonly rates?: Readonly<Record<string, number>>
   /** Counters that the loop keeps beside its own. */
   readonly extraCounters?: StateDeclaration['counters']
+  /** Completed steps of the set that is the result, which the state has (`bestArrays`); absent or 0: where the run is. */
+  readonly bestStep?: number
+  /** Whether a run that has done so many steps is over before its last one. */
+  isOver?(step: number): boolean
   /** Takes over the extra state as it is on the device: at the start, and after the run went back. */
   load?(state: IterationState): Promise<void>
   /** Brings a fresh state to where the first iteration begins, in place; goes on where an earlier call ended. */

@@ -25,12 +25,14 @@ import type { IterationState, Iterations, StepOutcome } from './iterations.js'
 import { lossIterations } from './loss-iterations.js'
 import { imagesOf, initialLatents } from './parametrise.js'
 import { copyNotices } from './regression/copies.js'
+import { startRows } from './regression/held-out.js'
 import { LabelIterations } from './regression/label-iterations.js'
 import { LabelSolveIterations } from './regression/label-solve.js'
 import { variantCount } from './regression/real-batches.js'
 import { RepresentationIterations, type RepresentationSettings } from './regression/representation-iterations.js'
 import { type RepresentationStart, representationStart } from './regression/start.js'
 import { tableBytes } from './regression/teacher-targets.js'
+import { bestArrays } from './regression/validation.js'
 import { checkConfig, checkPlans, restoreState } from './resume.js'
 import { checkFits, checkTable, freeBytes } from './run-memory.js'
 import { checkSchedule } from './scheduled-rows.js'
@@ -132,7 +134,7 @@ async function runLoop<T extends Task, S>(
     const set = await collect(task, run, options.device)
     const { iterations } = settings
     const { step } = state.counters
-    stream.end({ last: { type: 'done', step, iterations, seconds: seconds(), stopped: step < iterations } })
+    stream.end({ last: { type: 'done', step, iterations, seconds: seconds(), stopped: step < iterations && !run.work.isOver?.(step) } })
     return set
   } finally {
     await checkpointer?.settle()
@@ -148,7 +150,7 @@ async function startOf(dataset: Dataset, settings: ResolvedSettings, options: Lo
     return representationStart(dataset, settings, options.signal)
   }
   if ('trajectory' in settings.method) return trajectoryStart(dataset, settings, options.device, options.signal)
-  const start = await withNotices(await initialImages(dataset, settings), settings)
+  const start = await withNotices(await initialImages(dataset, settings, startRows(dataset, settings)), settings)
   const { parametrise, ipc, seed } = settings
   if (!parametrise) return start
   const count = dataset.classes.length * ipc
@@ -222,7 +224,7 @@ export function prepareRun(
   device: Device,
   { start, rollbacks = 0 }: { readonly start?: InitialImages; readonly rollbacks?: number } = {},
 ): PreparedRun {
-  const open = (count: number) => openIterations(device, dataset, { ...settings, imageLr: imageLrAfter(settings, count) }, start)
+  const open = (count: number) => openIterations(device, dataset, loweredRates(settings, count), start)
   const { work, state } = allOrNothing((own) => {
     const opened = own(open(rollbacks))
     return { work: opened, state: own(new RunState(device, declareState(settings, opened, start?.images))) }
@@ -230,8 +232,11 @@ export function prepareRun(
   return { state, sourceIds: start?.sourceIds ?? new Int32Array(0), ...(start && { start }), work, open }
 }
 
-/** Learning rate of the pixels after so many rollbacks. */
-const imageLrAfter = ({ imageLr }: ResolvedSettings, rollbacks: number): number => imageLr * rollbackFactor ** rollbacks
+/** Settings with all outer rates as they are after so many rollbacks. */
+function loweredRates<R extends ResolvedSettings>(settings: R, rollbacks: number): R {
+  const rateShare = rollbackFactor ** rollbacks
+  return { ...settings, imageLr: settings.imageLr * rateShare, rateShare }
+}
 
 const dataOf = ({ classes, mean, std, flip }: Dataset) => ({ classes, mean, std, flip })
 
@@ -283,6 +288,10 @@ async function advance(run: PreparedRun, settings: ResolvedSettings, course: Cou
       if (settings.onDivergence === 'rollback' && state.counters.step === 0) await keepState(state)
       await replaySteps(run, settings, course)
       await checkFinite(await state.read(), state.counters.step)
+      if (run.work.isOver?.(state.counters.step)) {
+        const message = `the run ends after step ${state.counters.step}: held-out images were answered best after step ${run.work.bestStep}, and the set is of there`
+        course.stream.push({ type: 'notice', message })
+      }
       return await course.checkpointer.finish(state.counters.step)
     } catch (error) {
       if (!(error instanceof Divergence)) throw error
@@ -317,14 +326,14 @@ async function replaySteps(run: PreparedRun, settings: ResolvedSettings, course:
   const { control, checkpointer, signal } = course
   const { counters } = run.state
   let chunk = 1
-  while (counters.step < settings.iterations && !control.stopped) {
+  while (counters.step < settings.iterations && !control.stopped && !run.work.isOver?.(counters.step)) {
     throwIfAborted(signal)
     const toKeep = settings.onDivergence === 'rollback' ? rollbackEvery - (counters.step % rollbackEvery) : Number.POSITIVE_INFINITY
     const n = Math.min(chunk, settings.iterations - counters.step, checkpointer.room(counters.step), toKeep)
     const elapsed = await replayChunk(run, settings, course, n)
     if (elapsed < chunkSeconds / 2 && chunk < run.work.most) chunk *= 2
     if (elapsed > chunkSeconds * 2 && chunk > 1) chunk /= 2
-    if (n === toKeep) await keepState(run.state)
+    if (Number.isFinite(toKeep) && counters.step % rollbackEvery === 0) await keepState(run.state)
     await checkpointer.look(counters.step)
   }
 }
@@ -368,7 +377,7 @@ async function divergenceAt(state: RunState, done: number, loss: number): Promis
   return new Divergence(`the loss of step ${done + 1} is ${loss}${broken}`)
 }
 
-/** Takes the run back to the state kept, with a lower learning rate. Throws `not_finite` when it must not or has done so too often. */
+/** Takes the run back to the state kept, with lower learning rates. Throws `not_finite` when it must not or has done so too often. */
 async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, checkpointer }: Course, cause: Divergence): Promise<void> {
   const { state } = run
   await checkpointer.settle()
@@ -381,7 +390,9 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
     const withoutLabels = 'representation' in settings.method
     const poolRate = withoutLabels ? 'innerLr' : 'regression' in settings.method && 'networkLr' in settings.methodOptions && 'networkLr'
     const pool = poolRate ? `, or the rate that networks are trained at (${poolRate}, --set)` : ''
-    const lower = `lower the learning rate of the pixels (imageLr, on the command line --image-lr)${students}${pool}`
+    const learned = isTrajectory ? [] : Object.keys(run.work.rates ?? {})
+    const others = learned.length > 0 ? `, or what else is learned by: ${learned.join(', ')} (--set)` : ''
+    const lower = `lower the learning rate of the pixels (imageLr, on the command line --image-lr)${students}${others}${pool}`
     const rate = tried === '' ? `${lower}, or let the run go back (onDivergence 'rollback', --on-divergence rollback)` : lower
     // no rate but that of a student or of a pool has acted before the first step has ended
     const start = 'look at the normalisation of the data (mean, std) and at the weights that the network starts with'
@@ -396,7 +407,9 @@ async function goBack(run: PreparedRun, settings: ResolvedSettings, { stream, ch
   run.work.dispose()
   run.work = run.open(rollbacks)
   await run.work.load?.(state.arrays as IterationState)
-  stream.push({ type: 'rollback', to: step, rollbacks, imageLr: imageLrAfter(settings, rollbacks), reason: cause.message })
+  const { imageLr } = loweredRates(settings, rollbacks)
+  const { rates = {} } = run.work
+  stream.push({ type: 'rollback', to: step, rollbacks, imageLr, ...(Object.keys(rates).length > 0 && { rates }), reason: cause.message })
 }
 
 async function collectSet({ dataset, settings }: Task, { state, sourceIds, work }: PreparedRun, device: Device): Promise<SyntheticSet> {
@@ -406,8 +419,10 @@ async function collectSet({ dataset, settings }: Task, { state, sourceIds, work 
   const [, height, width, channels] = dataset.shape
   const pixels = ipc * height * width * channels
   const { step, rollbacks, skips, guards } = state.counters
+  const { bestStep = 0 } = work
+  const arrays = bestStep > 0 ? bestArrays(state.arrays) : state.arrays
   // the average, or the images times a matrix, where there is one
-  const reached = (await (state.arrays.ema ?? state.arrays.shown ?? state.arrays.images).read()) as Float32Array
+  const reached = (await (arrays.ema ?? arrays.shown ?? arrays.images).read()) as Float32Array
   const { parametrise } = settings
   const images = parametrise ? await imagesOf(parametrise, reached, [height, width, channels], device) : reached
   return createSyntheticSet({
@@ -423,20 +438,23 @@ async function collectSet({ dataset, settings }: Task, { state, sourceIds, work 
     config: {
       ...settings.config,
       steps: step,
+      ...(bestStep > 0 && { bestStep }),
       ...(rollbacks > 0 && { rollbacks }),
       ...(skips > 0 && { skips }),
       ...(guards > 0 && { guards }),
     },
     sourceIds: rowsOfWhole(dataset, sourceIds.subarray(first * ipc, end * ipc)),
     ...(dataset.whitened && { whitening: dataset.whitened.whitening }),
-    ...(await learned(state)),
+    ...(await learned(arrays)),
   })
 }
 
 /** What a run learned beside the images. */
 async function learned({
-  arrays: { labelLogits, targets, learningRate },
-}: RunState): Promise<Pick<SyntheticSetFields, 'labelLogits' | 'targets' | 'learningRate'>> {
+  labelLogits,
+  targets,
+  learningRate,
+}: RunState['arrays']): Promise<Pick<SyntheticSetFields, 'labelLogits' | 'targets' | 'learningRate'>> {
   return {
     ...(labelLogits && { labelLogits: (await labelLogits.read()) as Float32Array }),
     ...(targets && { targets: (await targets.read()) as Float32Array }),

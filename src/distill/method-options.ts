@@ -28,6 +28,9 @@ export const notNegative = (doc: string): OptionSpec<number> => numberSpec('a nu
 
 export const count = (doc: string): OptionSpec<number> => numberSpec('a whole number >= 1', (x) => Number.isSafeInteger(x) && x >= 1, doc)
 
+export const countOrZero = (doc: string): OptionSpec<number> =>
+  numberSpec('a whole number >= 0', (x) => Number.isSafeInteger(x) && x >= 0, doc)
+
 /** A whole number from 1 to `most`: what a trace unrolls is built before anything runs. */
 export const countUpTo = (most: number, doc: string): OptionSpec<number> =>
   numberSpec(`a whole number from 1 to ${most}`, (x) => Number.isSafeInteger(x) && x >= 1 && x <= most, doc)

@@ -61,6 +61,9 @@ export interface PresetContext {
   readonly image: readonly [number, number, number]
   /** Name of the data set, as its reader gives it; absent where none is at hand. */
   readonly data?: string
+  /** Classes of the data set, and images of the smallest; absent where no data set is at hand. */
+  readonly classes?: number
+  readonly smallest?: number
   /** Numbers of a target, where targets are representations. */
   readonly outputs?: number
 }

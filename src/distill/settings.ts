@@ -16,6 +16,7 @@ import { completeOptions, type MethodOptions } from './method-options.js'
 import { checkLatentRun, checkParametrisation, type Parametrisation } from './parametrise.js'
 import { methodByName, representationMethodNames } from './registry.js'
 import { checkRegression, checkSeveralClasses, solveSteps } from './regression/check-settings.js'
+import { checkValidation } from './regression/held-out.js'
 import { type RunSchedule, resolveSchedule, scheduleConfig } from './scheduled-rows.js'
 import { checkShard, type Shard, shardText } from './shard.js'
 import { checkExpertsFit, expertsConfig } from './trajectory/check-experts.js'
@@ -28,6 +29,8 @@ export interface ResolvedSettings {
   readonly iterations: number
   readonly realBatch: number
   readonly imageLr: number
+  /** Of every other rate of the outer step, what a run that went back has left; default 1. */
+  readonly rateShare?: number
   readonly imageMomentum: number
   readonly init: InitKind
   readonly augment: AugmentPolicy
@@ -77,7 +80,8 @@ export function resolveSettings(
   const [, height, width, channels] = dataset.shape
   const image = [height, width, channels] as const
   const { name: presetName, preset } = presetByName(method, settings.preset)
-  const defaults = preset.settings({ ipc, image, data: dataset.name })
+  const smallest = Math.min(...dataset.classes.map((_, c) => dataset.classIndices(c).length))
+  const defaults = preset.settings({ ipc, image, data: dataset.name, classes: dataset.classes.length, smallest })
   const choice = orDefault(settings.network, defaults.network)
   const network = resolveNetwork(choice, [height, width, channels], dataset.classes.length)
   const methodOptions = resolveOptions(method, defaults.options, settings.methodOptions, network)
@@ -101,6 +105,8 @@ export function resolveSettings(
   if ('regression' in method) {
     checkRegression(method, settings)
     checkSeveralClasses(method, dataset)
+    const { validation } = method.regression(methodOptions)
+    if (validation) checkValidation(dataset, validation, { ipc, init })
   }
   const parts = resolveParts(dataset, settings, { method, network, onDivergence, dynamic: dynamic !== undefined })
   checkClasses(dataset, ipc, init)

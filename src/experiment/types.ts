@@ -48,7 +48,7 @@ export interface DistillSettings {
   readonly seed?: number
   /**
    * What a loss or an image that is not finite leads to. 'stop' (default): the run fails with `not_finite`, its last checkpoint stays.
-   * 'rollback': it goes back to the last hundredth step with half the learning rate, three times at most.
+   * 'rollback': it goes back to the last hundredth step with half the learning rates of the outer step, three times at most.
    */
   readonly onDivergence?: OnDivergence
   /**
@@ -217,6 +217,18 @@ export interface StepEvent {
   readonly guarded?: boolean
   /** Of kernel ridge regression. */
   readonly regression?: RegressionRecord
+  /** Of a step after which held-out real images were answered. */
+  readonly validation?: ValidationRecord
+}
+
+/** How the set answers the held-out real images, by kernel ridge regression under networks that stay the same. */
+export interface ValidationRecord {
+  /** The method's loss, by which the best set is chosen. */
+  readonly loss: number
+  /** In per cent. */
+  readonly accuracy: number
+  /** Steps after which the loss was the lowest so far. */
+  readonly bestStep: number
 }
 
 /** How a step's closed-form solution was found, and how far what is learned has moved from its start. */
@@ -265,6 +277,8 @@ export interface RollbackEvent {
   readonly rollbacks: number
   /** Learning rate of the pixels from here on. */
   readonly imageLr: number
+  /** The same of what else the outer step learns by, such as transformLr, scaleLr, labelLr and lrLr; absent where there is nothing else. */
+  readonly rates?: Readonly<Record<string, number>>
   /** What was not finite, and at which step. */
   readonly reason: string
 }

@@ -13,7 +13,7 @@ import { matchedParameters } from './matched-parameters.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
 import { sameProtocol } from './protocol.js'
-import { driftCurves, kernelCondition } from './regression-curves.js'
+import { driftCurves, kernelCondition, validationCurves } from './regression-curves.js'
 import { representationImages } from './representation-images.js'
 import { stageRows } from './stage-rows.js'
 import { keptGallery, pruningCurve, trainingImages } from './training-images.js'
@@ -114,6 +114,7 @@ ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.
       section('Matched parameters', set ? matchedParameters(record.config, set.shape.slice(1), set.classes.length) : ''),
       section('Dynamic pruning', pruningCurve(looks)),
       section('Loss', `${lossCurve(steps)}${skippedSteps(steps, record.config.threshold)}`),
+      section('Validation', validationCurves(steps)),
       section('Kernel matrix', kernelCondition(steps)),
       section('Drift', driftCurves(steps)),
       section('Learning rate', learningRateCurve(steps)),

@@ -36,6 +36,22 @@ export function driftCurves(steps: readonly StepEvent[]): string {
   return `<p>${text}</p>\n${live(images)}\n${live(targets)}`
 }
 
+/** How held-out images were answered on the way; empty for runs that held none out. */
+export function validationCurves(steps: readonly StepEvent[]): string {
+  const told = steps.flatMap(({ step, validation }) => (validation && Number.isFinite(validation.loss) ? [{ step, ...validation }] : []))
+  if (told.length === 0) return ''
+  const { bestStep } = told[told.length - 1]
+  const best = told.find(({ step }) => step === bestStep) ?? told[told.length - 1]
+  const text = `Held-out real images are answered with the lowest loss, ${formatNumber(best.loss)}, after step ${best.step}: ${best.accuracy.toFixed(2)} % right. The set is of there.`
+  const drawn = (id: string, title: string, name: string, values: readonly number[]) =>
+    live({ id, title, text, steps: told.map(({ step }) => step), series: [{ name, values }], marked: true, logarithmic: false })
+  const losses = told.map(({ loss }) => loss)
+  const accuracies = told.map(({ accuracy }) => accuracy)
+  return `<p>${text}</p>
+${drawn('validation-loss', 'Validation loss by step', 'loss', losses)}
+${drawn('validation-accuracy', 'Validation accuracy by step', 'per cent', accuracies)}`
+}
+
 function curve(
   id: string,
   title: string,

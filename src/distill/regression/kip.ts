@@ -2,10 +2,19 @@
 import { AludelError } from '../../errors.js'
 import { defineRegressionMethod } from '../method.js'
 import { countUpTo, notNegative, oneOf, positive } from '../method-options.js'
+import { validationImages } from './held-out.js'
 import { type KernelKind, kernelKinds } from './infinite-network.js'
-import { type LabelLoss, labelLosses, type SolvableLabelChoice, solvableLabelChoices } from './label-settings.js'
+import {
+  type LabelLoss,
+  labelLosses,
+  type SolvableLabelChoice,
+  solvableLabelChoices,
+  type ValidationOptions,
+  validationOf,
+  validationOptions,
+} from './label-settings.js'
 
-type KipOptions = {
+type KipOptions = ValidationOptions & {
   readonly kernel: KernelKind
   readonly depth: number
   readonly weightVariance: number
@@ -22,11 +31,12 @@ export const kip = defineRegressionMethod<KipOptions>({
   presets: {
     code: {
       doc: 'the released notebook (google-research, kip/KIP.ipynb)',
-      settings: () => ({
+      settings: (context) => ({
         ...{ iterations: 1000, realBatch: 5000, imageLr: 0.04, imageMomentum: 0.9, init: 'real', augment: 'none', network: 'convnet' },
         options: {
           ...{ kernel: 'ntk', depth: 1, weightVariance: 2, biasVariance: 0.01, ridge: 1e-6 },
           ...{ labels: 'fixed', labelCut: 1e-6, loss: 'half-mse' },
+          ...{ validateEvery: 0, validateImages: validationImages(context), patience: 1000 },
         },
       }),
     },
@@ -43,9 +53,15 @@ export const kip = defineRegressionMethod<KipOptions>({
     ),
     labelCut: positive('of solved labels: singular values of K_ts below this share of the largest count as 0'),
     loss: oneOf(labelLosses, 'of the answers to real images: half-mse is the published one'),
+    ...validationOptions,
   },
   resolve(options) {
-    if (options.labels !== 'solve' || options.loss === 'half-mse') return options
+    if (options.labels !== 'solve') return options
+    if (options.validateEvery > 0) {
+      const todo = "leave validateEvery out, or take labels 'learned'"
+      throw new AludelError('invalid_option', `kip validateEvery: labels are solved for at the last step alone: ${todo}`)
+    }
+    if (options.loss === 'half-mse') return options
     const todo = "leave the loss out, or take labels 'learned'"
     throw new AludelError(
       'invalid_option',
@@ -53,7 +69,7 @@ export const kip = defineRegressionMethod<KipOptions>({
     )
   },
   // lambda = c tr(K_ss)/n; P = K_ts (K_ss + lambda I)^-1 Y_s; L = 1/2 mean((P - Y_t)^2); Adam on X_s (and Y_s)
-  regression: ({ kernel, depth, weightVariance, biasVariance, ridge, labels, labelCut, loss }) => ({
+  regression: ({ kernel, depth, weightVariance, biasVariance, ridge, labels, labelCut, loss, ...own }) => ({
     targets: 'labels',
     source: { kind: 'infinite', network: { kernel, depth, weightVariance, biasVariance } },
     ridge: { c: ridge, scale: 'meanTrace', detach: false },
@@ -62,6 +78,7 @@ export const kip = defineRegressionMethod<KipOptions>({
     learnedLabels: labels === 'learned',
     ...(labels === 'solve' && { solved: { cut: labelCut } }),
     ...{ labelScale: 'one', labelMargin: false, mirrored: false },
+    ...validationOf(own, 1),
     ...{ optimiser: 'adam', lrEnd: 1, draws: 'balanced' },
   }),
 })

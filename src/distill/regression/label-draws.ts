@@ -3,12 +3,21 @@ import type { Dataset } from '../../data/dataset.js'
 import { createSampler } from '../../data/sampler.js'
 import { fold, keyOf, purpose } from '../../engine/tensor/key.js'
 import { permuting } from '../../engine/tensor/philox.js'
-import { inTurns, Turn } from '../../event-loop.js'
+import { inPieces, inTurns, Turn } from '../../event-loop.js'
+import { type HeldOut, rowsBeside } from './held-out.js'
 
 /** Rows of a step. What a step draws follows from the seed and its number alone. */
 export type LabelDraws = (step: number) => Promise<Int32Array>
 
 type Rows = Pick<Dataset, 'classes' | 'classIndices' | 'shape'>
+
+interface DrawOptions {
+  readonly rows: number
+  readonly draws: 'balanced' | 'shuffled'
+  readonly seed: number
+  /** Rows that are never drawn. */
+  readonly held?: HeldOut | undefined
+}
 
 /** Images of a step: at most `wanted`; balanced draws take as many of each class, and no more than the smallest has. */
 export function drawnRows({ classes, classIndices, shape }: Rows, wanted: number, draws: 'balanced' | 'shuffled'): number {
@@ -17,17 +26,15 @@ export function drawnRows({ classes, classIndices, shape }: Rows, wanted: number
   return classes.length * Math.min(Math.max(1, Math.floor(wanted / classes.length)), smallest)
 }
 
-/** Draws of `rows` images, a number of `drawnRows`. */
-export function labelDraws(
-  dataset: Rows,
-  { rows, draws, seed }: { rows: number; draws: 'balanced' | 'shuffled'; seed: number },
-): LabelDraws {
+/** Draws of `rows` images, a number of `drawnRows` of those that are not held out. */
+export function labelDraws(dataset: Rows, { rows, draws, seed, held }: DrawOptions): LabelDraws {
   if (draws === 'balanced') {
     const perClass = rows / dataset.classes.length
-    const sampler = createSampler({ dataset, perClass, seed, purpose: purpose.realBatch })
+    const sampler = createSampler({ dataset: held ? rowsBeside(dataset, held) : dataset, perClass, seed, purpose: purpose.realBatch })
     return async (step) => sampler.draw(step)
   }
-  const total = dataset.shape[0]
+  const all = dataset.shape[0]
+  const total = all - (held?.rows.length ?? 0)
   const key = fold(keyOf(seed), 'real-order')
   let order: { readonly pass: number; readonly rows: Int32Array } | undefined
   return async (step) => {
@@ -35,11 +42,22 @@ export function labelDraws(
     for (let i = 0; i < rows; ) {
       const place = step * rows + i
       const [pass, from] = [Math.floor(place / total), place % total]
-      if (order?.pass !== pass) order = { pass, rows: await inTurns(permuting(key, pass, purpose.shuffle, total), new Turn()) }
+      if (order?.pass !== pass)
+        order = { pass, rows: await drawable(await inTurns(permuting(key, pass, purpose.shuffle, all), new Turn()), held) }
       const part = order.rows.subarray(from, from + rows - i)
       drawn.set(part, i)
       i += part.length
     }
     return drawn
   }
+}
+
+/** The rows of an order that are not held out. */
+async function drawable(order: Int32Array, held: HeldOut | undefined): Promise<Int32Array> {
+  if (!held) return order
+  let count = 0
+  await inPieces(order.length, new Turn(), (from, to) => {
+    for (let i = from; i < to; i++) if (held.mask[order[i]] === 0) order[count++] = order[i]
+  })
+  return order.subarray(0, count)
 }

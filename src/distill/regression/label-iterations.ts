@@ -11,6 +11,7 @@ import type { Device } from '../../engine/runtime/device.js'
 import { fold, type Key, keyOf } from '../../engine/tensor/key.js'
 import { sizeOf } from '../../engine/tensor/shape.js'
 import { AludelError } from '../../errors.js'
+import type { ValidationRecord } from '../../experiment/types.js'
 import type { Network } from '../../nn/module.js'
 import { cosineSchedule } from '../../optim/schedules.js'
 import { type RowSource, rowSource } from '../../preprocess/row-source.js'
@@ -21,6 +22,7 @@ import type { BeginOptions, IterationRange, IterationState, Iterations } from '.
 import type { RegressionMethod } from '../method.js'
 import type { ResolvedSettings } from '../settings.js'
 import { centredRows } from './centred.js'
+import { holdOut, rowsBeside } from './held-out.js'
 import { drawnRows, type LabelDraws, labelDraws } from './label-draws.js'
 import type { LabelRegression } from './label-settings.js'
 import { labelGradients, transformed } from './label-step.js'
@@ -28,6 +30,7 @@ import { imageNames, logScaleNames, type MovedNames, momentShapes, move, targetN
 import { frozenInputs, PoolNetworks } from './pool-networks.js'
 import { pickAt } from './pool-schedule.js'
 import { regressionRecord } from './regression-record.js'
+import { Validation } from './validation.js'
 
 type Settings = ResolvedSettings & { readonly method: RegressionMethod }
 type Shapes = Readonly<Record<string, readonly number[]>>
@@ -56,6 +59,7 @@ export class LabelIterations implements Iterations {
   readonly flopsBefore: number
   readonly stateShape: Iterations['stateShape']
   readonly extraState: NonNullable<Iterations['extraState']>
+  readonly rates: NonNullable<Iterations['rates']>
   readonly #labels: Dataset['labels']
   readonly #draws: LabelDraws
   readonly #rate: (completed: number) => number
@@ -63,19 +67,22 @@ export class LabelIterations implements Iterations {
   /** Where features are those of partly trained networks. */
   readonly #pool: PoolNetworks | undefined
   readonly #models: number
+  readonly #validation: Validation | undefined
   readonly #outer: BoundProgram
   readonly #arrays: Readonly<Record<string, DeviceArray>>
 
   /** `begun` is what the state begins as; absent where a run is only planned. */
   constructor(device: Device, dataset: Dataset, settings: Settings, begun?: InitialImages) {
-    const { method, methodOptions, network, ipc, realBatch, seed, imageLr, iterations } = settings
-    const regression = method.regression(methodOptions)
+    const { method, methodOptions, network, ipc, realBatch, seed, imageLr, iterations, rateShare = 1 } = settings
+    const regression = lowered(method.regression(methodOptions), rateShare)
     const n = dataset.classes.length * ipc
-    const real = drawnRows(dataset, realBatch, regression.draws)
+    const { validation } = regression
+    const held = validation && holdOut(dataset, validation.perClass, seed)
+    const real = drawnRows(held ? rowsBeside(dataset, held) : dataset, realBatch, regression.draws)
     const targets = [n, dataset.classes.length]
     const shape: Shape = { rows: rowSource(dataset), real, images: [n, ...network.input], targets, network, key: keyOf(seed) }
     this.#labels = dataset.labels
-    this.#draws = labelDraws(dataset, { rows: real, draws: regression.draws, seed })
+    this.#draws = labelDraws(dataset, { rows: real, draws: regression.draws, seed, held })
     this.#rate = cosineSchedule(imageLr, iterations, { endFactor: regression.lrEnd })
     const start = startLabels(ipc, dataset.classes.length, regression)
     // before anything is on the device: it may be too large
@@ -86,14 +93,21 @@ export class LabelIterations implements Iterations {
     const made = allOrNothing((own) => ({
       pool: pooled && own(new PoolNetworks(device, pooled, key)),
       outer: own(outerProgram(device, regression, shape)),
+      validation:
+        validation && held && own(new Validation(device, { ...shape, regression, settings: validation, held, labels: dataset.labels })),
       arrays: makeArrays(own, device, regression, shape, { targets: start, images: begun?.images }),
     }))
     this.#key = key
     this.#pool = made.pool
     this.#models = pooled?.pool.models ?? 0
+    this.#validation = made.validation
     this.#outer = made.outer
     this.#arrays = made.arrays
     this.stateShape = shape.images
+    this.rates = {
+      ...(regression.transform && { transformLr: regression.transform.lr }),
+      ...(regression.loss === 'platt-ce' && { scaleLr: regression.logScaleLr }),
+    }
     const { images: _, velocity, ...kept } = carriedShapes(regression, shape)
     const starts: Readonly<Record<string, Float32Array>> = {
       ...{ targets: start, logScale: Float32Array.of(regression.logScale) },
@@ -101,15 +115,24 @@ export class LabelIterations implements Iterations {
     }
     const own = Object.entries(kept).map(([name, shape]) => [name, { shape, ...(starts[name] && { start: starts[name] }) }] as const)
     const shown = regression.transform && { shown: { shape: shape.images, ...(begun && { start: begun.images }) } }
-    this.extraState = { ...made.pool?.declared, ...Object.fromEntries(own), ...shown }
-    this.plans = { outer: made.outer.plan, ...made.pool?.plans }
-    this.flopsPerIteration = made.outer.plan.flops + (made.pool?.plans.train.flops ?? 0)
+    this.extraState = { ...made.pool?.declared, ...Object.fromEntries(own), ...shown, ...made.validation?.declared }
+    this.plans = { outer: made.outer.plan, ...made.pool?.plans, ...(made.validation && { validation: made.validation.plan }) }
+    this.flopsPerIteration = made.outer.plan.flops + (made.pool?.plans.train.flops ?? 0) + (made.validation?.flopsPerStep ?? 0)
     this.flopsBefore = made.pool?.warmUpFlops ?? 0
     this.imagesPerIteration = real + n * (made.pool ? 2 : 1)
   }
 
   async load(state: IterationState): Promise<void> {
     await this.#pool?.load(state)
+    await this.#validation?.load(state)
+  }
+
+  get bestStep(): number {
+    return this.#validation?.bestStep ?? 0
+  }
+
+  isOver(step: number): boolean {
+    return this.#validation?.isOver(step) ?? false
   }
 
   async begin(state: IterationState, { step, look, signal }: BeginOptions): Promise<void> {
@@ -118,7 +141,7 @@ export class LabelIterations implements Iterations {
 
   async run(state: IterationState, { first, n, signal, onOutcome }: IterationRange): Promise<readonly number[]> {
     const losses: number[] = []
-    for (let step = first; step < first + n && losses.every(Number.isFinite); step++) {
+    for (let step = first; step < first + n && losses.every(Number.isFinite) && !this.isOver(step); step++) {
       const arrays = { ...this.#arrays, ...state }
       const rows = await this.#draws(step)
       const network = this.#pool && pickAt(this.#key, step, this.#models)
@@ -132,18 +155,35 @@ export class LabelIterations implements Iterations {
       ])
       const [loss, info, drift] = await Promise.all([arrays.loss.read(), arrays.info.read(), arrays.drift.read()])
       await checkSolution(info as Float64Array, step, state.images)
-      onOutcome?.(step, { regression: regressionRecord(info, drift) })
+      const validation = Number.isFinite(loss[0]) ? await this.#validate(state, step, signal) : undefined
+      onOutcome?.(step, { regression: regressionRecord(info, drift), ...(validation && { validation }) })
       losses.push(loss[0])
     }
     return losses
   }
 
+  /** After a step that is due for it. */
+  async #validate(state: IterationState, step: number, signal: AbortSignal | undefined): Promise<ValidationRecord | undefined> {
+    if (!this.#validation?.isDue(step + 1)) return undefined
+    const { record, info } = await this.#validation.measure(state, this.#arrays, step + 1, signal)
+    await checkSolution(info, step, state.images)
+    return record
+  }
+
   dispose(): void {
     this.#pool?.dispose()
+    this.#validation?.dispose()
     this.#outer.dispose()
     for (const array of Object.values(this.#arrays)) array.dispose()
   }
 }
+
+/** Labels move at the rate of the images, which is lowered already. */
+const lowered = (regression: LabelRegression, share: number): LabelRegression => ({
+  ...regression,
+  logScaleLr: regression.logScaleLr * share,
+  ...(regression.transform && { transform: { lr: regression.transform.lr * share } }),
+})
 
 /** Throws `not_positive_definite` where no ridge of the ladder was large enough, and says which images are the same. */
 export async function checkSolution(info: Float64Array, step: number, images: DeviceArray): Promise<void> {

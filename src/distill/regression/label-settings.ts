@@ -1,5 +1,6 @@
 /** @file What the iterations of FRePo, KIP and RFAD go by: where features come from, what is solved, what moves and how. */
 import type { Ridge } from '../../ridge/ridge.js'
+import { count, countOrZero, type OptionSpecs } from '../method-options.js'
 import type { InfiniteNetwork } from './infinite-network.js'
 import type { RandomFeatures } from './random-features.js'
 import type { PoolSettings } from './settings.js'
@@ -23,6 +24,33 @@ export type KernelSource =
   | { readonly kind: 'infinite'; readonly network: InfiniteNetwork }
   | { readonly kind: 'random'; readonly features: RandomFeatures }
   | { readonly kind: 'pool'; readonly pool: PoolSettings }
+
+/** How the set is measured on the way, on real images that are held out. */
+export interface ValidationSettings {
+  /** Steps from one to the next. */
+  readonly every: number
+  /** Random networks, the same every time; those of an infinite one have no number. */
+  readonly networks: number
+  /** Images of a class that are held out. */
+  readonly perClass: number
+  /** Steps without a lower loss that end the run; 0: none do. */
+  readonly patience: number
+}
+
+/** Options of methods that validate; `validateEvery` 0: they do not. */
+export type ValidationOptions = { readonly validateEvery: number; readonly validateImages: number; readonly patience: number }
+
+export const validationOptions: OptionSpecs<ValidationOptions> = {
+  validateEvery: countOrZero('steps between two looks at held-out real images, of which the best one gives the set; 0: none are held out'),
+  validateImages: count('images of a class that are held out'),
+  patience: countOrZero('steps without a lower loss on them that end the run; 0: it goes on to its last step'),
+}
+
+/** `networks`: random ones that held-out images are answered under. */
+export const validationOf = (
+  { validateEvery: every, validateImages: perClass, patience }: ValidationOptions,
+  networks: number,
+): Pick<LabelRegression, 'validation'> => (every > 0 ? { validation: { every, networks, perClass, patience } } : {})
 
 /** Images with classes: targets are centred one-hot rows, those of the synthetic images may be learned. */
 export interface LabelRegression {
@@ -48,6 +76,7 @@ export interface LabelRegression {
   readonly optimiser: OuterOptimiser
   /** The rate after the last step as a share of the first, along a cosine; 1: it stays. */
   readonly lrEnd: number
+  readonly validation?: ValidationSettings
   /** Real images of a step: as many of each class, or the next of a shuffled pass over all of them. */
   readonly draws: 'balanced' | 'shuffled'
 }

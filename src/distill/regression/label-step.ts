@@ -48,7 +48,7 @@ export function transformed(images: Value, transform: Value | undefined): Value 
 }
 
 /** P = K_ts (K_ss + lambda I)^-1 Y_s [m, k]: f64 under the kernel of an infinite network, f32 on features. */
-function answersOf(
+export function answersOf(
   { network, source }: { network: Network; source: KernelSource },
   { images, targets, real, draw, frozen }: LabelBatch,
   ridge: Ridge,
@@ -78,7 +78,7 @@ export function kernelAnswers(
 }
 
 /** Loss of the answers [m, k] to images of `classes`, f64 []. */
-function fitOf(loss: LabelLoss, answers: Value, { classes, logScale }: Pick<LabelBatch, 'classes' | 'logScale'>): Value {
+export function fitOf(loss: LabelLoss, answers: Value, { classes, logScale }: Pick<LabelBatch, 'classes' | 'logScale'>): Value {
   const k = answers.shape[1]
   if (loss === 'ce') return ridgeLoss(answers, oneHot(classes, k), { ce: 1 })
   return loss === 'platt-ce' ? ridgeLoss(answers, oneHot(classes, k), loss, { logScale }) : ridgeLoss(answers, centred(classes, k), loss)

@@ -2,9 +2,18 @@
 import { AludelError } from '../../errors.js'
 import { defineRegressionMethod } from '../method.js'
 import { countUpTo, notNegative, oneOf, positive } from '../method-options.js'
-import { type LabelChoice, type LabelLoss, labelChoices, labelLosses } from './label-settings.js'
+import { validationImages } from './held-out.js'
+import {
+  type LabelChoice,
+  type LabelLoss,
+  labelChoices,
+  labelLosses,
+  type ValidationOptions,
+  validationOf,
+  validationOptions,
+} from './label-settings.js'
 
-type RfadOptions = {
+type RfadOptions = ValidationOptions & {
   readonly networks: number
   readonly weightVariance: number
   readonly biasVariance: number
@@ -13,6 +22,7 @@ type RfadOptions = {
   readonly loss: LabelLoss
   readonly scaleLr: number
   readonly transformLr: number
+  readonly validateNetworks: number
 }
 
 export const rfad = defineRegressionMethod<RfadOptions>({
@@ -20,10 +30,10 @@ export const rfad = defineRegressionMethod<RfadOptions>({
   doc: 'Random feature approximation of KIP: ridge regression on features of fresh random networks (2210.12067)',
   presets: {
     code: {
-      doc: 'the released code (yolky/RFAD); iterations are ours, the code stops by validation',
-      settings: () => ({
+      doc: 'the released code (yolky/RFAD)',
+      settings: (context) => ({
         ...{
-          iterations: 2000,
+          iterations: 100_000,
           realBatch: 5120,
           imageLr: 1e-3,
           imageMomentum: 0.9,
@@ -34,6 +44,7 @@ export const rfad = defineRegressionMethod<RfadOptions>({
         options: {
           ...{ networks: 8, weightVariance: 2, biasVariance: 0.01, ridge: 5e-3 },
           ...{ labels: 'learned', loss: 'platt-ce', scaleLr: 0.01, transformLr: 5e-5 },
+          ...{ validateEvery: 40, validateNetworks: 16, validateImages: validationImages(context), patience: 1000 },
         },
       }),
     },
@@ -47,6 +58,8 @@ export const rfad = defineRegressionMethod<RfadOptions>({
     loss: oneOf(labelLosses, 'of the answers to real images: platt-ce and half-mse are the published ones'),
     transformLr: notNegative('learning rate of the matrix that images are multiplied by, which starts as the identity; 0: there is none'),
     scaleLr: notNegative("learning rate of tau, the learned temperature of loss 'platt-ce'"),
+    ...validationOptions,
+    validateNetworks: countUpTo(256, 'random networks under which held-out images are answered, the same every time'),
   },
   resolve(options, { name, state }) {
     if (state.length === 0) return options
@@ -57,7 +70,7 @@ export const rfad = defineRegressionMethod<RfadOptions>({
     )
   },
   // images are X T; K = W² Phi Phi^T / d + b²; lambda = c tr(K_ss)/n; P = K_ts (K_ss + lambda I)^-1 Y_s; L = CE(exp(tau) P) or 1/2 mean((P - Y_t)^2); AdaBelief
-  regression: ({ networks, weightVariance, biasVariance, ridge, labels, loss, scaleLr, transformLr }) => ({
+  regression: ({ networks, weightVariance, biasVariance, ridge, labels, loss, scaleLr, transformLr, ...own }) => ({
     targets: 'labels',
     source: { kind: 'random', features: { networks, weightVariance, biasVariance } },
     ridge: { c: ridge, scale: 'meanTrace', detach: false },
@@ -66,6 +79,7 @@ export const rfad = defineRegressionMethod<RfadOptions>({
     ...(transformLr > 0 && { transform: { lr: transformLr } }),
     learnedLabels: labels === 'learned',
     ...{ labelScale: 'one', labelMargin: false, mirrored: false },
+    ...validationOf(own, own.validateNetworks),
     ...{ optimiser: 'adabelief', lrEnd: 1, draws: 'shuffled' },
   }),
 })

@@ -61,6 +61,7 @@ export class TrajectoryIterations implements Iterations {
   readonly flopsPerIteration: number
   readonly stateShape: Iterations['stateShape']
   readonly extraState: NonNullable<Iterations['extraState']>
+  readonly rates: NonNullable<Iterations['rates']>
   readonly extraCounters = { skips: 0, guards: 0 }
   readonly #settings: Settings
   readonly #own: TrajectorySettings
@@ -103,6 +104,8 @@ export class TrajectoryIterations implements Iterations {
     this.stateShape = [images, ...network.input]
     this.extraState = extraState(shape, own, start)
     const { forward, match, reverse, update, teacher } = made.programs
+    const { labelLr, lrLr } = shape.rates
+    this.rates = { ...(own.labelLr !== null && { labelLr: Number(labelLr) }), lrLr: Number(lrLr) }
     this.plans = {
       ...{ forward: forward.plan, match: match.plan, reverse: reverse.plan, update: update.plan },
       ...(teacher && { teacher: teacher.plan }),
@@ -235,8 +238,9 @@ const withPrefix = (prefix: string, arrays: Arrays): Record<string, DeviceArray>
   Object.fromEntries(Object.entries(arrays).map(([name, array]) => [prefix + name, array]))
 
 function shapeOf(classes: number, settings: Settings, own: TrajectorySettings): TrajectoryShape {
-  const { network, ipc, augment, imageLr, imageMomentum, iterations } = settings
-  const { innerSteps, synBatch, gradient, labels, labelMomentum, lrLr, lrMomentum, threshold, emaDecay } = own
+  const { network, ipc, augment, imageLr, imageMomentum, iterations, rateShare = 1 } = settings
+  const { innerSteps, synBatch, gradient, labels, labelMomentum, lrMomentum, threshold, emaDecay } = own
+  const [labelLr, lrLr] = [(own.labelLr ?? 0) * rateShare, own.lrLr * rateShare]
   const images = classes * ipc
   const batch = Math.min(synBatch ?? images, images)
   if (iterations * innerSteps >= 2 ** 32)
@@ -246,7 +250,7 @@ function shapeOf(classes: number, settings: Settings, own: TrajectorySettings): 
     augmented: augment.operations.length > 0,
     padded: images % batch !== 0,
     kept: keptOf(settings, own),
-    rates: { imageLr, imageMomentum, labelLr: own.labelLr ?? 0, labelMomentum, lrLr, lrMomentum, threshold, emaDecay },
+    rates: { imageLr, imageMomentum, labelLr, labelMomentum, lrLr, lrMomentum, threshold, emaDecay },
   }
 }
 

@@ -18,6 +18,7 @@ export const purpose = {
   expert: 9,
   pool: 10,
   noise: 11,
+  validation: 12,
 } as const
 
 export type Purpose = keyof typeof purpose
