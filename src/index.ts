@@ -107,7 +107,16 @@ export * from './nas/index.js'
 export type { Applied, ApplyOptions, DropoutDraws, MapShape, Network, ParameterSpec, Parameters, StateSpec } from './nn/module.js'
 export { initialize, initialState, parameterCount } from './nn/module.js'
 export { type AlexNetOptions, alexNet } from './nn/networks/alex-net.js'
-export { type ConvBnOptions, type ConvFrepoOptions, type ConvNetOptions, convBn, convFrepo, convNet } from './nn/networks/conv-net.js'
+export {
+  type ConvBnOptions,
+  type ConvFrepoOptions,
+  type ConvNetOptions,
+  type ConvRfadOptions,
+  convBn,
+  convFrepo,
+  convNet,
+  convRfad,
+} from './nn/networks/conv-net.js'
 export { type LeNetOptions, leNet } from './nn/networks/le-net.js'
 export { type MlpOptions, mlp } from './nn/networks/mlp.js'
 export { type MobileNetOptions, mobileNet } from './nn/networks/mobile-net.js'

@@ -331,7 +331,13 @@ function afterWarmUp(warmUp: Progress | undefined, bar: Progress | undefined, to
 function progressOf({ loss, learningRate, imagesPerSecond, validation }: StepEvent, skips: number): string[] {
   const learned = learningRate === undefined ? [] : [`lr ${learningRate.toPrecision(3)}`]
   const validated = validation ? [`validation ${validation.accuracy.toFixed(2)} %`] : []
-  return [`loss ${loss.toPrecision(4)}`, ...validated, ...learned, ...(skips > 0 ? [`${skips} skipped`] : []), `${Math.round(imagesPerSecond)} images/s`]
+  return [
+    `loss ${loss.toPrecision(4)}`,
+    ...validated,
+    ...learned,
+    ...(skips > 0 ? [`${skips} skipped`] : []),
+    `${Math.round(imagesPerSecond)} images/s`,
+  ]
 }
 
 /** What run.json says of the training images; classes in label order. */

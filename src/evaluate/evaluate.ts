@@ -17,7 +17,8 @@ import { crossAverage, hasUnseen, unseenPool } from './unseen.js'
  * batches of 256; by the protocol 'dc' (default) lr 0.01 over `epochs` + 1 epochs (default 1000), x 0.1 with a fresh momentum in the second
  * half; by 'glad' lr 0.001 (VGG-11 0.0001) that warms up over the first half and falls as a cosine over the second, with the moving average
  * of the weights tested; by 'trajectory', the default for a set with a learned rate, as 'dc' at that rate, under soft labels in batches of 128;
- * by 'frepo' and 'kip', the defaults for sets of these methods, by Adam at 0.0003 with a warm-up and a cosine, towards targets or centred rows.
+ * by 'frepo' and 'kip', the defaults for sets of these methods, by Adam at 0.0003 with a warm-up and a cosine, towards targets or centred rows;
+ * by 'rfad', likewise, by SGD on outputs less those at the start.
  * Networks learn the softmax of the set's label logits where it has some (`labels`: 'hard' for its classes). Default augmentation 'dsa', of 'frepo' its own. Names of pools stand for their networks; 'unseen' adds the mean over its four.
  * Trained networks are exported and measured by ONNX Runtime where it is installed, else by the engine (`inference`, default 'auto').
  * Rejects with `invalid_option`, `not_found`, `invalid_data`, `detached` or `unavailable` before anything trains, with `not_finite` when a

@@ -31,6 +31,11 @@ export interface Protocol extends TrainingRule {
   readonly network?: string
   /** Hard labels are centred one-hot rows, which networks learn by half the squared distance as they do learned targets. */
   readonly squared?: boolean
+  /**
+   * Networks answer with f(x) - f0(x), f0 as they were drawn, and learn labels times this number by the mean squared error over its square;
+   * `weightDecay` times the squared distance from the start is added to that. Absent: f(x), labels as they are.
+   */
+  readonly labelScale?: number
   /** Epochs that are trained for that option. */
   trained(epochs: number): number
 }
@@ -104,10 +109,36 @@ const frepoSteps = [
 const kip: Protocol = { ...squaredErrors, name: 'kip', epochs: 10_000, stepFactor: warmCosine(0) }
 const kipSteps = { few: 10_000, many: 40_000, manyClasses: 200 } as const
 
+const fromIpc = (ipc: number, lr: number, labelScale: number, weightDecay = 0) => ({ ipc, lr: () => lr, labelScale, weightDecay })
+
+/** Learning rate, label scale and decay of RFAD's code from so many images of a class on, by data set; what lies between takes the smaller number's (ours). */
+const rfadSettings: Readonly<Record<string, readonly ReturnType<typeof fromIpc>[]>> = {
+  mnist: [fromIpc(1, 1e-3, 8, 1e-3), fromIpc(10, 1e-2, 8, 1e-3), fromIpc(50, 1e-2, 8)],
+  'fashion-mnist': [fromIpc(1, 1e-3, 8), fromIpc(10, 1e-2, 8, 1e-3), fromIpc(50, 1e-3, 2)],
+  svhn: [fromIpc(1, 1e-3, 16), fromIpc(10, 1e-2, 8), fromIpc(50, 1e-2, 2)],
+  cifar10: [fromIpc(1, 1e-3, 8), fromIpc(10, 1e-3, 2), fromIpc(50, 1e-2, 2)],
+  cifar100: [fromIpc(1, 0.1, 8), fromIpc(10, 0.1, 2)],
+}
+
+/** RFAD (2210.12067): SGD on all images at once, at a constant rate that follows from data set and images of a class (`protocolFor`). */
+const rfad: Protocol = {
+  ...{ ...squaredErrors, name: 'rfad', optimiser: 'sgd', momentum: 0.9, batch: 513, epochs: 20_000, augment: 'none', network: 'conv-rfad' },
+  ...{ labelScale: 8, stepFactor: () => 1, lr: () => 1e-3 },
+}
+
+function rfadFor({ source, classes = [], shape: [images] = [1] }: ProtocolSubject): Partial<Protocol> {
+  // of other data sets those of CIFAR with as many classes (ours)
+  const like = classes.length < 100 ? 'cifar10' : 'cifar100'
+  const rows = rfadSettings[source && Object.hasOwn(rfadSettings, source.name) ? source.name : like]
+  const ipcOf = images / Math.max(1, classes.length)
+  const { ipc: _, ...settings } = rows.findLast(({ ipc }) => ipcOf >= ipc) ?? rows[0]
+  return settings
+}
+
 /** Batch of DATM and PAD, whose labels are soft; MTT, FTD and TESLA take that of the protocol 'dc'. */
 const softBatch = 128
 
-const protocols: Readonly<Record<ProtocolName, Protocol>> = { dc, glad, trajectory, frepo, kip }
+const protocols: Readonly<Record<ProtocolName, Protocol>> = { dc, glad, trajectory, frepo, kip, rfad }
 
 export const protocolNames = Object.keys(protocols) as readonly ProtocolName[]
 
@@ -119,6 +150,7 @@ export function protocolOf(name: ProtocolName = 'dc'): Protocol {
 
 /** What of a set a protocol goes by; without a shape it is as small as can be. */
 export type ProtocolSubject = Partial<Pick<SyntheticSetFields, 'learningRate' | 'classes'>> & {
+  readonly source?: { readonly name: string }
   /** [images, H, W, C] */
   readonly shape?: readonly number[]
   readonly config?: { readonly method?: unknown }
@@ -127,22 +159,27 @@ export type ProtocolSubject = Partial<Pick<SyntheticSetFields, 'learningRate' | 
 /** The protocol of a set where none is named: that of the method that made it, where it has one. */
 export function defaultProtocol({ learningRate, config }: ProtocolSubject): ProtocolName {
   if (learningRate !== undefined) return 'trajectory'
-  return config?.method === 'frepo' || config?.method === 'kip' ? config.method : 'dc'
+  const { method } = config ?? {}
+  return method === 'frepo' || method === 'kip' || method === 'rfad' ? method : 'dc'
 }
 
 /**
  * The protocol by which networks are trained on a set: its learned rate and its labels matter under 'trajectory' only, the number of its
- * images and classes under 'frepo' and 'kip', whose epochs follow from their steps. Throws as `protocolOf`.
+ * images and classes under 'frepo', 'kip' and 'rfad', whose epochs follow from their steps. Throws as `protocolOf`.
  */
 export function protocolFor(set: ProtocolSubject, labels: LabelKind, name: ProtocolName = defaultProtocol(set)): Protocol {
   const chosen = protocolOf(name)
-  if (chosen.squared) return { ...chosen, epochs: Math.ceil(stepsOf(chosen.name, set) / Math.ceil((set.shape?.[0] ?? 1) / chosen.batch)) }
+  if (chosen.squared) {
+    const epochs = Math.ceil(stepsOf(chosen.name, set) / Math.ceil((set.shape?.[0] ?? 1) / chosen.batch))
+    return { ...chosen, ...(chosen.name === 'rfad' && rfadFor(set)), epochs }
+  }
   if (chosen.name !== 'trajectory') return chosen
   const { learningRate = protocol.lr } = set
   return { ...chosen, lr: () => learningRate, batch: labels === 'soft' ? softBatch : protocol.batch }
 }
 
 function stepsOf(name: ProtocolName, { shape: [images] = [1], classes = [] }: ProtocolSubject): number {
+  if (name === 'rfad') return rfad.epochs
   if (name === 'kip') return classes.length < kipSteps.manyClasses ? kipSteps.few : kipSteps.many
   return frepoSteps.findLast(([least]) => images >= least)?.[1] ?? 0
 }

@@ -11,6 +11,7 @@ import type { EvaluationProgress, EvaluationSettings, LabelKind, SyntheticSetFie
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { MapShape, Network } from '../nn/module.js'
 import { resolveNetwork, withPools } from '../nn/networks/registry.js'
+import { networkUnder } from './centred-network.js'
 import { type Protocol, protocolFor } from './protocol.js'
 import { networksTogether } from './schedule.js'
 import { checkSoftLabels, labelled, towardsRows } from './soft-labels.js'
@@ -75,7 +76,7 @@ export function planTraining(what: string, source: TrainingSource, options: Trai
   const image = set.shape.slice(1) as unknown as MapShape
   const chosen = withPools(networks).map((choice) => {
     const network = resolveNetwork(choice, image, set.classes.length)
-    return { name: typeof choice === 'string' ? choice : choice.name, network }
+    return { name: typeof choice === 'string' ? choice : choice.name, network: networkUnder(protocol, network) }
   })
   return { source, set, kind, networks: chosen, repeats, protocol, epochs, policy: parseAugment(augment, set.flip), seed, options }
 }
@@ -159,6 +160,7 @@ export const trainingRecord = ({ protocol, set, kind }: TrainingPlan, { network 
   labels: kind,
   learningRate: protocol.lr(network.name),
   batch: Math.min(protocol.batch, set.shape[0]),
+  ...(protocol.labelScale !== undefined && { labelScale: protocol.labelScale, weightDecay: protocol.weightDecay }),
 })
 
 /** The tensors of each of the networks, read from the device. */

@@ -29,6 +29,7 @@ import { sizeOf } from '../engine/tensor/shape.js'
 import { Turn } from '../event-loop.js'
 import { initialize, initialState, type Network } from '../nn/module.js'
 import { type GsamOptions, gsamGradient } from '../optim/gsam.js'
+import { keepStart, startName } from './centred-network.js'
 import { type Protocol, protocolOf, type TrainingRule } from './protocol.js'
 import { epochOrder } from './schedule.js'
 import { momentShapes, updated } from './update.js'
@@ -226,6 +227,7 @@ export class Trainer {
   async initialize(device: Device): Promise<void> {
     const { network, groups, key, firstNetwork } = this.#options
     await drawNetworks(device, network, { groups, first: firstNetwork, key: fold(key, 'parameters'), into: this.networks })
+    if (this.protocol.labelScale !== undefined) await keepStart(this.networks)
     await this.resetMomentum()
   }
 
@@ -409,6 +411,7 @@ function ownScaleShift(set: TrainingSet, own: (data: Float32Array) => DeviceArra
 function trainingStep(device: Device, options: TrainerOptions, batch: number): BoundProgram {
   const { network, sets, groups, augment: policy } = options
   const rule = ruleOf(options)
+  const labelScale = options.schedule?.protocol.labelScale
   const drawing = dropoutKeys(options).map((_, g) => dropoutName(g))
   const slots = { count: chunkSlots }
   const [set] = sets
@@ -450,7 +453,7 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       const targets = set.softLabels ? reshape(gather(v.targets, v.index), [groups, batch, network.classes]) : v.labels
       const lossAt = (values: typeof parameters) => {
         const applied = network.apply(values, x, { mode: 'train', state, ...padding, ...draws })
-        const losses = set.squared ? halfSquares(applied.logits, targets) : softmaxCe(applied.logits, targets).loss
+        const losses = set.squared ? squaredErrors(applied.logits, targets, labelScale) : softmaxCe(applied.logits, targets).loss
         return { applied, loss: sum(mul(losses, v.weights), { axes: [1] }) }
       }
       const own = names.map((name) => parameters[name])
@@ -462,7 +465,8 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
       if (options.countHits)
         next.hits = sum(mul(equal(cast(argmax(applied.logits), 'f32'), cast(v.labels, 'f32')), greater(v.weights, 0)), { axes: [1] })
       for (const [i, name] of names.entries()) {
-        const { parameter, moments } = updated(name, parameters[name], gradients[i], v, rule)
+        const { gradient, decay } = decayed(gradients[i], parameters[name], state[startName(name)], rule)
+        const { parameter, moments } = updated(name, parameters[name], gradient, v, { ...rule, weightDecay: decay })
         Object.assign(next, { [parameterKey(name)]: parameter, ...moments })
       }
       if (rule.decay) {
@@ -474,8 +478,18 @@ function trainingStep(device: Device, options: TrainerOptions, batch: number): B
   })
 }
 
-/** Half the squared distance of each row, [G, N]. */
-const halfSquares = (logits: Value, targets: Value): Value => mul(sum(square(sub(logits, targets)), { axes: [2] }), 0.5)
+/** Half the squared distance of each row, [G, N]; with a scale of labels the mean over classes of the square, over that of the scale. */
+function squaredErrors(logits: Value, targets: Value, scale: number | undefined): Value {
+  const wanted = scale === undefined ? targets : mul(targets, scale)
+  const share = scale === undefined ? 0.5 : 1 / (targets.shape[2] * scale ** 2)
+  return mul(sum(square(sub(logits, wanted)), { axes: [2] }), share)
+}
+
+/** The gradient with that of the decay times the squared distance from the start, where a network has one; else the decay is the optimiser's. */
+function decayed(gradient: Value, parameter: Value, start: Value | undefined, { weightDecay }: TrainingRule) {
+  if (!start || weightDecay === 0) return { gradient, decay: weightDecay }
+  return { gradient: add(gradient, mul(sub(parameter, start), 2 * weightDecay)), decay: 0 }
+}
 
 /** Inputs of a program that holds `groups` networks. */
 export const networkInputs = (network: Network, groups: number): Record<string, NamedInput> =>

@@ -361,9 +361,10 @@ export interface SyntheticSet extends SyntheticSetFields {
  * How networks are trained to be measured. 'dc': SGD lr 0.01, x 0.1 half way, the last weights are tested. 'glad': lr 0.001 (VGG-11 0.0001)
  * with a linear warm-up and a cosine, the moving average of the weights (0.995 an epoch) is tested. 'trajectory': as 'dc', but at the learned
  * rate of the set (0.01 without one) and, under soft labels, in batches of 128. 'frepo', 'kip': Adam 3e-4 with a warm-up and a cosine, by half
- * the squared distance from targets or centred one-hot rows, for steps that follow from the number of images, or of classes.
+ * the squared distance from targets or centred one-hot rows, for steps that follow from the number of images, or of classes. 'rfad': SGD at
+ * a constant rate for 20,000 steps, by the squared distance of f(x) - f0(x) from scaled targets, f0 being the network as it was drawn.
  */
-export type ProtocolName = 'dc' | 'glad' | 'trajectory' | 'frepo' | 'kip'
+export type ProtocolName = 'dc' | 'glad' | 'trajectory' | 'frepo' | 'kip' | 'rfad'
 
 export type LabelKind = 'soft' | 'hard'
 
@@ -375,7 +376,7 @@ export interface EvaluationSettings {
   readonly networks: readonly (string | Network)[]
   /** Networks trained from scratch per entry (default 5). */
   readonly repeats?: number
-  /** Default 'trajectory' for a set with a learned rate, 'frepo' and 'kip' for sets of these methods, else 'dc'. Accuracies of different protocols are not comparable. */
+  /** Default 'trajectory' for a set with a learned rate, 'frepo', 'kip' and 'rfad' for sets of these methods, else 'dc'. Accuracies of different protocols are not comparable. */
   readonly protocol?: ProtocolName
   /**
    * 'soft': towards the set's targets by squared errors, or towards the softmax of its label logits, or towards the answers of a teacher that stand beside it as `softLabels`; an error
@@ -437,4 +438,7 @@ export interface TrainingRecord {
   readonly learningRate: number
   /** Rows of a step. */
   readonly batch: number
+  /** Of protocol 'rfad': what labels were multiplied by, and the decay towards the weights of the start. */
+  readonly labelScale?: number
+  readonly weightDecay?: number
 }

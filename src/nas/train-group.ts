@@ -5,6 +5,7 @@ import type { Device } from '../engine/runtime/device.js'
 import { fold, keyOf } from '../engine/tensor/key.js'
 import { AludelError } from '../errors.js'
 import { AccuracyMeter } from '../evaluate/accuracy.js'
+import { networkUnder } from '../evaluate/centred-network.js'
 import { trainAll } from '../evaluate/train-all.js'
 import { Trainer } from '../evaluate/trainer.js'
 import type { Network } from '../nn/module.js'
@@ -19,9 +20,10 @@ export interface Group {
 }
 
 /** The programs and arrays of a group; the network of a number starts from the same weights on every source. */
-export const prepareGroup = (device: Device, test: Dataset, { network, training, first, groups, seed }: Group) =>
+export const prepareGroup = (device: Device, test: Dataset, { network: drawn, training, first, groups, seed }: Group) =>
   allOrNothing((own) => {
     const { protocol, epochs, policy, sets, rowsOf, normalization } = training
+    const network = networkUnder(protocol, drawn)
     const trainer = new Trainer(device, {
       ...{ network, sets: sets(first, groups), groups, augment: policy, firstNetwork: first },
       ...{ key: fold(keyOf(seed), 'nas', network.name), schedule: { protocol, epochs }, ...(rowsOf && { rowsOf }) },

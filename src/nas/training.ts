@@ -47,7 +47,7 @@ export async function trainingsOf(plan: TrainingPlan, data: Dataset, settings: N
   const distilled: Training = {
     ...{ source: 'distilled' as const, protocol, epochs, policy, repeats, ...amount(protocol, epochs, set.shape[0], repeats) },
     ...{ sets: () => [set], normalization: set },
-    depends: { ...how(protocol, epochs, policy), set: await hashOfSet(set), lr: protocol.lr('convnet') },
+    depends: { ...how(protocol, epochs, policy), set: await hashOfSet(set), lr: protocol.lr('convnet'), ...scaled(protocol) },
   }
   const real = protocolFor({}, 'hard', protocol.name)
   const realPolicy = parseAugment(augment ?? protocol.augment ?? 'dsa', data.flip)
@@ -83,6 +83,8 @@ export async function trainingsOf(plan: TrainingPlan, data: Dataset, settings: N
   }
   return [distilled, ...baselines.map((name) => make[name]()), full]
 }
+
+const scaled = ({ labelScale, weightDecay }: Protocol) => (labelScale === undefined ? {} : { labelScale, weightDecay })
 
 const how = ({ name }: Protocol, epochs: number, { operations, strengths }: AugmentPolicy) => ({
   ...{ protocol: name, epochs, augment: operations },

@@ -5,6 +5,7 @@ import { prepareRun } from '../distill/loop.js'
 import { resolveSettings } from '../distill/settings.js'
 import type { Device } from '../engine/runtime/device.js'
 import { keyOf } from '../engine/tensor/key.js'
+import { networkUnder } from '../evaluate/centred-network.js'
 import { planEvaluation } from '../evaluate/plan.js'
 import type { Protocol } from '../evaluate/protocol.js'
 import type { DistillOptions, DistillSettings, LabelKind, RunConfig } from '../experiment/types.js'
@@ -73,7 +74,7 @@ export function evaluationPhase(train: Dataset, test: Dataset, size: EvaluationS
   const image = train.shape.slice(1) as [number, number, number]
   const rows = train.classes.length * ipc
   const { device, planned } = planningDevice(target)
-  const network = resolveNetwork(size.network, image, train.classes.length)
+  const network = networkUnder(protocol, resolveNetwork(size.network, image, train.classes.length))
   const set = {
     images: new Float32Array(0),
     shape: [rows, ...image],

@@ -38,9 +38,9 @@ const evaluate = z
     networks: z.array(z.string().min(1)).min(1).exactOptional(),
     repeats: count.exactOptional().describe('networks trained from scratch per name'),
     protocol: z
-      .enum(['dc', 'glad', 'trajectory', 'frepo', 'kip'])
+      .enum(['dc', 'glad', 'trajectory', 'frepo', 'kip', 'rfad'])
       .exactOptional()
-      .describe("default 'trajectory' for sets with a learned rate, 'frepo' and 'kip' for sets of these, else 'dc'"),
+      .describe("default 'trajectory' for sets with a learned rate, 'frepo', 'kip' and 'rfad' for sets of these, else 'dc'"),
     epochs: count.exactOptional(),
     augment: z.string().min(1).exactOptional(),
   })

@@ -8,8 +8,10 @@ export const protocolName = ({ protocol = 'dc' }: { readonly protocol?: Evaluati
 /** Protocol, and labels and rate where these are those of a set. */
 export function trainedHow(entry: EvaluationRecord, { training }: EvaluationResult): string {
   const name = protocolName(entry)
-  if (!training || (name !== 'trajectory' && training.labels === 'hard')) return name
-  const rate = name === 'trajectory' ? `, lr ${Number(training.learningRate.toPrecision(4))}, batch ${training.batch}` : ''
+  if (!training || (name !== 'trajectory' && name !== 'rfad' && training.labels === 'hard')) return name
+  const scale = training.labelScale === undefined ? '' : `, labels x ${training.labelScale}`
+  const lr = Number(training.learningRate.toPrecision(4))
+  const rate = name === 'trajectory' || scale !== '' ? `, lr ${lr}, batch ${training.batch}${scale}` : ''
   return `${name}: ${training.labels} labels${rate}`
 }
 

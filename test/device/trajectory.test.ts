@@ -259,3 +259,17 @@ it('plans the memory of one step and N + 1 copies of the parameters: nothing els
   expect(many.arrays - few.arrays).toBe(70 * (4 * parameterCount(network) + rows))
   expect([many.workspace, many.constants]).toEqual([few.workspace, few.constants])
 })
+
+it('halves the rates of labels and of the learning rate with that of the images where it goes back', async () => {
+  const methodOptions = { ...options, labels: 'soft', labelLr: 2, lrLr: 1e-3 }
+  const told: unknown[] = []
+  const run = start({ imageLr: 1e38, onDivergence: 'rollback', methodOptions })
+  const failed = expect(run.result).rejects.toMatchObject({ code: 'not_finite' })
+  try {
+    for await (const event of run) if (event.type === 'rollback') told.push([event.imageLr / 1e38, event.rates])
+  } catch {
+    // told by the result
+  }
+  await failed
+  expect(told).toEqual([1, 2, 3].map((n) => [0.5 ** n, { labelLr: 2 * 0.5 ** n, lrLr: 1e-3 * 0.5 ** n }]))
+})

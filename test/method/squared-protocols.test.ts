@@ -56,7 +56,7 @@ describe('the protocols', () => {
   it('are the default for sets of their methods', () => {
     const of = (method: string) => defaultProtocol({ config: { method } })
     expect([of('frepo'), of('kip'), of('dm'), of('rfad'), defaultProtocol({ learningRate: 1, config: { method: 'kip' } })]).toEqual([
-      ...['frepo', 'kip', 'dc', 'dc', 'trajectory'],
+      ...['frepo', 'kip', 'dc', 'rfad', 'trajectory'],
     ])
   })
 })

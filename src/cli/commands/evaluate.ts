@@ -59,7 +59,7 @@ export function addEvaluate(program: Command, context: CliContext): void {
     )
     .option(
       '--networks <names>',
-      'networks to train, or pools such as unseen, separated by commas (default: convnet; of protocol frepo conv-frepo-nn)',
+      'networks to train, or pools such as unseen, separated by commas (default: convnet; of protocol frepo conv-frepo-nn, of rfad conv-rfad)',
       nameList,
     )
     .option('--repeats <n>', 'networks trained from scratch per name', wholeNumber(1), 5)

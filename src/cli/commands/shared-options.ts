@@ -77,8 +77,8 @@ export function zcaOf({ zca, zcaEps }: WhiteningOptions): ZcaChoice | undefined 
 export const protocolOption = (what = ''): Option =>
   new Option(
     '--protocol <name>',
-    `${what}how networks are trained: dc (one drop of the rate), glad (warm-up, cosine, averaged weights), trajectory (as dc, at the learned rate; default for sets that have one), frepo or kip (Adam, warm-up, cosine, squared errors; default for sets of these methods); else dc`,
-  ).choices(['dc', 'glad', 'trajectory', 'frepo', 'kip'])
+    `${what}how networks are trained: dc (one drop of the rate), glad (warm-up, cosine, averaged weights), trajectory (as dc, at the learned rate; default for sets that have one), frepo or kip (Adam, warm-up, cosine, squared errors; default for sets of these methods), rfad (SGD, outputs less those at the start; default for sets of rfad); else dc`,
+  ).choices(['dc', 'glad', 'trajectory', 'frepo', 'kip', 'rfad'])
 
 /** Soft labels that a set has learned are used unless this says otherwise. */
 export const labelsOption = (what = ''): Option =>

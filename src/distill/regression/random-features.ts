@@ -1,6 +1,7 @@
 /** @file Kernels of random finite networks, drawn anew at every step (RFAD 2210.12067): their features side by side, as of one network. */
 import { add, concat, full, matmul, mul, randomNormal, reshape, slice, stopGradient, type Value } from '../../engine/index.js'
-import { firstParameterPurpose, type Network, type ParameterSpec, type Parameters } from '../../nn/module.js'
+import { firstParameterPurpose, type Network, type Parameters } from '../../nn/module.js'
+import { normalStd } from '../../nn/networks/conv-net.js'
 
 export interface RandomFeatures {
   /** Networks of a step. */
@@ -10,18 +11,15 @@ export interface RandomFeatures {
   readonly biasVariance: number
 }
 
-/** Standard deviation of a bias (RFAD). */
-const biasStd = 0.1
-
 /** Weights of variance 2 / fan_in, biases and what else is a vector of variance 0.01; the i-th of `networks` draws, [1, ...shape] each. */
 export function drawNetworks(
   network: Network,
   { networks }: RandomFeatures,
   { key, counter }: { key: Value; counter: Value },
 ): Parameters[] {
-  const drawn = network.parameters.map(({ name, shape, layout }, place) => {
-    const std = layout === 'conv' || layout === 'linear' ? Math.sqrt(2 / fanIn(shape)) : biasStd
-    return { name, values: mul(randomNormal(key, counter, [networks, ...shape], firstParameterPurpose + place), std) }
+  const drawn = network.parameters.map((spec, place) => {
+    const values = randomNormal(key, counter, [networks, ...spec.shape], firstParameterPurpose + place)
+    return { name: spec.name, values: mul(values, normalStd(spec)) }
   })
   return Array.from({ length: networks }, (_, i) =>
     Object.fromEntries(drawn.map(({ name, values }) => [name, slice(values, [i, ...zeros(values)], [i + 1, ...values.shape.slice(1)])])),
@@ -29,7 +27,6 @@ export function drawNetworks(
 }
 
 const zeros = ({ shape }: Value): number[] => shape.slice(1).map(() => 0)
-const fanIn = (shape: ParameterSpec['shape']): number => shape.slice(0, -1).reduce((a, b) => a * b, 1)
 
 /** Networks of one kind that were drawn together. */
 export interface DrawnNetworks {

@@ -12,7 +12,7 @@ import {
   type Pooling,
   poolings,
 } from '../blocks.js'
-import type { MapShape, Network } from '../module.js'
+import type { MapShape, Network, ParameterSpec } from '../module.js'
 import { flaxTenth, type Norm, normLayer } from '../normalization.js'
 
 export type { Activation, Pooling } from '../blocks.js'
@@ -133,3 +133,28 @@ function normOnly(name: string, map: MapShape): Layer {
   const { parameters, state, apply } = normLayer(name, 'batch', map, 1, flaxTenth)
   return { parameters, state, output: map, apply: (x, pass) => apply(x, pass, { relu: false, pool: 0 }) }
 }
+
+/** Options of `convRfad`. */
+export interface ConvRfadOptions {
+  /** [H, W, C] of one image. */
+  readonly input: MapShape
+  readonly classes: number
+  /** Channels of every block; default 1024, what RFAD's sets are measured with. */
+  readonly width?: number
+}
+
+/**
+ * ConvNet without norm whose weights are normal of variance 2 / fan in and whose biases are of variance 0.01 (RFAD, arXiv 2210.12067).
+ * @throws AludelError 'invalid_option'
+ */
+export function convRfad(options: ConvRfadOptions): Network {
+  checkNetworkOptions('convRfad', options, { input: true, classes: true, width: true })
+  const { input, classes, width = 1024 } = options
+  const network = convNet({ input, classes, width, norm: 'none' })
+  const parameters = network.parameters.map((spec) => ({ ...spec, init: { kind: 'normal', std: normalStd(spec) } as const }))
+  return { ...network, name: 'conv-rfad', parameters }
+}
+
+/** Standard deviation of RFAD's random networks: sqrt(2 / fan in) of weights, 0.1 of biases and of what else is a vector. */
+export const normalStd = ({ layout, shape }: ParameterSpec): number =>
+  layout === 'conv' || layout === 'linear' ? Math.sqrt(2 / shape.slice(0, -1).reduce((a, b) => a * b, 1)) : 0.1

@@ -5,7 +5,7 @@ import { expected } from '../../errors.js'
 import { checkInput } from '../blocks.js'
 import type { MapShape, Network } from '../module.js'
 import { alexNet } from './alex-net.js'
-import { type ConvNetOptions, convBn, convFrepo, convNet } from './conv-net.js'
+import { type ConvNetOptions, convBn, convFrepo, convNet, convRfad } from './conv-net.js'
 import { leNet } from './le-net.js'
 import { mlp } from './mlp.js'
 import { mobileNet } from './mobile-net.js'
@@ -53,6 +53,7 @@ const networks: Readonly<Record<string, Build>> = {
   'conv-bn': (input, classes) => convBn({ input, classes }),
   'conv-frepo': (input, classes) => convFrepo({ input, classes }),
   'conv-frepo-nn': (input, classes) => convFrepo({ input, classes, norm: 'none' }),
+  'conv-rfad': (input, classes) => convRfad({ input, classes }),
   alexnet: (input, classes) => alexNet({ input, classes }),
   'alexnet-bn': (input, classes) => alexNet({ input, classes, norm: 'batch' }),
   vgg11: (input, classes) => vgg11({ input, classes }),

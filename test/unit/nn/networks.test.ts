@@ -4,7 +4,7 @@ import { avgPool2d, conv2d, fold, interpret, keyOf, refTensor, relu, sizeOf, spe
 import { dropout } from '../../../src/nn/dropout.js'
 import { initialize, type MapShape, type Network, parameterCount } from '../../../src/nn/module.js'
 import { alexNet } from '../../../src/nn/networks/alex-net.js'
-import { type ConvNetOptions, convBn, convFrepo, convNet } from '../../../src/nn/networks/conv-net.js'
+import { type ConvNetOptions, convBn, convFrepo, convNet, convRfad } from '../../../src/nn/networks/conv-net.js'
 import { leNet } from '../../../src/nn/networks/le-net.js'
 import { mlp } from '../../../src/nn/networks/mlp.js'
 import { mobileNet } from '../../../src/nn/networks/mobile-net.js'
@@ -56,6 +56,7 @@ describe('parameter counts', () => {
     // FRePo's, with and without batch norm before the second and third convolution.
     ['conv-frepo', cifar, 10, 1_561_610],
     ['conv-frepo-nn', cifar, 10, 1_560_842],
+    ['conv-rfad', cifar, 10, 19_068_938],
     ['vgg11-bn', cifar, 512, 9_488_640],
     ['vgg11-bn', [64, 64, 3], 512, 10_275_072],
     ['alexnet-bn', cifar, 512, 3_416_768],
@@ -200,8 +201,20 @@ testNetwork('vgg11-bn', vgg11({ input: [32, 32, 1], classes: 3, width: 2, norm: 
 testNetwork('resnet18', resNet18({ input: [16, 16, 1], classes: 3, width: 2 }))
 testNetwork('resnet18-bn', resNet18({ input: [12, 12, 1], classes: 3, width: 2, norm: 'batch' }))
 testNetwork('conv-bn', convBn({ input: [8, 8, 1], classes: 3, widths: [2, 4] }))
+it('conv-rfad starts as the random networks of RFAD do', () => {
+  const { parameters, state } = convRfad({ input: [8, 8, 3], classes: 3, width: 4 })
+  expect(state).toEqual([])
+  expect(parameters.map(({ name, init }) => [name, init])).toEqual(
+    Object.entries({ 'conv0.weight': 2 / 27, 'conv0.bias': 0.01, 'fc.weight': 2 / 64, 'fc.bias': 0.01 }).map(([name, variance]) => [
+      name,
+      { kind: 'normal', std: expect.closeTo(Math.sqrt(variance), 12) },
+    ]),
+  )
+})
+
 testNetwork('conv-frepo', convFrepo({ input: [8, 8, 1], classes: 3, widths: [2, 4] }))
 testNetwork('conv-frepo-nn', convFrepo({ input: [8, 8, 1], classes: 3, norm: 'none', widths: [2, 4] }))
+testNetwork('conv-rfad', convRfad({ input: [8, 8, 1], classes: 3, width: 4 }))
 testNetwork('alexnet-bn', alexNet({ input: [8, 8, 1], classes: 3, width: 2, norm: 'batch' }))
 testNetwork('resnet10', paddedResNet({ input: [10, 10, 1], classes: 3, depth: 10, width: 2 }))
 testNetwork('resnet18-krr', paddedResNet({ input: [10, 10, 1], classes: 3, depth: 18, width: 2 }))
