@@ -20,6 +20,7 @@ export {
   imagenetSubset,
   imagenetSubsetNames,
   mnist,
+  type NpzOptions,
   npz,
   type OpenOptions,
   type PackOptions,

@@ -1,20 +1,22 @@
-/** @file Image arrays with number labels, as IDX and .npz files hold them: classes counted, statistics measured, a split made where there is none. */
+/** @file Image arrays with number labels or none, as IDX and .npz files hold them: classes counted, statistics measured, a split made where there is none. */
 import { AludelError } from '../errors.js'
 import { measureStatistics } from './channel-statistics.js'
 import { adoptDataset, type Dataset, type Split } from './dataset.js'
-import { type HoldOut, holdOutRows } from './hold-out.js'
+import { type HoldOut, holdOutRows, holdOutUnlabelled } from './hold-out.js'
+import { labelsAt } from './labels.js'
 
-export interface LabelledArrays {
+export interface ImageArrays {
   /** [N, H, W, C] bytes. */
   readonly images: Uint8Array
   readonly shape: readonly [number, number, number, number]
+  /** One number per image; empty where there are none. */
   readonly labels: Int32Array
 }
 
 export interface ArraySplits {
-  readonly train: LabelledArrays
+  readonly train: ImageArrays
   /** Absent where the source has none. */
-  readonly test: LabelledArrays | undefined
+  readonly test: ImageArrays | undefined
 }
 
 export interface ArrayOptions extends HoldOut {
@@ -27,7 +29,8 @@ const mostClasses = 100_000
 
 /**
  * The split of a source. Classes are named by their numbers, '0' to the largest label of the training images; mean and standard deviation
- * are those of the training images. Throws `invalid_data` for labels that do not fit.
+ * are those of the training images. Arrays without labels have no classes. Throws `invalid_data` for labels that do not fit, `not_found` for the
+ * test images of arrays without labels that have none.
  */
 export async function arrayDataset(
   name: string,
@@ -36,15 +39,17 @@ export async function arrayDataset(
   { flip = false, ...rule }: ArrayOptions,
 ): Promise<Dataset> {
   const { train: given, test } = splits
-  const count = given.labels.reduce((most, label) => Math.max(most, label), 0) + 1
+  const count = given.labels.length === 0 ? 0 : given.labels.reduce((most, label) => Math.max(most, label), 0) + 1
   const broken = [given, ...(test ? [test] : [])].flatMap(({ labels }) => labels.find((label) => label < 0 || label >= count) ?? [])
   if (broken.length > 0 || count > mostClasses) {
     const wanted = `labels from 0 to the largest of the training images, at most ${mostClasses}`
     throw new AludelError('invalid_data', `${name}: expected ${wanted}, but received ${broken[0] ?? count - 1}`)
   }
   const classes = Array.from({ length: count }, (_, c) => String(c))
-  const train = test ? given : rowsOf(given, holdOutRows(given.labels, count, 'train', rule))
-  const chosen = split === 'train' ? train : (test ?? rowsOf(given, holdOutRows(given.labels, count, 'test', rule)))
+  const held = (part: Split) =>
+    count === 0 ? holdOutUnlabelled(name, given.shape[0], part, rule) : holdOutRows(given.labels, count, part, rule)
+  const train = test ? given : rowsOf(given, held('train'))
+  const chosen = split === 'train' ? train : (test ?? rowsOf(given, held('test')))
   if (chosen.shape.slice(1).join() !== train.shape.slice(1).join()) {
     const sizes = `[${train.shape.slice(1).join(', ')}] but received [${chosen.shape.slice(1).join(', ')}]`
     throw new AludelError('invalid_data', `${name}: expected test images of the training images' size ${sizes}`)
@@ -53,9 +58,9 @@ export async function arrayDataset(
   return adoptDataset({ name, split, classes, ...chosen, mean, std, flip })
 }
 
-function rowsOf({ images, shape: [, h, w, c], labels }: LabelledArrays, rows: Int32Array): LabelledArrays {
+function rowsOf({ images, shape: [, h, w, c], labels }: ImageArrays, rows: Int32Array): ImageArrays {
   const bytes = h * w * c
   const chosen = new Uint8Array(rows.length * bytes)
   for (const [i, row] of rows.entries()) chosen.set(images.subarray(row * bytes, (row + 1) * bytes), i * bytes)
-  return { images: chosen, shape: [rows.length, h, w, c], labels: rows.map((row) => labels[row]) }
+  return { images: chosen, shape: [rows.length, h, w, c], labels: labelsAt(labels, rows) }
 }

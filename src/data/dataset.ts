@@ -1,10 +1,11 @@
-/** @file A labelled image data set in memory: uint8 NHWC pixels, never normalised here (the step does that on the device). */
+/** @file An image data set in memory, with labels or without: uint8 NHWC pixels, never normalised here (the step does that on the device). */
 import { checkOptions } from '../arguments.js'
 import { isDetached } from '../engine/tensor/dtype.js'
 import { AludelError, expected } from '../errors.js'
 import { Turn } from '../event-loop.js'
 import { beginContentHash } from './content-hash.js'
 import { FieldCheck, type Unchecked } from './image-fields.js'
+import { isLabelled, knownLabels, labelsAt, noLabels } from './labels.js'
 import { chosenRows, type PixelRows } from './pixel-rows.js'
 import type { Whitening } from './whitening.js'
 
@@ -14,13 +15,13 @@ export interface DatasetFields {
   /** Name as in `--data`, for example 'cifar10'. */
   readonly name: string
   readonly split: Split
-  /** Class names; a label is an index into this list. */
+  /** Class names; a label is an index into this list. Empty where images have no labels. */
   readonly classes: readonly string[]
   /** Pixels, N*H*W*C bytes in NHWC order. */
   readonly images: Uint8Array
   /** [N, H, W, C] */
   readonly shape: readonly [number, number, number, number]
-  /** One class index per image: whole numbers. */
+  /** One class index per image: whole numbers. Of a data set without classes there are none: reading them throws `invalid_data`. */
   readonly labels: Int32Array
   /** Mean per channel of pixels scaled to [0, 1]. */
   readonly mean: readonly number[]
@@ -79,12 +80,18 @@ export interface Dataset extends DatasetFields, FileOrigin {
   readonly sha256: string
   /** A data set of the given rows, in the given order, copied. It has an identity of its own and says nothing of files. */
   subset(indices: ArrayLike<number>): Dataset
-  /** Row numbers of class `c`, ascending. The array is shared: do not write to it. */
+  /** Row numbers of class `c`, ascending. The array is shared: do not write to it. Throws as `labels` does where there are none. */
   classIndices(c: number): Int32Array
 }
 
-/** What a caller gives: labels may be a plain list, and what is known of a data set that it was made from may come along. */
-export type DatasetInput = Omit<DatasetFields, 'labels'> & { readonly labels: Int32Array | readonly number[] } & Partial<DerivedMembers>
+/**
+ * What a caller gives: labels may be a plain list, and what is known of a data set that it was made from may come along. Images without labels
+ * come without `classes` and `labels`.
+ */
+export type DatasetInput = Omit<DatasetFields, 'labels' | 'classes'> & {
+  readonly classes?: readonly string[]
+  readonly labels?: Int32Array | readonly number[]
+} & Partial<DerivedMembers>
 
 type DerivedMembers = Pick<Dataset, 'sha256' | 'pixels' | 'subset' | 'classIndices' | 'whitened' | keyof FileOrigin>
 
@@ -131,7 +138,7 @@ export function streamedDataset(about: Omit<DatasetFields, 'images'>, { pixels, 
   checkAbout(about)
   const { name, classes, labels } = about
   const classIndices = indicesByClass(classes, () => labels)
-  const dataset: Dataset = Object.freeze({
+  return finished({
     ...about,
     ...originOf(origin),
     pixels,
@@ -144,7 +151,19 @@ export function streamedDataset(about: Omit<DatasetFields, 'images'>, { pixels, 
     },
     classIndices,
   })
-  made.add(dataset)
+}
+
+/** The data set, which is not changed any more. Without labels nothing that needs them can go on by mistake. */
+function finished(dataset: Dataset): Dataset {
+  if (!isLabelled(dataset)) {
+    const refuse = (): never => {
+      throw noLabels(dataset.name, 'what was asked for')
+    }
+    // not enumerable: a copy of the fields has no labels either
+    Object.defineProperty(dataset, 'labels', { get: refuse, enumerable: false })
+    Object.defineProperty(dataset, 'classIndices', { value: refuse })
+  }
+  made.add(Object.freeze(dataset))
   return dataset
 }
 
@@ -155,8 +174,8 @@ function notInMemory(name: string, bytes: number): AludelError {
 
 /** `dataset` with other statistics or another rule for mirrored images. */
 export function restated(dataset: Dataset, given: Pick<Dataset, 'mean' | 'std' | 'flip'>): Dataset {
-  const { name, split, classes, shape, labels, pixels, sha256 } = dataset
-  const about = { name, split, classes, shape, labels, ...given }
+  const { name, split, classes, shape, pixels, sha256 } = dataset
+  const about = { name, split, classes, shape, labels: knownLabels(dataset), ...given }
   return pixels
     ? streamedDataset(about, { ...originOf(dataset), pixels, sha256 })
     : adoptDataset({ ...about, images: dataset.images }, originOf(dataset))
@@ -198,7 +217,7 @@ export async function streamedPart(dataset: Dataset, pixels: PixelRows, rows: In
     split,
     classes,
     shape: [rows.length, h, w, c] as const,
-    labels: rows.map((row) => dataset.labels[row]),
+    labels: labelsAt(knownLabels(dataset), rows),
     mean,
     std,
     flip,
@@ -221,14 +240,15 @@ const passBytes = 1 << 20
 export const rowsOfWhole = ({ part }: Pick<Dataset, 'part'>, rows: Int32Array): Int32Array =>
   part ? rows.map((row) => (row < 0 ? row : part.rows[row])) : rows
 
-const fieldsOf = ({ name, split, classes, images, shape, labels, mean, std, flip }: DatasetFields): DatasetFields => ({
-  ...{ name, split, classes, images, shape, labels, mean, std, flip },
-})
+function fieldsOf(fields: DatasetFields): DatasetFields {
+  const { name, split, classes, images, shape, mean, std, flip } = fields
+  return { name, split, classes, images, shape, labels: knownLabels(fields), mean, std, flip }
+}
 
 function makeDataset(fields: DatasetFields, origin: FileOrigin, whitened?: WhitenedPixels): Dataset {
   checkFields(fields)
   let sha256: string | undefined
-  const dataset: Dataset = Object.freeze({
+  return finished({
     ...fieldsOf(fields),
     ...origin,
     ...(whitened && { whitened }),
@@ -243,8 +263,6 @@ function makeDataset(fields: DatasetFields, origin: FileOrigin, whitened?: White
       return fields.labels
     }),
   })
-  made.add(dataset)
-  return dataset
 }
 
 /** `classIndices` of a data set; the rows are sorted by class on first use. */
@@ -280,20 +298,33 @@ function checkAbout(
   const what = `data set '${fields.name}'`
   const check: FieldCheck = new FieldCheck(what, fields)
   checkOptions<Unchecked<DatasetInput>>(what, fields, fieldNames)
-  const { split, classes, shape, labels, flip } = fields
+  const { split, classes, shape, flip } = fields
   if (split !== 'train' && split !== 'test') throw check.bad('split', "'train' or 'test'", split)
   check.shape(shape)
-  check.classes(classes)
   checkImages?.(check, shape)
-  if (!Array.isArray(labels)) check.array('labels', ['i32', 'Int32Array'], labels, shape[0], 'labels')
-  else if (labels.length !== shape[0]) throw check.bad('labels', `${shape[0]} labels`, labels.length)
-  check.labels(labels as ArrayLike<unknown>, classes.length)
+  if (classes === undefined || (Array.isArray(classes) && classes.length === 0)) checkNone(check, fields)
+  else {
+    const { labels } = fields
+    check.classes(classes)
+    if (!Array.isArray(labels)) check.array('labels', ['i32', 'Int32Array'], labels, shape[0], 'labels')
+    else if (labels.length !== shape[0]) throw check.bad('labels', `${shape[0]} labels`, labels.length)
+    check.labels(labels as ArrayLike<unknown>, classes.length)
+  }
   check.statistics(fields, shape[3])
   check.flag('flip', flip)
 }
 
-function ownCopy({ name, split, classes, images, shape, labels, mean, std, flip }: DatasetInput): DatasetFields {
+/** Labels without the names of their classes say nothing. */
+function checkNone(check: FieldCheck, fields: Unchecked<Pick<DatasetInput, 'classes' | 'labels'>>): void {
+  // those of a data set without labels throw
+  const labels = made.has(fields) ? undefined : fields.labels
+  if (labels !== undefined && (labels as Partial<ArrayLike<unknown>> | null)?.length !== 0) check.classes(fields.classes)
+}
+
+function ownCopy(fields: DatasetInput): DatasetFields {
+  const { name, split, classes = [], images, shape, mean, std, flip } = fields
   try {
+    const labels = classes.length === 0 ? [] : (fields.labels ?? [])
     const lists = { classes: [...classes], shape: [...shape] as [number, number, number, number], mean: [...mean], std: [...std] }
     // not slice(): that of a Buffer is a view
     return { name, split, ...lists, images: new Uint8Array(images), labels: Int32Array.from(labels), flip }
@@ -303,7 +334,9 @@ function ownCopy({ name, split, classes, images, shape, labels, mean, std, flip 
 }
 
 /** Whoever transfers the arrays of a data set takes its content away. */
-function checkAttached({ name, images, labels, whitened }: DatasetFields & Pick<Dataset, 'whitened'>): void {
+function checkAttached(dataset: DatasetFields & Pick<Dataset, 'whitened'>): void {
+  const { name, images, whitened } = dataset
+  const labels = knownLabels(dataset)
   if (isDetached(images.buffer) || isDetached(labels.buffer) || (whitened && isDetached(whitened.pixels.buffer))) {
     throw new AludelError('detached', `data set '${name}': the buffer of its images or labels was transferred away; transfer a copy`)
   }
@@ -328,14 +361,13 @@ function subsetOf(fields: DatasetFields, whitened: WhitenedPixels | undefined, i
   if (indices.length < 1) throw expected('invalid_option', 'subset', 'at least one index', 'none')
   const bytes = h * w * c
   const images = new Uint8Array(indices.length * bytes)
-  const labels = new Int32Array(indices.length)
+  const labels = labelsAt(fields.labels, indices)
   const pixels = whitened && new Float32Array(indices.length * bytes)
   for (let i = 0; i < indices.length; i++) {
     const row = indices[i]
     if (!Number.isInteger(row) || row < 0 || row >= n) throw expected('invalid_index', `subset: index ${i}`, `a row in [0, ${n})`, row)
     images.set(fields.images.subarray(row * bytes, (row + 1) * bytes), i * bytes)
     pixels?.set(whitened?.pixels.subarray(row * bytes, (row + 1) * bytes) ?? [], i * bytes)
-    labels[i] = fields.labels[row]
   }
   const part = { ...fields, images, labels, shape: [indices.length, h, w, c] as const }
   return makeDataset(part, {}, whitened && pixels && { whitening: whitened.whitening, pixels })

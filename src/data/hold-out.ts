@@ -32,3 +32,14 @@ export function holdOutRows(labels: Int32Array, classes: number, split: Split, {
   if (chosen.length === 0) throw new AludelError('invalid_data', 'no class has two images: none can be held out for testing')
   return Int32Array.from(chosen).sort()
 }
+
+/**
+ * Rows of `split` of `count` images without labels. Nothing is measured on them, so all of them train unless `holdout` says how many do not.
+ * Throws as `holdOutRows`, and `not_found` for test images that are not held out.
+ */
+export function holdOutUnlabelled(what: string, count: number, split: Split, rule: HoldOut): Int32Array {
+  if (rule.holdout !== undefined) return holdOutRows(new Int32Array(count), 1, split, rule)
+  if (split === 'train') return Int32Array.from({ length: count }, (_, row) => row)
+  const todo = 'say with holdout which part they are; measuring accuracies needs labels'
+  throw new AludelError('not_found', `${what}: has no labels and no test images, and without labels none are held out; ${todo}`)
+}

@@ -16,6 +16,8 @@ const imageEnding = /\.(jpe?g|png|webp)$/i
 /** Formats that are images and are not read: leaving them out in silence would shrink a class. */
 const otherEnding = /\.(bmp|gif|tiff?|ppm|pgm|avif|heic|jxl|jp2)$/i
 
+export const isImageName = (name: string): boolean => imageEnding.test(name)
+
 /** Folders within folders, which links may turn into an endless path. */
 const deepest = 8
 
@@ -68,7 +70,7 @@ export async function imagesUnder(dir: string, depth = 0): Promise<string[]> {
   const found: string[] = []
   for (const name of await namesIn(dir)) {
     const path = join(dir, name)
-    if (imageEnding.test(name)) found.push(path)
+    if (isImageName(name)) found.push(path)
     else if (otherEnding.test(name)) throw invalidFile(path, 'expected JPEG, PNG or WebP; convert it or take it out of the folder')
     else if (await isFolder(path)) found.push(...(await imagesUnder(path, depth + 1)))
   }

@@ -1,4 +1,4 @@
-/** @file ImageFolder layout: one folder of images per class, with or without folders for the splits above. */
+/** @file ImageFolder layout: one folder of images per class, or images alone, with or without folders for the splits above. */
 import { basename, join, resolve } from 'node:path'
 import { checkPath } from '../arguments.js'
 import { AludelError, expected } from '../errors.js'
@@ -16,6 +16,7 @@ import {
   type LabelledFolder,
   readLabelled,
 } from './labelled-files.js'
+import { isUnlabelled, unlabelledFiles } from './unlabelled-folder.js'
 
 /** Names of the folder with the test images, the first that exists counts: `test` of ImageNet has no labels, so it comes last. */
 const testNames = ['val', 'valid', 'validation', 'test']
@@ -26,6 +27,8 @@ export interface ListingOptions extends HoldOut {
    * subsets such as 'imagenette' or 'imagenet-a', whose folders are named by synset. Default: all folders.
    */
   readonly classes?: string | readonly string[]
+  /** 'none' reads all images as a data set without labels, whatever folders they are in; default: folders are classes. */
+  readonly labels?: 'none'
 }
 
 export interface ImageFolderOptions extends ImageReading, ListingOptions {}
@@ -34,13 +37,15 @@ export interface ImageFolderOptions extends ImageReading, ListingOptions {}
  * Reads `dir/train/CLASS/…` and, for the test split, `dir/val/CLASS/…` (or valid, validation, test). Without these folders the classes stand
  * in `dir` itself, and a part of each is held out for testing by `holdOutRows`; so it is when there is `train` alone. Classes are the
  * folders of training images in byte order of their names, or those of `classes`. Images [N, size, size, 3] uint8; constants are ImageNet's.
- * @throws AludelError `not_found` without the directory or a folder asked for, `invalid_data` naming the class that is empty or the file
- * that is no whole image, `io`, `invalid_option`.
+ * Training images that are in no folder have no labels, nor have the test images then; of them `holdout` alone holds a part out.
+ * @throws AludelError `not_found` without the directory or a folder asked for, `invalid_data` naming the class that is empty, the file
+ * that is no whole image, or images beside folders, `io`, `invalid_option`.
  */
 export async function imageFolder(dir: string, split: Split = 'train', options: ImageFolderOptions = {}): Promise<Dataset> {
-  const { holdout, splitSeed, classes, ...reading } = options
+  const { holdout, splitSeed, classes, labels, ...reading } = options
   const rule = { ...(holdout !== undefined && { holdout }), ...(splitSeed !== undefined && { splitSeed }) }
-  return readLabelled(await listImageFolder(dir, split, { ...rule, ...(classes !== undefined && { classes }) }), reading)
+  const chosen = { ...(classes !== undefined && { classes }), ...(labels !== undefined && { labels }) }
+  return readLabelled(await listImageFolder(dir, split, { ...rule, ...chosen }), reading)
 }
 
 /** The files that `imageFolder` reads, none of them opened. Throws what it throws for the directory. */
@@ -48,16 +53,23 @@ export async function listImageFolder(dir: string, split: Split, options: Listin
   checkPath('folder: directory', dir)
   checkSplit('folder', split)
   const trainDir = (await isFolder(join(dir, 'train'))) ? join(dir, 'train') : dir
-  const { classes: choice, ...rule } = options
+  const { classes: choice, labels, ...rule } = options
+  if (labels !== undefined && labels !== 'none') throw expected('invalid_option', 'folder: labels', "'none', or no such option", labels)
+  if (labels === 'none' && choice !== undefined) throw expected('invalid_option', 'folder: classes', "none beside labels 'none'", choice)
+  const testDir = trainDir === dir ? undefined : await findTestDir(dir)
+  const name = basename(resolve(dir)) || 'folder'
+  if (labels === 'none' || (choice === undefined && (await isUnlabelled(trainDir)))) {
+    const files = await unlabelledFiles(name, split, { trainDir, testDir }, rule)
+    return checkListing({ name, kind: 'folder', split, classes: [], ...files })
+  }
   const chosen = choice === undefined ? undefined : chosenClasses(choice)
   const training = await classFolders(trainDir, chosen)
   const missing = chosen?.find((one) => !training.some(({ name }) => name === one))
   if (missing !== undefined) throw new AludelError('not_found', `${trainDir}: has no folder '${missing}' of the classes asked for`)
   await checkTraining(trainDir, training)
   const classes = training.map(({ name }) => name)
-  const testDir = trainDir === dir ? undefined : await findTestDir(dir)
   const files = await filesOf(split, { training, testDir, chosen }, rule)
-  return checkListing({ name: basename(resolve(dir)) || 'folder', kind: 'folder', split, classes, ...files })
+  return checkListing({ name, kind: 'folder', split, classes, ...files })
 }
 
 async function findTestDir(dir: string): Promise<string | undefined> {

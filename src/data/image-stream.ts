@@ -7,6 +7,7 @@ import { recipeStatistics } from './channel-statistics.js'
 import type { Dataset, Split, UnreadableFile } from './dataset.js'
 import { checkSameSize, type DecodedFile, type DecodeOptions, decodeOrSkip, inFlight } from './decode-images.js'
 import type { LabelledFolder } from './labelled-files.js'
+import { checkLabelled } from './labels.js'
 import type { ChannelStatistics } from './normalize.js'
 
 /** Some places that follow one another. */
@@ -60,6 +61,7 @@ const blocksAhead = 3
 
 /** The rows of a data set in memory, or in a pack. */
 export function datasetStream(dataset: Dataset): ImageStream {
+  checkLabelled('a stream of labelled images', dataset)
   const { name, split, classes, labels, mean, std, flip, sha256, filesSha256 } = dataset
   const [, height, width, channels] = dataset.shape
   const bytes = height * width * channels
@@ -81,6 +83,7 @@ export function datasetStream(dataset: Dataset): ImageStream {
 
 /** The files of a split as a stream. Without a size the first image that can be read sets that of all. */
 export async function fileStream(folder: LabelledFolder, options: Omit<DecodeOptions, 'signal'>): Promise<ImageStream> {
+  checkLabelled('a stream of labelled images', folder)
   const { name, kind, split, classes, labels, names, paths } = folder
   const { mean, std } = recipeStatistics(kind) as ChannelStatistics
   const first = options.size === undefined ? await firstReadable(paths, options) : undefined

@@ -1,4 +1,4 @@
-/** @file From files sorted into classes to a data set: the last step of every reader of image folders. */
+/** @file From files, sorted into classes or not, to a data set: the last step of every reader of image folders. */
 import { sep } from 'node:path'
 import { AludelError } from '../errors.js'
 import { recipeStatistics } from './channel-statistics.js'
@@ -7,6 +7,7 @@ import { type DecodeOptions, decodeImages } from './decode-images.js'
 import { decodeCached } from './decoded-cache.js'
 import { filesHash } from './files-hash.js'
 import { type ClassFiles, namesIn } from './image-files.js'
+import { isLabelled } from './labels.js'
 import type { ChannelStatistics } from './normalize.js'
 
 export interface ImageReading extends DecodeOptions {
@@ -16,8 +17,9 @@ export interface ImageReading extends DecodeOptions {
 
 export interface LabelledFiles {
   readonly paths: readonly string[]
-  /** Paths below the folder of the class, with '/' on every system. */
+  /** Paths below the folder of the class, with '/' on every system; of files without labels below that of them all. */
   readonly names: readonly string[]
+  /** Empty where there are none, as `classes` is. */
   readonly labels: Int32Array
 }
 
@@ -40,7 +42,10 @@ export const byClass = (classes: readonly ClassFiles[]): LabelledFiles => ({
 export async function checkTraining(dir: string, classes: readonly ClassFiles[]): Promise<void> {
   if (classes.length === 0) {
     const names = (await namesIn(dir)).slice(0, 5).join(', ')
-    throw new AludelError('invalid_data', `${dir}: expected a folder of images for each class but it holds ${names || 'nothing'}`)
+    throw new AludelError(
+      'invalid_data',
+      `${dir}: expected a folder of images for each class, or images without labels, but it holds ${names || 'nothing'}`,
+    )
   }
   const empty = classes.find(({ files }) => files.length === 0)
   if (empty) {
@@ -51,11 +56,13 @@ export async function checkTraining(dir: string, classes: readonly ClassFiles[])
 /** The listing itself; throws `invalid_data` when the split has no image. */
 export function checkListing(folder: LabelledFolder): LabelledFolder {
   if (folder.paths.length > 0) return folder
-  throw new AludelError('invalid_data', `${folder.name}: no image of a known class to read for the ${folder.split} split`)
+  const what = isLabelled(folder) ? 'image of a known class' : 'JPEG, PNG or WebP file'
+  throw new AludelError('invalid_data', `${folder.name}: no ${what} to read for the ${folder.split} split`)
 }
 
 /** What a class is left with when files were not readable. Throws `invalid_data` naming a class that had images and has none. */
 export function checkClassesLeft({ name, classes, labels }: LabelledFolder, unreadable: readonly { readonly row: number }[]): void {
+  if (classes.length === 0) return
   const counts = classes.map(() => 0)
   for (const label of labels) counts[label]++
   for (const { row } of unreadable) if (--counts[labels[row]] === 0) throw emptied(name, classes[labels[row]])

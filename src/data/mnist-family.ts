@@ -1,7 +1,7 @@
 /** @file The four-file layout of IDX files shared by MNIST and its drop-in replacements. */
 import { basename, resolve } from 'node:path'
 import { checkPath } from '../arguments.js'
-import { type ArrayOptions, arrayDataset, type LabelledArrays } from './array-dataset.js'
+import { type ArrayOptions, arrayDataset, type ImageArrays } from './array-dataset.js'
 import { recipeStatistics } from './channel-statistics.js'
 import { adoptDataset, checkSplit, type Dataset, type Split } from './dataset.js'
 import { findFile, invalidFile } from './file-bytes.js'
@@ -41,7 +41,7 @@ export async function idx(dir: string, split: Split = 'train', options: ArrayOpt
 }
 
 /** Images and labels of one split; labels are checked to be below `classes` where that is known. */
-async function readPair(dir: string, split: Split, name: string, classes = 256): Promise<LabelledArrays> {
+async function readPair(dir: string, split: Split, name: string, classes = 256): Promise<ImageArrays> {
   const prefix = split === 'train' ? 'train' : 't10k'
   const todo = `give the directory that holds the four ${name} files`
   const imagesPath = await findFile(dir, spellings(`${prefix}-images`, 'idx3'), todo)

@@ -2,15 +2,15 @@
 import { AludelError } from '../errors.js'
 import { chooseStatistics, measureStatistics } from './channel-statistics.js'
 import { cifar10 } from './cifar10.js'
-import { cifar100 } from './cifar100.js'
+import { type Cifar100Options, cifar100 } from './cifar100.js'
 import { type Dataset, restated, type Split } from './dataset.js'
 import { fashionMnist } from './fashion-mnist.js'
-import { imageFolder, listImageFolder } from './image-folder.js'
+import { type ImageFolderOptions, imageFolder, listImageFolder } from './image-folder.js'
 import { datasetStream, fileStream, type ImageStream } from './image-stream.js'
 import type { LabelledFolder } from './labelled-files.js'
 import { mnist } from './mnist.js'
 import { idx } from './mnist-family.js'
-import { npz } from './npz-dataset.js'
+import { type NpzOptions, npz } from './npz-dataset.js'
 import { openPacked } from './packed/open-packed.js'
 import { parseSpecification, type ReaderOption, type ReaderOptions } from './specification.js'
 import { listTinyImagenet, tinyImagenet } from './tiny-imagenet.js'
@@ -37,11 +37,16 @@ interface Source {
 
 const directory = 'directory of its files'
 const images: readonly ReaderOption[] = ['size', 'fit', 'onUnreadable']
-const split: readonly ReaderOption[] = ['holdout', 'splitSeed']
+const arrays: readonly ReaderOption[] = ['holdout', 'splitSeed', 'labels']
+const listing: readonly ReaderOption[] = [...arrays, 'classes']
 
 const sources: Readonly<Record<string, Source>> = {
   cifar10: { read: cifar10, options: [], path: directory },
-  cifar100: { read: (dir, part, { labels }) => cifar100(dir, part, labels && { labels }), options: ['labels'], path: directory },
+  cifar100: {
+    read: (dir, part, given) => cifar100(dir, part, only(given, ['labels']) as Cifar100Options),
+    options: ['labels'],
+    path: directory,
+  },
   mnist: { read: mnist, options: [], path: directory },
   'fashion-mnist': { read: fashionMnist, options: [], path: directory, bundled: true },
   idx: { read: (dir, part) => idx(dir, part), options: [], path: directory },
@@ -52,12 +57,12 @@ const sources: Readonly<Record<string, Source>> = {
     path: directory,
   },
   folder: {
-    read: (dir, part, given) => imageFolder(dir, part, only(given, [...images, ...split, 'classes', 'cache', 'signal'])),
-    list: (dir, part, given) => listImageFolder(dir, part, only(given, [...split, 'classes'])),
-    options: [...images, ...split, 'classes'],
+    read: (dir, part, given) => imageFolder(dir, part, only(given, [...images, ...listing, 'cache', 'signal']) as ImageFolderOptions),
+    list: (dir, part, given) => listImageFolder(dir, part, only(given, listing) as ImageFolderOptions),
+    options: [...images, ...listing],
     path: directory,
   },
-  npz: { read: (file, part, given) => npz(file, part, only(given, split)), options: split, path: 'file' },
+  npz: { read: (file, part, given) => npz(file, part, only(given, arrays) as NpzOptions), options: arrays, path: 'file' },
   packed: {
     // what is measured is needed whole: `resident=no` is about the images that are trained on
     read: (dir, part, given) =>

@@ -3,6 +3,7 @@ import { keyOf } from '../engine/tensor/key.js'
 import { philoxBlock } from '../engine/tensor/philox.js'
 import { expected } from '../errors.js'
 import type { Dataset } from './dataset.js'
+import { checkLabelled } from './labels.js'
 
 export interface SamplerOptions {
   readonly dataset: Pick<Dataset, 'classes' | 'classIndices'>
@@ -27,9 +28,10 @@ export interface Sampler {
   drawClasses(step: number, first: number, end: number): Int32Array
 }
 
-/** Throws `invalid_option` for a bad count or seed, `invalid_data` when a class is empty. */
+/** Throws `invalid_option` for a bad count or seed, `invalid_data` when a class is empty or there are no labels. */
 export function createSampler({ dataset, perClass, seed, purpose }: SamplerOptions): Sampler {
   if (!Number.isInteger(perClass) || perClass < 1) throw expected('invalid_option', 'perClass', 'a whole number >= 1', perClass)
+  checkLabelled('a class-balanced sampler', dataset)
   const key = keyOf(seed)
   const classes = dataset.classes.length
   // scratch permutations, put back in order after every draw: a draw depends on nothing drawn before

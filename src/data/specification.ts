@@ -12,8 +12,8 @@ export interface ReaderOptions extends HoldOut {
   readonly classes?: string | readonly string[]
   /** What becomes of an image file that cannot be decoded. */
   readonly onUnreadable?: UnreadablePolicy
-  /** Which labels of CIFAR-100. */
-  readonly labels?: 'fine' | 'coarse'
+  /** Which labels of CIFAR-100; of `npz` and `folder` 'none' reads images alone. */
+  readonly labels?: 'fine' | 'coarse' | 'none'
   /** How pixels are normalised; see `chooseStatistics`. */
   readonly normalize?: string
   /** Whether a mirrored image keeps its class. */
@@ -63,7 +63,7 @@ const keys: Readonly<Record<string, { readonly option: ReaderOption; readonly wa
   fit: { option: 'fit', wanted: 'squash or crop', parse: oneOf('squash', 'crop') },
   'on-unreadable': { option: 'onUnreadable', wanted: 'fail or skip', parse: oneOf('fail', 'skip') },
   classes: { option: 'classes', wanted: 'the name of a subset of ImageNet, or folders separated by colons', parse: parseClasses },
-  labels: { option: 'labels', wanted: 'fine or coarse', parse: oneOf('fine', 'coarse') },
+  labels: { option: 'labels', wanted: 'fine or coarse (cifar100), or none (npz, folder)', parse: oneOf('fine', 'coarse', 'none') },
   normalize: { option: 'normalize', wanted: 'a text', parse: (text) => (text === '' ? undefined : text) },
   flip: { option: 'flip', wanted: 'yes or no', parse: yesOrNo },
   resident: { option: 'resident', wanted: 'yes or no', parse: yesOrNo },

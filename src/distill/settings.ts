@@ -3,6 +3,7 @@
 import { checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumber } from '../arguments.js'
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import type { Whitening } from '../data/whitening.js'
 import { AludelError, expected } from '../errors.js'
 import type { DistillOptions, DistillSettings, OnDivergence, RunConfig } from '../experiment/types.js'
@@ -76,6 +77,7 @@ export function resolveSettings(
     const todo = 'call distillRepresentations with n and teacher (on the command line: --n and --teacher)'
     throw new AludelError('invalid_option', `method: ${method.name} reads no labels and gives representations: ${todo}`)
   }
+  checkLabelled(`method ${method.name}`, dataset)
   const ipc = wholeNumber('ipc', settings.ipc)
   const [, height, width, channels] = dataset.shape
   const image = [height, width, channels] as const

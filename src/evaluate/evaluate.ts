@@ -1,7 +1,9 @@
 /** @file Evaluation of a synthetic set: train fresh networks on it by the field's protocol and measure them on real test images. */
+
 import { checkCallback, checkOptions } from '../arguments.js'
 import { resolveDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import type { Device } from '../engine/runtime/device.js'
 import { expected } from '../errors.js'
 import type { EvaluateOptions, EvaluationResult, SyntheticSetFields } from '../experiment/types.js'
@@ -30,6 +32,7 @@ export async function evaluate(source: TrainingSource, options: EvaluateOptions<
   checkCallback('evaluate: onResult', onResult)
   if (given === undefined) throw expected('invalid_option', 'evaluate: test', 'a data set to measure on', undefined)
   const read = await resolveDataset(given)
+  checkLabelled('evaluate', read)
   const plan = planTraining('evaluate', source, training)
   const { set, networks } = plan
   const trained = plan.protocol.trained(plan.epochs)

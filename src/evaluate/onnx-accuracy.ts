@@ -1,7 +1,9 @@
 /** @file Test accuracy of an ONNX model: the test set streamed through ONNX Runtime. */
+
 import { checkCallback, checkDevice, checkOptions, checkSignal } from '../arguments.js'
 import { type AnyDataset, resolveDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import type { Device } from '../engine/runtime/device.js'
 import { expected } from '../errors.js'
 import { OnnxClassifier, type PixelNormalization, RuntimeProcess, readModelFile } from '../onnx/index.js'
@@ -47,6 +49,7 @@ export async function evaluateModel(model: string | Uint8Array, options: Evaluat
   if (typeof model !== 'string' && !(model instanceof Uint8Array))
     throw expected('invalid_option', 'evaluateModel: model', 'a path, or its bytes as a Uint8Array', model)
   const test = await resolveDataset(options.test)
+  checkLabelled('evaluateModel', test)
   if (test.whitened) throw expected('invalid_data', 'evaluateModel: test', 'images as they were read', 'whitened ones')
   const [, height, width, channels] = test.shape
   const isGiven = mean !== undefined || std !== undefined || scale !== undefined

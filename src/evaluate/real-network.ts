@@ -1,5 +1,7 @@
 /** @file A network trained on all real images, whose features or answers say something about them. */
+
 import type { Dataset } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import type { Device } from '../engine/runtime/device.js'
 import type { Key } from '../engine/tensor/key.js'
 import type { EvaluationProgress } from '../experiment/types.js'
@@ -25,6 +27,7 @@ export async function trainOnReal(
   train: Dataset,
   { network: name, device, epochs, key, signal, onProgress }: RealNetworkOptions,
 ): Promise<Trainer> {
+  checkLabelled('a network that is trained on real images', train)
   const network = resolveNetwork(name, train.shape.slice(1) as [number, number, number], train.classes.length)
   const trainer = new Trainer(device, { network, sets: [trainingSet(train)], groups: 1, augment: { operations: [] }, key, firstNetwork: 0 })
   try {

@@ -1,6 +1,8 @@
 /** @file Real images as a set: what baselines train on. */
+
 import { wholeNumber } from '../arguments.js'
 import { type Dataset, rowsOfWhole } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import { expected } from '../errors.js'
 import { createSyntheticSet } from '../experiment/synthetic-set.js'
 import type { RunConfig, SyntheticSet } from '../experiment/types.js'
@@ -24,9 +26,10 @@ export function realSet(train: Dataset, rows: Int32Array, config: RunConfig): Sy
   })
 }
 
-/** Throws `invalid_option` when `ipc` is no whole number >= 1, or a class has fewer images. */
+/** Throws `invalid_option` when `ipc` is no whole number >= 1, or a class has fewer images, `invalid_data` without labels. */
 export function checkClassSizes(train: Dataset, ipc: number): void {
   wholeNumber('ipc', ipc)
+  checkLabelled('a coreset by class', train)
   for (const [c, name] of train.classes.entries()) {
     const available = train.classIndices(c).length
     if (available < ipc)

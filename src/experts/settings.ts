@@ -1,7 +1,9 @@
 /** @file What experts are asked for, checked before anything is trained, with every default resolved, and as the record of their store keeps it. */
+
 import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumber } from '../arguments.js'
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import { arithmeticOf } from '../engine/isa.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
@@ -106,6 +108,7 @@ export function planExperts(what: string, train: Dataset, options: ExpertsOption
   checkSignal(what, options.signal)
   checkCallback(`${what}: onProgress`, options.onProgress)
   checkSeed(`${what}: seed`, seed)
+  checkLabelled(what, train)
   const whole = (key: 'experts' | 'epochs' | 'batch' | 'together', usual: number) => wholeNumber(`${what}: ${key}`, options[key] ?? usual)
   const [experts, epochs, batch] = [whole('experts', 10), whole('epochs', 50), whole('batch', 256)]
   const lr = rate(what, 'lr', options.lr ?? 0.01, (value) => value > 0, 'a number > 0')

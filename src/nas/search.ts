@@ -1,7 +1,9 @@
 /** @file A search, checked: its networks, what they are trained on, and the trainings that are not done yet. */
+
 import { isRecord } from '../arguments.js'
 import { type AnyDataset, resolveDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import { expected } from '../errors.js'
 import { planTraining } from '../evaluate/train-networks.js'
 import { Turn } from '../event-loop.js'
@@ -96,6 +98,7 @@ function checkClasses({ classes }: SyntheticSetFields): void {
 }
 
 function checkAlike(name: string, data: Dataset, set: SyntheticSetFields): void {
+  checkLabelled(`nas: ${name}`, data)
   const [image, own] = [data.shape.slice(1), set.shape.slice(1)]
   if (image.join() !== own.join()) throw expected('invalid_data', `nas: ${name}`, `images [${own.join(', ')}] as in the set`, image)
   const [classes, wanted] = [data.classes, set.classes]

@@ -95,6 +95,6 @@ export function checkSameData(what: string, { name, sha256, files, samples }: Sc
   throw new AludelError(
     'incompatible',
     `${what}: expected ${kind} of sha256 ${wanted.slice(0, 12)}… (${name}, ${samples} samples) but received ` +
-      `${received.slice(0, 12)}… (${dataset.name}, ${dataset.labels.length} samples); rows of one say nothing about the other`,
+      `${received.slice(0, 12)}… (${dataset.name}, ${dataset.shape[0]} samples); rows of one say nothing about the other`,
   )
 }

@@ -30,7 +30,7 @@ export interface ScoreFile {
 export function describeScores(data: Dataset | DatasetInput, values: ArrayLike<number>, score: ScoreDescription): ScoreFile {
   const what = 'describeScores'
   const dataset = asDataset(data)
-  const samples = dataset.labels.length
+  const [samples] = dataset.shape
   if (values?.length !== samples) throw expected('invalid_data', `${what}: values`, `${samples}, one for each sample`, values?.length)
   checkFiniteScores(`${what}: values`, values)
   return { data: scoredData(dataset), score: checkDescription(what, score), values: new Float64Array(values) }

@@ -1,6 +1,8 @@
 /** @file Selection: which samples of a data set stay, by scores, by features or at random. Kept rows are ascending, in the original order. */
+
 import { isRecord } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import { AludelError, expected } from '../errors.js'
 import { inPieces, Turn } from '../event-loop.js'
 import { checkLabels, rowsByClass } from '../scores/labels.js'
@@ -38,7 +40,7 @@ const thinnedBelow = 0.05
  * and the lower row of equal ones; percentages keep floor(percent n / 100), of equal ones the lower row with 'asc', the higher with 'desc'.
  *
  * Throws `invalid_option` (keep and drop at once, a fraction of 0 or 1, a class that would be emptied, a minimum above a class),
- * `invalid_data` (another number of scores, rows or labels than samples; a class without samples), `invalid_index` (a label), `not_finite`
+ * `invalid_data` (another number of scores, rows or labels than samples; no labels; a class without samples), `invalid_index` (a label), `not_finite`
  * with the rows whose score is NaN or infinite, `invalid_shape`, `detached`.
  *
  * ```ts
@@ -48,8 +50,9 @@ const thinnedBelow = 0.05
  */
 export async function selectSamples(data: Pick<Dataset, 'labels' | 'classes'>, options: SelectOptions): Promise<Selection> {
   const what = 'selectSamples'
+  if (isRecord(data) && Array.isArray(data.classes)) checkLabelled(what, data)
   const { labels, classes } = (isRecord(data) ? data : {}) as Partial<typeof data>
-  if (!Array.isArray(classes) || classes.length === 0 || labels?.length === undefined)
+  if (!Array.isArray(classes) || labels?.length === undefined)
     throw expected('invalid_option', `${what}: data`, 'a data set with classes and labels', data)
   const samples = labels.length
   const turn = new Turn()

@@ -1,8 +1,10 @@
 /** @file A subset: the sealed record of which rows of which data set stay, by which rule. Every later stage takes its images from it. */
+
 import { isRecord } from '../arguments.js'
 import { datasetPart, streamedPart } from '../data/dataset.js'
 import { maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/index.js'
+import { checkLabelled } from '../data/labels.js'
 import { AludelError, expected } from '../errors.js'
 import { checkFields, type FieldRules, isCount, isNumber, isNumbers, isTexts } from '../experiment/json-fields.js'
 import { checkSeal, encodeSealed, parseRecord, sealOf } from '../experiment/sealed-json.js'
@@ -51,6 +53,7 @@ export interface Subset {
  */
 export function createSubset(data: Dataset | DatasetInput, selection: Selection, score: ScoreDescription | null): Subset {
   const dataset = asDataset(data)
+  checkLabelled('createSubset', dataset)
   const subset: Subset = {
     format: subsetFormat,
     version: subsetVersion,

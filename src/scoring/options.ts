@@ -1,7 +1,9 @@
 /** @file What a scoring is asked for, checked before anything is computed, with every default resolved. */
+
 import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumber } from '../arguments.js'
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError, expected } from '../errors.js'
 import { protocol } from '../evaluate/schedule.js'
@@ -129,6 +131,7 @@ export function planScoring(train: Dataset, options: ScoreDatasetOptions): Scori
   const window = checkWindow(what, options.window ?? { from: 0, to: epochs }, epochs)
   const epoch = wholeNumber(`${what}: epoch`, options.epoch ?? epochs - 1, 0)
   if (epoch >= epochs) throw expected('invalid_option', `${what}: epoch`, `one of 0 to ${epochs - 1}`, epoch)
+  checkLabelled(what, train)
   if (train.classes.length < 2) throw expected('invalid_option', `${what}: data`, 'two classes or more', train.classes.length)
   const network = resolveNetwork(choice, train.shape.slice(1) as unknown as MapShape, train.classes.length)
   return {

@@ -1,6 +1,8 @@
 /** @file What a teacher is worth before anything is distilled from it: a linear probe, how its representations spread, and in which range. */
+
 import { checkOptions, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
+import { isLabelled } from '../data/labels.js'
 import { readPixels } from '../data/pixel-rows.js'
 import { unitPixels } from '../data/unit-pixels.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
@@ -18,7 +20,9 @@ export interface TeacherQuality extends UnlabelledQuality {
   readonly data: string
   /** Images looked at. */
   readonly samples: number
-  /** Of a linear classifier on a part of the images, measured on the others; null where they are of one class. */
+  /** Whether the images have labels. */
+  readonly labelled: boolean
+  /** Of a linear classifier on a part of the images, measured on the others; null where they are of one class, or have no labels. */
   readonly probe: { readonly accuracy: number; readonly chance: number; readonly trained: number; readonly held: number } | null
   /** What speaks against distilling from it, one sentence each. */
   readonly warnings: readonly string[]
@@ -42,7 +46,8 @@ const leastProbe = 0.1
 
 /**
  * Looks at a teacher's representations of some images of `data`. Rejects with `incompatible` for images of another size, `invalid_option`,
- * `not_finite`, AbortError. Labels are read for the probe alone.
+ * `not_finite`, AbortError. Labels are read for the probe alone, which is left out
+ * where there are none.
  */
 export async function assessTeacher(teacher: Teacher, data: Dataset, options: QualityOptions = {}): Promise<TeacherQuality> {
   const what = 'assessTeacher'
@@ -62,7 +67,7 @@ export async function assessTeacher(teacher: Teacher, data: Dataset, options: Qu
   const probe = await probeOf(features, dim, data, rows)
   const found = { ...statistics, input, probe }
   return {
-    ...{ teacher: { name, objective, dim, sha256 }, data: data.sha256, samples: rows.length },
+    ...{ teacher: { name, objective, dim, sha256 }, data: data.sha256, samples: rows.length, labelled: isLabelled(data) },
     ...found,
     warnings: warningsOf(found, dim),
   }
@@ -82,6 +87,7 @@ async function encodeRows(teacher: Teacher, data: Dataset, rows: Int32Array, sig
 }
 
 async function probeOf(features: Float32Array, dim: number, data: Dataset, rows: Int32Array): Promise<TeacherQuality['probe']> {
+  if (!isLabelled(data)) return null
   const labels = rows.map((row) => data.labels[row])
   const held = Math.max(1, Math.floor(rows.length * heldShare))
   const trained = Math.min(rows.length - held, dim > mostProbeSize ? mostProbeSize : rows.length)

@@ -1,6 +1,8 @@
 /** @file A labelled data set that a pretrained network is taken to. */
+
 import { measureStatistics } from '../data/channel-statistics.js'
 import type { Dataset } from '../data/dataset.js'
+import { checkLabelled } from '../data/labels.js'
 import { readPixels } from '../data/pixel-rows.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
 import { permuting } from '../engine/tensor/philox.js'
@@ -39,9 +41,10 @@ export interface TargetLimits {
   readonly testImages?: number | undefined
 }
 
-/** Throws `invalid_data` for splits with other classes, and for training images of fewer than two classes. */
+/** Throws `invalid_data` for splits with other classes, for training images of fewer than two classes, and without labels. */
 export function checkTarget({ name, train, test }: TransferTarget): void {
   const what = `target '${name}'`
+  for (const split of [train, test]) checkLabelled(`transfer to ${what}`, split)
   if (train.classes.join('\n') !== test.classes.join('\n'))
     throw expected('invalid_data', what, `test images of the ${train.classes.length} classes of the training images`, test.classes.length)
   const present = train.classes.filter((_, c) => train.classIndices(c).length > 0).length

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
+import { checkLabelled } from '../../data/labels.js'
 import { AludelError, expected } from '../../errors.js'
 import { reopenRunDir } from '../../experiment/run-dir.js'
 import type { DistillSettings, DynamicPruning, RepresentationRunSettings } from '../../experiment/types.js'
@@ -142,6 +143,7 @@ async function distillCommand(fromCommand: Options, command: Command, context: C
   const dynamic = options.dynamic === 'off' ? undefined : options.dynamic
   const choice = checkedSchedule(options)
   const train = await library.openDataset(data, 'train', openOptions(options))
+  checkLabelled(`distill --method ${method}`, train)
   const part = shard ? `-part${shard.index}of${shard.of}` : ''
   const dir = out ?? join('runs', `${method}-${train.name}-ipc${ipc}-seed${seed}${part}`)
   const general = { iterations, realBatch, imageLr, init, augment, network, preset, seed, onDivergence, dynamic, classGroup, shard }

@@ -1,8 +1,10 @@
 /** @file `aludel evaluate RUN`: trains fresh networks on a distilled set and measures them on real test images. */
+
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
 import { exists } from '../../data/file-bytes.js'
+import { checkLabelled } from '../../data/labels.js'
 import { formatSpecification, parseSpecification } from '../../data/specification.js'
 import { AludelError, expected } from '../../errors.js'
 import type { Teacher, TrainingSource } from '../../evaluate/index.js'
@@ -171,6 +173,7 @@ async function evaluateCommand(source: string | undefined, options: Options, com
   const protocol = named ?? defaultProtocol(set)
   const networks = wanted ?? [protocolNamed(protocol).network ?? 'convnet']
   const read = await library.openDataset(data, 'test', openOptions(options))
+  checkLabelled('evaluate', read)
   if (read.classes.join('\n') !== set.classes.join('\n')) {
     throw expected('invalid_option', `--data ${data}: classes`, `those of the set (${set.classes.join(', ')})`, read.classes.join(', '))
   }

@@ -1,7 +1,9 @@
 /** @file `aludel nas RUN`: orders a space of networks on a distilled set, and says how far that order is the one of all real images. */
+
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { isRecord } from '../../arguments.js'
 import { readText } from '../../data/file-bytes.js'
+import { checkLabelled } from '../../data/labels.js'
 import { AludelError, expected } from '../../errors.js'
 import type { LabelKind, ProtocolName } from '../../experiment/types.js'
 import { type NasBaseline, type NasProgress, nasBaselines } from '../../nas/options.js'
@@ -90,6 +92,7 @@ async function nasCommand(run: string, options: Options, command: Command, conte
   const space = await spaceOf(options)
   const { set, data: specification } = await openRun(run, options)
   const data = await library.openDataset(specification, 'train', openOptions(options))
+  checkLabelled('nas', data)
   const test = await library.openDataset(specification, 'test', openOptions(options))
   const bar = new Progress({ label: 'nas, % of the work', total: 100, stream: output.stderr })
   const stopping = () =>

@@ -1,7 +1,9 @@
 /** @file `aludel pack`: a data set decoded once into files that later commands read by rows, as --data packed:DIR. */
+
 import type { Command } from 'commander'
 import { exists } from '../../data/file-bytes.js'
 import type { PackRecord, Split } from '../../data/index.js'
+import { isLabelled } from '../../data/labels.js'
 import { packSplit, verifyPack } from '../../data/packed/pack.js'
 import type { PackProgress } from '../../data/packed/pack-files.js'
 import { pixelPath, recordPath } from '../../data/packed/pack-record.js'
@@ -69,7 +71,14 @@ async function underInterrupt(output: Output, context: CliContext, work: (signal
 async function packAll(specification: string, out: string, output: Output, signal: AbortSignal): Promise<void> {
   const packed: PackRecord[] = []
   for (const split of splits) {
-    const record = await withProgress(split, output, (onProgress) => packSplit(specification, split, out, { signal, onProgress }))
+    const record = await withProgress(split, output, (onProgress) => packSplit(specification, split, out, { signal, onProgress })).catch(
+      (error) => {
+        // images without labels may have no test images
+        if (split === 'train' || packed[0]?.classes.length !== 0 || (error as Partial<AludelError>).code !== 'not_found') throw error
+        output.notice(`no test images are packed: ${error.message}`)
+      },
+    )
+    if (!record) continue
     output.line(lineOf(out, record))
     packed.push(record)
   }
@@ -116,7 +125,7 @@ const bytesOf = ({ shape }: PackRecord): number => shape.reduce((product, d) => 
 const lineOf = (dir: string, record: PackRecord): string => {
   const { split, shape, unreadable } = record
   const left = unreadable.length > 0 ? `, ${unreadable.length} files left out (listed in ${recordPath(dir, split)})` : ''
-  return `${split}: ${shape[0]} images [${shape.slice(1).join(', ')}], ${bytesOf(record)} bytes in ${pixelPath(dir, split)}${left}`
+  return `${split}: ${shape[0]} images${isLabelled(record) ? '' : ' without labels'} [${shape.slice(1).join(', ')}], ${bytesOf(record)} bytes in ${pixelPath(dir, split)}${left}`
 }
 
 const summaryOf = (dir: string, record: PackRecord) => {

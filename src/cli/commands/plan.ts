@@ -1,5 +1,7 @@
 /** @file `aludel plan`: bytes and time of a run and its evaluation before either starts, and the largest settings that fit. */
+
 import type { Command } from 'commander'
+import { checkLabelled } from '../../data/labels.js'
 import { AludelError } from '../../errors.js'
 import type { DistillSettings, ProtocolName, RepresentationRunSettings } from '../../experiment/types.js'
 import { checkBeforeWhitening } from '../../experts/store.js'
@@ -67,6 +69,7 @@ async function planCommand(fromCommand: Options, command: Command, context: CliC
   const data = specificationOf(options.data, options)
   const { iterations, realBatch, init, augment, network, preset, epochs, memory, classGroup, shard } = rest
   const train = await library.openDataset(data, 'train', openOptions(options))
+  checkLabelled(`plan --method ${method}`, train)
   const test = await library.openDataset(data, 'test', openOptions(options))
   const zca = zcaOf(options)
   const experts = options.experts === undefined ? undefined : await library.openExperts(options.experts)

@@ -1,8 +1,10 @@
 /** @file `aludel prune`: scores in, the file of a subset out, which every later command takes with --subset. */
+
 import { dirname } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Dataset } from '../../data/dataset.js'
 import { exists } from '../../data/file-bytes.js'
+import { checkLabelled } from '../../data/labels.js'
 import type { Device } from '../../engine/runtime/device.js'
 import { AludelError, expected, onFile } from '../../errors.js'
 import { makeDirectory } from '../../files/make-directory.js'
@@ -101,6 +103,7 @@ async function prune(options: Options, command: Command, context: CliContext): P
     throw expected('invalid_option', `--order ${order}`, 'no --kind', kind)
   if (await exists(out)) throw new AludelError('invalid_option', `${out}: exists already; remove it or give another --out`)
   const train = await library.openDataset(specificationOf(data, options), 'train', openOptions(options))
+  checkLabelled('prune', train)
   const { what, score } = await basisOf(options, train)
   const rule = {
     ...{ ...what, order, scope, minimumPerClass: minimum },

@@ -1,5 +1,7 @@
 /** @file `aludel transfer RUN`: networks pretrained on a set of representations, measured on labelled data sets beside the baselines. */
+
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { checkLabelled } from '../../data/labels.js'
 import { parseSpecification } from '../../data/specification.js'
 import { expected } from '../../errors.js'
 import { loadRepresentationSet } from '../../experiment/representation-set.js'
@@ -168,10 +170,9 @@ async function openTargets(specifications: readonly string[], options: Options, 
   for (const [i, one] of specifications.entries()) {
     const name = names.filter((other) => other === names[i]).length > 1 ? one : names[i]
     if (specifications.indexOf(one) !== i) throw expected('invalid_option', '--targets', 'each data set once', one)
-    const [train, test] = [
-      await library.openDataset(one, 'train', openOptions(options)),
-      await library.openDataset(one, 'test', openOptions(options)),
-    ]
+    const train = await library.openDataset(one, 'train', openOptions(options))
+    checkLabelled(`transfer to '${name}'`, train)
+    const test = await library.openDataset(one, 'test', openOptions(options))
     targets.push({ name, train, test })
   }
   return targets

@@ -1,6 +1,8 @@
 /** @file Runs the cells of a sweep that are not there yet; sweep.json is written after each. */
+
 import { join } from 'node:path'
 import type { Dataset } from '../../data/dataset.js'
+import { checkLabelled } from '../../data/labels.js'
 import { onFile } from '../../errors.js'
 import { lockRun } from '../../experiment/run-lock.js'
 import { type SweepRecord, writeSweep } from '../../experiment/sweep-record.js'
@@ -36,6 +38,7 @@ export async function runSweep(job: SweepJob): Promise<SweepRecord> {
   const cells = planCells(job.settings)
   const open = given({ cache })
   const train = await library.openDataset(data, 'train', open)
+  checkLabelled('sweep', train)
   const test = await library.openDataset(data, 'test', open)
   await checkMeasuring(job.settings, train)
   const experts = job.settings.experts ? await library.openExperts(job.settings.experts) : undefined

@@ -2,6 +2,7 @@
 import { writeAtomic } from '../../files/atomic-file.js'
 import { piecesOf } from '../../files/pieces.js'
 import type { Dataset } from '../dataset.js'
+import { knownLabels } from '../labels.js'
 import { finishPack } from './finish-pack.js'
 import type { PackFilesOptions } from './pack-files.js'
 import { type PackRecord, pixelPath } from './pack-record.js'
@@ -12,9 +13,9 @@ export async function packDataset(
   dataset: Dataset,
   options: Pick<PackFilesOptions, 'signal' | 'onProgress'> = {},
 ): Promise<PackRecord> {
-  const { name, split, classes, shape, labels, mean, std, flip, images } = dataset
+  const { name, split, classes, shape, mean, std, flip, images } = dataset
   await writeAtomic(pixelPath(dir, split), piecesOf([images]), images.length)
-  const about = { name, split, classes, shape, labels, mean: [...mean], std: [...std], flip }
+  const about = { name, split, classes, shape, labels: knownLabels(dataset), mean: [...mean], std: [...std], flip }
   return finishPack(
     dir,
     { ...about, filesSha256: dataset.filesSha256 ?? null, listing: null, unreadable: [...(dataset.unreadable ?? [])], decoding: null },

@@ -20,6 +20,7 @@ export interface PackRecord {
   /** Name of the data set that was packed. */
   readonly name: string
   readonly split: Split
+  /** Empty where the images have no labels, as `labels` is. */
   readonly classes: readonly string[]
   /** [N, H, W, C] of the pixel file, bytes without a header. */
   readonly shape: readonly [number, number, number, number]
@@ -57,8 +58,8 @@ export function labelRuns(labels: Int32Array): [number, number][] {
   return runs
 }
 
-export function labelsOf({ labels, shape }: PackRecord): Int32Array {
-  const all = new Int32Array(shape[0])
+export function labelsOf({ labels, shape, classes }: PackRecord): Int32Array {
+  const all = new Int32Array(classes.length === 0 ? 0 : shape[0])
   let row = 0
   for (const [label, count] of labels) {
     all.fill(label, row, row + count)
@@ -81,7 +82,7 @@ const rules: FieldRules<PackRecord> = [
   ['version', `${packVersion}`, (value) => value === packVersion],
   ['name', 'a text', isText],
   ['split', "'train' or 'test'", (value) => value === 'train' || value === 'test'],
-  ['classes', 'a list of at least one class name', (value) => isTexts(value) && value.length > 0],
+  ['classes', 'a list of class names', isTexts],
   ['shape', 'four whole numbers [N, H, W, C]', isShape],
   ['labels', 'runs [class, rows]', (value) => Array.isArray(value) && value.every((run) => Array.isArray(run) && run.length === 2)],
   ['mean', 'numbers', isNumbers],
@@ -119,8 +120,9 @@ export async function readPackRecord(dir: string, split: Split): Promise<PackRec
 function checkRuns(path: string, { labels, classes, shape }: PackRecord): void {
   const whole = labels.every(([label, count]) => isCount(label) && label < classes.length && isCount(count) && count >= 1)
   const rows = whole ? labels.reduce((sum, [, count]) => sum + count, 0) : Number.NaN
-  if (rows !== shape[0])
-    throw new AludelError('invalid_data', `${path}: field 'labels': expected runs [class, rows] of ${shape[0]} rows in all`)
+  const wanted = classes.length === 0 ? 0 : shape[0]
+  if (rows !== wanted)
+    throw new AludelError('invalid_data', `${path}: field 'labels': expected runs [class, rows] of ${wanted} rows in all`)
 }
 
 export const bytesOfPack = ({ shape }: Pick<PackRecord, 'shape'>): number => shape.reduce((product, d) => product * d, 1)

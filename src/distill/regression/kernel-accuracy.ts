@@ -1,6 +1,8 @@
 /** @file How well kernel ridge regression on a set answers test images, under the kernel of an infinitely wide network: what KIP optimises. */
+
 import { checkDevice, checkOptions } from '../../arguments.js'
 import { asDataset, type Dataset, type DatasetInput } from '../../data/dataset.js'
+import { checkLabelled } from '../../data/labels.js'
 import { allOrNothing } from '../../engine/all-or-nothing.js'
 import { bindProgram } from '../../engine/bound-program.js'
 import { cast, type Value } from '../../engine/index.js'
@@ -49,6 +51,7 @@ export async function kernelAccuracy(
   checkDevice('kernelAccuracy', device)
   checkSyntheticSet(set)
   const test = asDataset(given)
+  checkLabelled('kernelAccuracy', test)
   const names = { kernel: true, depth: true, weightVariance: true, biasVariance: true, ridge: true } as const
   checkOptions('kernelAccuracy', options, names)
   const { options: defaults } = kip.presets.code.settings({ ipc: 1, image: [1, 1, 1] })

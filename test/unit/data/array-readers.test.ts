@@ -8,7 +8,7 @@ import { mnist } from '../../../src/data/mnist.js'
 import { idx } from '../../../src/data/mnist-family.js'
 import { npz } from '../../../src/data/npz-dataset.js'
 import { bytes, expectError, freshDir, mnistDir, ramp, write } from './fixtures.js'
-import { float64, header, npy, zipBytes } from './zip-archive.js'
+import { archive, float64, header, i8, npy, u8, zipBytes } from './zip-archive.js'
 
 describe('cifar100', () => {
   const record = (coarse: number, fine: number) => bytes([coarse, fine], ramp(3072))
@@ -62,15 +62,6 @@ describe('idx', () => {
 
   it('names the missing file', () => expectError(() => idx(freshDir()), 'not_found', /train-images/))
 })
-
-const u8 = (shape: string, data: Uint8Array) => npy(header('|u1', shape), data)
-const i8 = (...labels: number[]) => npy(header('<i8', `(${labels.length},)`), new Uint8Array(BigInt64Array.from(labels, BigInt).buffer))
-const archive = (arrays: Readonly<Record<string, Uint8Array>>) =>
-  write(
-    freshDir(),
-    'set.npz',
-    zipBytes(...Object.entries(arrays).map(([name, content]) => [`${name}.npy`, content, { deflate: true }] as const)),
-  )
 
 describe('npz', () => {
   it('reads the splits of a file', async () => {

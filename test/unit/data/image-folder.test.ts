@@ -104,7 +104,12 @@ describe('imageFolder', () => {
 
   it.each<[string, Record<string, string>, string, RegExp]>([
     ['an empty class', { 'train/a/1.png': '', 'train/b/readme.txt': '' }, 'invalid_data', /train: class 'b' has no JPEG, PNG or WebP/],
-    ['a folder without classes', { 'one.png': '' }, 'invalid_data', /expected a folder of images for each class but it holds one\.png/],
+    [
+      'a folder without images',
+      { 'one.txt': '' },
+      'invalid_data',
+      /a folder of images for each class, or images .*, but it holds one\.txt/,
+    ],
     ['an image format that is not read', { 'train/a/1.bmp': '' }, 'invalid_data', /1\.bmp: expected JPEG, PNG or WebP; convert/],
     ['a file that is no image', { 'train/a/1.png': 'text' }, 'invalid_data', /1\.png: expected JPEG/],
   ])('refuses %s', (_, content, code, message) => expectError(() => imageFolder(tree(content)), code, message))

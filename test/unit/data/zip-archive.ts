@@ -1,6 +1,7 @@
 /** @file .npy arrays and zip archives for the reader tests, whole or bent. */
 import { deflateRawSync } from 'node:zlib'
 import { crc32 } from '../../../src/crc32.js'
+import { freshDir, write } from './fixtures.js'
 
 export const latin1 = (text: string) => Uint8Array.from(text, (c) => c.charCodeAt(0))
 const concatenate = (parts: readonly Uint8Array[]) => Uint8Array.from(Buffer.concat(parts))
@@ -61,3 +62,16 @@ export function zipBytes(...contents: readonly (readonly [name: string, content:
   const end = fields(22, [0, 4, 0x06054b50], [10, 2, contents.length], [12, 4, central.length], [16, 4, offset])
   return concatenate([...bodies, central, end])
 }
+
+/** Unsigned bytes, and whole numbers, as arrays of a file. */
+export const u8 = (shape: string, data: Uint8Array) => npy(header('|u1', shape), data)
+export const i8 = (...labels: number[]) =>
+  npy(header('<i8', `(${labels.length},)`), new Uint8Array(BigInt64Array.from(labels, BigInt).buffer))
+
+/** A file set.npz of these arrays. */
+export const archive = (arrays: Readonly<Record<string, Uint8Array>>): string =>
+  write(
+    freshDir(),
+    'set.npz',
+    zipBytes(...Object.entries(arrays).map(([name, content]) => [`${name}.npy`, content, { deflate: true }] as const)),
+  )
