@@ -2,7 +2,7 @@
 import { filesUnder, isMain, read, report } from './lib/files.mjs'
 
 const hardStop = 600
-const ceiling = 88_000
+const ceiling = 90_000
 const sources = ['src', 'native', 'test', 'bench', 'scripts']
 const endings = ['.ts', '.mjs', '.h', '.cc', '.cu', '.cuh']
 

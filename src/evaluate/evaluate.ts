@@ -1,5 +1,4 @@
 /** @file Evaluation of a synthetic set: train fresh networks on it by the field's protocol and measure them on real test images. */
-
 import { checkCallback, checkOptions } from '../arguments.js'
 import { resolveDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'

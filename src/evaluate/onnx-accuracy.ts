@@ -1,5 +1,4 @@
 /** @file Test accuracy of an ONNX model: the test set streamed through ONNX Runtime. */
-
 import { checkCallback, checkDevice, checkOptions, checkSignal } from '../arguments.js'
 import { type AnyDataset, resolveDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'

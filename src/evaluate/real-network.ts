@@ -1,5 +1,4 @@
 /** @file A network trained on all real images, whose features or answers say something about them. */
-
 import type { Dataset } from '../data/dataset.js'
 import { checkLabelled } from '../data/labels.js'
 import type { Device } from '../engine/runtime/device.js'

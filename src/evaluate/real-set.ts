@@ -1,5 +1,4 @@
 /** @file Real images as a set: what baselines train on. */
-
 import { wholeNumber } from '../arguments.js'
 import { type Dataset, rowsOfWhole } from '../data/dataset.js'
 import { checkLabelled } from '../data/labels.js'

@@ -1,5 +1,4 @@
 /** @file A subset of the real images as what networks train on: "coreset only". */
-
 import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
 import { checkLabelled } from '../data/labels.js'
 import { expected } from '../errors.js'

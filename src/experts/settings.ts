@@ -1,5 +1,4 @@
 /** @file What experts are asked for, checked before anything is trained, with every default resolved, and as the record of their store keeps it. */
-
 import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumber } from '../arguments.js'
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'

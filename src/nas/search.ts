@@ -1,5 +1,4 @@
 /** @file A search, checked: its networks, what they are trained on, and the trainings that are not done yet. */
-
 import { isRecord } from '../arguments.js'
 import { type AnyDataset, resolveDataset } from '../data/any-dataset.js'
 import type { Dataset } from '../data/dataset.js'

@@ -1,5 +1,4 @@
 /** @file Selection: which samples of a data set stay, by scores, by features or at random. Kept rows are ascending, in the original order. */
-
 import { isRecord } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
 import { checkLabelled } from '../data/labels.js'

@@ -1,5 +1,4 @@
 /** @file A subset: the sealed record of which rows of which data set stay, by which rule. Every later stage takes its images from it. */
-
 import { isRecord } from '../arguments.js'
 import { datasetPart, streamedPart } from '../data/dataset.js'
 import { maxFileBytes, readWhole } from '../data/file-bytes.js'

@@ -1,5 +1,4 @@
 /** @file What a scoring is asked for, checked before anything is computed, with every default resolved. */
-
 import { checkCallback, checkDevice, checkOptions, checkSeed, checkSignal, isRecord, wholeNumber } from '../arguments.js'
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'

@@ -1,5 +1,4 @@
 /** @file What a teacher is worth before anything is distilled from it: a linear probe, how its representations spread, and in which range. */
-
 import { checkOptions, checkSeed, checkSignal, wholeNumber } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
 import { isLabelled } from '../data/labels.js'

@@ -1,5 +1,4 @@
 /** @file A labelled data set that a pretrained network is taken to. */
-
 import { measureStatistics } from '../data/channel-statistics.js'
 import type { Dataset } from '../data/dataset.js'
 import { checkLabelled } from '../data/labels.js'

@@ -1,5 +1,4 @@
 /** @file `aludel evaluate RUN`: trains fresh networks on a distilled set and measures them on real test images. */
-
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Dataset } from '../../data/dataset.js'

@@ -1,5 +1,4 @@
 /** @file `aludel nas RUN`: orders a space of networks on a distilled set, and says how far that order is the one of all real images. */
-
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { isRecord } from '../../arguments.js'
 import { readText } from '../../data/file-bytes.js'

@@ -1,5 +1,4 @@
 /** @file `aludel pack`: a data set decoded once into files that later commands read by rows, as --data packed:DIR. */
-
 import type { Command } from 'commander'
 import { exists } from '../../data/file-bytes.js'
 import type { PackRecord, Split } from '../../data/index.js'

@@ -1,5 +1,4 @@
 /** @file `aludel plan`: bytes and time of a run and its evaluation before either starts, and the largest settings that fit. */
-
 import type { Command } from 'commander'
 import { checkLabelled } from '../../data/labels.js'
 import { AludelError } from '../../errors.js'

@@ -1,5 +1,4 @@
 /** @file `aludel prune`: scores in, the file of a subset out, which every later command takes with --subset. */
-
 import { dirname } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Dataset } from '../../data/dataset.js'

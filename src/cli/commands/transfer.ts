@@ -1,5 +1,4 @@
 /** @file `aludel transfer RUN`: networks pretrained on a set of representations, measured on labelled data sets beside the baselines. */
-
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { checkLabelled } from '../../data/labels.js'
 import { parseSpecification } from '../../data/specification.js'

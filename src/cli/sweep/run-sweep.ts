@@ -1,5 +1,4 @@
 /** @file Runs the cells of a sweep that are not there yet; sweep.json is written after each. */
-
 import { join } from 'node:path'
 import type { Dataset } from '../../data/dataset.js'
 import { checkLabelled } from '../../data/labels.js'

@@ -1,5 +1,4 @@
 /** @file How well kernel ridge regression on a set answers test images, under the kernel of an infinitely wide network: what KIP optimises. */
-
 import { checkDevice, checkOptions } from '../../arguments.js'
 import { asDataset, type Dataset, type DatasetInput } from '../../data/dataset.js'
 import { checkLabelled } from '../../data/labels.js'
