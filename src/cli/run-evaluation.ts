@@ -1,10 +1,8 @@
 /** @file Training of networks for a command: progress on stderr, ctrl-c aborts at the next look. */
 import type { Dataset } from '../data/dataset.js'
-import { AbortError } from '../errors.js'
 import type { TrainingSource } from '../evaluate/index.js'
 import type { DeviceHandle, EvaluationProgress, EvaluationResult, EvaluationSettings } from '../experiment/types.js'
-import { asUsageError } from './exit-codes.js'
-import { listenForInterrupt } from './interrupt.js'
+import { interruptible } from './interruptible.js'
 import type { Library } from './library.js'
 import type { Output } from './output.js'
 import { Progress } from './progress.js'
@@ -56,11 +54,6 @@ export interface ProgressHooks {
 
 /** Runs `action` with a progress line; a signal of the system aborts it and ends the command as interrupted. */
 export async function withProgress<T>(output: Output, label: string, action: (hooks: ProgressHooks) => Promise<T>): Promise<T> {
-  const abort = new AbortController()
-  const interrupt = listenForInterrupt(() => {
-    output.notice('\nstopping the evaluation (ctrl-c again: leave at once)')
-    abort.abort()
-  })
   let progress: { readonly what: string; readonly bar: Progress } | undefined
   const endLine = () => {
     progress?.bar.finish()
@@ -75,14 +68,8 @@ export async function withProgress<T>(output: Output, label: string, action: (ho
     }
     progress.bar.update(testing?.images ?? epoch, loss === undefined ? [] : [`loss ${loss.toPrecision(3)}`])
   }
-  try {
-    return await action({ signal: abort.signal, onProgress, endLine })
-  } catch (error) {
-    throw abort.signal.aborted ? new AbortError('interrupted') : asUsageError(error)
-  } finally {
-    endLine()
-    interrupt.remove()
-  }
+  const stopping = () => output.notice('\nstopping the evaluation (ctrl-c again: leave at once)')
+  return interruptible(stopping, (signal) => action({ signal, onProgress, endLine }).finally(endLine))
 }
 
 /** '72.3 ± 0.9 %', or '72.3 %' of one network. */

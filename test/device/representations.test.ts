@@ -216,8 +216,21 @@ describe('a run', () => {
     const said = events.flatMap((event) => (event.type === 'notice' ? [event.message] : [])).join('\n')
     expect(said).toMatch(/teacher 'sums': the representations of all images are nearly the same/)
     expect(said).toMatch(/teacher 'sums': normalised pixels have mean/)
-    const fine = await followed({ iterations: 1 })
+    const fine = await followed({ iterations: 1, methodOptions: { initSpace: 'normalised' } })
     expect(fine.events.filter(({ type }) => type === 'notice')).toEqual([])
+  })
+
+  it('points out the normalised start where it begins from raw pixels and is short', async () => {
+    const noticesOf = async (iterations: number) => {
+      const run = distillRepresentations(data(), small({ iterations }))
+      run.stop()
+      const said: string[] = []
+      for await (const event of run) if (event.type === 'notice') said.push(event.message)
+      await run.result
+      return said
+    }
+    expect(await noticesOf(999)).toEqual([expect.stringMatching(/^999 iterations are few .*initSpace=normalised/)])
+    expect(await noticesOf(1000)).toEqual([])
   })
 })
 

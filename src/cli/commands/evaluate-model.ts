@@ -1,14 +1,13 @@
 /** @file `aludel evaluate --model FILE`: the accuracy of any ONNX image classifier on real test images. */
 import type { Command } from 'commander'
-import { AbortError, expected } from '../../errors.js'
+import { expected } from '../../errors.js'
 import { type CliContext, outputOf } from '../context.js'
 import { type DataOptions, openOptions, specificationOf } from '../data-options.js'
-import { asUsageError } from '../exit-codes.js'
-import { listenForInterrupt } from '../interrupt.js'
+import { type InterruptibleWork, onInterruptibleDevice } from '../interruptible-device.js'
 import { given } from '../options.js'
 import { noticeScale } from '../pixel-scale.js'
 import { Progress } from '../progress.js'
-import { type DeviceOptions, deviceOf, deviceOptionNames } from './shared-options.js'
+import { type DeviceOptions, deviceOptionNames } from './shared-options.js'
 
 export interface ModelOptions extends DeviceOptions, DataOptions {
   readonly model: string
@@ -32,22 +31,19 @@ export async function evaluateModelCommand(options: ModelOptions, command: Comma
   noticeScale(output, options)
   const data = specificationOf(options.data, options)
   const test = await library.openDataset(data, 'test', openOptions(options))
-  const device = await library.openDevice(deviceOf(options))
-  const abort = new AbortController()
-  const interrupt = listenForInterrupt(() => abort.abort())
   const bar = new Progress({ label: `test ${model}, image`, total: test.shape[0], stream: output.stderr })
-  try {
+  const work = async ({ device, signal }: InterruptibleWork) => {
     const onProgress = ({ images }: { readonly images: number }) => bar.update(images, [])
-    const result = await library.evaluateModel(model, { test, device, signal: abort.signal, onProgress, ...given({ mean, std, scale }) })
+    const result = await library.evaluateModel(model, { test, device, signal, onProgress, ...given({ mean, std, scale }) })
     bar.finish()
     const { accuracy, correct, images, provider } = result
     output.line(`${model}: ${accuracy.toFixed(2)} % (${correct} of ${images} test images, ONNX Runtime on ${provider})`)
     output.value({ model, data, ...result })
-  } catch (error) {
-    throw abort.signal.aborted ? new AbortError('interrupted') : asUsageError(error)
-  } finally {
-    bar.finish()
-    interrupt.remove()
-    await device.close()
   }
+  await onInterruptibleDevice(
+    library,
+    options,
+    () => undefined,
+    (given) => work(given).finally(() => bar.finish()),
+  )
 }

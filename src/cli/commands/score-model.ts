@@ -2,13 +2,12 @@
 import { type Command, Option } from 'commander'
 import { isRecord } from '../../arguments.js'
 import { readText } from '../../data/file-bytes.js'
-import { AbortError, AludelError, expected } from '../../errors.js'
+import { AludelError, expected } from '../../errors.js'
 import type { Shard } from '../../experiment/types.js'
 import type { ScoresRecord } from '../../scoring/score-directory.js'
 import { type CliContext, outputOf } from '../context.js'
 import { type DataOptions, inPlace, specificationOf } from '../data-options.js'
-import { asUsageError } from '../exit-codes.js'
-import { listenForInterrupt } from '../interrupt.js'
+import { interruptible } from '../interruptible.js'
 import { factor, flagOf, given, nonEmptyPath, numberList, shardOption } from '../options.js'
 import type { Output } from '../output.js'
 import { noticeScale } from '../pixel-scale.js'
@@ -137,11 +136,6 @@ async function watched(
     readonly onNotice: (notice: string) => void
   }) => Promise<ScoresRecord>,
 ): Promise<ScoresRecord> {
-  const abort = new AbortController()
-  const interrupt = listenForInterrupt(() => {
-    output.notice('\nstopping; what is scored is kept (ctrl-c again: leave at once)')
-    abort.abort()
-  })
   let bar: Progress | undefined
   let [start, from] = [performance.now(), 0]
   const onProgress = ({ images, total }: { readonly images: number; readonly total: number }) => {
@@ -154,17 +148,11 @@ async function watched(
     bar?.finish()
     output.notice(notice)
   }
-  try {
-    return await action({ signal: abort.signal, onProgress, onNotice })
-  } catch (error) {
-    if (!abort.signal.aborted) throw asUsageError(error)
-    bar?.finish()
-    output.notice(`continue with: aludel score --resume ${dir}`)
-    throw new AbortError('interrupted')
-  } finally {
-    bar?.finish()
-    interrupt.remove()
-  }
+  return interruptible(
+    () => output.notice('\nstopping; what is scored is kept (ctrl-c again: leave at once)'),
+    (signal) => action({ signal, onProgress, onNotice }).finally(() => bar?.finish()),
+    () => output.notice(`continue with: aludel score --resume ${dir}`),
+  )
 }
 
 const mostMapBytes = 16 << 20

@@ -29,6 +29,7 @@ export interface RepresentationStart extends InitialImages {
 export interface StartSettings {
   /** Images. */
   readonly ipc: number
+  readonly iterations: number
   readonly seed: number
   readonly teacher?: Teacher
   readonly regression: TeacherRegression
@@ -36,7 +37,7 @@ export interface StartSettings {
 
 export async function representationStart(
   dataset: Dataset,
-  { ipc: n, seed, teacher, regression }: StartSettings,
+  { ipc: n, iterations, seed, teacher, regression }: StartSettings,
   signal?: AbortSignal,
 ): Promise<RepresentationStart> {
   if (!teacher) throw new AludelError('internal', 'a run of KRR-ST without a teacher was begun')
@@ -52,8 +53,19 @@ export async function representationStart(
     ...(await teacherNotices(teacher, dataset, { raw, answers, more: order.subarray(n, Math.max(n, qualityImages)) }, signal)),
     ...(await zeroDimensions(answers, teacher)),
     ...copyNotices(equal, n),
+    ...spaceNotices(regression, iterations),
   ]
   return { images, sourceIds: rows, targets: await scaled(answers, scale), scale, statistics, equal, notices }
+}
+
+/** Raw pixels have left most of their disadvantage behind after so many steps. */
+const enoughIterations = 1000
+
+/** A short run does not get away from raw pixels. */
+function spaceNotices({ initSpace }: TeacherRegression, iterations: number): string[] {
+  if (initSpace !== 'raw' || iterations >= enoughIterations) return []
+  const todo = 'initSpace=normalised (on the command line --set initSpace=normalised) starts nearer to what networks see'
+  return [`${iterations} iterations are few for images that start as raw pixels: ${todo}`]
 }
 
 async function normalised(raw: Float32Array, { mean, std }: Dataset): Promise<Float32Array> {
