@@ -10,6 +10,18 @@ import { checkClassSizes, realSet } from './real-set.js'
 export function randomRealSet(data: Dataset | DatasetInput, ipc: number, seed: number, draw = 0): SyntheticSet {
   const train = asDataset(data)
   checkClassSizes(train, ipc)
+  return realSet(train, randomRows(train, ipc, seed, draw), { method: 'random-real', ipc, seed, draw })
+}
+
+/** As `randomRealSet`, `sizes[c]` images of class c: the first of those that it would have in a set of more. */
+export function randomRealSetOf(train: Dataset, sizes: readonly number[], seed: number, draw: number): SyntheticSet {
+  const most = Math.max(...sizes)
+  const rows = randomRows(train, most, seed, draw).filter((_, place) => place % most < sizes[Math.floor(place / most)])
+  return realSet(train, rows, { method: 'random-real', ipc: most, seed, draw })
+}
+
+/** Rows of `ipc` images of each class, class-major; of a class of fewer images all, and its first again and again. */
+function randomRows(train: Dataset, ipc: number, seed: number, draw: number): Int32Array {
   const [low, high] = fold(keyOf(checkSeed('seed', seed)), 'random-real')
   const sampler = createSampler({
     dataset: train,
@@ -17,5 +29,5 @@ export function randomRealSet(data: Dataset | DatasetInput, ipc: number, seed: n
     seed: (BigInt(high) << 32n) | BigInt(low),
     purpose: purpose.realBatch,
   })
-  return realSet(train, sampler.draw(wholeNumber('draw', draw, 0)), { method: 'random-real', ipc, seed, draw })
+  return sampler.draw(wholeNumber('draw', draw, 0))
 }

@@ -48,8 +48,8 @@ async function trainJobs({ jobs, settings, options, test }: Search, store: NasSt
     const { source, epochs, protocol } = training
     const { name: architecture } = candidate.architecture
     const trained = protocol.trained(epochs)
-    const report = (epoch: number, loss: number | null) => {
-      const share = (behind + (job.flops * epoch) / trained) / flops
+    const report = (done: number, epoch: number, loss: number | null) => {
+      const share = (behind + job.flops * done) / flops
       const progress: NasProgress = { source, architecture, trainings, total, share, epoch, epochs: trained, loss }
       onProgress?.(progress)
     }

@@ -20,7 +20,7 @@ export interface NasProgress {
   /** Trainings done in this call, of those it has to do. */
   readonly trainings: number
   readonly total: number
-  /** Of all floating-point operations of this call, in [0, 1]. */
+  /** Of all floating-point operations of this call, in [0, 1]; never falls, though networks whose group diverged are trained again alone. */
   readonly share: number
   /** Of the network at hand; in part where epochs are long. */
   readonly epoch: number

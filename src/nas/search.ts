@@ -13,6 +13,7 @@ import type { MapShape, Network } from '../nn/module.js'
 import { whiten } from '../preprocess/whiten.js'
 import { checkNasOptions, type NasOptions, type NasSettings } from './options.js'
 import type { NasCell, NasStore } from './record.js'
+import { setHash } from './set-hash.js'
 import { type Architecture, costOf, type ImageCost, networkOf } from './space.js'
 import { type Training, trainingsOf } from './training.js'
 
@@ -39,6 +40,8 @@ export interface Job {
 export type NasPlanOptions = Omit<NasOptions, 'store'> & { readonly store?: Pick<NasStore, 'find'> }
 
 export interface Search {
+  /** What tells the set from others. */
+  readonly set: string
   readonly settings: NasSettings
   readonly options: NasPlanOptions
   readonly candidates: readonly Candidate[]
@@ -87,7 +90,8 @@ export async function prepareSearch(set: SyntheticSetFields, options: NasPlanOpt
   }
   const test = await open('test', options.test)
   const trainings = await trainingsOf(plan, await open('data', options.data), settings)
-  return { settings, options, candidates, trainings, test, jobs: await jobsOf(candidates, trainings, { settings, options, test }) }
+  const jobs = await jobsOf(candidates, trainings, { settings, options, test })
+  return { set: await setHash(set), settings, options, candidates, trainings, test, jobs }
 }
 
 /** Throws `invalid_data` for a set of one class, which every network gets right. */

@@ -47,6 +47,8 @@ export interface NasSourceResult {
 }
 
 export interface NasResult {
+  /** Identity of the set, as `setHash` gives it. */
+  readonly set: string
   readonly space: Required<NasSpace>
   readonly seed: number
   /** Share of the sample that `top` is of. */
@@ -65,7 +67,7 @@ const accuracyOf = (cells: readonly NasCell[]): NasAccuracy => {
 }
 
 /** `cells` are those of all jobs of the search. */
-export function resultOf({ settings, candidates, trainings }: Search, cells: readonly NasCell[]): NasResult {
+export function resultOf({ set, settings, candidates, trainings }: Search, cells: readonly NasCell[]): NasResult {
   const { space, seed, top, sample: places } = settings
   const grouped = new Map<string, NasCell[]>()
   const idOf = (source: NasSource, architecture: string) => `${source} ${architecture}`
@@ -101,7 +103,7 @@ export function resultOf({ settings, candidates, trainings }: Search, cells: rea
   })
   const mean = ({ accuracies }: RankedArchitecture) => accuracies.distilled?.mean ?? 0
   const ranking = [...networks].sort((a, b) => mean(b) - mean(a))
-  return { space, seed, top, sample: sample.map(({ name }) => name), ranking, sources }
+  return { set, space, seed, top, sample: sample.map(({ name }) => name), ranking, sources }
 }
 
 const pick = (values: readonly number[], places: readonly number[]): number[] => places.map((place) => values[place])

@@ -31,18 +31,27 @@ export const prepareGroup = (device: Device, test: Dataset, { network: drawn, tr
     return { trainer: own(trainer), meter: own(new AccuracyMeter(device, network, test, groups, normalization)) }
   })
 
+/** How far a group is: `share` of its work, in [0, 1], which never falls; epochs of the networks at hand. */
+export type GroupProgress = (share: number, epoch: number, loss: number | null) => void
+
 /** Accuracies in per cent; null for a network whose loss or logits stopped being numbers, which is an answer too. */
 export async function trainGroup(
   device: Device,
   test: Dataset,
   group: Group,
-  { signal, report }: { readonly signal: AbortSignal | undefined; readonly report: (epoch: number, loss: number | null) => void },
+  { signal, report }: { readonly signal: AbortSignal | undefined; readonly report: GroupProgress },
 ): Promise<(number | null)[]> {
   const { trainer, meter } = prepareGroup(device, test, group)
   const { first, groups } = group
+  const trained = group.training.protocol.trained(group.training.epochs)
+  let reached = 0
+  const onEpoch = (epoch: number, loss: number | null) => {
+    reached = epoch / trained
+    report(reached, epoch, loss)
+  }
   try {
     await trainer.initialize(device)
-    await trainAll(trainer, group.training.epochs, signal, report, (epoch) => report(epoch, null))
+    await trainAll(trainer, group.training.epochs, signal, onEpoch, (epoch) => onEpoch(epoch, null))
     return (await meter.measure(trainer.measured, signal)).map(({ accuracy }) => accuracy)
   } catch (error) {
     if (!(error instanceof AludelError) || error.code !== 'not_finite') throw error
@@ -51,9 +60,12 @@ export async function trainGroup(
     trainer.dispose()
     meter.dispose()
   }
-  // one of them did not train: each by itself
+  // one of them did not train: each by itself, over what is left of the group's share
+  const left = (1 - reached) / groups
   const alone: (number | null)[] = []
-  for (let g = 0; g < groups; g++)
-    alone.push(...(await trainGroup(device, test, { ...group, first: first + g, groups: 1 }, { signal, report })))
+  for (let g = 0; g < groups; g++) {
+    const within: GroupProgress = (share, epoch, loss) => report(reached + (g + share) * left, epoch, loss)
+    alone.push(...(await trainGroup(device, test, { ...group, first: first + g, groups: 1 }, { signal, report: within })))
+  }
   return alone
 }

@@ -6,7 +6,7 @@ import { permutation } from '../engine/tensor/philox.js'
 import { expected } from '../errors.js'
 import type { Normalization } from '../evaluate/accuracy.js'
 import { type Protocol, protocolFor } from '../evaluate/protocol.js'
-import { randomRealSet } from '../evaluate/random-real.js'
+import { randomRealSetOf } from '../evaluate/random-real.js'
 import { networksTogether } from '../evaluate/schedule.js'
 import { towardsRows } from '../evaluate/soft-labels.js'
 import type { TrainingPlan } from '../evaluate/train-networks.js'
@@ -58,17 +58,21 @@ export async function trainingsOf(plan: TrainingPlan, data: Dataset, settings: N
     ...{ sets: () => [all], normalization: data },
     depends: { ...how(real, fullEpochs, realPolicy), data: identityOf(data) },
   }
-  const ipc = largestClass(set)
+  const sizes = classSizes(set)
   const make = {
     random(): Training {
-      checkClasses(data, ipc)
+      checkClasses(data, sizes)
       const random = (first: number, groups: number) =>
-        Array.from({ length: groups }, (_, g) => towardsRows(randomRealSet(data, ipc, seed, first + g), real))
+        Array.from({ length: groups }, (_, g) => towardsRows(randomRealSetOf(data, sizes, seed, first + g), real))
       return {
         ...{ source: 'random', protocol: real, epochs, policy: realPolicy, repeats },
-        ...amount(real, epochs, ipc * data.classes.length, repeats),
+        ...amount(real, epochs, set.shape[0], repeats),
         ...{ sets: random, normalization: data },
-        depends: { ...how(real, epochs, realPolicy), data: identityOf(data), ipc },
+        depends: {
+          ...how(real, epochs, realPolicy),
+          data: identityOf(data),
+          ipc: sizes.every((size) => size === sizes[0]) ? sizes[0] : sizes,
+        },
       }
     },
     'early-stop'(): Training {
@@ -119,18 +123,18 @@ async function hashOfSet({ images, labels, softLabels, squared, mean, std, white
   return hashOfParts(JSON.stringify(about), [images, labels, ...(softLabels ? [softLabels] : [])].map(bytesOf))
 }
 
-/** Images per class; the most of any class where they differ. */
-function largestClass({ classes, labels }: TrainingPlan['set']): number {
-  const sizes = new Int32Array(classes.length)
+/** Images of each class. */
+function classSizes({ classes, labels }: TrainingPlan['set']): number[] {
+  const sizes = classes.map(() => 0)
   for (const label of labels) sizes[label]++
-  return Math.max(...sizes)
+  return sizes
 }
 
-function checkClasses(data: Dataset, ipc: number): void {
+function checkClasses(data: Dataset, sizes: readonly number[]): void {
   for (const [c, name] of data.classes.entries()) {
     const available = data.classIndices(c).length
     const todo = "leave 'random' out of the baselines"
-    if (available < ipc)
-      throw expected('invalid_data', `nas: class '${name}'`, `at least ${ipc} real images as in the set`, available, todo)
+    if (available < sizes[c])
+      throw expected('invalid_data', `nas: class '${name}'`, `at least ${sizes[c]} real images as in the set`, available, todo)
   }
 }

@@ -15,6 +15,8 @@ import { nas, planNas } from '../../src/nas/nas.js'
 import type { NasOptions } from '../../src/nas/options.js'
 import { openNasStore } from '../../src/nas/record.js'
 import { prepareSearch } from '../../src/nas/search.js'
+import { trainGroup } from '../../src/nas/train-group.js'
+import type { Network } from '../../src/nn/module.js'
 import { fitZca, whiten } from '../../src/preprocess/index.js'
 import { run } from '../unit/cli/fake-library.js'
 import { freshDir } from '../unit/data/fixtures.js'
@@ -55,6 +57,26 @@ describe('nas', () => {
     expect(frepo.filter((key) => dsa.includes(key))).toEqual([])
     const asked = await prepareSearch(set, optionsOf({ protocol: 'frepo', augment: 'none' }))
     for (const { policy } of asked.trainings) expect(policy.operations).toEqual([])
+  })
+
+  it('takes as many random real images of each class as the set has', async () => {
+    const rows = Array.from({ length: set.labels.length }, (_, row) => row).filter((row) => row !== 0 && row !== 5)
+    const pixels = set.images.length / set.labels.length
+    const images = new Float32Array(rows.length * pixels)
+    for (const [i, row] of rows.entries()) images.set(set.images.subarray(row * pixels, (row + 1) * pixels), i * pixels)
+    const labels = Int32Array.from(rows, (row) => set.labels[row])
+    const { sourceIds: _, ...fields } = fieldsOf(set)
+    const uneven = createSyntheticSet({ ...fields, images, labels, shape: [rows.length, 28, 28, 1] })
+    const randomOf = async (given: SyntheticSet) => {
+      const { trainings } = await prepareSearch(given, optionsOf({ baselines: ['random'] }))
+      return trainings[1].sets(0, 1)[0]
+    }
+    const [even, own] = [await randomOf(set), await randomOf(uneven)]
+    expect([...own.labels]).toEqual([0, 1, 1, 2, ...[3, 4, 5, 6, 7, 8, 9].flatMap((c) => [c, c])])
+    expect(own.shape[0]).toBe(18)
+    // the first of those that an even set has
+    const kept = [...even.labels.keys()].filter((row) => row !== 1 && row !== 5)
+    expect([...own.images]).toEqual(kept.flatMap((row) => [...even.images.subarray(row * pixels, (row + 1) * pixels)]))
   })
 
   it('looks at the set first', async () => {
@@ -145,6 +167,21 @@ describe('nas', () => {
     const result = await nas(wild, optionsOf({ space: small, sample: 2, baselines: [], fullEpochs: 1 }))
     for (const { accuracies } of result.ranking) expect(accuracies.distilled).toEqual({ mean: 0, std: 0, n: 2, diverged: 2 })
     expect(result.sources[0].sample).toMatchObject({ spearman: null, kendall: null, interval: null })
+  })
+
+  it('trains a group of which one diverges again, network by network, and its progress does not fall', async () => {
+    const { trainings, candidates } = await prepareSearch(set, optionsOf({ epochs: 40 }))
+    const [distilled] = trainings
+    const network = candidates.find(({ architecture }) => architecture.norm === 'none')?.network as Network
+    const sets = (first: number, groups: number) =>
+      Array.from({ length: groups }, (_, g) => (first + g === 1 ? { ...set, images: set.images.map((value) => value * 1e30) } : set))
+    const shares: number[] = []
+    const group = { network, training: { ...distilled, sets }, first: 0, groups: 3, seed: 0 }
+    const accuracies = await trainGroup(device, test, group, { signal: undefined, report: (share) => shares.push(share) })
+    expect(accuracies).toEqual([expect.any(Number), null, expect.any(Number)])
+    expect([...shares].sort((a, b) => a - b)).toEqual(shares)
+    expect(shares.at(-1)).toBeCloseTo(1, 9)
+    expect(shares.filter((share) => share < 1).length).toBeGreaterThan(6)
   })
 
   it('whitens real images as the set is, and refuses whitened ones where it is not', async () => {

@@ -1,9 +1,10 @@
 /** @file Parts of architecture search without a device: rank correlations by hand, the space, its costs, rows of early stopping, cells on the disk. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { kendall, ranks, spearman, spearmanInterval, topPlaces } from '../../../src/nas/correlation.js'
+import { readNasResult } from '../../../src/nas/kept-result.js'
 import { openNasStore, readNasCells } from '../../../src/nas/record.js'
 import { architecturesOf, checkSpace, convNetSpace, costOf, networkOf, sampleOf } from '../../../src/nas/space.js'
 import type { NasResult } from '../../../src/nas/summary.js'
@@ -161,15 +162,85 @@ describe('cells', () => {
     const store = await openNasStore(dir)
     await store.add([cell('a'), cell('b', null)])
     expect(await readNasCells(dir)).toEqual([cell('a'), cell('b', null)])
-    const text = readFileSync(join(dir, 'nas.json'), 'utf8')
-    expect(text).not.toContain('seconds')
+    expect(existsSync(join(dir, 'nas.json'))).toBe(false)
     const again = await openNasStore(dir)
     expect(again.find('b')).toEqual(cell('b', null))
     expect(again.find('c')).toBeUndefined()
     await again.conclude({ sources: [{ source: 'full', seconds: 3, spaceSeconds: 4 }], seed: 1 } as unknown as NasResult)
-    expect(JSON.parse(readFileSync(join(dir, 'nas.json'), 'utf8')).result).toEqual({ seed: 1, sources: [{ source: 'full' }] })
+    const text = readFileSync(join(dir, 'nas.json'), 'utf8')
+    expect(text).not.toContain('econds')
+    expect(JSON.parse(text).result).toEqual({ seed: 1, sources: [{ source: 'full' }] })
+    expect(existsSync(join(dir, 'nas.journal'))).toBe(false)
+    expect(await readNasCells(dir)).toEqual([cell('a'), cell('b', null)])
     writeFileSync(join(dir, 'nas-times.json'), '{"format":"aludel-nas-times","version":1,"cells":[]}')
     expect((await readNasCells(dir)).map(({ seconds }) => seconds)).toEqual([null, null])
+  })
+
+  const result = { sources: [], seed: 1 } as unknown as NasResult
+
+  it('cost as many bytes as they have, however many there are', async () => {
+    const dir = freshDir()
+    const store = await openNasStore(dir)
+    const sizes: number[] = []
+    for (let i = 0; i < 20; i++) {
+      await store.add([cell(`key ${10 + i}`)])
+      sizes.push(statSync(join(dir, 'nas.journal')).size)
+    }
+    expect(sizes).toEqual(sizes.map((_, i) => (i + 1) * sizes[0]))
+  })
+
+  it('of a search that was killed at any byte are those of whole lines, and it ends with the same file', async () => {
+    const whole = freshDir()
+    const store = await openNasStore(whole)
+    for (const key of ['a', 'b', 'c']) await store.add([cell(key), cell(`${key}2`)])
+    const journal = readFileSync(join(whole, 'nas.journal'))
+    await store.conclude(result)
+    const line = journal.length / 3
+    for (const bytes of [0, 1, line - 1, line, line + 7, 2 * line, journal.length - 1, journal.length]) {
+      const dir = freshDir()
+      writeFileSync(join(dir, 'nas.journal'), journal)
+      truncateSync(join(dir, 'nas.journal'), bytes)
+      const again = await openNasStore(dir)
+      expect(again.cells).toHaveLength(2 * Math.floor(bytes / line))
+      for (const key of ['a', 'b', 'c']) if (!again.find(key)) await again.add([cell(key), cell(`${key}2`)])
+      expect(readFileSync(join(dir, 'nas.journal'))).toEqual(journal)
+      await again.conclude(result)
+      expect(readFileSync(join(dir, 'nas.json'))).toEqual(readFileSync(join(whole, 'nas.json')))
+    }
+  })
+
+  it('are no others when it was killed between its end and the end of its journal', async () => {
+    const dir = freshDir()
+    const store = await openNasStore(dir)
+    await store.add([cell('a'), cell('b')])
+    const journal = readFileSync(join(dir, 'nas.journal'))
+    await store.conclude(result)
+    const text = readFileSync(join(dir, 'nas.json'), 'utf8')
+    writeFileSync(join(dir, 'nas.journal'), journal)
+    const again = await openNasStore(dir)
+    expect(again.cells).toEqual([cell('a'), cell('b')])
+    await again.conclude(result)
+    expect(readFileSync(join(dir, 'nas.json'), 'utf8')).toBe(text)
+  })
+
+  it('of an earlier version, which has none of its own journal, come first', async () => {
+    const dir = freshDir()
+    const { seconds: _, ...kept } = cell('old')
+    writeFileSync(join(dir, 'nas.json'), JSON.stringify({ format: 'aludel-nas', version: 1, cells: [kept], result: null }))
+    const store = await openNasStore(dir)
+    await store.add([cell('new')])
+    expect(await readNasCells(dir)).toEqual([{ ...cell('old'), seconds: null }, cell('new')])
+    expect(await readNasResult(dir)).toBeUndefined()
+  })
+
+  it('of a journal that is none are refused', async () => {
+    const dir = freshDir()
+    const store = await openNasStore(dir)
+    await store.add([cell('a')])
+    appendFileSync(join(dir, 'nas.journal'), '[{"key":"b"}]\n')
+    await expect(openNasStore(dir)).rejects.toMatchObject({ code: 'invalid_data', message: expect.stringMatching(/nas\.journal: line 2/) })
+    renameSync(join(dir, 'nas.journal'), join(dir, 'other'))
+    expect(await readNasCells(dir)).toEqual([])
   })
 
   it('of a file that is none are refused', async () => {
