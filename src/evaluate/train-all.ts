@@ -27,7 +27,7 @@ export async function trainAll(
       await trainer.resetMomentum()
     }
     const until = Math.min(epoch + epochsPerReport, last, epoch < drop ? drop : last)
-    const [first, steps] = [epoch, trainer.stepsIn(epoch)]
+    const [first, steps] = [epoch, await trainer.stepsIn(epoch)]
     const losses = await trainer.train(epoch, until - epoch, signal, onPart && ((done) => onPart(first + done / steps)))
     const bad = losses.findIndex((loss) => !Number.isFinite(loss))
     if (bad >= 0)

@@ -26,7 +26,7 @@ import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
 import { sizeOf } from '../engine/tensor/shape.js'
-import { Turn } from '../event-loop.js'
+import { inPieces, Turn } from '../event-loop.js'
 import { initialize, initialState, type Network } from '../nn/module.js'
 import { type GsamOptions, gsamGradient } from '../optim/gsam.js'
 import { keepStart, startName } from './centred-network.js'
@@ -67,7 +67,7 @@ export interface TrainerOptions {
   /** Update by GSAM's gradient in place of the plain one. */
   readonly gsam?: GsamOptions
   /** Rows that an epoch trains on, ascending; default all of the set. */
-  readonly rowsOf?: (epoch: number) => Int32Array
+  readonly rowsOf?: (epoch: number) => Int32Array | Promise<Int32Array>
   /** Also count right answers, for `trainEpoch`. */
   readonly countHits?: boolean
 }
@@ -136,6 +136,8 @@ export class Trainer {
   #done = 0
   /** Steps of an epoch, by which the rate goes. */
   #rateSteps: number | undefined
+  /** Those of the epoch that was asked for last, where not every epoch is of all. */
+  #rows: { readonly epoch: number; readonly rows: Int32Array } | undefined
 
   constructor(device: Device, options: TrainerOptions) {
     const { network, sets, groups } = options
@@ -218,9 +220,16 @@ export class Trainer {
   }
 
   /** Steps of one epoch. */
-  stepsIn(epoch: number): number {
+  async stepsIn(epoch: number): Promise<number> {
+    const rows = await this.#rowsIn(epoch)
+    return rows ? Math.ceil(rows.length / this.#batch) : this.stepsPerEpoch
+  }
+
+  /** Rows of an epoch; undefined where it is of all. */
+  async #rowsIn(epoch: number): Promise<Int32Array | undefined> {
     const { rowsOf } = this.#options
-    return rowsOf ? Math.ceil(rowsOf(epoch).length / this.#batch) : this.stepsPerEpoch
+    if (rowsOf && this.#rows?.epoch !== epoch) this.#rows = { epoch, rows: await rowsOf(epoch) }
+    return this.#rows?.rows
   }
 
   /** Draws fresh parameters, resets the running statistics and clears the momentum. */
@@ -280,7 +289,10 @@ export class Trainer {
   async *#steps(first: number, epochs: number, signal: AbortSignal | undefined): AsyncGenerator<{ slots: UsedSlot[]; steps: number }> {
     const { groups, sets, augment: policy, key, firstNetwork } = this.#options
     const [, height, width] = sets[0].shape
-    const counts = Array.from({ length: epochs }, (_, i) => this.stepsIn(first + i))
+    // a rate that goes by steps takes every epoch to be as long as the first
+    if (this.#rule.stepFactor) this.#rateSteps ??= await this.stepsIn(0)
+    const counts: number[] = []
+    for (let i = 0; i < epochs; i++) counts.push(await this.stepsIn(first + i))
     const total = counts.reduce((a, b) => a + b, 0)
     let orders: Int32Array[] = []
     let [epoch, inEpoch] = [first, 0]
@@ -317,13 +329,16 @@ export class Trainer {
 
   /** The rows of an epoch in the order of each network. */
   async #orders(epoch: number, turn: Turn): Promise<Int32Array[]> {
-    const { groups, sets, key, firstNetwork, rowsOf } = this.#options
-    const rows = rowsOf?.(epoch)
+    const { groups, sets, key, firstNetwork } = this.#options
+    const rows = await this.#rowsIn(epoch)
     const orders: Int32Array[] = []
     for (let g = 0; g < groups; g++) {
-      const order = epochOrder(key, firstNetwork + g, epoch, rows?.length ?? sets[0].shape[0])
-      orders.push(rows ? order.map((place) => rows[place]) : order)
-      await turn.breathe()
+      const order = await epochOrder(key, firstNetwork + g, epoch, rows?.length ?? sets[0].shape[0], turn)
+      if (rows)
+        await inPieces(order.length, turn, (from, to) => {
+          for (let i = from; i < to; i++) order[i] = rows[order[i]]
+        })
+      orders.push(order)
     }
     return orders
   }
@@ -344,8 +359,6 @@ export class Trainer {
     const { network, schedule } = this.#options
     const rule = this.#rule
     const epochs = schedule?.epochs ?? 1
-    // a rate that goes by steps takes every epoch to be as long as the first
-    if (rule.stepFactor) this.#rateSteps ??= this.stepsIn(0)
     const perEpoch = this.#rateSteps ?? 0
     const factor = rule.stepFactor?.(epoch * perEpoch + inEpoch, epochs * perEpoch) ?? rule.factor?.(epoch, epochs) ?? 1
     if (chunk.lr) chunk.lr[slot] = rule.lr(network.name) * factor

@@ -6,9 +6,11 @@
 import { join } from 'node:path'
 import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { expected } from '../errors.js'
+import { Turn } from '../event-loop.js'
 import { writeAtomic } from '../files/atomic-file.js'
-import { bytesOf } from '../files/pieces.js'
-import { decodeSafetensors, encodeSafetensors, type SafeTensor } from '../files/safetensors.js'
+import { bytesOf, piecesOf } from '../files/pieces.js'
+import { decodeSafetensors, encodeHeader, type SafeTensor } from '../files/safetensors.js'
+import { firstNotFinite } from '../first-not-finite.js'
 
 export const representationsFile = 'representations.safetensors'
 
@@ -30,7 +32,10 @@ export async function writeRepresentationSample(dir: string, { dim, ...sample }:
     name,
     { dtype: 'F32', shape: [sample[name].length / dim, dim], data: bytesOf(sample[name]) },
   ])
-  await writeAtomic(join(dir, representationsFile), encodeSafetensors(new Map(tensors)))
+  const header = encodeHeader(new Map(tensors))
+  const parts = [header, ...tensors.map(([, { data }]) => data)]
+  const bytes = parts.reduce((sum, { length }) => sum + length, 0)
+  await writeAtomic(join(dir, representationsFile), piecesOf(parts), bytes)
 }
 
 /** Absent when the run has none. Throws `invalid_data` for a damaged file, or one of other representations than `dim` numbers; `io`. */
@@ -38,15 +43,28 @@ export async function readRepresentationSample(dir: string, dim: number): Promis
   const path = join(dir, representationsFile)
   if (!(await exists(path))) return undefined
   const { tensors } = decodeSafetensors(path, await readWhole(path, maxFileBytes))
-  const take = (name: string): Float32Array => {
+  const take = async (name: string): Promise<Float32Array> => {
     const tensor = tensors.get(name)
     const shape = tensor?.shape ?? []
     if (tensor?.dtype !== 'F32' || shape.length !== 2 || shape[0] < 1 || shape[1] !== dim)
       throw expected('invalid_data', `${path}: tensor '${name}'`, `F32 [n, ${dim}]`, `${tensor?.dtype} [${shape}]`)
-    const values = new Float32Array(tensor.data.slice().buffer)
-    const broken = values.findIndex((value) => !Number.isFinite(value))
+    const values = await floatsOf(tensor.data)
+    const broken = await firstNotFinite(values)
     if (broken >= 0) throw expected('invalid_data', `${path}: tensor '${name}': number ${broken}`, 'a finite number', values[broken])
     return values
   }
-  return { dim, real: take('real'), start: take('start'), images: take('images') }
+  return { dim, real: await take('real'), start: await take('start'), images: await take('images') }
+}
+
+/** Copied: the bytes of a file need not be aligned. */
+async function floatsOf(bytes: Uint8Array): Promise<Float32Array> {
+  const copy = new Uint8Array(bytes.length)
+  const turn = new Turn()
+  let at = 0
+  for await (const piece of piecesOf([bytes])) {
+    copy.set(piece, at)
+    at += piece.length
+    await turn.breathe()
+  }
+  return new Float32Array(copy.buffer)
 }

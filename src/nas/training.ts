@@ -2,7 +2,7 @@
 import { type AugmentPolicy, parseAugment } from '../augment/dsa.js'
 import type { Dataset } from '../data/dataset.js'
 import { fold, keyOf, purpose } from '../engine/tensor/key.js'
-import { permutation } from '../engine/tensor/philox.js'
+import { permuting } from '../engine/tensor/philox.js'
 import { expected } from '../errors.js'
 import type { Normalization } from '../evaluate/accuracy.js'
 import { type Protocol, protocolFor } from '../evaluate/protocol.js'
@@ -11,6 +11,7 @@ import { networksTogether } from '../evaluate/schedule.js'
 import { towardsRows } from '../evaluate/soft-labels.js'
 import type { TrainingPlan } from '../evaluate/train-networks.js'
 import type { TrainingSet } from '../evaluate/trainer.js'
+import { inTurns, Turn } from '../event-loop.js'
 import { bytesOf, hashOfParts } from '../files/pieces.js'
 import type { NasSettings, NasSource } from './options.js'
 
@@ -24,7 +25,7 @@ export interface Training {
   readonly together: number
   /** The images of networks [first, first + groups): one set for all, or one each. */
   readonly sets: (first: number, groups: number) => TrainingSet[]
-  readonly rowsOf?: (epoch: number) => Int32Array
+  readonly rowsOf?: (epoch: number) => Promise<Int32Array>
   /** Rows that pass through one network while it is trained, padding included. */
   readonly rows: number
   /** Of the test images. */
@@ -105,14 +106,16 @@ function amount(protocol: Protocol, epochs: number, rows: number, repeats: numbe
  * The rows of each epoch of `chunk` rows over `rows`: pieces of a random order, a new order when the pieces of one are used up. Networks see
  * as many steps as over the distilled set, under the same rates, and of other images in every epoch.
  */
-export function chunksOf(rows: number, chunk: number, seed: number): (epoch: number) => Int32Array {
+export function chunksOf(rows: number, chunk: number, seed: number): (epoch: number) => Promise<Int32Array> {
   const length = Math.min(chunk, rows)
   const pieces = Math.floor(rows / length)
   let [pass, order] = [-1, new Int32Array()]
-  return (epoch) => {
+  return async (epoch) => {
     const wanted = Math.floor(epoch / pieces)
-    if (wanted !== pass)
-      [pass, order] = [wanted, permutation(fold(keyOf(seed), 'nas-early-stop'), wanted, purpose.shuffle, rows) as Int32Array<ArrayBuffer>]
+    if (wanted !== pass) {
+      const steps = permuting(fold(keyOf(seed), 'nas-early-stop'), wanted, purpose.shuffle, rows)
+      ;[pass, order] = [wanted, (await inTurns(steps, new Turn())) as Int32Array<ArrayBuffer>]
+    }
     const piece = epoch % pieces
     return order.slice(piece * length, (piece + 1) * length).sort()
   }

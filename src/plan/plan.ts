@@ -137,7 +137,7 @@ export async function planRun(data: Dataset | DatasetInput, options: PlanOptions
     freeBytes,
     fits: peakBytes <= freeBytes && (!apart || dataBytes + stateBytes <= freeMemory()),
     flopsPerSecond,
-    largest: largestSettings(train, settings.ipc, config, fits),
+    largest: await largestSettings(train, settings.ipc, config, fits),
   }
 }
 
@@ -150,19 +150,19 @@ function distillingBytes({ isa }: Device, { phase, stateBytes }: Pick<PlannedDis
 /** No setting is planned further than this: the answer to 'how far' is then 'as far as you like'. */
 const mostIpc = 1000
 
-function largestSettings(train: Dataset, ipc: number, config: RunConfig, fits: (change: Partial<DistillSettings>) => boolean) {
+async function largestSettings(train: Dataset, ipc: number, config: RunConfig, fits: (change: Partial<DistillSettings>) => boolean) {
   const realBatch = Number(config.realBatch)
   // a run does not start from images that it holds out
   const held = Number(config.validateEvery ?? 0) > 0 ? Number(config.validateImages) : 0
   const sizes = train.classes.map((_, c) => train.classIndices(c).length)
-  const upTo = (name: 'ipc' | 'realBatch', chosen: number, most: number): number | null => {
+  const upTo = async (name: 'ipc' | 'realBatch', chosen: number, most: number): Promise<number | null> => {
     const start = fits({ [name]: chosen }) ? chosen : 1
     if (!fits({ [name]: start })) return null
     return largest(start, Math.max(start, start === chosen ? most : chosen), (value) => fits({ [name]: value }))
   }
   return {
-    ipc: upTo('ipc', ipc, Math.min(mostIpc, Math.min(...sizes) - held)),
-    realBatch: realBatch === 0 ? null : upTo('realBatch', realBatch, Math.max(...sizes)),
+    ipc: await upTo('ipc', ipc, Math.min(mostIpc, Math.min(...sizes) - held)),
+    realBatch: realBatch === 0 ? null : await upTo('realBatch', realBatch, Math.max(...sizes)),
   }
 }
 

@@ -10,6 +10,7 @@ import { neededBytes } from '../distill/run-memory.js'
 import { isGpu } from '../engine/isa.js'
 import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
+import { Turn } from '../event-loop.js'
 import type { RepresentationRunSettings, RunConfig } from '../experiment/types.js'
 import { freeMemory } from '../free-memory.js'
 import type { Teacher } from '../teachers/teacher.js'
@@ -103,7 +104,7 @@ export async function planRepresentations(data: Dataset | DatasetInput, options:
     flops,
     flopsPerSecond,
     seconds: { pool: flops.pool / flopsPerSecond, steps: flops.steps / flopsPerSecond, teacher: asked.seconds },
-    largest: largestSettings(train, settings, resolved, fits),
+    largest: await largestSettings(train, settings, resolved, fits),
   }
 }
 
@@ -162,13 +163,19 @@ async function timeTeacher(teacher: Teacher, { ipc: n, realBatch, iterations, ta
 const most = 10_000
 const mostModels = 100
 
-function largestSettings(
+async function largestSettings(
   train: Dataset,
   settings: RepresentationRunSettings,
   { ipc, realBatch, regression }: RepresentationSettings,
   fits: (change: Partial<RepresentationRunSettings>) => boolean,
-): RepresentationPlan['largest'] {
-  const upTo = (change: (value: number) => Partial<RepresentationRunSettings>, chosen: number, end: number): number | null => {
+): Promise<RepresentationPlan['largest']> {
+  const turn = new Turn()
+  const upTo = async (
+    change: (value: number) => Partial<RepresentationRunSettings>,
+    chosen: number,
+    end: number,
+  ): Promise<number | null> => {
+    await turn.breathe()
     const start = fits(change(chosen)) ? chosen : 1
     if (!fits(change(start))) return null
     return largest(start, Math.max(start, start === chosen ? end : chosen), (value) => fits(change(value)))
@@ -176,8 +183,8 @@ function largestSettings(
   const total = train.shape[0]
   const ofPool = (poolModels: number) => ({ methodOptions: { ...settings.methodOptions, poolModels } })
   return {
-    n: upTo((n) => ({ n }), ipc, Math.min(most, total)),
-    realBatch: upTo((value) => ({ realBatch: value }), realBatch, Math.min(most, total)),
-    poolModels: upTo(ofPool, regression.pool.models, mostModels),
+    n: await upTo((n) => ({ n }), ipc, Math.min(most, total)),
+    realBatch: await upTo((value) => ({ realBatch: value }), realBatch, Math.min(most, total)),
+    poolModels: await upTo(ofPool, regression.pool.models, mostModels),
   }
 }

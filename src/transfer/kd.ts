@@ -9,6 +9,7 @@ import { fold, type Key, purpose } from '../engine/tensor/key.js'
 import { AludelError } from '../errors.js'
 import { epochOrder } from '../evaluate/schedule.js'
 import { networkInputs, networkValues, parameterKey, stateKey } from '../evaluate/trainer.js'
+import { Turn } from '../event-loop.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
 import type { Network } from '../nn/module.js'
 import { adamwUpdate } from '../optim/adamw.js'
@@ -59,8 +60,9 @@ export async function distilKnowledge(
   const { program, arrays } = makeStep(device, student, start, teacher, { ...options, batch })
   try {
     let loss = Number.NaN
+    const turn = new Turn()
     for (let epoch = 0; epoch < epochs; epoch++) {
-      const order = epochOrder(key, 0, epoch, rows)
+      const order = await epochOrder(key, 0, epoch, rows, turn)
       await arrays.lr.write(Float32Array.of(rate(epoch)))
       for (let inPass = 0; inPass < perPass; inPass++) {
         const step = epoch * perPass + inPass

@@ -8,8 +8,9 @@ import type { Key } from '../engine/tensor/key.js'
 import { sizeOf } from '../engine/tensor/shape.js'
 import { AludelError } from '../errors.js'
 import { networkInputs, networkValues, parameterKey, stateKey } from '../evaluate/trainer.js'
-import { inPieces, Turn } from '../event-loop.js'
+import { Turn } from '../event-loop.js'
 import type { NetworkTensors } from '../export/onnx/export-network.js'
+import { firstNotFinite } from '../first-not-finite.js'
 import { initialize, type Network } from '../nn/module.js'
 import { gatherRows, type ImageRows, rowArrays, rowInputs } from './rows.js'
 
@@ -126,10 +127,7 @@ export async function forward(
       const answers = (await arrays.answer.read()) as Float32Array
       data.set(answers.subarray(0, left * width), first * width)
     }
-    let broken = -1
-    await inPieces(data.length, new Turn(), (from, to) => {
-      for (let i = from; i < to && broken < 0; i++) if (!Number.isFinite(data[i])) broken = i
-    })
+    const broken = await firstNotFinite(data)
     if (broken >= 0)
       throw new AludelError(
         'not_finite',

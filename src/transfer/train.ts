@@ -73,7 +73,7 @@ export async function trainNetwork(
       for (let s = 0; s < n; s++) {
         const step = first + s
         const [pass, inPass] = [Math.floor(step / perPass), step % perPass]
-        if (inPass === 0 || order.length === 0) order = epochOrder(key, 0, pass, count)
+        if (inPass === 0 || order.length === 0) order = await epochOrder(key, 0, pass, count, turn)
         const chosen = order.subarray(inPass * batch, (inPass + 1) * batch)
         chunk.index.set(chosen, s * batch)
         chunk.weights.fill(1 / chosen.length, s * batch, s * batch + chosen.length)

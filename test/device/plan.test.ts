@@ -203,6 +203,17 @@ describe('a plan of a run without labels', () => {
     await expectError(() => planRepresentations(train, { ...small(), n: 25, teacher, device }), 'invalid_option', /at most 24/)
   })
 
+  it('finds the largest real batch on either side of where answers begin to be kept', async () => {
+    // 2 x 162 x 24 answers are asked for by 486 steps of 16 images
+    const settings = { ...small({ teacherTable: 'auto' }), iterations: 486, realBatch: 2, teacher, device }
+    const kept = await planRepresentations(train, { ...settings, realBatch: 16 })
+    expect(kept.tableBytes).toBeGreaterThan(0)
+    for (const realBatch of [2, rows]) {
+      const { tableBytes, largest } = await planRepresentations(train, { ...settings, realBatch, memory: kept.peakBytes - 1 })
+      expect([tableBytes > 0, largest.realBatch]).toEqual([realBatch === rows, 15])
+    }
+  })
+
   it.each([
     [
       'kept answers',

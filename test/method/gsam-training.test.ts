@@ -100,7 +100,7 @@ describe('epochs over some of the rows', () => {
       rowsOf: (epoch) => (epoch === 0 ? first.slice(0, 3) : first),
     })
     await trainer.initialize(device)
-    expect([trainer.stepsIn(0), trainer.stepsIn(1), trainer.stepsPerEpoch]).toEqual([1, 1, 3])
+    expect([await trainer.stepsIn(0), await trainer.stepsIn(1), trainer.stepsPerEpoch]).toEqual([1, 1, 3])
     const results = []
     for (let epoch = 0; epoch < 40; epoch++) {
       trainer.goTo(epoch)

@@ -7,6 +7,7 @@ import { uniform } from '../../src/engine/tensor/philox.js'
 import { protocolOf } from '../../src/evaluate/protocol.js'
 import { epochOrder, networksTogether } from '../../src/evaluate/schedule.js'
 import { Trainer, type TrainingSet } from '../../src/evaluate/trainer.js'
+import { Turn } from '../../src/event-loop.js'
 import { convNet } from '../../src/nn/networks/conv-net.js'
 import { vit } from '../../src/nn/networks/vit.js'
 
@@ -112,8 +113,9 @@ it("tests the moving average of the weights under 'glad', taken after every epoc
   expect((await averages(6)).measured).toEqual(measured)
 })
 
-it('orders every epoch of every network anew, without loss', () => {
-  const orders = [0, 1].flatMap((net) => [0, 1].map((epoch) => Array.from(epochOrder(keyOf(1), net, epoch, 50))))
+it('orders every epoch of every network anew, without loss', async () => {
+  const drawn = [0, 1].flatMap((net) => [0, 1].map((epoch) => epochOrder(keyOf(1), net, epoch, 50, new Turn())))
+  const orders = (await Promise.all(drawn)).map((order) => Array.from(order))
   for (const order of orders) expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, i) => i))
   expect(new Set(orders.map(String)).size).toBe(4)
 })

@@ -8,6 +8,7 @@ import { protocolFor } from '../../src/evaluate/protocol.js'
 import { epochOrder } from '../../src/evaluate/schedule.js'
 import { planTraining, type TrainingOptions, trainNetworks } from '../../src/evaluate/train-networks.js'
 import { Trainer } from '../../src/evaluate/trainer.js'
+import { Turn } from '../../src/event-loop.js'
 import { createSyntheticSet } from '../../src/experiment/synthetic-set.js'
 import type { SyntheticSet, SyntheticSetFields } from '../../src/experiment/types.js'
 import { mlp } from '../../src/nn/networks/mlp.js'
@@ -82,7 +83,7 @@ async function reference(
       rate = lr * 0.1
       velocity = [weight, bias].map((values) => values.map(() => 0))
     }
-    const order = [...epochOrder(key, 0, epoch, rows)]
+    const order = [...(await epochOrder(key, 0, epoch, rows, new Turn()))]
     for (let begin = 0; begin < rows; begin += batch) {
       const own = order.slice(begin, begin + batch)
       const gradients = [weight, bias].map((values) => values.map(() => 0))

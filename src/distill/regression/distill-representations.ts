@@ -2,6 +2,7 @@
 import { type AnyDataset, resolveDataset } from '../../data/any-dataset.js'
 import { type Dataset, rowsOfWhole } from '../../data/dataset.js'
 import type { Device } from '../../engine/runtime/device.js'
+import { inPieces, Turn } from '../../event-loop.js'
 import { createRepresentationSet, type RepresentationSet } from '../../experiment/representation-set.js'
 import type { DistillRun, RepresentationOptions } from '../../experiment/types.js'
 import { checkEvery } from '../checkpointer.js'
@@ -38,6 +39,14 @@ export function distillRepresentations(data: AnyDataset, options: Representation
   )
 }
 
+/** In the teacher's own units again. */
+async function unscaled(targets: Float32Array, scale: number): Promise<Float32Array> {
+  await inPieces(targets.length, new Turn(), (from, to) => {
+    for (let i = from; i < to; i++) targets[i] /= scale
+  })
+  return targets
+}
+
 async function collect({ dataset, settings }: Task<RepresentationSettings>, { state, start }: PreparedRun): Promise<RepresentationSet> {
   const { ipc: n, network, dim, regression, config, teacher } = settings
   const { scale, statistics, sourceIds } = start as RepresentationStart
@@ -47,7 +56,7 @@ async function collect({ dataset, settings }: Task<RepresentationSettings>, { st
   return createRepresentationSet({
     images: images as Float32Array,
     shape: [n, ...network.input],
-    targets: (targets as Float32Array).map((value) => value / scale),
+    targets: await unscaled(targets as Float32Array, scale),
     dim,
     mean: dataset.mean,
     std: dataset.std,

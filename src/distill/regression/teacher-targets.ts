@@ -2,6 +2,7 @@
 import { unitPixels } from '../../data/unit-pixels.js'
 import { AludelError, expected } from '../../errors.js'
 import { inPieces, Turn } from '../../event-loop.js'
+import { firstNotFinite } from '../../first-not-finite.js'
 import type { Teacher } from '../../teachers/teacher.js'
 import type { RealBatch, RealBatches } from './real-batches.js'
 
@@ -23,10 +24,7 @@ export async function encodeChecked(teacher: Teacher, pixels: Float32Array, rows
   const encoded = await teacher.encode(pixels, rows, signal)
   if (encoded.length !== rows * dim)
     throw expected('invalid_shape', `teacher '${name}'`, `${rows * dim} numbers, [${rows}, ${dim}]`, encoded.length)
-  let broken = -1
-  await inPieces(encoded.length, new Turn(), (from, to) => {
-    for (let i = from; i < to && broken < 0; i++) if (!Number.isFinite(encoded[i])) broken = i
-  })
+  const broken = await firstNotFinite(encoded)
   if (broken < 0) return encoded
   const where = `teacher '${name}': dimension ${broken % dim} of its representation of image ${Math.floor(broken / dim)} of a batch`
   throw new AludelError('not_finite', `${where} is ${encoded[broken]}; look at the teacher's weights and at how it normalises`)
@@ -79,7 +77,7 @@ export class TeacherTargets {
   }
 }
 
-/** All values times `scale`. */
+/** All values times `scale`; the array itself for 1. */
 export async function scaled(values: Float32Array, scale: number): Promise<Float32Array> {
   if (scale === 1) return values
   const products = new Float32Array(values.length)

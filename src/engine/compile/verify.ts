@@ -28,12 +28,13 @@ function verifyPart(node: IrNode, part: LoopPart, pass: string, refuse: (what: s
   if (part.body.inputs.length !== node.inputs.length || sliced.length !== node.inputs.length) refuse('a loop and its body differ in inputs')
   for (const [i, v] of part.body.inputs.entries()) {
     const outer = node.inputs[i]
-    const fits = sliced[i] ? (bytesOf(v) / part.rows) * extent === bytesOf(outer) : sameShape(v.shape, outer.shape)
+    const fits = sliced[i] ? bytesOf(v) * extent === bytesOf(outer) * part.rows : sameShape(v.shape, outer.shape)
     if (!fits || v.dtype !== outer.dtype) refuse(`loop input ${i}: ${formatShape(v.shape)} of ${formatShape(outer.shape)}`)
   }
   for (const [i, v] of part.body.outputs.entries()) {
     const outer = node.outputs[part.results[i].output]
-    const count = part.results[i].kind === 'slice' ? extent / part.rows : part.lanes
-    if (bytesOf(v) * count !== bytesOf(outer)) refuse(`loop output ${i}: ${formatShape(v.shape)} of ${formatShape(outer.shape)}`)
+    // in whole numbers: the share of a part of the batch is none
+    const [all, own] = part.results[i].kind === 'slice' ? [extent, part.rows] : [part.lanes, 1]
+    if (bytesOf(v) * all !== bytesOf(outer) * own) refuse(`loop output ${i}: ${formatShape(v.shape)} of ${formatShape(outer.shape)}`)
   }
 }

@@ -90,10 +90,16 @@ export function* permuting(key: Key, counter: number, purpose: number, length: n
   // Digit by digit from the last, each pass in the order of the one before: equal words stay in the order of their indices.
   let from = new Int32Array(length)
   let to = new Int32Array(length)
-  for (let i = 0; i < length; i++) from[i] = i
+  for (let i = 0; i < length; i++) {
+    from[i] = i
+    if ((i + 1) % piece === 0) yield
+  }
   for (let shift = 0; shift < 32; shift += digitBits) {
     const next = new Int32Array(digits + 1)
-    for (let i = 0; i < length; i++) next[((words[i] >>> shift) & (digits - 1)) + 1]++
+    for (let i = 0; i < length; i++) {
+      next[((words[i] >>> shift) & (digits - 1)) + 1]++
+      if ((i + 1) % piece === 0) yield
+    }
     for (let digit = 0; digit < digits; digit++) next[digit + 1] += next[digit]
     yield
     for (let i = 0; i < length; i++) {

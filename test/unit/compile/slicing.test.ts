@@ -21,6 +21,11 @@ describe('slicing', () => {
     expect(plan.arenaBytes).toBeLessThan(16 * 8 * 8 * 4 * 4)
   })
 
+  it.each([31, 47, 93])('takes the rest of a batch of %i rows, which no slice divides, in a slice of its own', (rows) => {
+    const { plan } = checkAgainstInterpreter(evaluationStep(rows), { slicing: { rows: 16 } })
+    expect(plan.slices.reduce((sum, { count: slices, size }) => sum + slices * size, 0)).toBe(rows)
+  })
+
   it('makes two regions around a batch reduction, and computes activations again when they may not be kept', () => {
     const kept = compile(dmStep(16, 32), { slicing: { rows: 4 } })
     const again = compile(dmStep(16, 32), { slicing: { rows: 4 }, memoryBudget: 0 })

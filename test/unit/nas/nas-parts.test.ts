@@ -143,13 +143,14 @@ describe('the space', () => {
   })
 })
 
-it('early stopping sees no row twice in the pieces of an order', () => {
+it('early stopping sees no row twice in the pieces of an order', async () => {
   const rowsOf = chunksOf(10, 4, 0)
-  const epochs = [0, 1, 2, 3].map((epoch) => [...rowsOf(epoch)])
+  const epochs: number[][] = []
+  for (const epoch of [0, 1, 2, 3]) epochs.push([...(await rowsOf(epoch))])
   for (const pass of [epochs.slice(0, 2), epochs.slice(2)]) expect(new Set(pass.flat()).size).toBe(8)
   for (const rows of epochs) expect(rows).toEqual([...rows].sort((a, b) => a - b))
-  expect([...rowsOf(0)]).toEqual(epochs[0])
-  expect([...chunksOf(3, 8, 0)(5)]).toEqual([0, 1, 2])
+  expect([...(await rowsOf(0))]).toEqual(epochs[0])
+  expect([...(await chunksOf(3, 8, 0)(5))]).toEqual([0, 1, 2])
 })
 
 describe('cells', () => {
