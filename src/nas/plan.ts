@@ -1,8 +1,7 @@
 /** @file What a search will do, before it does it: trainings, operations, time, and whether the largest of its networks fit. */
-import type { Device } from '../engine/runtime/device.js'
 import { AludelError } from '../errors.js'
 import { Turn } from '../event-loop.js'
-import { PlanningDevice } from '../plan/planning-device.js'
+import { plannedBytes, totalBytes } from '../plan/planning-device.js'
 import { measureRate } from '../plan/rate.js'
 import type { NasSource } from './options.js'
 import type { Candidate, Search } from './search.js'
@@ -65,18 +64,16 @@ function largestOf({ jobs }: Search, training: Training): Candidate[] {
 }
 
 function bytesOf({ options, settings, test }: Search, training: Training, { network, architecture }: Candidate): number {
-  const planned = new PlanningDevice(options.device)
   const groups = Math.min(training.together, training.repeats)
+  const group = { network, training, first: 0, groups, seed: settings.seed }
   try {
-    prepareGroup(planned as unknown as Device, test, { network, training, first: 0, groups, seed: settings.seed })
+    return totalBytes(plannedBytes(options.device, (device) => prepareGroup(device, test, group)))
   } catch (error) {
     if (!(error instanceof AludelError) || error.code !== 'out_of_memory') throw error
     throw new AludelError('out_of_memory', `nas: '${architecture.name}' on ${training.source}: ${error.message}; lower the widths`, {
       cause: error,
     })
   }
-  const { arrays, constants, workspace } = planned.bytes
-  return arrays + constants + workspace
 }
 
 /** Measures the device for about half a second. */

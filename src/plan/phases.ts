@@ -28,8 +28,6 @@ export const planningDevice = (target: Device): { device: Device; planned: Plann
   return { device: planned as unknown as Device, planned }
 }
 
-export const totalBytes = ({ arrays, constants, workspace }: DeviceBytes): number => arrays + constants + workspace
-
 export interface PlannedDistillation {
   readonly phase: Phase
   /** Bytes of its state. */

@@ -10,8 +10,8 @@ import type { DistillOptions, DistillSettings, ProtocolName, RunConfig } from '.
 import { freeMemory } from '../free-memory.js'
 import { resolveNetwork, withPools } from '../nn/networks/registry.js'
 import { largest } from './largest.js'
-import { distillationPhase, evaluationPhase, type PlannedDistillation, type PlannedSettings, totalBytes } from './phases.js'
-import type { DeviceBytes } from './planning-device.js'
+import { distillationPhase, evaluationPhase, type PlannedDistillation, type PlannedSettings } from './phases.js'
+import { type DeviceBytes, totalBytes } from './planning-device.js'
 import { measureRate } from './rate.js'
 import { asIfWhitened, type PlannedZca, whiteningPhase } from './whitening.js'
 

@@ -52,6 +52,16 @@ export class PlanningDevice {
   }
 }
 
+export const totalBytes = ({ arrays, constants, workspace }: DeviceBytes): number => arrays + constants + workspace
+
+/** Bytes that everything `prepare` builds would hold on `target`. Throws what building throws. */
+export function plannedBytes(target: Device, prepare: (device: Device) => unknown): DeviceBytes {
+  const planned = new PlanningDevice(target)
+  // what is planned reads no more of a device than this class has
+  prepare(planned as unknown as Device)
+  return planned.bytes
+}
+
 const refuse = (): never => {
   throw new AludelError('unavailable', 'a planning device runs nothing')
 }

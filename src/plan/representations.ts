@@ -15,8 +15,8 @@ import type { RepresentationRunSettings, RunConfig } from '../experiment/types.j
 import { freeMemory } from '../free-memory.js'
 import type { Teacher } from '../teachers/teacher.js'
 import { largest } from './largest.js'
-import { planningDevice, totalBytes } from './phases.js'
-import type { DeviceBytes } from './planning-device.js'
+import { planningDevice } from './phases.js'
+import { type DeviceBytes, totalBytes } from './planning-device.js'
 import { measureRate } from './rate.js'
 
 export interface RepresentationPlanOptions extends RepresentationRunSettings {

@@ -57,7 +57,7 @@ export async function distilKnowledge(
   const perPass = stepsPerPass(rows, batch)
   const rate = cosineSchedule(options.lr, epochs)
   const [height, width] = student.input
-  const { program, arrays } = makeStep(device, student, start, teacher, { ...options, batch })
+  const { program, arrays } = prepareDistillation(device, student, start, teacher, { ...options, batch })
   try {
     let loss = Number.NaN
     const turn = new Turn()
@@ -92,7 +92,14 @@ export async function distilKnowledge(
   }
 }
 
-function makeStep(device: Device, student: Network, start: NetworkTensors, teacher: Classifier, options: DistilOptions) {
+/** The program of a step of `batch` images, at most `rows`, and its arrays. */
+export function prepareDistillation(
+  device: Device,
+  student: Network,
+  start: NetworkTensors,
+  teacher: Classifier,
+  options: Pick<DistilOptions, 'images' | 'rows' | 'batch' | 'noise' | 'bnEval' | 'key'>,
+) {
   const { images, rows, batch, noise, bnEval, key } = options
   const image = student.input
   const names = student.parameters.map(({ name }) => name)

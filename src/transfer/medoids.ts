@@ -29,7 +29,7 @@ export async function medoids(
 ): Promise<Int32Array> {
   const turn = new Turn()
   const rows = await centred(table, turn)
-  const clusters = makeClusters(device, rows, n)
+  const clusters = prepareClusters(device, rows, n)
   try {
     const centres = await clusters.seeds(key, signal, turn)
     let nearest = await clusters.assign(centres, signal)
@@ -73,7 +73,7 @@ async function centred(table: Matrix, turn: Turn): Promise<Rows> {
   return { data, count, width, size, parts }
 }
 
-function makeClusters(device: Device, { data, count, width, size, parts }: Rows, n: number) {
+export function prepareClusters(device: Device, { data, count, width, size, parts }: Rows, n: number) {
   const slots = { count: parts }
   const made = allOrNothing((own) => {
     const rows = own(device.array('f32', [parts, size, width]))

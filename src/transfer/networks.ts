@@ -19,7 +19,24 @@ const head = 'fc.'
 
 /** A network as it starts. */
 export async function freshTensors(device: Device, network: Network, key: Key): Promise<NetworkTensors> {
-  const { program, arrays } = allOrNothing((own) => ({
+  const { program, arrays } = prepareFresh(device, network, key)
+  try {
+    await program.run(arrays)
+    const parameters: Record<string, Float32Array> = {}
+    for (const { name } of network.parameters) parameters[name] = (await arrays[parameterKey(name)].read()) as Float32Array
+    return {
+      parameters,
+      state: Object.fromEntries(network.state.map(({ name, shape, initial }) => [name, new Float32Array(sizeOf(shape)).fill(initial)])),
+    }
+  } finally {
+    for (const array of Object.values(arrays)) array.dispose()
+    program.dispose()
+  }
+}
+
+/** The program that draws a network, and its arrays. */
+export const prepareFresh = (device: Device, network: Network, key: Key) =>
+  allOrNothing((own) => ({
     program: own(
       bindProgram(device, {
         inputs: { key: { shape: [2], dtype: 'u32' } },
@@ -36,19 +53,6 @@ export async function freshTensors(device: Device, network: Network, key: Key): 
       ...Object.fromEntries(network.parameters.map(({ name, shape }) => [parameterKey(name), own(device.array('f32', shape))])),
     } as Record<string, DeviceArray>,
   }))
-  try {
-    await program.run(arrays)
-    const parameters: Record<string, Float32Array> = {}
-    for (const { name } of network.parameters) parameters[name] = (await arrays[parameterKey(name)].read()) as Float32Array
-    return {
-      parameters,
-      state: Object.fromEntries(network.state.map(({ name, shape, initial }) => [name, new Float32Array(sizeOf(shape)).fill(initial)])),
-    }
-  } finally {
-    for (const array of Object.values(arrays)) array.dispose()
-    program.dispose()
-  }
-}
 
 /** The body of `pretrained`, running statistics too, under the head of `fresh`. */
 export function withNewHead(fresh: NetworkTensors, pretrained: NetworkTensors): NetworkTensors {
@@ -89,35 +93,12 @@ export async function forward(
   tensors: NetworkTensors,
   rows: ImageRows,
   what: 'logits' | 'embedding',
-  { batchNorm = 'running', batch: wanted = 64, signal }: ForwardOptions = {},
+  options: ForwardOptions = {},
 ): Promise<{ readonly data: Float32Array; readonly width: number }> {
   const count = rows.shape[0]
-  const batch = Math.min(wanted, count)
-  const slots = { count: passes }
-  let width = 0
-  const { program, arrays } = allOrNothing((own) => {
-    const bound = own(
-      bindProgram(device, {
-        inputs: { ...networkInputs(network, 1), ...rowInputs(rows), index: { shape: [batch], dtype: 'i32', slots } },
-        outputs: { answer: { slots } },
-        build(v) {
-          const x = reshape(gatherRows(rows, v, v.index), [1, batch, ...network.input])
-          const { parameters, state } = networkValues(network, v)
-          const applied = network.apply(parameters, x, batchNorm === 'batch' ? { mode: 'train' } : { mode: 'eval', state })
-          width = sizeOf(applied[what].shape.slice(2))
-          return { answer: reshape(applied[what], [batch, width]) }
-        },
-      }),
-    )
-    const made: Record<string, DeviceArray> = {
-      ...tensorArrays(device, network, tensors, own),
-      ...rowArrays(device, rows, own),
-      index: own(device.array('i32', [passes, batch])),
-      answer: own(device.array('f32', [passes, batch, width])),
-    }
-    return { program: bound, arrays: made }
-  })
+  const { program, arrays, batch, width } = prepareForward(device, network, tensors, rows, what, options)
   try {
+    const { signal } = options
     const data = new Float32Array(count * width)
     for (let first = 0; first < count; first += passes * batch) {
       // the last batch is filled up with the first rows of all
@@ -138,6 +119,42 @@ export async function forward(
     for (const array of Object.values(arrays)) array.dispose()
     program.dispose()
   }
+}
+
+/** The program of `passes` passes and its arrays, with the images of a pass and the numbers of an answer. */
+export function prepareForward(
+  device: Device,
+  network: Network,
+  tensors: NetworkTensors,
+  rows: ImageRows,
+  what: 'logits' | 'embedding',
+  { batchNorm = 'running', batch: wanted = 64 }: ForwardOptions = {},
+) {
+  const batch = Math.min(wanted, rows.shape[0])
+  const slots = { count: passes }
+  let width = 0
+  return allOrNothing((own) => {
+    const bound = own(
+      bindProgram(device, {
+        inputs: { ...networkInputs(network, 1), ...rowInputs(rows), index: { shape: [batch], dtype: 'i32', slots } },
+        outputs: { answer: { slots } },
+        build(v) {
+          const x = reshape(gatherRows(rows, v, v.index), [1, batch, ...network.input])
+          const { parameters, state } = networkValues(network, v)
+          const applied = network.apply(parameters, x, batchNorm === 'batch' ? { mode: 'train' } : { mode: 'eval', state })
+          width = sizeOf(applied[what].shape.slice(2))
+          return { answer: reshape(applied[what], [batch, width]) }
+        },
+      }),
+    )
+    const made: Record<string, DeviceArray> = {
+      ...tensorArrays(device, network, tensors, own),
+      ...rowArrays(device, rows, own),
+      index: own(device.array('i32', [passes, batch])),
+      answer: own(device.array('f32', [passes, batch, width])),
+    }
+    return { program: bound, arrays: made, batch, width }
+  })
 }
 
 /** Per cent of rows whose largest logit, the first on ties, is that of their label. */

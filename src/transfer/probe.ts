@@ -25,7 +25,41 @@ export async function fitLinear(
 ): Promise<LinearClassifier> {
   const rows = labels.length
   const size = width * classes
-  const { program, arrays } = allOrNothing((own) => ({
+  const { program, arrays } = prepareProbe(device, { features, labels, rows, width, classes, l2 })
+  const evaluate = async (x: Float64Array) => {
+    await Promise.all([
+      arrays.weights.write(Float32Array.from(x.subarray(0, size))),
+      arrays.bias.write(Float32Array.from(x.subarray(size))),
+    ])
+    await program.run(arrays, { ...(signal && { signal }) })
+    const gradient = new Float64Array(x.length)
+    gradient.set((await arrays.weightGradient.read()) as Float32Array)
+    gradient.set((await arrays.biasGradient.read()) as Float32Array, size)
+    return { value: ((await arrays.value.read()) as Float32Array)[0], gradient }
+  }
+  try {
+    // values and gradients are float32: below that the search would follow rounding
+    const { x } = await minimise(evaluate, new Float64Array(size + classes), { iterations, tolerance: 1e-5 })
+    return { weights: Float32Array.from(x.subarray(0, size)), bias: Float32Array.from(x.subarray(size)) }
+  } finally {
+    for (const array of Object.values(arrays)) array.dispose()
+    program.dispose()
+  }
+}
+
+export interface ProbeSizes {
+  /** [rows, width] and [rows]; absent where the probe is only planned. */
+  readonly features?: Float32Array
+  readonly labels?: Int32Array
+  readonly rows: number
+  readonly width: number
+  readonly classes: number
+  readonly l2: number
+}
+
+/** The program of the value and its gradients, and its arrays. */
+export const prepareProbe = (device: Device, { features, labels, rows, width, classes, l2 }: ProbeSizes) =>
+  allOrNothing((own) => ({
     program: own(
       bindProgram(device, {
         inputs: {
@@ -51,23 +85,3 @@ export async function fitLinear(
       biasGradient: own(device.array('f32', [1, 1, classes])),
     } as Record<string, DeviceArray>,
   }))
-  const evaluate = async (x: Float64Array) => {
-    await Promise.all([
-      arrays.weights.write(Float32Array.from(x.subarray(0, size))),
-      arrays.bias.write(Float32Array.from(x.subarray(size))),
-    ])
-    await program.run(arrays, { ...(signal && { signal }) })
-    const gradient = new Float64Array(x.length)
-    gradient.set((await arrays.weightGradient.read()) as Float32Array)
-    gradient.set((await arrays.biasGradient.read()) as Float32Array, size)
-    return { value: ((await arrays.value.read()) as Float32Array)[0], gradient }
-  }
-  try {
-    // values and gradients are float32: below that the search would follow rounding
-    const { x } = await minimise(evaluate, new Float64Array(size + classes), { iterations, tolerance: 1e-5 })
-    return { weights: Float32Array.from(x.subarray(0, size)), bias: Float32Array.from(x.subarray(size)) }
-  } finally {
-    for (const array of Object.values(arrays)) array.dispose()
-    program.dispose()
-  }
-}

@@ -55,6 +55,15 @@ export function checkTarget({ name, train, test }: TransferTarget): void {
     if (whitened) throw new AludelError('invalid_data', `${what}: expected images that are not whitened; give the data set as it was read`)
 }
 
+/** How many rows of each class `shareOfRows` takes. */
+export function countShares(labels: Int32Array, classes: number, share: number): number[] {
+  const sizes = new Array<number>(classes).fill(0)
+  for (const label of labels) sizes[label]++
+  return sizes.map((size) => shareOf(size, share))
+}
+
+const shareOf = (size: number, share: number): number => Math.min(size, Math.max(1, Math.round(share * size)))
+
 /** `share` of the rows of every class that has some, at least one, in ascending order; drawn from the key. */
 export async function shareOfRows(labels: Int32Array, classes: number, share: number, key: Key): Promise<Int32Array> {
   const turn = new Turn()
@@ -66,7 +75,7 @@ export async function shareOfRows(labels: Int32Array, classes: number, share: nu
   for (const [c, own] of rows.entries()) {
     if (own.length === 0) continue
     const order = await inTurns(permuting(fold(key, 'share', c), 0, purpose.shuffle, own.length), turn)
-    const count = Math.min(own.length, Math.max(1, Math.round(share * own.length)))
+    const count = shareOf(own.length, share)
     for (let i = 0; i < count; i++) chosen.push(own[order[i]])
   }
   return Int32Array.from(chosen).sort()

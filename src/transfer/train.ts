@@ -57,7 +57,7 @@ export async function trainNetwork(
   const count = rows.shape[0]
   const batch = Math.min(options.batch, count)
   const perPass = stepsPerPass(count, batch)
-  const { program, arrays } = makeStep(device, network, start, rows, goal, options)
+  const { program, arrays } = prepareTraining(device, network, start, rows, goal, options)
   try {
     const turn = new Turn()
     let order: Int32Array = new Int32Array(0)
@@ -109,7 +109,15 @@ async function readTensors(network: Network, arrays: Readonly<Record<string, Dev
   return { parameters: await read(network.parameters, parameterKey), state: await read(network.state, stateKey) }
 }
 
-function makeStep(device: Device, network: Network, start: NetworkTensors, rows: ImageRows, goal: Goal, options: TrainOptions) {
+/** The program of a step and its arrays. */
+export function prepareTraining(
+  device: Device,
+  network: Network,
+  start: NetworkTensors,
+  rows: ImageRows,
+  goal: Goal,
+  options: Pick<TrainOptions, 'batch' | 'crop' | 'momentum' | 'weightDecay'>,
+) {
   const { crop, momentum, weightDecay } = options
   const count = rows.shape[0]
   const batch = Math.min(options.batch, count)

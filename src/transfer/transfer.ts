@@ -27,6 +27,7 @@ import {
   type TransferTeacher,
   transferSources,
 } from './source.js'
+import { checkStages, type StageCell, type StageSizes } from './stages.js'
 import { checkTarget, type FittedTarget, fitTarget, shareOfRows, type TransferTarget, takeLabelled } from './target.js'
 import { stepsPerPass, trainNetwork } from './train.js'
 
@@ -104,7 +105,7 @@ interface Plan {
  * by their own statistics.
  * @throws AludelError before anything trains: `invalid_option`, `invalid_data` (a target with one class, a teacher or real images that do not
  * fit the set), `incompatible` (a teacher or real images that the set was not made from), `not_found` for a network, `out_of_memory` where
- * features or the teacher's answers do not fit; on the way: `not_finite`, AbortError. Cells that were done are in the store.
+ * features, the teacher's answers or any stage of a cell to come does not fit; on the way: `not_finite`, AbortError. Cells that were done are in the store.
  */
 export async function transfer(set: TransferSet, options: TransferOptions): Promise<TransferCell[]> {
   const plan = planTransfer(set, options)
@@ -116,6 +117,7 @@ export async function transfer(set: TransferSet, options: TransferOptions): Prom
   const { data, teacher, signal } = options
   const pretraining = new PretrainingSources(options.device, set, data && teacher && { data, teacher }, signal)
   const run = new Cells(plan, targets, classifier, await hashesOf(set, classifier))
+  await checkStages(options.device, run.missing(), stageSizesOf(plan, classifier))
   for (let repeat = 0; repeat < repeats; repeat++)
     for (const network of networks) for (const source of sources) await run.measure(network, source, repeat, pretraining)
   return run.done
@@ -131,6 +133,10 @@ function sizesOf({ set, image, networks, protocols, sources, settings, options }
   const { share } = settings.probe
   return { image, dim: set.dim, networks, protocols, sources, targets: rows, share, real: data?.shape[0] ?? 0 }
 }
+
+const stageSizesOf = ({ set, settings, options }: Plan, classifier: Classifier | undefined): StageSizes => ({
+  ...{ shape: set.shape, dim: set.dim, real: options.data?.shape[0] ?? 0, settings, classifier },
+})
 
 function planTransfer(set: TransferSet, options: TransferOptions): Plan {
   checkOptions('transfer', options, known)
@@ -252,6 +258,22 @@ class Cells {
     this.#classifier = classifier
     this.#hashes = hashes
     this.#total = plan.repeats * plan.networks.length * plan.sources.length * targets.length * plan.protocols.length
+  }
+
+  /** Cells that the store lacks. */
+  missing(): StageCell[] {
+    const { networks, sources, protocols: chosen, repeats, options } = this.#plan
+    const isMissing = (network: string, source: TransferSource, target: FittedTarget, protocol: TransferProtocol) =>
+      Array.from({ length: repeats }, (_, repeat) => ({ network, source, target: target.name, protocol, repeat })).some(
+        (cell) => !options.store?.find(this.#idOf(cell, target)),
+      )
+    return networks.flatMap((network) =>
+      sources.flatMap((source) =>
+        this.#targets.flatMap((target) =>
+          chosen.flatMap((protocol) => (isMissing(network, source, target, protocol) ? [{ network, source, target, protocol }] : [])),
+        ),
+      ),
+    )
   }
 
   /** All cells of one pretrained network; it is pretrained only where one of them is missing. */

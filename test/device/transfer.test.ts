@@ -159,6 +159,30 @@ describe('transfer', () => {
     await other.close()
   })
 
+  it.each(['finetune', 'linear', 'probe', 'kd'] as const)(
+    'refuses %s without room before it trains, and runs in what it needs',
+    async (protocol) => {
+      const set = await someSet()
+      const network = networkByName('conv-bn', [side, side, 3], classes)
+      const kdTeacher = { network: 'conv-bn', tensors: await freshTensors(device, network, keyOf(9)) }
+      const short = { pretrain: { epochs: 1, batch: 2 }, finetune: { iterations: 1 }, linear: { iterations: 1 }, kd: { epochs: 1 } }
+      let [memory, runs] = [1 << 20, 0]
+      for (let tries = 0; runs === 0 && tries < 20; tries++) {
+        const little = await Device.open({ threads: 1, memory })
+        const more: Partial<TransferOptions> = { device: little, protocols: [protocol], sources: ['distilled', 'kmeans'], kdTeacher }
+        const failure = await transfer(set, optionsOf({ ...more, settings: short, onProgress: () => runs++ })).catch((error) => error)
+        await little.close()
+        if (Array.isArray(failure)) break
+        expect([failure.code, runs]).toEqual(['out_of_memory', 0])
+        expect(failure.message).toMatch(/^transfer: .*; (lower|take|leave)/)
+        // of a stage that could be laid out it is known to the byte
+        const [, needed] = /needs (\d+) bytes on the device/.exec(failure.message) ?? []
+        memory = needed === undefined ? memory + (memory >> 1) : Number(needed)
+      }
+      expect(runs).toBeGreaterThan(0)
+    },
+  )
+
   it.each([
     [
       'a target with one class',
