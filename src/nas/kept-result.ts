@@ -7,8 +7,9 @@ import { type NasSource, nasSources } from './options.js'
 import { cellFormat, nasFile, nasTimesFile, timeFormat } from './record.js'
 import type { NasResult, NasSourceResult } from './summary.js'
 
-/** A result as it was kept; results of earlier versions do not name their set. */
-export type KeptNasResult = Omit<NasResult, 'set'> & { readonly set?: string }
+/** A result as it was kept; results of earlier versions name neither their set nor their operations. */
+export type KeptNasResult = Omit<NasResult, 'set' | 'sources'> & { readonly set?: string; readonly sources: readonly KeptNasSource[] }
+export type KeptNasSource = Omit<NasSourceResult, 'flops'> & { readonly flops?: number }
 
 const isSource = (value: unknown): value is NasSource => (nasSources as readonly unknown[]).includes(value)
 const orNull = (holds: (value: unknown) => boolean) => (value: unknown) => value === null || holds(value)
@@ -17,9 +18,7 @@ const isCorrelation = (value: unknown): boolean =>
 const isInterval = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(isNumber)
 const isAccuracy = (value: unknown): boolean => isRecord(value) && isNumber(value.mean) && isNumber(value.std) && isCount(value.n)
 
-type KeptSource = Omit<NasSourceResult, 'seconds' | 'spaceSeconds'>
-
-const isSourceResult = (value: unknown): value is KeptSource =>
+const isSourceResult = (value: unknown): boolean =>
   isRecord(value) &&
   isSource(value.source) &&
   isCorrelation(value.sample) &&
@@ -29,6 +28,7 @@ const isSourceResult = (value: unknown): value is KeptSource =>
   isRecord(value.best) &&
   isText(value.best.architecture) &&
   isNumber(value.best.accuracy) &&
+  (value.flops === undefined || isNumber(value.flops)) &&
   isCount(value.trainings)
 
 const isRanked = (value: unknown): boolean =>

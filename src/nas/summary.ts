@@ -39,6 +39,8 @@ export interface NasSourceResult {
   readonly top: RankCorrelation
   /** The network of the sample that this source ranks first, and its accuracy on all real images. */
   readonly best: { readonly architecture: string; readonly accuracy: number }
+  /** Floating-point operations of the trainings behind it, from the shapes of the networks. */
+  readonly flops: number
   /** Trainings behind it, and the seconds that they took; null where a time was lost. */
   readonly trainings: number
   readonly seconds: number | null
@@ -67,7 +69,7 @@ const accuracyOf = (cells: readonly NasCell[]): NasAccuracy => {
 }
 
 /** `cells` are those of all jobs of the search. */
-export function resultOf({ set, settings, candidates, trainings }: Search, cells: readonly NasCell[]): NasResult {
+export function resultOf({ set, settings, candidates, trainings, jobs }: Search, cells: readonly NasCell[]): NasResult {
   const { space, seed, top, sample: places } = settings
   const grouped = new Map<string, NasCell[]>()
   const idOf = (source: NasSource, architecture: string) => `${source} ${architecture}`
@@ -86,7 +88,8 @@ export function resultOf({ set, settings, candidates, trainings }: Search, cells
   const means = (source: NasSource) => sample.map(({ accuracies }) => accuracies[source]?.mean ?? 0)
   const full = means('full')
   const topOfSample = topPlaces(full, top)
-  const sources = trainings.map(({ source }): NasSourceResult => {
+  const sources = trainings.map((training): NasSourceResult => {
+    const { source } = training
     const own = means(source)
     const best = own.indexOf(Math.max(...own))
     const all = correlate(own, full)
@@ -98,6 +101,7 @@ export function resultOf({ set, settings, candidates, trainings }: Search, cells
       sample: { ...all, interval: spearmanInterval(all.spearman, all.n) },
       top: correlate(pick(own, topOfSample), pick(full, topOfSample)),
       best: { architecture: sample[best].name, accuracy: full[best] },
+      flops: jobs.reduce((sum, job) => (job.training === training ? sum + job.flops : sum), 0),
       ...{ trainings: timed.length, seconds, spaceSeconds: seconds === null ? null : (seconds / trained) * networks.length },
     }
   })

@@ -1,6 +1,6 @@
 /** @file Everything a report shows, read from a run directory. */
 import { join } from 'node:path'
-import { AludelError } from '../errors.js'
+import { AludelError, expected } from '../errors.js'
 import { type RealImages, readRealImages } from '../experiment/real-images.js'
 import type { RepresentationSet } from '../experiment/representation-set.js'
 import {
@@ -19,6 +19,7 @@ import type { DoneEvent, PruningEvent, StepEvent, SyntheticSet } from '../experi
 import type { CoverageReply } from './coverage.js'
 import { readRunCoverage } from './run-coverage.js'
 import { type RunExperts, readRunExperts } from './run-experts.js'
+import { type RunNas, readRunNas } from './run-nas.js'
 import { type RunSubset, readRunSubset } from './run-subset.js'
 import { type RunTransfer, readRunTransfer } from './run-transfer.js'
 import type { ShownStages } from './stage-rows.js'
@@ -38,6 +39,8 @@ export interface ReportData {
   /** Of a run without labels: what transfer has measured, and how its targets cover real images; absent where that is not known. */
   readonly transfer: RunTransfer | undefined
   readonly coverage: CoverageReply | undefined
+  /** Of a run with labels: what a search of architectures has found; absent where there was none. */
+  readonly nas: RunNas | undefined
   /** The set's images for the eye, bytes NHWC. */
   readonly shown: Uint8Array | undefined
   /** Absent when the run was not compared with real images. */
@@ -83,8 +86,13 @@ function absent({ artifact }: RunRecord, error: unknown): undefined {
   throw error
 }
 
-/** Throws `not_found` without a run.json, `invalid_data` when a file of the run is damaged. */
-export async function collectReport(dir: string): Promise<ReportData> {
+export interface ReportSources {
+  /** Directory of an architecture search on the set of the run; default: the run's own. */
+  readonly nas?: string
+}
+
+/** Throws `not_found` without a run.json or what `sources` names, `invalid_data` when a file is damaged. */
+export async function collectReport(dir: string, sources: ReportSources = {}): Promise<ReportData> {
   const record = await readRunRecord(dir)
   const events = await readEvents(dir)
   const status = await runStatus(dir, record)
@@ -98,9 +106,12 @@ export async function collectReport(dir: string): Promise<ReportData> {
   const shown = set && (await displayPixels(set))
   const stages = set && (await stagesOf(dir, set))
   const transfer = representations && (await readRunTransfer(dir, representations))
+  if (sources.nas !== undefined && record.representations)
+    throw expected('invalid_option', 'report: nas', 'a run with labels', dir, 'leave it out: a set without labels is not searched on')
+  const nas = set && (await readRunNas(dir, set, sources.nas))
   const coverage = representations && (await readRunCoverage(dir, representations))
   return {
     ...{ record, status, ...historyOf(events), done: events.findLast(isDone), set, representations },
-    ...{ transfer, coverage, shown, real, stages, subset, experts },
+    ...{ transfer, coverage, nas, shown, real, stages, subset, experts },
   }
 }

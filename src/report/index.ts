@@ -1,7 +1,7 @@
 /** @file Reports of runs, of scores and of sweeps. */
 import { join } from 'node:path'
 import { writeAtomic } from '../files/atomic-file.js'
-import { collectReport } from './collect.js'
+import { collectReport, type ReportSources } from './collect.js'
 import { collectScores, type ScoreReportOptions } from './collect-scores.js'
 import { collectSweep } from './collect-sweep.js'
 import { comparisonPage } from './comparison.js'
@@ -12,8 +12,8 @@ import { sweepPage } from './sweep-page.js'
 export const reportFile = 'report.html'
 
 /** Writes the page of the run in `dir` to `to` (default: report.html in it) and returns the path. Throws `not_found`, `invalid_data`, `io`. */
-export async function writeReport(dir: string, to?: string): Promise<string> {
-  const page = reportPage(await collectReport(dir))
+export async function writeReport(dir: string, to?: string, sources?: ReportSources): Promise<string> {
+  const page = reportPage(await collectReport(dir, sources))
   const path = to ?? join(dir, reportFile)
   await writeAtomic(path, page)
   return path

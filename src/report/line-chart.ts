@@ -6,9 +6,9 @@ export interface Point {
   readonly loss: number
 }
 
-const width = 720
-const height = 260
-const margin = { left: 64, right: 16, top: 12, bottom: 36 }
+export const width = 720
+export const height = 260
+export const margin = { left: 64, right: 16, top: 12, bottom: 36 }
 /** More points than this cannot be told apart at the chart's width. */
 const maxPoints = 360
 
@@ -73,7 +73,7 @@ export interface Chart {
 /** What the page's script draws. */
 export const chartData = ({ steps, series, logarithmic, marked, axis = 'step' }: Chart) => ({ steps, series, logarithmic, marked, axis })
 
-const colours = 6
+export const colours = 6
 
 /** As inline SVG: what is seen without scripts. */
 export function lineChart({ id, title, text, steps, series, logarithmic, marked, axis = 'step' }: Chart): string {
@@ -112,12 +112,12 @@ ${bands.join('')}${curves.join('')}
 }
 
 /** Which colour is which curve. */
-const legend = (series: readonly Curve[]): string =>
+export const legend = (series: readonly Pick<Curve, 'name' | 'dashed'>[]): string =>
   `<ul class="legend">${series.map(({ name, dashed }, i) => `<li class="${dashed ? 'dashed' : `curve-${i % colours}`}">${escapeHtml(name)}</li>`).join('')}</ul>`
 
-const yTick = (value: number, y: number): string =>
+export const yTick = (value: number, y: number): string =>
   `<line class="grid" x1="${margin.left}" x2="${width - margin.right}" y1="${y.toFixed(1)}" y2="${y.toFixed(1)}"/>` +
   `<text x="${margin.left - 8}" y="${(y + 4).toFixed(1)}" text-anchor="end">${formatNumber(value)}</text>`
 
-const xTick = (value: number, x: number): string =>
+export const xTick = (value: number, x: number): string =>
   `<text x="${x.toFixed(1)}" y="${height - margin.bottom + 16}" text-anchor="middle">${value}</text>`

@@ -10,6 +10,7 @@ import { definitionTable, escapeHtml, formatDuration, formatNumber, shortNumber 
 import { imageRows } from './image-rows.js'
 import { learnedLabels } from './learned-labels.js'
 import { matchedParameters } from './matched-parameters.js'
+import { nasTable } from './nas-table.js'
 import { nearestSummary } from './nearest.js'
 import { phaseTable } from './phase-table.js'
 import { sameProtocol } from './protocol.js'
@@ -78,7 +79,7 @@ function sizeOf({ config, representations }: ReportData['record']): string {
 }
 
 export function reportPage(data: ReportData): string {
-  const { record, status, steps, looks, done, set, representations, transfer, coverage, shown, real, stages, subset, experts } = data
+  const { record, status, steps, looks, done, set, representations, transfer, coverage, nas, shown, real, stages, subset, experts } = data
   const title = `${String(record.config.method ?? 'run').toUpperCase()} on ${record.data.name}, ${sizeOf(record)}`
   const { specification, name, sha256, images } = record.data
   const kept = subset?.subset && set ? keptGallery(subset.subset, real?.kept, set.classes, set.shape.slice(1)) : ''
@@ -106,6 +107,7 @@ ${reportedLine(record.recipe)}${accuracyCurve(record)}${set ? classTable(record.
       ),
       section('Transfer', transferTable(transfer)),
       section('Feature coverage', coveragePicture(coverage)),
+      section('Architecture search', nasTable(nas)),
       section('Images over steps', set && shown && stages && done ? stageRows(set, shown, stages, done.step) : ''),
       section('Learned labels', set?.labelLogits ? learnedLabels(set, set.labelLogits) : ''),
       section('Nearest real images', real ? nearestSummary(real) : ''),
