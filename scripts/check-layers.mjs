@@ -128,7 +128,7 @@ const layers = {
   transfer: {
     may: [
       ...[...upper, ...programs, 'event-loop', 'free-memory', 'engine/isa', 'files', 'nn', 'optim', 'augment', 'data', 'scores'],
-      ...['evaluate/trainer', 'evaluate/schedule', 'evaluate/summary', 'experiment/cell-file', 'ridge'],
+      ...['evaluate/trainer', 'evaluate/schedule', 'evaluate/summary', 'experiment/cell-file', 'plan/planning-device', 'ridge'],
     ],
     types: ['engine/runtime', 'experiment', 'export/onnx'],
     node: true,
@@ -136,7 +136,8 @@ const layers = {
   nas: {
     may: [
       ...[...upper, ...programs, 'event-loop', 'files', 'nn', 'augment', 'data', 'preprocess', 'evaluate'],
-      ...['experiment/cell-file', 'experiment/synthetic-set', 'plan/planning-device', 'plan/rate'],
+      ...['experiment/cell-file', 'experiment/cell-journal', 'experiment/json-fields', 'experiment/synthetic-set'],
+      ...['plan/planning-device', 'plan/rate'],
     ],
     types: ['engine/runtime', 'experiment'],
     node: true,
@@ -147,7 +148,7 @@ const layers = {
   },
   recipes: { may: ['errors'] },
   plan: {
-    may: [...upper, ...programs, 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate', 'engine/isa'],
+    may: [...upper, ...programs, 'event-loop', 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate', 'engine/isa'],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'teachers'],
   },
   export: {
@@ -194,6 +195,7 @@ const layers = {
       'errors',
       'arguments',
       'crc32',
+      'event-loop',
       'files',
       'engine',
       'nn',
@@ -240,8 +242,9 @@ const layers = {
       'prune',
       'scoring/score-directory',
       'evaluate/summary',
-      // Cells of transfer, and the means of them.
+      // Cells of transfer, and the means of them; what a search of architectures has found.
       ...['transfer/cells', 'transfer/summary', 'transfer/source'],
+      ...['nas/kept-result', 'nas/options', 'nas/record', 'nas/set-hash'],
       // Which parameters a run's mask keeps, and what its experts trained on, follow from its settings.
       ...['nn', 'schedule/pad-rule', 'distill/matching/gradient-method', 'distill/trajectory/mask', 'experts/record'],
     ],

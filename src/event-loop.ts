@@ -14,6 +14,15 @@ export async function inPieces(length: number, turn: Turn, work: (from: number, 
   }
 }
 
+/** Index of the first NaN or infinity, -1 where there is none; the event loop has its turns. */
+export async function firstNotFinite(values: Float32Array): Promise<number> {
+  let first = -1
+  await inPieces(values.length, new Turn(), (from, to) => {
+    for (let i = from; i < to && first < 0; i++) if (!Number.isFinite(values[i])) first = i
+  })
+  return first
+}
+
 /** What a generator returns at last; the event loop has its turns between its steps. */
 export async function inTurns<T>(steps: Generator<void, T>, turn: Turn): Promise<T> {
   for (;;) {

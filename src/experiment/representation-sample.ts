@@ -6,11 +6,10 @@
 import { join } from 'node:path'
 import { exists, maxFileBytes, readWhole } from '../data/file-bytes.js'
 import { expected } from '../errors.js'
-import { Turn } from '../event-loop.js'
+import { firstNotFinite, Turn } from '../event-loop.js'
 import { writeAtomic } from '../files/atomic-file.js'
 import { bytesOf, piecesOf } from '../files/pieces.js'
 import { decodeSafetensors, encodeHeader, type SafeTensor } from '../files/safetensors.js'
-import { firstNotFinite } from '../first-not-finite.js'
 
 export const representationsFile = 'representations.safetensors'
 

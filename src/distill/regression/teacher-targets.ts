@@ -1,8 +1,7 @@
 /** @file A teacher's representations of real images: asked for batch by batch, or kept for every image and crop once it has answered. */
 import { unitPixels } from '../../data/unit-pixels.js'
 import { AludelError, expected } from '../../errors.js'
-import { inPieces, Turn } from '../../event-loop.js'
-import { firstNotFinite } from '../../first-not-finite.js'
+import { firstNotFinite, inPieces, Turn } from '../../event-loop.js'
 import type { Teacher } from '../../teachers/teacher.js'
 import type { RealBatch, RealBatches } from './real-batches.js'
 
