@@ -42,7 +42,7 @@ export interface TargetsOptions {
 export class TeacherTargets {
   readonly #options: TargetsOptions
   /** Of every image that was met: representations of all its variants, asked for together, so that they do not depend on who asks. */
-  readonly #table = new Map<number, Float32Array>()
+  readonly #table = new Map<number, Promise<Float32Array>>()
 
   constructor(options: TargetsOptions) {
     this.#options = options
@@ -60,19 +60,25 @@ export class TeacherTargets {
     const { dim } = teacher
     const targets = new Float32Array(rows.length * dim)
     for (const [i, row] of rows.entries()) {
-      const known = this.#table.get(row) ?? (await this.#fill(row, signal))
+      const known = await (this.#table.get(row) ?? this.#fill(row, signal))
       targets.set(known.subarray(variants[i] * dim, (variants[i] + 1) * dim), i * dim)
     }
     return scaled(targets, scale)
   }
 
-  async #fill(row: number, signal?: AbortSignal): Promise<Float32Array> {
+  /** Batches are made ready beside each other: an image that two of them meet is asked for once. */
+  #fill(row: number, signal?: AbortSignal): Promise<Float32Array> {
+    const answers = this.#ask(row, signal)
+    this.#table.set(row, answers)
+    answers.catch(() => this.#table.delete(row))
+    return answers
+  }
+
+  async #ask(row: number, signal?: AbortSignal): Promise<Float32Array> {
     const { teacher, batches } = this.#options
     const bytes = await batches.variantsOf(row)
     const { variants } = this.#options.table as { variants: number }
-    const answers = await encodeChecked(teacher, await unitPixels(bytes), variants, signal)
-    this.#table.set(row, answers)
-    return answers
+    return encodeChecked(teacher, await unitPixels(bytes), variants, signal)
   }
 }
 
