@@ -104,7 +104,7 @@ const layers = {
       'preprocess',
       'schedule',
       'experts/store',
-      'teachers/unlabelled-quality',
+      ...['teachers/unlabelled-quality', 'teachers/encode-checked'],
     ],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'evaluate', 'experts', 'teachers'],
   },
@@ -129,8 +129,9 @@ const layers = {
     may: [
       ...[...upper, ...programs, 'event-loop', 'free-memory', 'engine/isa', 'files', 'nn', 'optim', 'augment', 'data', 'scores'],
       ...['evaluate/trainer', 'evaluate/schedule', 'evaluate/summary', 'experiment/cell-file', 'plan/planning-device', 'ridge'],
+      'teachers/encode-checked',
     ],
-    types: ['engine/runtime', 'experiment', 'export/onnx'],
+    types: ['engine/runtime', 'experiment', 'export/onnx', 'teachers'],
     node: true,
   },
   nas: {
@@ -148,7 +149,10 @@ const layers = {
   },
   recipes: { may: ['errors'] },
   plan: {
-    may: [...upper, ...programs, 'event-loop', 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate', 'engine/isa'],
+    may: [
+      ...[...upper, ...programs, 'event-loop', 'free-memory', 'nn', 'augment', 'data', 'preprocess', 'distill', 'evaluate', 'engine/isa'],
+      'teachers/encode-checked',
+    ],
     types: ['engine/runtime', 'engine/compile', 'experiment', 'teachers'],
   },
   export: {

@@ -228,10 +228,11 @@ export async function finishDistillation<S extends AnySet>(followed: FollowedRun
     const phases = [...(runDir.record.phases ?? []), endPhase()]
     await set.save(runDir.dir)
     const artifact = { manifestSha256: await manifestHash(runDir.dir) }
-    await runDir.update({ status: done.stopped ? 'stopped' : 'done', finished: new Date().toISOString(), artifact, phases })
+    // before the run is called done: a continuation writes what is missing up to then
     const made: AnySet = set
     if ('labels' in made) await addRealImages(runDir.dir, { set: made, train: dataset, device, library })
     else if (teacher) await addRepresentationSample(runDir.dir, { set: made, train: dataset, teacher, output })
+    await runDir.update({ status: done.stopped ? 'stopped' : 'done', finished: new Date().toISOString(), artifact, phases })
     return { runDir, set, done, loss: last?.loss ?? null, interrupted: interrupt.requested }
   } catch (error) {
     // The run may still be going when it was the directory that failed (a full disk): end it before the device is closed.

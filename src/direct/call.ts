@@ -45,6 +45,9 @@ export function checkDirectOptions(
   for (const [name, array] of Object.entries(into)) {
     if (!(array instanceof DeviceArray)) throw expected('invalid_option', `${what}: into.${name}`, 'an array of the device', array)
   }
+  const [first, again] = Object.keys(into).filter((name) => Object.values(into).filter((array) => array === into[name]).length > 1)
+  if (again !== undefined)
+    throw expected('invalid_option', `${what}: into.${again}`, `another array than that of into.${first}`, 'the same array')
 }
 
 export function checkFlag(what: string, value: unknown): void {

@@ -1,6 +1,6 @@
 /** @file Ridge regression on features in closed form, and the loss of its predictions with gradients, of arrays that are there already. */
 import { checkOptions, wholeNumber } from '../arguments.js'
-import { add, cast, grad, matmul, mul, reshape, sum, type Value } from '../engine/index.js'
+import { add, addAll, cast, grad, matmul, mul, reshape, sum, type Value } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import { formatShape } from '../engine/tensor/shape.js'
 import { AludelError, expected } from '../errors.js'
@@ -139,9 +139,14 @@ async function loss<const O extends RidgeLossOptions>(
       throw new AludelError('not_finite', `${what}: expected a finite loss but it is ${total}; ${todo}`)
     }
     if (!gradients) return { loss: total, report } as RidgeLossResult<O>
-    const [own, towards, scale] = [gradients.features, gradients.targets, gradients.logScale]
-    const slope = scale ? await readScalar(scale) : 0
+    const { features: own, targets: towards, logScale: scale, finite } = gradients
+    const [slope, check] = [scale ? await readScalar(scale) : 0, await readScalar(finite)]
     scale?.dispose()
+    finite.dispose()
+    if (!Number.isFinite(slope + check)) {
+      const todo = 'bring features nearer to 1 (their gradient grows as they get smaller), or take a larger ridge or temperature'
+      throw new AludelError('not_finite', `${what}: expected finite gradients but they are beyond float32; ${todo}`)
+    }
     const results = { features: await deliver(given, own), targets: await deliver(given, towards), logScale: slope }
     return { loss: total, report, gradient: results } as unknown as RidgeLossResult<O>
   } catch (error) {
@@ -166,6 +171,9 @@ interface ComputedLoss {
   readonly report: SolvedRidge
   readonly gradients?: Readonly<Record<string, DeviceArray>>
 }
+
+/** 0, or NaN where a gradient has an element that is not finite. */
+const zeroOf = (gradients: readonly Value[]): Value => addAll(gradients.map((gradient) => sum(mul(gradient, 0))))
 
 /** Names that no output has. */
 const solveInputs = ({ features, targets }: Operands): Record<'phi' | 'y', Operand> => ({ phi: features, y: targets })
@@ -203,9 +211,10 @@ async function lossAtOnce(job: LossJob): Promise<ComputedLoss> {
             wrt.map(([, input]) => v[input]),
           )
         : []
-      return { total: value, info: solvedInfo, ...Object.fromEntries(slopes.map((slope, i) => [wrt[i][0], slope])) }
+      const named = Object.fromEntries(slopes.map((slope, i) => [wrt[i][0], slope]))
+      return { total: value, info: solvedInfo, ...named, ...(gradient && { finite: zeroOf(slopes) }) }
     },
-    outputs: { total: [], info: [infoPlaces], ...(gradient ? shapes : {}) },
+    outputs: { total: [], info: [infoPlaces], ...(gradient ? { ...shapes, finite: [] } : {}) },
     dtypes: { total: 'f64', info: 'f64' },
   })
   try {
@@ -274,9 +283,9 @@ async function lossInParts(job: LossJob): Promise<ComputedLoss> {
       build: (v) => {
         const head = ridgeHead(v.phi, v.y, ridge, { route })
         const [features, targets] = grad(sum(mul(cast(head.weights, 'f64'), v.cotangent)), [v.phi, v.y])
-        return { features, targets }
+        return { features, targets, finite: zeroOf([features, targets]) }
       },
-      outputs: { features: operands.features.shape, targets: operands.targets.shape },
+      outputs: { features: operands.features.shape, targets: operands.targets.shape, finite: [] },
     })
     if (!logScale) return { total: value, report, gradients }
     const { logScale: _, ...rest } = sums as Record<string, DeviceArray>

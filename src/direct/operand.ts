@@ -59,7 +59,7 @@ function viewOperand(what: string, view: ArrayView): Operand {
   // Each property is read once: a getter may give another value the next time.
   const { data, shape: givenShape, stride, strides, offset = 0 } = view
   const dtype = elementType(`${what}: data`, data)
-  if (isDetached(data.buffer)) throw new AludelError('detached', `${what}: the typed array's buffer was transferred away; give it before`)
+  if (isDetached(data.buffer)) throw detached(what)
   const shape = listOf(givenShape) as number[]
   checkShape(`${what}: shape`, shape)
   // A stride of 0 repeats elements, so that a shape may be of any size.
@@ -82,6 +82,9 @@ function viewOperand(what: string, view: ArrayView): Operand {
   return { shape, dtype, source: { data, offset, stride: steps } }
 }
 
+const detached = (what: string): AludelError =>
+  new AludelError('detached', `${what}: the typed array's buffer was transferred away; keep it until the call has resolved`)
+
 /** The entries of a list; @stdlib/ndarray keeps shapes and strides in plain lists, ndarray may in typed ones. */
 const listOf = (list: unknown): unknown =>
   ArrayBuffer.isView(list) || Array.isArray(list) ? [...(list as ArrayLike<unknown> & unknown[])] : list
@@ -94,6 +97,7 @@ export function place(
 ): { readonly array: DeviceArray; readonly owned: boolean } {
   if (source instanceof DeviceArray) return { array: source, owned: false }
   const { data, offset, stride } = source
+  if (isDetached(data.buffer)) throw detached(what)
   const dense = stride.every((step, axis) => shape[axis] === 1 || step === stridesOf(shape)[axis])
   const values =
     dense && dtypeOf(data) === dtype ? (data as TypedArray).subarray(offset, offset + sizeOf(shape)) : packed(what, dtype, shape, source)

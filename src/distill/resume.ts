@@ -6,8 +6,8 @@ import type { Checkpoint, RunConfig } from '../experiment/types.js'
 import { originalOf } from './divergence.js'
 import type { RunState } from './state.js'
 
-/** Settings that a continuation may change: how far the run goes, and what it does when it diverges from here on. */
-const free: readonly string[] = ['iterations', 'onDivergence']
+/** Settings that a continuation may change: how far the run goes, what it does when it diverges from here on, and how its teacher's file is called. */
+const free: readonly string[] = ['iterations', 'onDivergence', 'teacher']
 
 const show = (value: unknown): string => JSON.stringify(value) ?? 'nothing'
 

@@ -12,7 +12,12 @@ const leastImages = 3
 
 /** Undefined where the run has kept no representations, or too few. Throws `invalid_data` for a damaged file, `io`. */
 export async function readRunCoverage(dir: string, { targets, dim }: RepresentationSet): Promise<CoverageReply | undefined> {
-  const sample = await readRepresentationSample(dir, dim)
+  const sample = await readRepresentationSample(dir, dim).catch((error) => {
+    if (!(error instanceof AludelError) || error.code !== 'invalid_data') throw error
+    throw new AludelError('invalid_data', `${error.message}; without this file the report leaves the coverage out: remove it`, {
+      cause: error,
+    })
+  })
   if (!sample || sample.real.length < leastImages * dim) return undefined
   const { real, start, images } = sample
   return onThread({ dim, real, sets: { targets: targets.slice(0, images.length), start, images } })

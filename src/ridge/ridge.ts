@@ -21,7 +21,6 @@ import {
   scalar,
   slice,
   sqrt,
-  square,
   squaredNorm,
   stopGradient,
   sub,
@@ -43,7 +42,7 @@ export const ridgeScales = ['trace', 'meanTrace', 'absolute'] as const
 
 /** Places in `info`. */
 export const ridgeInfo = { ridge: 0, share: 1, smallestPivot: 2, largestPivot: 3, failedTries: 4, residual: 5 } as const
-/** Tries after which a factorisation is given up: `info[failedTries]` is this, and everything else is NaN. */
+/** Tries after which a factorisation is given up: `info[failedTries]` is this, and the solution is NaN. */
 export const mostRidgeTries = 6
 
 export interface RidgeHead {
@@ -53,7 +52,7 @@ export interface RidgeHead {
   readonly coefficients?: Value
   /**
    * f64 `[6]`, no gradient: the ridge that was used, its share of the trace, smallest and largest pivot (their ratio is at least 1 / condition
-   * number), tries that failed (each made the ridge ten times larger; 6: given up, all else is NaN), and ||M A - Y|| / ||Y||.
+   * number), tries that failed (each made the ridge ten times larger; 6: given up, the solution is NaN), and ||M A - Y|| / ||Y||.
    */
   readonly info: Value
 }
@@ -107,6 +106,12 @@ function infoOf({ system, known }: Factored, matrix: Value, solution: Value, b: 
   return stopGradient(concat([known, reshape(relative, [1])]))
 }
 
+/** Of a square matrix. */
+function diagonal(matrix: Value): Value {
+  const [n] = matrix.shape
+  return slice(reshape(matrix, [n * n]), [0], [n * n], [n + 1])
+}
+
 function checkPair(what: string, x: Value, xLayout: string, targets: Value): void {
   if (x?.shape?.length !== 2) throw expected('invalid_shape', what, `${xLayout} with two axes`, x?.shape && formatShape(x.shape))
   if (targets?.shape?.length !== 2 || targets.shape[0] !== x.shape[0])
@@ -134,16 +139,17 @@ export function ridgeHead(phi: Value, targets: Value, ridge: Ridge, options: Rid
   if (!['auto', 'dual', 'primal'].includes(route)) throw expected('invalid_option', `${what}: route`, 'auto, dual or primal', route)
   const [n, d] = phi.shape
   const y = cast(targets, 'f64')
-  const trace = sum(cast(sum(square(phi), { axes: [1] }), 'f64'))
+  const primal = route === 'primal' || (route === 'auto' && d < n)
+  const matrix = gram(primal ? transpose(stopGradient(phi), [1, 0]) : stopGradient(phi))
+  // both matrices have the trace of phi phi^T on their diagonal; where the ridge is differentiated phi itself is asked
+  const trace = ridge.detach ? sum(diagonal(matrix)) : squaredNorm(cast(phi, 'f64'))
   const size = ridgeOf(ridge, trace, n)
-  if (route === 'primal' || (route === 'auto' && d < n)) {
-    const matrix = gram(transpose(stopGradient(phi), [1, 0]))
+  if (primal) {
     const made = factored('primal', phi, matrix, size, trace)
     const b = matmul(cast(phi, 'f64'), y, { transposeA: true })
     const solution = ridgeSolution(made.system, b)
     return { weights: cast(solution, phi.dtype), info: infoOf(made, matrix, solution, b) }
   }
-  const matrix = gram(stopGradient(phi))
   const made = factored('dual', phi, matrix, size, trace)
   const { weights, coefficients } = ridgeWeights(made.system, y)
   return { weights, coefficients, info: infoOf(made, matrix, coefficients, y) }
@@ -162,7 +168,7 @@ export function kernelRidgeSolve(kernel: Value, targets: Value, ridge: Ridge): {
   if (kernel.dtype !== 'f64') throw expected('invalid_dtype', `${what}: kernel`, 'f64', kernel.dtype, 'convert it with cast()')
   if (columns !== n) throw expected('invalid_shape', `${what}: kernel`, 'a square matrix', formatShape(kernel.shape))
   const y = cast(targets, 'f64')
-  const trace = sum(slice(reshape(kernel, [n * n]), [0], [n * n], [n + 1]))
+  const trace = sum(diagonal(kernel))
   const made = factored('kernel', kernel, kernel, ridgeOf(ridge, trace, n), trace)
   const coefficients = ridgeSolution(made.system, y)
   return { coefficients, info: infoOf(made, kernel, coefficients, y) }

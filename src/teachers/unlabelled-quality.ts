@@ -90,7 +90,8 @@ export async function spreadOf(features: Float32Array, dim: number): Promise<Omi
 /** What speaks against distilling from it, one sentence each. */
 export function unlabelledWarnings({ range, std, constantDimensions, spread, input }: UnlabelledQuality, dim: number): string[] {
   const warnings: string[] = []
-  if (spread < limits.spread)
+  // numbers have two directions, whatever they say
+  if (dim > 1 && spread < limits.spread)
     warnings.push(
       `the representations of all images are nearly the same (spread ${spread.toPrecision(2)}): the teacher has collapsed, or sees pixels in another range than it was trained on`,
     )

@@ -28,6 +28,8 @@ export interface DistilOptions extends KdSettings {
   /** Float32 images as networks see them, [rows, H, W, C]. */
   readonly images: Float32Array
   readonly rows: number
+  /** Steps of an epoch: those over the set, whatever the images are. */
+  readonly epochSteps: number
   /** Unit normal noise in place of the images. */
   readonly noise: boolean
   readonly key: Key
@@ -52,7 +54,7 @@ export async function distilKnowledge(
   teacher: Classifier,
   options: DistilOptions,
 ): Promise<{ readonly tensors: NetworkTensors; readonly loss: number }> {
-  const { rows, epochs, key, signal, onStep, noise } = options
+  const { rows, epochs, epochSteps, key, signal, onStep, noise } = options
   const batch = Math.min(options.batch, rows)
   const perPass = stepsPerPass(rows, batch)
   const rate = cosineSchedule(options.lr, epochs)
@@ -61,24 +63,23 @@ export async function distilKnowledge(
   try {
     let loss = Number.NaN
     const turn = new Turn()
-    for (let epoch = 0; epoch < epochs; epoch++) {
-      const order = await epochOrder(key, 0, epoch, rows, turn)
-      await arrays.lr.write(Float32Array.of(rate(epoch)))
-      for (let inPass = 0; inPass < perPass; inPass++) {
-        const step = epoch * perPass + inPass
-        const chosen = order.subarray(inPass * batch, (inPass + 1) * batch)
-        const [index, weights] = [new Int32Array(batch), new Float32Array(batch)]
-        index.set(chosen)
-        weights.fill(1 / chosen.length, 0, chosen.length)
-        const address = { key: fold(key, 'augment'), purpose: purpose.augment, step }
-        const uploads = [arrays.index.write(index), arrays.weights.write(weights)]
-        if (!noise) uploads.push(arrays.theta.write(drawBatch(policy(), address, batch, height, width)))
-        await Promise.all([...uploads, program.run(arrays, { startStep: step, ...(signal && { signal }) })])
-        loss = ((await arrays.loss.read()) as Float32Array)[0]
-        if (!Number.isFinite(loss))
-          throw new AludelError('not_finite', `network '${student.name}': the loss of step ${step + 1} is ${loss}; lower the learning rate`)
-        onStep?.(step + 1, loss)
-      }
+    let order: Int32Array = new Int32Array(0)
+    for (let step = 0; step < epochs * epochSteps; step++) {
+      const inPass = step % perPass
+      if (inPass === 0) order = await epochOrder(key, 0, step / perPass, rows, turn)
+      if (step % epochSteps === 0) await arrays.lr.write(Float32Array.of(rate(step / epochSteps)))
+      const chosen = order.subarray(inPass * batch, (inPass + 1) * batch)
+      const [index, weights] = [new Int32Array(batch), new Float32Array(batch)]
+      index.set(chosen)
+      weights.fill(1 / chosen.length, 0, chosen.length)
+      const address = { key: fold(key, 'augment'), purpose: purpose.augment, step }
+      const uploads = [arrays.index.write(index), arrays.weights.write(weights)]
+      if (!noise) uploads.push(arrays.theta.write(drawBatch(policy(), address, batch, height, width)))
+      await Promise.all([...uploads, program.run(arrays, { startStep: step, ...(signal && { signal }) })])
+      loss = ((await arrays.loss.read()) as Float32Array)[0]
+      if (!Number.isFinite(loss))
+        throw new AludelError('not_finite', `network '${student.name}': the loss of step ${step + 1} is ${loss}; lower the learning rate`)
+      onStep?.(step + 1, loss)
     }
     const read = async (specs: readonly { readonly name: string }[], name: (own: string) => string) => {
       const tensors: Record<string, Float32Array> = {}

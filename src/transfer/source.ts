@@ -7,6 +7,7 @@ import { permuting } from '../engine/tensor/philox.js'
 import { AludelError, expected } from '../errors.js'
 import { inTurns, Turn } from '../event-loop.js'
 import type { RepresentationSetFields } from '../experiment/representation-set.js'
+import { encodeChecked } from '../teachers/encode-checked.js'
 import { medoids } from './medoids.js'
 import type { ImageRows } from './rows.js'
 
@@ -157,7 +158,7 @@ export class PretrainingSources {
     for (let first = 0; first < shape[0]; first += encodeRows) {
       const count = Math.min(encodeRows, shape[0] - first)
       const pixels = await unitPixels(images.subarray(first * size, (first + count) * size))
-      out.set(await teacher.encode(pixels, count, this.#signal), first * teacher.dim)
+      out.set(await encodeChecked(teacher, pixels, count, this.#signal), first * teacher.dim)
       this.onEncoded?.(first + count, shape[0])
     }
     return out

@@ -34,7 +34,7 @@ export interface FittedTarget {
 }
 
 export interface TargetLimits {
-  /** Most training images, about as many of each class as in the whole; default all. */
+  /** Most training images, with the shares of its classes; default all. */
   readonly trainImages?: number | undefined
   /** Most test images, likewise. */
   readonly testImages?: number | undefined
@@ -62,21 +62,52 @@ export function countShares(labels: Int32Array, classes: number, share: number):
   return sizes.map((size) => shareOf(size, share))
 }
 
-const shareOf = (size: number, share: number): number => Math.min(size, Math.max(1, Math.round(share * size)))
+/**
+ * How many of each class a limit leaves: `most` in all, in proportion (the largest remainders are rounded up), and one at least of every class that has
+ * some where the limit has room for them.
+ */
+export function apportion(sizes: readonly number[], most: number): number[] {
+  const total = sizes.reduce((a, b) => a + b, 0)
+  if (most >= total) return [...sizes]
+  const wanted = sizes.map((size) => (size * most) / total)
+  const least = most >= sizes.filter((size) => size > 0).length ? 1 : 0
+  const counts = sizes.map((size, c) => Math.min(size, Math.max(least, Math.floor(wanted[c]))))
+  const order = sizes.map((_, c) => c)
+  let left = most - counts.reduce((a, b) => a + b, 0)
+  for (const c of order.toSorted((a, b) => wanted[b] - counts[b] - (wanted[a] - counts[a]) || a - b)) {
+    if (left <= 0) break
+    if (counts[c] === sizes[c]) continue
+    counts[c]++
+    left--
+  }
+  // classes that were given one for their fraction are paid for by the largest
+  for (; left < 0; left++) counts[counts.indexOf(Math.max(...counts))]--
+  return counts
+}
+
+const shareOf = (size: number, share: number): number => (size === 0 ? 0 : Math.min(size, Math.max(1, Math.round(share * size))))
 
 /** `share` of the rows of every class that has some, at least one, in ascending order; drawn from the key. */
-export async function shareOfRows(labels: Int32Array, classes: number, share: number, key: Key): Promise<Int32Array> {
+export const shareOfRows = (labels: Int32Array, classes: number, share: number, key: Key): Promise<Int32Array> =>
+  rowsByClass(labels, classes, (sizes) => sizes.map((size) => shareOf(size, share)), key)
+
+async function rowsByClass(
+  labels: Int32Array,
+  classes: number,
+  countsOf: (sizes: readonly number[]) => readonly number[],
+  key: Key,
+): Promise<Int32Array> {
   const turn = new Turn()
   const rows: number[][] = Array.from({ length: classes }, () => [])
   await inPieces(labels.length, turn, (from, to) => {
     for (let row = from; row < to; row++) rows[labels[row]].push(row)
   })
+  const counts = countsOf(rows.map((own) => own.length))
   const chosen: number[] = []
   for (const [c, own] of rows.entries()) {
     if (own.length === 0) continue
     const order = await inTurns(permuting(fold(key, 'share', c), 0, purpose.shuffle, own.length), turn)
-    const count = shareOf(own.length, share)
-    for (let i = 0; i < count; i++) chosen.push(own[order[i]])
+    for (let i = 0; i < counts[c]; i++) chosen.push(own[order[i]])
   }
   return Int32Array.from(chosen).sort()
 }
@@ -97,7 +128,7 @@ export async function fitTarget(
     const part =
       most === undefined || most >= split.shape[0]
         ? split
-        : split.subset(await shareOfRows(split.labels, split.classes.length, most / split.shape[0], fold(key, split.split)))
+        : split.subset(await rowsByClass(split.labels, split.classes.length, (sizes) => apportion(sizes, most), fold(key, split.split)))
     const pixels = await resizeImages(`target '${name}'`, part.images, part.shape, image)
     return { pixels, shape: [part.shape[0], ...image], labels: part.labels }
   }

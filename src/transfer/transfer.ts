@@ -112,7 +112,8 @@ export async function transfer(set: TransferSet, options: TransferOptions): Prom
   checkTransferMemory(options.device, sizesOf(plan))
   const { networks, sources, repeats, seed } = plan
   const targets: FittedTarget[] = []
-  for (const target of options.targets) targets.push(await fitTarget(target, plan.image, options, fold(keyOf(seed), 'target', target.name)))
+  for (const target of options.targets)
+    targets.push(await fitTarget(target, plan.image, options, fold(keyOf(seed), 'target', target.train.sha256)))
   const classifier = classifierOf(plan, targets)
   const { data, teacher, signal } = options
   const pretraining = new PretrainingSources(options.device, set, data && teacher && { data, teacher }, signal)
@@ -171,15 +172,15 @@ function planTransfer(set: TransferSet, options: TransferOptions): Plan {
         'invalid_option',
         `transfer: source '${needy}'`,
         'data and teacher beside it',
-        'none of both or one',
-        'give them, or leave the source out',
+        data ? 'data alone' : teacher ? 'teacher alone' : 'neither',
+        'give them (--data, --teacher), or leave the source out',
       )
     checkReal(set, data, teacher)
     checkCount(set, data)
     checkIdentity(set, data, teacher)
   }
   if (chosen.includes('kd') && !options.kdTeacher)
-    throw expected('invalid_option', "transfer: protocol 'kd'", 'kdTeacher, a classifier of the target', undefined)
+    throw expected('invalid_option', "transfer: protocol 'kd'", 'kdTeacher (--kd-teacher), a classifier of the target', 'none')
   return { set, image, networks, protocols: chosen, sources, settings: settingsOf(options.settings ?? {}, set.dim), repeats, seed, options }
 }
 
@@ -288,7 +289,7 @@ class Cells {
         const id = this.#idOf(cell, target)
         const found = options.store?.find(id)
         if (found) {
-          this.done.push(found)
+          this.done.push({ ...found, target: target.name })
           continue
         }
         const start = performance.now()
@@ -325,7 +326,7 @@ class Cells {
   }
 
   /** Everything that a cell's number depends on. */
-  #idOf(cell: TransferProgress['cell'], { sha256, flip, train }: FittedTarget): string {
+  #idOf({ target: _, ...cell }: TransferProgress['cell'], { sha256, flip, train }: FittedTarget): string {
     const { settings, seed, set, options } = this.#plan
     const { data, teacher, trainImages = null, testImages = null, device } = options
     return keyOfCell({
@@ -389,7 +390,8 @@ class Cells {
     const { image, settings, options, set } = this.#plan
     const { device, signal } = options
     const { name, target, pretrained, rows, cell } = given
-    const key = fold(given.key, protocol, target.name)
+    // by what the images are: a target is the same under any name, beside any others
+    const key = fold(given.key, protocol, target.sha256[0])
     const network = networkByName(name, image, target.classes)
     const fresh = await freshTensors(device, network, fold(given.key, 'parameters'))
     const start = pretrained ? withNewHead(fresh, pretrained.tensors) : fresh
@@ -421,11 +423,12 @@ class Cells {
           lr: noise ? 10 * settings.kd.lr : settings.kd.lr,
           images,
           rows: rows?.rows.shape[0] ?? set.shape[0],
+          epochSteps: stepsPerPass(set.shape[0], settings.kd.batch),
           noise,
           key,
           signal,
         },
-        onStep: this.#progress(cell, protocol, settings.kd.epochs * stepsPerPass(rows?.rows.shape[0] ?? set.shape[0], settings.kd.batch)),
+        onStep: this.#progress(cell, protocol, settings.kd.epochs * stepsPerPass(set.shape[0], settings.kd.batch)),
       })
       const { data } = await forward(device, network, tensors, test, 'logits', {
         batchNorm: settings.kd.bnEval,

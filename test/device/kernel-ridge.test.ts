@@ -118,6 +118,23 @@ describe('solve', () => {
     own.dispose()
   })
 
+  it.each([1e-30, 1e-20, 1e20, 1e30])('regularises features of %s, whose squares float32 does not hold', async (scale) => {
+    const { features, targets } = load('krr_ridge_1_trace')
+    const ridge: Ridge = { c: 0.1, scale: 'trace', detach: true }
+    const scaled = { ...features, data: features.data.map((x) => x * scale) }
+    const usual = await kernelRidge.solve(features, targets, { device, ridge })
+    for (const detach of [true, false]) {
+      const { weights, report } = await kernelRidge.solve(scaled, targets, { device, ridge: { ...ridge, detach } })
+      expect(report.share).toBeCloseTo(0.1, 12)
+      expect(
+        relative(
+          weights.map((x) => x * scale),
+          [...usual.weights],
+        ),
+      ).toBeLessThan(1e-5)
+    }
+  })
+
   it('names equal rows where a larger ridge was needed', async () => {
     const features = { data: Float32Array.of(3e15, 1, 2, 3e15, 1, 2, 1, 0, 5), shape: [3, 3] }
     const { report } = await kernelRidge
@@ -183,6 +200,19 @@ describe('refuses', () => {
     input[place].data[1] = Number.NaN
     await expect(kernelRidge.solve(input.features, input.targets, { device })).rejects.toMatchObject({ code: 'not_finite' })
     await expect(kernelRidge.loss(input.features, input.targets, input.real, { device })).rejects.toMatchObject({ code: 'not_finite' })
+  })
+
+  it.each([4096, 1])('gradients beyond float32, in parts of %s rows', async (batchRows) => {
+    const { features, targets, real } = base()
+    const small = ({ data, shape }: typeof features) => ({ data: data.map((x) => x * 1e-20), shape })
+    const batch = { features: small(real.features), targets: real.targets }
+    const ridge: Ridge = { c: 1e-6, scale: 'trace', detach: true }
+    const options = { device, ridge, route: 'dual', batchRows } as const
+    expect((await kernelRidge.loss(small(features), targets, batch, options)).loss).toBeLessThan(1e3)
+    await expect(kernelRidge.loss(small(features), targets, batch, { ...options, gradient: true })).rejects.toMatchObject({
+      code: 'not_finite',
+      message: expect.stringMatching(/gradients.*beyond float32/),
+    })
   })
 
   it('NaN in real samples, as not_finite', async () => {

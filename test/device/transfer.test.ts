@@ -107,6 +107,33 @@ describe('what a cell is known by', () => {
     expect(await key({})).toBe(keys[0])
   })
 
+  it('is the target, under any name and beside any others', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'transfer-'))
+    const more: Partial<TransferOptions> = { protocols: ['linear'], sources: ['none'], trainImages: 31 }
+    const [first] = await transfer(await someSet(), optionsOf({ ...more, store: await openCells(dir) }))
+    expect(first.labelled).toBe(31)
+    const targets = [
+      { name: 'other', train: createDataset({ ...train, flip: true }), test },
+      { name: 'renamed', train, test },
+    ]
+    const cells = await transfer(await someSet(), optionsOf({ ...more, targets, store: await openCells(dir) }))
+    expect(cells[1]).toEqual({ ...first, target: 'renamed' })
+    const [, alone] = await transfer(await someSet(), optionsOf({ ...more, targets }))
+    expect(alone.accuracy).toBe(first.accuracy)
+  })
+
+  it.each(['random', 'kmeans'] as const)('of %s is none where the teacher answers NaN', async (source) => {
+    const broken = {
+      ...teacher,
+      encode: async (pixels: Float32Array, rows: number) => (await teacher.encode(pixels, rows)).fill(Number.NaN, 2, 3),
+    }
+    const more: Partial<TransferOptions> = { protocols: ['probe'], sources: [source], teacher: broken }
+    await expect(transfer(await someSet(), optionsOf(more))).rejects.toMatchObject({
+      code: 'not_finite',
+      message: /teacher 'bars': dimension 2/,
+    })
+  })
+
   it.each<Partial<TransferOptions>>([
     { sources: ['none', 'none'] },
     { protocols: ['probe', 'probe'] },
@@ -136,7 +163,9 @@ describe('transfer', () => {
     }
     const dir = mkdtempSync(join(tmpdir(), 'transfer-'))
     const store = await openCells(dir)
-    const cells = await transfer(set, optionsOf({ ...all, store }))
+    const kdSteps: number[] = []
+    const onProgress: TransferOptions['onProgress'] = ({ what, steps }) => what === 'kd' && kdSteps.push(steps)
+    const cells = await transfer(set, optionsOf({ ...all, store, onProgress }))
     expect(cells).toHaveLength(20)
     for (const { accuracy, source, pretrainLoss, labelled, protocol } of cells) {
       expect(accuracy).toBeGreaterThanOrEqual(0)
@@ -148,6 +177,7 @@ describe('transfer', () => {
     expect(of('distilled', 'finetune')).toBeGreaterThan(90)
     expect(of('full', 'linear')).toBeGreaterThan(90)
 
+    expect(new Set(kdSteps)).toEqual(new Set([3 * Math.ceil(12 / 8)]))
     const again = await transfer(set, optionsOf({ ...all, store: await openCells(dir), onProgress: () => expect.unreachable() }))
     expect(again).toEqual(cells)
     const other = await Device.open({ threads: 1 })

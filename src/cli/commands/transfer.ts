@@ -44,14 +44,14 @@ interface NetworkFile {
 }
 
 /** Data sets separated by commas; a part KEY=VALUE belongs to the one before. */
-export function targetList(text: string): string[] {
+export function targetList(text: string, before: readonly string[] = []): string[] {
   const targets: string[] = []
   for (const part of text.split(',')) {
     if (part === '') throw new InvalidArgumentError('expected data sets NAME:PATH separated by commas.')
     if (/^[a-z-]+=/.test(part) && targets.length > 0) targets[targets.length - 1] += `,${part}`
     else targets.push(part)
   }
-  return targets
+  return [...before, ...targets]
 }
 
 const namesAmong =
@@ -82,7 +82,7 @@ export function addTransfer(program: Command, context: CliContext): void {
     .command('transfer')
     .description('pretrain networks on a set of representations and measure them on labelled data sets, beside the baselines')
     .argument('<run>', 'run directory, or the directory of a saved set of representations')
-    .requiredOption('--targets <list>', 'data sets NAME:PATH separated by commas', targetList)
+    .requiredOption('--targets <list>', 'data sets NAME:PATH separated by commas; repeatable', targetList)
     .option('--networks <list>', 'networks of the registry', nameList, ['conv-bn'])
     .addOption(
       new Option('--protocol <list>', `${protocols.join(', ')}, separated by commas`)

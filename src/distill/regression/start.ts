@@ -7,13 +7,14 @@ import { AludelError, expected } from '../../errors.js'
 import { inPieces, Turn } from '../../event-loop.js'
 import type { TargetStatistics } from '../../experiment/representation-set.js'
 import { repeatedRows } from '../../ridge/index.js'
+import { encodeChecked } from '../../teachers/encode-checked.js'
 import type { Teacher } from '../../teachers/teacher.js'
 import { InputMoments, spreadOf, unlabelledWarnings } from '../../teachers/unlabelled-quality.js'
 import type { InitialImages } from '../initial-images.js'
 import { copyNotices } from './copies.js'
 import { initialOrder } from './real-batches.js'
 import type { TeacherRegression } from './settings.js'
-import { encodeChecked, scaled } from './teacher-targets.js'
+import { scaled } from './teacher-targets.js'
 
 export interface RepresentationStart extends InitialImages {
   /** [n, k], scaled. */

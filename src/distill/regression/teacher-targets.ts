@@ -1,7 +1,7 @@
 /** @file A teacher's representations of real images: asked for batch by batch, or kept for every image and crop once it has answered. */
 import { unitPixels } from '../../data/unit-pixels.js'
-import { AludelError, expected } from '../../errors.js'
-import { firstNotFinite, inPieces, Turn } from '../../event-loop.js'
+import { inPieces, Turn } from '../../event-loop.js'
+import { encodeChecked } from '../../teachers/encode-checked.js'
 import type { Teacher } from '../../teachers/teacher.js'
 import type { RealBatch, RealBatches } from './real-batches.js'
 
@@ -16,18 +16,6 @@ export const tableBytes = (images: number, variants: number, dim: number): numbe
 /** Whether a table pays and is small enough: a function of the settings alone, since the bits of the answers depend on it. */
 export const tablePays = (sizes: { images: number; variants: number; dim: number; asked: number }): boolean =>
   sizes.asked >= leastVisits * sizes.images * sizes.variants && tableBytes(sizes.images, sizes.variants, sizes.dim) <= mostTableBytes
-
-/** Representations [rows, dim]. Throws `not_finite` naming the row for one that is none, `invalid_shape` for another number of them. */
-export async function encodeChecked(teacher: Teacher, pixels: Float32Array, rows: number, signal?: AbortSignal): Promise<Float32Array> {
-  const { name, dim } = teacher
-  const encoded = await teacher.encode(pixels, rows, signal)
-  if (encoded.length !== rows * dim)
-    throw expected('invalid_shape', `teacher '${name}'`, `${rows * dim} numbers, [${rows}, ${dim}]`, encoded.length)
-  const broken = await firstNotFinite(encoded)
-  if (broken < 0) return encoded
-  const where = `teacher '${name}': dimension ${broken % dim} of its representation of image ${Math.floor(broken / dim)} of a batch`
-  throw new AludelError('not_finite', `${where} is ${encoded[broken]}; look at the teacher's weights and at how it normalises`)
-}
 
 export interface TargetsOptions {
   readonly teacher: Teacher

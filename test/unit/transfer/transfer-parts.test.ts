@@ -11,7 +11,7 @@ import { resizeImages, triangleTaps } from '../../../src/transfer/resize.js'
 import { drawCrops } from '../../../src/transfer/rows.js'
 import { defaultSettings, settingsOf } from '../../../src/transfer/settings.js'
 import { transferRows } from '../../../src/transfer/summary.js'
-import { checkTarget, shareOfRows } from '../../../src/transfer/target.js'
+import { apportion, checkTarget, shareOfRows } from '../../../src/transfer/target.js'
 import { noiseDataset } from '../../noise-dataset.js'
 
 describe('settings', () => {
@@ -114,6 +114,16 @@ describe('labels', () => {
     expect(await shareOfRows(labels, 4, 1, keyOf(1))).toEqual(Int32Array.from({ length: 110 }, (_, i) => i))
   })
 
+  it.each([
+    [[100, 7, 0, 3], 11, [9, 1, 0, 1]],
+    [[100, 7, 0, 3], 3, [1, 1, 0, 1]],
+    [[5, 5, 5], 2, [1, 1, 0]],
+    [[10, 20, 30], 7, [1, 2, 4]],
+    [[4, 4], 9, [4, 4]],
+  ])('of %j are limited to %i in all: %j', (sizes, most, counts) => {
+    expect(apportion(sizes, most)).toEqual(counts)
+  })
+
   it('of one class alone are refused, and so are splits with other classes', () => {
     const one = noiseDataset.subset(noiseDataset.classIndices(0))
     expect(() => checkTarget({ name: 'one', train: one, test: noiseDataset })).toThrow(
@@ -180,5 +190,6 @@ describe('cells', () => {
 
 it('takes data sets apart at commas, but not their own options', () => {
   expect(targetList('cifar10:a,folder:b,size=32,fit=crop,mnist:c')).toEqual(['cifar10:a', 'folder:b,size=32,fit=crop', 'mnist:c'])
+  expect(targetList('folder:b', targetList('cifar10:a'))).toEqual(['cifar10:a', 'folder:b'])
   expect(() => targetList('a,,b')).toThrow()
 })
