@@ -32,7 +32,14 @@ it.each<[string, string, string[], number, string, RegExp]>([
   ['a set that is not there', 'absent', known, 1, 'not_found', /give the directory of a saved set/],
   ['a set with labels', 'labelled', known, 1, 'invalid_data', /aludel evaluate measures those/],
   ['a network that is none', 'set', [...known, '--networks', 'convnext'], 2, 'invalid_option', /convnext/],
-  ['a baseline without data', 'set', [...known, '--sources', 'random'], 2, 'invalid_option', /give them .--data, --teacher., or leave the source out/],
+  [
+    'a baseline without data',
+    'set',
+    [...known, '--sources', 'random'],
+    2,
+    'invalid_option',
+    /give them .--data, --teacher., or leave the source out/,
+  ],
   [
     'a teacher that is not there',
     'set',
