@@ -10,5 +10,5 @@ export {
 } from './settings.js'
 export { type TransferSet, type TransferSource, type TransferTeacher, transferSources } from './source.js'
 export { type TransferAccuracy, type TransferRow, transferRows } from './summary.js'
-export type { TransferTarget } from './target.js'
+export type { TransferTarget, TransferTargetInput } from './target.js'
 export { type TransferOptions, type TransferProgress, transfer } from './transfer.js'

@@ -1,4 +1,5 @@
 /** @file What networks are pretrained on: the distilled set, and what it must be held against. */
+import { isRecord } from '../arguments.js'
 import type { Dataset } from '../data/dataset.js'
 import { unitPixels } from '../data/unit-pixels.js'
 import type { Device } from '../engine/runtime/device.js'
@@ -40,6 +41,15 @@ export type TransferSet = Pick<RepresentationSetFields, 'images' | 'shape' | 'ta
   readonly teacher?: Pick<RepresentationSetFields['teacher'], 'name' | 'sha256'>
   readonly source?: Pick<RepresentationSetFields['source'], 'name' | 'sha256'>
   readonly config?: RepresentationSetFields['config']
+}
+
+/** Throws `invalid_data` for what is no set of representations. */
+export function checkSet(set: TransferSet): void {
+  const { images, targets, shape, mean, std, dim } = isRecord(set) ? set : ({} as Partial<TransferSet>)
+  const lists = [shape, mean, std].every(Array.isArray) && shape?.length === 4
+  if (images instanceof Float32Array && targets instanceof Float32Array && lists && targets.length === Number(shape[0]) * Number(dim))
+    return
+  throw expected('invalid_data', 'transfer: set', 'what distillRepresentations makes, or loadRepresentationSet reads', set)
 }
 
 /** Needs the real images and the teacher. */

@@ -1,6 +1,8 @@
 /** @file A labelled data set that a pretrained network is taken to. */
+
+import { isRecord } from '../arguments.js'
 import { measureStatistics } from '../data/channel-statistics.js'
-import type { Dataset } from '../data/dataset.js'
+import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
 import { checkLabelled } from '../data/labels.js'
 import { readPixels } from '../data/pixel-rows.js'
 import { fold, type Key, purpose } from '../engine/tensor/key.js'
@@ -15,6 +17,21 @@ export interface TransferTarget {
   readonly name: string
   readonly train: Dataset
   readonly test: Dataset
+}
+
+/** Splits as data sets, or as images and labels of one's own. */
+export interface TransferTargetInput {
+  readonly name: string
+  readonly train: DatasetInput
+  readonly test: DatasetInput
+}
+
+/** Throws `invalid_option` for what is no target, and what `asDataset` throws. */
+export function targetOf(given: TransferTargetInput): TransferTarget {
+  const { name, train, test } = isRecord(given) ? given : ({} as Partial<TransferTargetInput>)
+  if (typeof name !== 'string' || name === '' || !isRecord(train) || !isRecord(test))
+    throw expected('invalid_option', 'transfer: target', '{ name, train, test }, a name and two data sets', given)
+  return { name, train: asDataset(train as DatasetInput), test: asDataset(test as DatasetInput) }
 }
 
 export interface LabelledRows extends ImageRows {

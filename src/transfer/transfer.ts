@@ -19,6 +19,7 @@ import {
   checkCount,
   checkIdentity,
   checkReal,
+  checkSet,
   needsReal,
   type PretrainingRows,
   PretrainingSources,
@@ -28,7 +29,16 @@ import {
   transferSources,
 } from './source.js'
 import { checkStages, type StageCell, type StageSizes } from './stages.js'
-import { checkTarget, type FittedTarget, fitTarget, shareOfRows, type TransferTarget, takeLabelled } from './target.js'
+import {
+  checkTarget,
+  type FittedTarget,
+  fitTarget,
+  shareOfRows,
+  type TransferTarget,
+  type TransferTargetInput,
+  takeLabelled,
+  targetOf,
+} from './target.js'
 import { stepsPerPass, trainNetwork } from './train.js'
 
 export interface TransferProgress {
@@ -45,7 +55,7 @@ export interface TransferProgress {
 
 export interface TransferOptions {
   readonly device: Device
-  readonly targets: readonly TransferTarget[]
+  readonly targets: readonly TransferTargetInput[]
   /** Registry names; default ['conv-bn']. */
   readonly networks?: readonly string[]
   /** Default ['finetune']. */
@@ -90,6 +100,7 @@ const known: Readonly<Record<keyof TransferOptions, true>> = {
 interface Plan {
   readonly set: TransferSet
   readonly image: readonly [number, number, number]
+  readonly targets: readonly TransferTarget[]
   readonly networks: readonly string[]
   readonly protocols: readonly TransferProtocol[]
   readonly sources: readonly TransferSource[]
@@ -112,7 +123,7 @@ export async function transfer(set: TransferSet, options: TransferOptions): Prom
   checkTransferMemory(options.device, sizesOf(plan))
   const { networks, sources, repeats, seed } = plan
   const targets: FittedTarget[] = []
-  for (const target of options.targets)
+  for (const target of plan.targets)
     targets.push(await fitTarget(target, plan.image, options, fold(keyOf(seed), 'target', target.train.sha256)))
   const classifier = classifierOf(plan, targets)
   const { data, teacher, signal } = options
@@ -124,8 +135,8 @@ export async function transfer(set: TransferSet, options: TransferOptions): Prom
   return run.done
 }
 
-function sizesOf({ set, image, networks, protocols, sources, settings, options }: Plan): TransferSizes {
-  const { targets, trainImages = Number.POSITIVE_INFINITY, testImages = Number.POSITIVE_INFINITY, data } = options
+function sizesOf({ set, image, targets, networks, protocols, sources, settings, options }: Plan): TransferSizes {
+  const { trainImages = Number.POSITIVE_INFINITY, testImages = Number.POSITIVE_INFINITY, data } = options
   const rows = targets.map(({ name, train, test }) => ({
     name,
     train: Math.min(train.shape[0], trainImages),
@@ -141,7 +152,7 @@ const stageSizesOf = ({ set, settings, options }: Plan, classifier: Classifier |
 
 function planTransfer(set: TransferSet, options: TransferOptions): Plan {
   checkOptions('transfer', options, known)
-  const { device, targets, data, teacher, repeats = 3, seed = 0, signal, onCell, onProgress } = options
+  const { device, targets: given, data, teacher, repeats = 3, seed = 0, signal, onCell, onProgress } = options
   const { protocols: chosen = ['finetune'], sources = defaultSources(data !== undefined && teacher !== undefined) } = options
   const { networks: named = ['conv-bn'] } = options
   checkDevice('transfer', device)
@@ -152,7 +163,9 @@ function planTransfer(set: TransferSet, options: TransferOptions): Plan {
   wholeNumber('transfer: repeats', repeats)
   for (const limit of ['trainImages', 'testImages'] as const)
     if (options[limit] !== undefined) wholeNumber(`transfer: ${limit}`, options[limit])
-  checkList('targets', targets)
+  checkSet(set)
+  checkList('targets', given)
+  const targets = given.map(targetOf)
   for (const target of targets) checkTarget(target)
   checkDistinct(
     'targets',
@@ -181,7 +194,18 @@ function planTransfer(set: TransferSet, options: TransferOptions): Plan {
   }
   if (chosen.includes('kd') && !options.kdTeacher)
     throw expected('invalid_option', "transfer: protocol 'kd'", 'kdTeacher (--kd-teacher), a classifier of the target', 'none')
-  return { set, image, networks, protocols: chosen, sources, settings: settingsOf(options.settings ?? {}, set.dim), repeats, seed, options }
+  return {
+    set,
+    image,
+    targets,
+    networks,
+    protocols: chosen,
+    sources,
+    settings: settingsOf(options.settings ?? {}, set.dim),
+    repeats,
+    seed,
+    options,
+  }
 }
 
 const defaultSources = (real: boolean): TransferSource[] =>

@@ -11,6 +11,7 @@ import { openCells } from '../../src/transfer/cells.js'
 import { medoids } from '../../src/transfer/medoids.js'
 import { forward, freshTensors } from '../../src/transfer/networks.js'
 import { fitLinear } from '../../src/transfer/probe.js'
+import type { TransferSet } from '../../src/transfer/source.js'
 import { trainNetwork } from '../../src/transfer/train.js'
 import { type TransferOptions, transfer } from '../../src/transfer/transfer.js'
 
@@ -105,6 +106,31 @@ describe('what a cell is known by', () => {
     ]
     expect(new Set(keys).size).toBe(5)
     expect(await key({})).toBe(keys[0])
+  })
+
+  it.each<[string, unknown, unknown, string, RegExp]>([
+    ['no set', null, undefined, 'invalid_data', /set: expected what distillRepresentations makes/],
+    ['an empty set', {}, undefined, 'invalid_data', /set: expected what distillRepresentations makes/],
+    ['no target', undefined, [null], 'invalid_option', /target: expected \{ name, train, test \}/],
+    ['a target without a name', undefined, [{ train, test }], 'invalid_option', /target: expected \{ name, train, test \}/],
+    ['a target of no images', undefined, [{ name: 'x', train: {}, test: {} }], 'invalid_data', /data set|expected/],
+  ])('of %s is refused', async (_, set, targets, code, message) => {
+    const call = transfer(
+      (set === undefined ? await someSet() : set) as TransferSet,
+      optionsOf({ ...(targets !== undefined && { targets: targets as never }) }),
+    )
+    await expect(call).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+  })
+
+  it("takes images and labels of one's own for a target", async () => {
+    const own = ({ name, split, classes, images, shape, labels, mean, std, flip }: typeof train) => ({
+      ...{ name, split, classes, images, shape, labels, mean, std, flip },
+    })
+    const more: Partial<TransferOptions> = { protocols: ['probe'], sources: ['none'] }
+    const [first] = await transfer(await someSet(), optionsOf(more))
+    const targets = [{ name: 'bars', train: own(train), test: own(test) }]
+    const [again] = await transfer(await someSet(), optionsOf({ ...more, targets }))
+    expect(again.key).toBe(first.key)
   })
 
   it('is the target, under any name and beside any others', async () => {
