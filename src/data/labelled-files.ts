@@ -61,8 +61,9 @@ export function checkListing(folder: LabelledFolder): LabelledFolder {
 }
 
 /** What a class is left with when files were not readable. Throws `invalid_data` naming a class that had images and has none. */
-export function checkClassesLeft({ name, classes, labels }: LabelledFolder, unreadable: readonly { readonly row: number }[]): void {
-  if (classes.length === 0) return
+export function checkClassesLeft(folder: LabelledFolder, unreadable: readonly { readonly row: number }[]): void {
+  if (!isLabelled(folder)) return
+  const { name, classes, labels } = folder
   const counts = classes.map(() => 0)
   for (const label of labels) counts[label]++
   for (const { row } of unreadable) if (--counts[labels[row]] === 0) throw emptied(name, classes[labels[row]])

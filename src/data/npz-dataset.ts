@@ -60,7 +60,7 @@ async function readUnlabelled(path: string, archive: NpzArchive, ignored: boolea
   }
   const others = archive.names.filter((name) => name !== train[0] && name !== test?.[0])
   if (others.length > 0 && !ignored) {
-    const todo = `rename the labels, or say that there are none: labels=none`
+    const todo = 'rename the labels, or say that there are none: labels=none'
     throw new AludelError('invalid_data', `${path}: expected labels '${train[1]}' beside '${train[0]}' but it holds ${held}; ${todo}`)
   }
   const read = async ([images]: Names): Promise<ImageArrays> => ({

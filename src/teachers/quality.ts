@@ -45,8 +45,7 @@ const leastProbe = 0.1
 
 /**
  * Looks at a teacher's representations of some images of `data`. Rejects with `incompatible` for images of another size, `invalid_option`,
- * `not_finite`, AbortError. Labels are read for the probe alone, which is left out
- * where there are none.
+ * `not_finite`, AbortError. Labels are read for the probe alone, which is left out where there are none.
  */
 export async function assessTeacher(teacher: Teacher, data: Dataset, options: QualityOptions = {}): Promise<TeacherQuality> {
   const what = 'assessTeacher'

@@ -1,5 +1,4 @@
 /** @file A labelled data set that a pretrained network is taken to. */
-
 import { isRecord } from '../arguments.js'
 import { measureStatistics } from '../data/channel-statistics.js'
 import { asDataset, type Dataset, type DatasetInput } from '../data/dataset.js'
@@ -138,6 +137,14 @@ export async function fitTarget(
   const { name, train, test } = target
   checkTarget(target)
   const gray = train.shape[3] === image[2]
+  const limited = (split: Dataset, most: number) => (sizes: readonly number[]) => {
+    const counts = apportion(sizes, most)
+    if (split === train && counts.filter((count) => count > 0).length < 2) {
+      const todo = 'there is nothing to tell apart; take more (trainImages, on the command line --train-images)'
+      throw expected('invalid_option', `target '${name}': ${most} training images`, 'images of at least two classes', 'one class', todo)
+    }
+    return counts
+  }
   const fitted = async (
     split: Dataset,
     most: number | undefined,
@@ -145,7 +152,7 @@ export async function fitTarget(
     const part =
       most === undefined || most >= split.shape[0]
         ? split
-        : split.subset(await rowsByClass(split.labels, split.classes.length, (sizes) => apportion(sizes, most), fold(key, split.split)))
+        : split.subset(await rowsByClass(split.labels, split.classes.length, limited(split, most), fold(key, split.split)))
     const pixels = await resizeImages(`target '${name}'`, part.images, part.shape, image)
     return { pixels, shape: [part.shape[0], ...image], labels: part.labels }
   }

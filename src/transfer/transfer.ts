@@ -70,7 +70,7 @@ export interface TransferOptions {
   /** Networks of each kind, default 3; network i starts from the same draws whatever it is pretrained on. */
   readonly repeats?: number
   readonly settings?: SettingsChange
-  /** Most images of each target, about as many of every class as in the whole; default all. */
+  /** Most images of each target, with the shares of its classes; default all. A limit that leaves training images of one class is refused. */
   readonly trainImages?: number
   readonly testImages?: number
   readonly seed?: number

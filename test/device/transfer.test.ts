@@ -122,6 +122,15 @@ describe('what a cell is known by', () => {
     await expect(call).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
   })
 
+  it('of one class, after a limit, is refused', async () => {
+    const more: Partial<TransferOptions> = { protocols: ['probe'], sources: ['none'], trainImages: 1 }
+    const message = /1 training images: expected images of at least two classes .* --train-images/
+    await expect(transfer(await someSet(), optionsOf(more))).rejects.toMatchObject({
+      code: 'invalid_option',
+      message: expect.stringMatching(message),
+    })
+  })
+
   it("takes images and labels of one's own for a target", async () => {
     const own = ({ name, split, classes, images, shape, labels, mean, std, flip }: typeof train) => ({
       ...{ name, split, classes, images, shape, labels, mean, std, flip },

@@ -161,6 +161,18 @@ it.each(['dm', 'dsa'])('a run of %s under dynamic pruning ends with the same byt
   await killAndResume({ method, data, dir: freshDir(), kills: 3, iterations: 20, random: randomFrom(13), options })
 })
 
+it('is called done when nothing but its report is left to write', async () => {
+  const dir = join(freshDir(), 'run')
+  const child = spawn(process.execPath, [main, 'distill', '--data', data, '--out', dir, '--iterations', '3', ...small], { stdio: 'ignore' })
+  const ended = new Promise((resolve) => child.on('close', resolve))
+  const isDone = () => existsSync(join(dir, 'run.json')) && recordOf(dir).status === 'done'
+  while (!isDone() && child.exitCode === null) await new Promise((next) => setTimeout(next, 1))
+  child.kill('SIGKILL')
+  await ended
+  expect(recordOf(dir).status).toBe('done')
+  expect(existsSync(join(dir, 'real.safetensors'))).toBe(true)
+})
+
 describe('signals', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'])('%s saves state and images, and the run goes on from there', async (signal) => {
     const dir = join(freshDir(), 'run')

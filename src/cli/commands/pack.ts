@@ -73,7 +73,7 @@ async function packAll(specification: string, out: string, output: Output, signa
     const record = await withProgress(split, output, (onProgress) => packSplit(specification, split, out, { signal, onProgress })).catch(
       (error) => {
         // images without labels may have no test images
-        if (split === 'train' || packed[0]?.classes.length !== 0 || (error as Partial<AludelError>).code !== 'not_found') throw error
+        if (split === 'train' || isLabelled(packed[0]) || (error as Partial<AludelError>).code !== 'not_found') throw error
         output.notice(`no test images are packed: ${error.message}`)
       },
     )
