@@ -127,6 +127,8 @@ async function loss<const O extends RidgeLossOptions>(
   checkFlag(`${what}: gradient`, gradient)
   wholeNumber(`${what}: batchRows`, batchRows)
   if (!Number.isFinite(logScale)) throw expected('invalid_option', `${what}: logScale`, 'a finite number', logScale)
+  if (logScale !== 0 && kind !== 'platt-ce')
+    throw expected('invalid_option', `${what}: logScale`, "0 without the loss 'platt-ce'", logScale)
   if (Object.keys(into).length > 0 && !gradient) throw expected('invalid_option', `${what}: into`, 'gradient: true beside it', gradient)
   const operands = trainingOperands(what, features, targets)
   const batch = realOperands(what, real, operands)

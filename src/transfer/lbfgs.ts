@@ -13,6 +13,8 @@ export interface LbfgsOptions {
   readonly history?: number
   /** Ends when no element of the gradient is larger; default 1e-7. */
   readonly tolerance?: number
+  /** Hears of every iteration: how many are done, and the value. */
+  readonly onIteration?: ((done: number, value: number) => void) | undefined
 }
 
 export interface Minimum extends Evaluation {
@@ -34,7 +36,7 @@ function dot(a: Float64Array, b: Float64Array): number {
 export async function minimise(
   evaluate: (x: Float64Array) => Promise<Evaluation> | Evaluation,
   start: Float64Array,
-  { iterations, history = 10, tolerance = 1e-7 }: LbfgsOptions,
+  { iterations, history = 10, tolerance = 1e-7, onIteration }: LbfgsOptions,
 ): Promise<Minimum> {
   const turn = new Turn()
   let x: Float64Array = Float64Array.from(start)
@@ -62,6 +64,7 @@ export async function minimise(
     x = next.x
     ;({ value, gradient } = next.at)
     done++
+    onIteration?.(done, value)
   }
   return { x, value, gradient, iterations: done }
 }

@@ -4,7 +4,7 @@ import { bindProgram } from '../engine/bound-program.js'
 import { add, grad, matmul, mean, mul, reshape, softmaxCe, square, sum } from '../engine/index.js'
 import type { DeviceArray } from '../engine/runtime/array.js'
 import type { Device } from '../engine/runtime/device.js'
-import { minimise } from './lbfgs.js'
+import { type LbfgsOptions, minimise } from './lbfgs.js'
 import type { ProbeSettings } from './settings.js'
 
 export interface LinearClassifier {
@@ -14,6 +14,10 @@ export interface LinearClassifier {
   readonly bias: Float32Array
 }
 
+export interface FitOptions extends Pick<ProbeSettings, 'iterations' | 'l2'>, Pick<LbfgsOptions, 'onIteration'> {
+  readonly signal?: AbortSignal | undefined
+}
+
 /** Minimises mean cross-entropy + l2 sum(weights²) over `features` [rows, width] from zeros. */
 export async function fitLinear(
   device: Device,
@@ -21,7 +25,7 @@ export async function fitLinear(
   width: number,
   labels: Int32Array,
   classes: number,
-  { iterations, l2, signal }: Pick<ProbeSettings, 'iterations' | 'l2'> & { readonly signal?: AbortSignal | undefined },
+  { iterations, l2, signal, onIteration }: FitOptions,
 ): Promise<LinearClassifier> {
   const rows = labels.length
   const size = width * classes
@@ -39,7 +43,7 @@ export async function fitLinear(
   }
   try {
     // values and gradients are float32: below that the search would follow rounding
-    const { x } = await minimise(evaluate, new Float64Array(size + classes), { iterations, tolerance: 1e-5 })
+    const { x } = await minimise(evaluate, new Float64Array(size + classes), { iterations, tolerance: 1e-5, onIteration })
     return { weights: Float32Array.from(x.subarray(0, size)), bias: Float32Array.from(x.subarray(size)) }
   } finally {
     for (const array of Object.values(arrays)) array.dispose()

@@ -475,7 +475,9 @@ class Cells {
     const linear = mlp({ input: [1, 1, width], classes: target.classes, depth: 1 })
     const head = async (): Promise<NetworkTensors> => {
       if (protocol === 'probe') {
-        const { weights, bias } = await fitLinear(device, features.data, width, used.labels, target.classes, { ...settings.probe, signal })
+        const onIteration = this.#progress(cell, protocol, settings.probe.iterations)
+        const how = { ...settings.probe, signal, onIteration }
+        const { weights, bias } = await fitLinear(device, features.data, width, used.labels, target.classes, how)
         return { parameters: { 'fc.weight': weights, 'fc.bias': bias }, state: {} }
       }
       const { iterations, ...descent } = settings.linear

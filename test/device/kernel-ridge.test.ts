@@ -191,6 +191,21 @@ describe('refuses', () => {
       'invalid_dtype',
       /float32/,
     ],
+    [
+      'a temperature that nothing learns by',
+      ({ features, targets, real }) => kernelRidge.loss(features, targets, real, { device, logScale: 3 }),
+      'invalid_option',
+      /logScale: expected 0 without the loss 'platt-ce' but received 3/,
+    ],
+    [
+      'one array for both gradients',
+      ({ features, targets, real }) => {
+        const one = device.array('f32', features.shape)
+        return kernelRidge.loss(features, targets, real, { device, gradient: true, into: { features: one, targets: one } })
+      },
+      'invalid_option',
+      /into\.targets: expected another array than that of into\.features/,
+    ],
   ])('%s', async (_, call, code, message) => {
     await expect(call(base())).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
   })

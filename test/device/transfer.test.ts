@@ -199,7 +199,11 @@ describe('transfer', () => {
     const dir = mkdtempSync(join(tmpdir(), 'transfer-'))
     const store = await openCells(dir)
     const kdSteps: number[] = []
-    const onProgress: TransferOptions['onProgress'] = ({ what, steps }) => what === 'kd' && kdSteps.push(steps)
+    const told = new Set<string>()
+    const onProgress: TransferOptions['onProgress'] = ({ what, steps }) => {
+      told.add(what)
+      if (what === 'kd') kdSteps.push(steps)
+    }
     const cells = await transfer(set, optionsOf({ ...all, store, onProgress }))
     expect(cells).toHaveLength(20)
     for (const { accuracy, source, pretrainLoss, labelled, protocol } of cells) {
@@ -212,6 +216,7 @@ describe('transfer', () => {
     expect(of('distilled', 'finetune')).toBeGreaterThan(90)
     expect(of('full', 'linear')).toBeGreaterThan(90)
 
+    expect([...told].sort()).toEqual(['encode', 'finetune', 'kd', 'linear', 'pretrain', 'probe'])
     expect(new Set(kdSteps)).toEqual(new Set([3 * Math.ceil(12 / 8)]))
     const again = await transfer(set, optionsOf({ ...all, store: await openCells(dir), onProgress: () => expect.unreachable() }))
     expect(again).toEqual(cells)
